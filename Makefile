@@ -1,0 +1,58 @@
+# Afterimage. `make run` shows it at work, `make test` proves it; both set up all they need.
+# Only python3.11+ and make are required; Node, where present, lets the JavaScript SDKs be tested too.
+
+SHELL := /bin/bash
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell $(name) -c 'import sys; print("$(name)") if sys.version_info >= (3, 11) else None' 2>/dev/null | grep -v None)))
+PY := .venv/bin/python
+WORKERS ?= 2
+
+.PHONY: help run test check bench conformance soak setup node clean
+
+help:
+	@echo "make run          the local suite with the functions loaded, and a picture sent through it"
+	@echo "make test         every promise of the project (under 10 minutes)"
+	@echo "make check        lint, format, strict types, structure"
+	@echo "make bench        the figures, each beside its floor"
+	@echo "make conformance  the official SDKs' own system tests, against the suite (long)"
+	@echo "make soak         long runs with faults injected (long)"
+
+run: setup
+	@$(PY) -m emulator start --run '$(PY) demo/first_picture.py'
+
+test: setup node
+	@$(PY) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+
+check: setup
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy emulator functions/afterimage demo tests/test_structure.py
+	@$(PY) -m pytest tests/test_structure.py
+
+bench: setup node
+	@for script in bench/[a-z]*.py; do echo; echo "== $$script"; $(PY) $$script || exit 1; done
+
+conformance: setup node
+	@$(PY) -m pytest -m conformance -s tests/conformance
+
+soak: setup
+	@$(PY) -m pytest -m soak -s tests
+
+setup: .venv/installed
+
+# Idempotent: made again only when a list of packages changes.
+.venv/installed: requirements.txt constraints.txt functions/requirements.txt
+	@if [ -z "$(PYTHON)" ]; then echo "Afterimage needs python3.11 or newer on PATH; python3 is $$(python3 --version 2>&1)"; exit 1; fi
+	@echo "setting up .venv (once; about half a minute)"
+	@[ -x $(PY) ] || $(PYTHON) -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@$(PY) -m emulator.protos && $(PY) -c 'from emulator.local_credentials import service_account; service_account("x", "x")'
+	@touch $@
+
+node:
+	@if ! command -v npm >/dev/null; then echo "npm is not installed: tests of the JavaScript SDKs will be skipped"; \
+	elif [ ! -f tests/node/node_modules/.installed ] || [ tests/node/package-lock.json -nt tests/node/node_modules/.installed ]; then \
+	  echo "installing the JavaScript SDKs for tests (once)"; \
+	  (cd tests/node && npm ci --silent --no-audit --no-fund) && touch tests/node/node_modules/.installed; fi
+
+clean:
+	rm -rf .venv tests/node/node_modules emulator/generated .pytest_cache .mypy_cache .ruff_cache

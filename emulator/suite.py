@@ -1,0 +1,240 @@
+"""The composition root: builds the services, gives each its collaborators and a port, starts and stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from emulator.activity import Activity
+from emulator.clock import Clock
+from emulator.configuration import DEFAULT_HOST, Address, Configuration, ConfigurationError
+from emulator.environment import sdk_environment
+from emulator.events import EventBus
+from emulator.exports import export_services, import_services
+from emulator.faults import Faults
+from emulator.hub.locator import remove_locator, write_locator
+from emulator.hub.service import Hub
+from emulator.local_credentials import service_account
+from emulator.wire.grpc_methods import GrpcMethod
+from emulator.wire.http_messages import HttpHandler
+from emulator.wire.observers import RequestObserver
+from emulator.wire.server import WireServer
+
+CREDENTIALS_FILE = "local-service-account.json"
+SERVICES = ("firestore", "storage", "auth", "pubsub", "functions")
+_log = logging.getLogger("emulator")
+
+
+class Service(Protocol):
+    """What every service package offers the suite."""
+
+    http: HttpHandler
+    grpc: Sequence[GrpcMethod]
+
+    def reset(self) -> None: ...
+
+    async def export_to(self, directory: Path) -> None: ...
+
+    async def import_from(self, directory: Path) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Suite:
+    """A local Firebase. `async with Suite(configuration) as suite:` starts it; leaving stops every part of it."""
+
+    def __init__(
+        self,
+        configuration: Configuration | None = None,
+        *,
+        only: Collection[str] | None = None,
+        project_id: str | None = None,
+        free_ports: bool = False,
+        import_from: Path | None = None,
+        export_on_exit: Path | None = None,
+        clock: Clock | None = None,
+        inspect: str | None = None,
+    ) -> None:
+        if configuration is None:
+            configuration = Configuration(root=Path.cwd(), project_id=project_id or "demo-suite")
+        self.configuration = configuration
+        self.project_id = configuration.project_id
+        self.only = _chosen(configuration, only)
+        self.clock = clock or Clock()
+        self.faults = Faults()
+        self.activity = Activity()
+        self.events = EventBus(clock=self.clock, faults=self.faults, activity=self.activity)
+        self.observer = RequestObserver()
+        self.services: dict[str, Any] = {}
+        self._servers: dict[str, WireServer] = {}
+        self._free_ports = free_ports
+        self._import_from = import_from
+        self._export_on_exit = export_on_exit
+        self._inspect = inspect
+        self._data: Path | None = None
+        self._located = False
+
+    # -- life
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        try:
+            self._data = Path(tempfile.mkdtemp(prefix="local-firebase-"))
+            for name in self.only:
+                self.services[name] = self._build(name)
+            for name, service in self.services.items():
+                await self._serve(name, service.http, service.grpc)
+            await self._serve("hub", Hub(self).http, ())
+            if self._import_from is not None:
+                await import_services(self._exporters(), self._import_from)
+            origin = f"http://{self.addresses()['hub']}"
+            credentials = self._data / CREDENTIALS_FILE
+            credentials.touch(mode=0o600)
+            credentials.write_text(service_account(self.project_id, origin))
+            write_locator(self.project_id, origin)
+            self._located = True
+            if "functions" in self.services:
+                await self.services["functions"].start(self.environment())
+        except BaseException:
+            self._export_on_exit = None  # what never started must not replace an earlier export
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        try:
+            if self._export_on_exit is not None:
+                await export_services(self._exporters(), self._export_on_exit)
+        finally:
+            if self._located:
+                remove_locator(self.project_id, f"http://{self.addresses()['hub']}")
+                self._located = False
+            # Functions first: nothing that they still write may find its service gone.
+            for name in reversed(list(self.services)):
+                with _reported(name):
+                    await self.services[name].close()
+            await asyncio.gather(*(server.stop() for server in self._servers.values()))
+            self.services.clear()
+            if self._data is not None:
+                shutil.rmtree(self._data, ignore_errors=True)
+
+    async def _serve(self, name: str, http: HttpHandler, grpc: Sequence[GrpcMethod]) -> None:
+        server = WireServer(name=name, http=http, grpc=grpc, faults=self.faults, observer=self.observer)
+        wanted = self.configuration.address(name)
+        if self._free_ports:
+            wanted = Address(host=DEFAULT_HOST, port=0)
+        await server.start(wanted.host, wanted.port)
+        self._servers[name] = server
+
+    # -- what others ask
+
+    def addresses(self) -> Mapping[str, Address]:
+        return {name: Address(host=server.host, port=server.port) for name, server in self._servers.items()}
+
+    def environment(self) -> dict[str, str]:
+        """The variables that point the official SDKs here, and local credentials where there are no others."""
+        environment = sdk_environment(self.configuration, self.addresses())
+        if "GOOGLE_APPLICATION_CREDENTIALS" not in os.environ and self._data is not None:
+            environment["GOOGLE_APPLICATION_CREDENTIALS"] = str(self._data / CREDENTIALS_FILE)
+        return environment
+
+    async def settled(self, timeout_seconds: float = 30.0) -> None:
+        """Returns when no event is on its way, no function at work and nothing waits to be retried."""
+        await self.activity.settled(timeout_seconds)
+
+    def reset(self) -> None:
+        """Forgets all data, of all projects. Functions, rules and faults stay."""
+        for service in self.services.values():
+            service.reset()
+
+    async def export_to(self, directory: Path) -> None:
+        await export_services(self._exporters(), directory)
+
+    def _exporters(self) -> dict[str, Any]:
+        return {name: service for name, service in self.services.items() if name != "functions"}
+
+    def records(self, *, failed_only: bool) -> list[dict[str, Any]]:
+        functions = self.services.get("functions")
+        return [] if functions is None else functions.records(failed_only=failed_only)
+
+    async def replay(self, event_id: str) -> int:
+        functions = self.services.get("functions")
+        return 0 if functions is None else await functions.replay(event_id)
+
+    # -- building; each service's package is imported only when it is wanted
+
+    def _build(self, name: str) -> Service:
+        return getattr(self, f"_build_{name}")()
+
+    def _build_firestore(self) -> Service:
+        from emulator.firestore.service import FirestoreService
+
+        return FirestoreService(clock=self.clock, events=self.events)
+
+    def _build_storage(self) -> Service:
+        from emulator.storage.service import StorageService
+
+        return StorageService(clock=self.clock, events=self.events, directory=self._folder("storage"))
+
+    def _build_auth(self) -> Service:
+        from emulator.auth.service import AuthService
+
+        return AuthService(project_id=self.project_id, clock=self.clock)
+
+    def _build_pubsub(self) -> Service:
+        from emulator.pubsub.service import PubSubService
+
+        return PubSubService(clock=self.clock, events=self.events, activity=self.activity)
+
+    def _build_functions(self) -> Service:
+        from emulator.functions.service import FunctionsService
+
+        return FunctionsService(
+            codebases=self.configuration.codebases,
+            project_id=self.project_id,
+            clock=self.clock,
+            events=self.events,
+            activity=self.activity,
+            inspect=self._inspect,
+        )
+
+    def _folder(self, name: str) -> Path:
+        if self._data is None:
+            raise RuntimeError("the suite is not started")
+        folder = self._data / name
+        folder.mkdir()
+        return folder
+
+
+def _chosen(configuration: Configuration, only: Collection[str] | None) -> tuple[str, ...]:
+    """The services to run, in the order they start; everything by default, functions only where there are some."""
+    if only is None:
+        return tuple(name for name in SERVICES if name != "functions" or configuration.codebases)
+    unknown = sorted(set(only) - set(SERVICES))
+    if unknown:
+        raise ConfigurationError(f"`{unknown[0]}` is no service; --only takes {', '.join(SERVICES)}")
+    return tuple(name for name in SERVICES if name in only)
+
+
+@contextlib.contextmanager
+def _reported(name: str) -> Any:
+    """One service that cannot stop must not keep the others from stopping."""
+    try:
+        yield
+    except Exception:
+        _log.exception("%s did not stop cleanly", name)

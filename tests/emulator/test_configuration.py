@@ -1,0 +1,144 @@
+"""firebase.json and .firebaserc: what is read, and how mistakes are named."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emulator.configuration import (
+    Address,
+    Codebase,
+    ConfigurationError,
+    StorageTarget,
+    find_configuration,
+    load_configuration,
+)
+
+
+def project(folder: Path, body: object, runcom: object = None) -> Path:
+    (folder / "functions").mkdir(exist_ok=True)
+    for name in ("firestore.rules", "storage.rules", "other.rules"):
+        (folder / name).write_text("")
+    file = folder / "firebase.json"
+    file.write_text(body if isinstance(body, str) else json.dumps(body))
+    if runcom is not None:
+        (folder / ".firebaserc").write_text(json.dumps(runcom))
+    return file
+
+
+def test_the_usual_file_is_read_whole(tmp_path: Path) -> None:
+    """Codebases, rules, ports and the default project, as the Firebase CLI understands them."""
+    file = project(
+        tmp_path,
+        {
+            "functions": {"runtime": "python312"},
+            "firestore": {"rules": "firestore.rules"},
+            "storage": {"rules": "storage.rules"},
+            "emulators": {"firestore": {"port": 8181}, "storage": {"host": "127.0.0.2", "port": 0}},
+        },
+        {"projects": {"default": "demo-x"}},
+    )
+    read = load_configuration(file)
+    assert read.project_id == "demo-x"
+    assert read.codebases == (Codebase(name="default", source=tmp_path / "functions", runtime="python312"),)
+    assert read.firestore[0].rules == tmp_path / "firestore.rules"
+    assert read.storage == (StorageTarget(rules=tmp_path / "storage.rules"),)
+    assert read.address("firestore") == Address(host="127.0.0.1", port=8181)
+    assert read.address("storage") == Address(host="127.0.0.2", port=0)
+    assert read.address("pubsub").port == 8085
+
+
+def test_several_codebases_and_buckets(tmp_path: Path) -> None:
+    """Lists are lists; a deploy target stands for the buckets that .firebaserc gives it."""
+    (tmp_path / "more").mkdir()
+    file = project(
+        tmp_path,
+        {
+            "functions": [{"codebase": "a"}, {"codebase": "b", "source": "more"}],
+            "storage": [{"target": "main", "rules": "storage.rules"}, {"bucket": "b2", "rules": "other.rules"}],
+        },
+        {"projects": {"default": "demo-x"}, "targets": {"demo-x": {"storage": {"main": ["b0", "b1"]}}}},
+    )
+    read = load_configuration(file)
+    assert [codebase.name for codebase in read.codebases] == ["a", "b"]
+    assert [target.bucket for target in read.storage] == ["b0", "b1", "b2"]
+
+
+def test_comments_are_admitted_and_places_stay_right(tmp_path: Path) -> None:
+    """The Firebase CLI reads comments, so we do; an error behind one still names its own line."""
+    read = load_configuration(project(tmp_path, '{ // "a//b": [\n "emulators": {"auth": {"port": 7}} /* x */ }'))
+    assert read.address("auth").port == 7
+    with pytest.raises(ConfigurationError, match=r"firebase\.json:3:\d+: not JSON"):
+        load_configuration(project(tmp_path, '{ /* a\n b */ "functions": {},\n }'))
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ("", "not JSON"),
+        ("[]", "must hold a JSON object"),
+        ({"functions": 3}, "`functions` must be an object"),
+        ({"functions": {"source": "nowhere"}}, "`functions.source` names `nowhere`"),
+        ({"functions": [{"codebase": "a"}, {"codebase": "a"}]}, "`a` is used twice"),
+        ({"firestore": {"rules": 3}}, "`firestore.rules` must be a string"),
+        ({"firestore": [{"rules": "gone.rules"}]}, "`firestore[0].rules` names `gone.rules`"),
+        ({"storage": {"target": "main"}}, "target:apply storage main"),
+        ({"emulators": {"auth": {"port": "9"}}}, "`emulators.auth.port` must be a number"),
+        ({"emulators": {"auth": {"port": 70000}}}, "`emulators.auth.port`"),
+        ({"emulators": []}, "`emulators` must be an object"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(tmp_path: Path, body: object, named: str) -> None:
+    """Whoever mistypes firebase.json is told the file and the key."""
+    with pytest.raises(ConfigurationError) as caught:
+        load_configuration(project(tmp_path, body))
+    assert named in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_an_unknown_emulator_is_a_warning(tmp_path: Path) -> None:
+    """A key of a later Firebase CLI must not keep the suite from starting."""
+    read = load_configuration(project(tmp_path, {"emulators": {"fire-store": {}, "ui": {"enabled": True}}}))
+    assert read.warnings == ("`emulators.fire-store` in firebase.json is unknown",)
+
+
+def test_the_file_is_found_from_a_folder_below_it(tmp_path: Path) -> None:
+    """As with the Firebase CLI, commands work anywhere inside a project; elsewhere the error says what to do."""
+    file = project(tmp_path, {})
+    below = tmp_path / "functions" / "deep"
+    below.mkdir()
+    assert find_configuration(below) == file
+    file.unlink()
+    with pytest.raises(ConfigurationError, match="--config"):
+        find_configuration(below)
+
+
+def test_a_project_id_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
+    """A slash in a project id would move every document elsewhere."""
+    with pytest.raises(ConfigurationError, match="`a/b`"):
+        load_configuration(project(tmp_path, {}), project_id="a/b")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    body=st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(("functions", "firestore", "storage", "emulators", "hosting"), _JSON)
+    )
+)
+def test_no_json_whatever_crashes_the_reader(tmp_path_factory: pytest.TempPathFactory, body: object) -> None:
+    """Any JSON is either read or refused with a ConfigurationError."""
+    file = project(tmp_path_factory.mktemp("project"), body)
+    with contextlib.suppress(ConfigurationError):
+        load_configuration(file)
