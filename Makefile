@@ -29,7 +29,8 @@ check: setup
 	@$(PY) -m pytest tests/test_structure.py
 
 bench: setup node
-	@for script in bench/[a-z]*.py; do echo; echo "== $$script"; $(PY) $$script || exit 1; done
+	@for module in $(filter-out measuring __init__,$(basename $(notdir $(wildcard bench/*.py)))); do \
+	  echo; echo "== bench/$$module.py"; $(PY) -m bench.$$module || exit 1; done
 
 conformance: setup node
 	@$(PY) -m pytest -m conformance -s tests/conformance

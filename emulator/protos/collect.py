@@ -32,8 +32,19 @@ def collect() -> bytes:
                 _gather(message.DESCRIPTOR.file, collected)
     descriptors = descriptor_pb2.FileDescriptorSet()
     for file in collected.values():
-        file.CopyToProto(descriptors.file.add())
+        copied = descriptors.file.add()
+        file.CopyToProto(copied)
+        _complete(copied)
     return bytes(descriptors.SerializeToString())
+
+
+def _complete(file: descriptor_pb2.FileDescriptorProto) -> None:
+    """Adds the `verify` write, which the web SDKs send and the Python client's description leaves out."""
+    for message in file.message_type:
+        if file.package == "google.firestore.v1" and message.name == "Write":
+            message.field.add(
+                name="verify", json_name="verify", number=5, type=9, label=1, oneof_index=message.field[0].oneof_index
+            )
 
 
 def _gather(file: FileDescriptor, collected: dict[str, FileDescriptor]) -> None:

@@ -11,6 +11,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from emulator.kept_files import kept_file
 
+_FORMAT = "2"
+"""Raised whenever `collect` collects something else than before."""
 _SOURCES = ("google-cloud-firestore", "google-cloud-pubsub", "google-events", "googleapis-common-protos")
 
 
@@ -46,5 +48,5 @@ def _pool() -> descriptor_pool.DescriptorPool:
 
 def _descriptors() -> bytes:
     """The collected descriptors; named after the versions they come from, so that new packages are read anew."""
-    digest = hashlib.sha256(" ".join(version(name) for name in _SOURCES).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(" ".join([_FORMAT, *(version(name) for name in _SOURCES)]).encode()).hexdigest()[:12]
     return kept_file(f"descriptors-{digest}.pb", "emulator.protos.collect").read_bytes()

@@ -1,0 +1,1 @@
+"""Benchmarks: one script a figure, each printing it beside its floor."""

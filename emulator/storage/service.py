@@ -1,0 +1,138 @@
+"""Cloud Storage as one service: puts the store, the two dialects and the control routes together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from emulator.clock import Clock
+from emulator.configuration import StorageTarget
+from emulator.events import EventBus
+from emulator.storage.blob_files import BlobFiles
+from emulator.storage.control_api import ControlApi
+from emulator.storage.exports import StorageExports
+from emulator.storage.firebase_api import FirebaseApi
+from emulator.storage.firebase_objects import FirebaseObjects
+from emulator.storage.firebase_uploads import FirebaseUploads
+from emulator.storage.gcs_api import GcsApi
+from emulator.storage.gcs_buckets import GcsBuckets
+from emulator.storage.gcs_objects import GcsObjects
+from emulator.storage.gcs_uploads import GcsUploads
+from emulator.storage.object_events import ObjectEvents
+from emulator.storage.object_store import ObjectStore
+from emulator.storage.origins import origin_of
+from emulator.storage.receiving import Receiver
+from emulator.storage.resumable_uploads import ResumableUploads
+from emulator.storage.rules_gate import BucketRules
+from emulator.wire.grpc_methods import GrpcMethod
+from emulator.wire.http_messages import HttpRequest, HttpResponse, text_response
+
+if TYPE_CHECKING:
+    from emulator.storage.rules_gate import DocumentLookup
+
+_EXPOSED: Final = ", ".join(
+    (
+        "content-type", "content-length", "content-range", "content-disposition", "content-encoding", "etag", "range",
+        "location", "last-modified", "x-firebase-storage-version", "x-goog-generation", "x-goog-metageneration",
+        "x-goog-hash", "x-goog-stored-content-length", "x-goog-upload-chunk-granularity", "x-goog-upload-command",
+        "x-goog-upload-control-url", "x-goog-upload-size-received", "x-goog-upload-status", "x-goog-upload-url",
+        "x-guploader-uploadid",
+    )
+)  # fmt: skip
+
+
+class StorageService:
+    """`directory` belongs to this service alone: it removes what an earlier run left there.
+
+    `targets` say which rules guard which bucket in the Firebase dialect; `documents` is what rules may read of
+    Firestore; `default_buckets` exist from the start, every other bucket from its first use.
+    """
+
+    grpc: Sequence[GrpcMethod] = ()
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        events: EventBus,
+        directory: Path,
+        default_buckets: Sequence[str] = (),
+        targets: Sequence[StorageTarget] = (),
+        documents: DocumentLookup | None = None,
+    ) -> None:
+        self.files = BlobFiles(directory)
+        self._object_events = ObjectEvents(clock=clock, bus=events)
+        named = [target.bucket for target in targets if target.bucket is not None]
+        self.store = ObjectStore(
+            clock=clock,
+            files=self.files,
+            events=self._object_events,
+            default_buckets=tuple(dict.fromkeys((*default_buckets, *named))),
+        )
+        self.resumable = ResumableUploads(clock=clock, files=self.files)
+        self.rules = BucketRules(targets=targets, clock=clock, documents=documents)
+        self._exports = StorageExports(store=self.store, files=self.files, clock=clock)
+        receiver = Receiver(store=self.store, files=self.files)
+        self._control = ControlApi(rules=self.rules, exports=self._exports, reset=self.reset)
+        self._firebase = FirebaseApi(
+            objects=FirebaseObjects(store=self.store, gate=self.rules, clock=clock),
+            uploads=FirebaseUploads(
+                store=self.store,
+                files=self.files,
+                receiver=receiver,
+                resumable=self.resumable,
+                gate=self.rules,
+                clock=clock,
+            ),
+        )
+        self._gcs = GcsApi(
+            buckets=GcsBuckets(store=self.store),
+            objects=GcsObjects(store=self.store, receiver=receiver),
+            uploads=GcsUploads(store=self.store, receiver=receiver, resumable=self.resumable),
+        )
+
+    async def http(self, request: HttpRequest) -> HttpResponse:
+        """Every answer may be read by scripts of every web page, as in the official suite."""
+        if request.method == "OPTIONS":
+            return _preflight(request)
+        path = request.raw_path
+        self._object_events.origin = origin_of(request)
+        if path.startswith("/v0/"):
+            answer = await self._firebase(request)
+        elif path.startswith("/internal/"):
+            answer = await self._control(request)
+        elif path == "/":
+            answer = text_response("Cloud Storage of the local Firebase suite\n")
+        else:
+            answer = await self._gcs(request)
+        answer.headers += (("access-control-allow-origin", "*"), ("access-control-expose-headers", _EXPOSED))
+        return answer
+
+    def reset(self) -> None:
+        """Forgets all buckets, objects and uploads under way; rules stay."""
+        self.resumable.reset()
+        self.store.reset()
+        self.files.reset()
+
+    async def export_to(self, directory: Path) -> None:
+        await self._exports.export_to(directory)
+
+    async def import_from(self, directory: Path) -> None:
+        await self._exports.import_from(directory)
+
+    async def close(self) -> None:
+        self.resumable.reset()
+        await self.files.close()
+
+
+def _preflight(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(
+        204,
+        [
+            ("access-control-allow-origin", "*"),
+            ("access-control-allow-methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+            ("access-control-allow-headers", request.headers.get("access-control-request-headers") or "*"),
+            ("access-control-max-age", "3600"),
+        ],
+    )

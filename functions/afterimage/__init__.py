@@ -1,0 +1,1 @@
+"""Afterimage: what happens after a client's write, as functions on Firebase."""

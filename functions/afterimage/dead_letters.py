@@ -1,0 +1,114 @@
+"""Events that could not be handled: each one whole in a document of `_events`, until it is replayed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from google.cloud.firestore_v1 import Client
+
+COLLECTION: Final = "_events"
+DATA_LIMIT_BYTES: Final = 900_000
+"""What fits into one document beside the rest; larger data is cut, which the letter says."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetter:
+    """One event that was not handled, and why."""
+
+    key: str
+    trigger: str
+    attributes: Mapping[str, str]
+    data: str
+    data_is_base64: bool
+    data_is_cut: bool
+    reason: str
+    recorded_at: datetime
+
+    @classmethod
+    def of(cls, *, trigger: str, attributes: Mapping[str, str], data: object, reason: str, at: datetime) -> DeadLetter:
+        is_binary = isinstance(data, bytes | bytearray)
+        text = base64.b64encode(data).decode() if isinstance(data, bytes | bytearray) else json.dumps(data, default=str)
+        # The same event through the same trigger is the same letter, however often it comes.
+        identity = "\n".join([trigger, attributes.get("source", ""), attributes.get("id", ""), text])
+        return cls(
+            key=hashlib.sha256(identity.encode()).hexdigest()[:32],
+            trigger=trigger,
+            attributes=dict(attributes),
+            data=text[:DATA_LIMIT_BYTES],
+            data_is_base64=is_binary,
+            data_is_cut=len(text) > DATA_LIMIT_BYTES,
+            reason=reason,
+            recorded_at=at,
+        )
+
+    def raw_data(self) -> object:
+        """The data as it was received."""
+        return base64.b64decode(self.data) if self.data_is_base64 else json.loads(self.data)
+
+    def as_fields(self) -> dict[str, Any]:
+        return {
+            "trigger": self.trigger,
+            "attributes": dict(self.attributes),
+            "data": self.data,
+            "data_is_base64": self.data_is_base64,
+            "data_is_cut": self.data_is_cut,
+            "reason": self.reason,
+            "recorded_at": self.recorded_at,
+            "status": "open",
+        }
+
+    @classmethod
+    def from_fields(cls, key: str, fields: Mapping[str, Any]) -> DeadLetter:
+        return cls(
+            key=key,
+            trigger=fields["trigger"],
+            attributes=fields["attributes"],
+            data=fields["data"],
+            data_is_base64=fields["data_is_base64"],
+            data_is_cut=fields["data_is_cut"],
+            reason=fields["reason"],
+            recorded_at=fields["recorded_at"],
+        )
+
+
+class DeadLetters(Protocol):
+    """Where letters are kept."""
+
+    def record(self, letter: DeadLetter) -> None: ...
+
+    def open_letters(self, *, after: str, limit: int) -> list[DeadLetter]:
+        """Letters nobody has replayed yet, in the order of their keys, starting behind `after`."""
+        ...
+
+    def close(self, key: str, outcome: str) -> None:
+        """Marks a letter as dealt with; it stays readable."""
+        ...
+
+
+class FirestoreDeadLetters:
+    """Letters in the `_events` collection, which clients cannot read without the admin claim."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def record(self, letter: DeadLetter) -> None:
+        self._client.collection(COLLECTION).document(letter.key).set(letter.as_fields())
+
+    def open_letters(self, *, after: str, limit: int) -> list[DeadLetter]:
+        from google.cloud.firestore_v1.base_query import FieldFilter
+
+        query = self._client.collection(COLLECTION).where(filter=FieldFilter("status", "==", "open"))
+        query = query.order_by("__name__").limit(limit)
+        if after:
+            query = query.start_after({"__name__": self._client.collection(COLLECTION).document(after)})
+        return [DeadLetter.from_fields(found.id, found.to_dict() or {}) for found in query.stream()]
+
+    def close(self, key: str, outcome: str) -> None:
+        self._client.collection(COLLECTION).document(key).update({"status": "closed", "outcome": outcome})

@@ -1,0 +1,96 @@
+"""A written document as plain values, read from an event's protobuf without a Firestore client.
+
+The SDK's own decoding needs a client, and raises for a reference into another project; here a reference is its path.
+The document's path comes from the event's body: in the headers, ids outside ASCII arrive garbled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GeoPoint:
+    latitude: float
+    longitude: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DocumentChange:
+    """One write to one document: what was there before, and what after; None where there was no document."""
+
+    project: str
+    database: str
+    path: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    version: int
+    """Nanoseconds of the later of both update times: grows with every write to this document."""
+
+
+def decode_document_change(data: object) -> DocumentChange:
+    """Reads the data of a Firestore event, which is protobuf bytes, or the same as JSON."""
+    from google.events.cloud.firestore import DocumentEventData
+
+    if isinstance(data, bytes | bytearray):
+        message = DocumentEventData.pb(DocumentEventData.deserialize(bytes(data)))
+    else:
+        import json
+
+        text = data if isinstance(data, str) else json.dumps(data)
+        message = DocumentEventData.pb(DocumentEventData.from_json(text))
+    before = message.old_value if message.HasField("old_value") and message.old_value.name else None
+    after = message.value if message.HasField("value") and message.value.name else None
+    present = [document for document in (before, after) if document is not None]
+    if not present:
+        raise ValueError("a document event with neither an old value nor a new one")
+    project, database, path = _split(present[-1].name)
+    return DocumentChange(
+        project=project,
+        database=database,
+        path=path,
+        before=None if before is None else _fields(before.fields),
+        after=None if after is None else _fields(after.fields),
+        version=max(document.update_time.ToNanoseconds() for document in present),
+    )
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    """`projects/p/databases/d/documents/a/b` in its parts."""
+    head, found, path = name.partition("/documents/")
+    parts = head.split("/")
+    if not found or len(parts) != 4 or parts[0] != "projects" or parts[2] != "databases":
+        raise ValueError(f"`{name}` is not the name of a document")
+    return parts[1], parts[3], path
+
+
+def _fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _value(value) for key, value in fields.items()}
+
+
+def _value(value: Any) -> Any:
+    kind = value.WhichOneof("value_type")
+    match kind:
+        case None | "null_value":
+            return None
+        case "array_value":
+            return [_value(item) for item in value.array_value.values]
+        case "map_value":
+            return _fields(value.map_value.fields)
+        case "timestamp_value":
+            return _time(value.timestamp_value)
+        case "geo_point_value":
+            point = value.geo_point_value
+            return GeoPoint(latitude=point.latitude, longitude=point.longitude)
+        case "reference_value":
+            return str(value.reference_value)
+        case _:
+            return getattr(value, kind)
+
+
+def _time(timestamp: Any) -> datetime:
+    """Microseconds are kept; Firestore itself stores no finer."""
+    return datetime.fromtimestamp(timestamp.seconds, UTC).replace(microsecond=timestamp.nanos // 1000)

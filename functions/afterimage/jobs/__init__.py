@@ -1,0 +1,1 @@
+"""Jobs: batch work that a Pub/Sub message or a schedule starts."""

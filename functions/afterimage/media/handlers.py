@@ -1,0 +1,30 @@
+"""What storage events call: builds the pipeline once per process and hands each event to it."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+
+from afterimage import firebase_clients
+from afterimage.events import ObjectEvent
+from afterimage.media.google_stores import google_stores
+from afterimage.media.pipeline import Pipeline
+
+logger = logging.getLogger("afterimage.media")
+
+
+def finalized(event: ObjectEvent) -> None:
+    outcome = pipeline().finalized(event.bucket, event.name, event.generation)
+    logger.info("finalized `%s` generation %d: %s", event.name, event.generation, outcome)
+
+
+def deleted(event: ObjectEvent) -> None:
+    outcome = pipeline().deleted(event.bucket, event.name, event.generation)
+    logger.info("deleted `%s` generation %d: %s", event.name, event.generation, outcome)
+
+
+@cache
+def pipeline() -> Pipeline:
+    settings = firebase_clients.settings()
+    stores = google_stores(firebase_clients.storage(), firebase_clients.firestore(), settings.derived_bucket)
+    return Pipeline(stores=stores, settings=settings)

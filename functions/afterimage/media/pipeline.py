@@ -1,0 +1,281 @@
+"""From an event to a settled object, once: whatever is delivered twice, late, out of order, or cut off half-way.
+
+How it holds. Storage alone says which generation is live; a record is written by compare-and-set only, and names its
+generation; derived files carry generation and plan in their path. A delivery first makes sure that its generation is
+live, claims the record, stores files, completes the record, and last stamps the original, which fails if the generation
+died meanwhile; then everything it wrote is taken back. So if the stamp succeeds, the object died later than the last
+write, and its delete event cleans up. What a crash leaves between two steps, the next delivery or the sweep completes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from afterimage.delivery import PermanentError, TransientError, is_transient
+from afterimage.media import records
+from afterimage.media.files import inspect_original
+from afterimage.media.inspect import Verdict
+from afterimage.media.limits import limits_for
+from afterimage.media.plan import Plan, PlanOptions, digest_of, make_plan, options_for
+from afterimage.media.records import Status, Step, Subject
+from afterimage.media.render import BrokenImageError, Placeholder, RenderedFile, render
+from afterimage.media.stores import ConflictError, GoneError, MediaStores, Original, Record
+from afterimage.paths import OBJECT_NAME_LIMIT_BYTES, Place, derived_folder, parse_derived, place_of, record_path
+from afterimage.settings import Settings
+
+logger = logging.getLogger("afterimage.media")
+
+_ROUNDS: Final = 8
+"""How often a lost race for a record is run again before the platform is asked to deliver later."""
+_LONGEST_VARIANT_NAME: Final = len("thumb_16383.webp")
+
+
+class Outcome(StrEnum):
+    """How a delivery ended."""
+
+    SETTLED = "settled"
+    """The record says what became of this generation."""
+    ALREADY = "already settled"
+    SUPERSEDED = "superseded"
+    GONE = "gone"
+    """Overwritten or deleted before or while it was worked on; whatever had been made of it is taken back."""
+    TAKEN_BACK = "taken back"
+    OUTSIDE = "outside the grammar"
+
+
+class _SupersededError(Exception):
+    """Somebody else owns the record now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """What finalized and deleted objects go through."""
+
+    stores: MediaStores
+    settings: Settings
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    workers: int | None = None
+
+    def finalized(self, bucket: str, name: str, generation: int, *, again: bool = False) -> Outcome:
+        """A generation of an object came into being."""
+        if place_of(name) is None:
+            return Outcome.OUTSIDE
+        for _ in range(_ROUNDS):
+            original = self.stores.originals.find(bucket, name)
+            if original is None or original.generation != generation:
+                break
+            subject = self.subject_of(original)
+            if subject is None:
+                return Outcome.OUTSIDE
+            try:
+                return self._settle(subject, again=again)
+            except ConflictError:
+                continue
+            except _SupersededError:
+                return Outcome.SUPERSEDED
+            except GoneError:
+                break
+        else:
+            raise TransientError(f"`{name}` is contended; deliver again")
+        # The generation is dead, and its delete event may have come and gone before this delivery (or an earlier one,
+        # that crashed) stored something.
+        self.take_back(bucket, name, generation)
+        return Outcome.GONE
+
+    def deleted(self, bucket: str, name: str, generation: int) -> Outcome:
+        """A generation of an object ceased to be the live one."""
+        if place_of(name) is None:
+            return Outcome.OUTSIDE
+        self.take_back(bucket, name, generation)
+        return Outcome.TAKEN_BACK
+
+    def take_back(self, bucket: str, name: str, generation: int) -> None:
+        """Removes the record and the files of one generation, and of no other. The record first: it is looked at."""
+        place = place_of(name)
+        path = None if place is None else record_path(place, bucket, name)
+        if path is not None:
+            self._forget(path, generation)
+        folder = derived_folder(bucket, name, generation)
+        for file in self.stores.derived.list(folder):
+            parts = parse_derived(file.path)
+            # A longer name may share the prefix; only the parsed parts say whose a file is.
+            if parts and (parts.bucket, parts.name, parts.generation) == (bucket, name, generation):
+                self.stores.derived.delete(file.path)
+
+    def subject_of(self, original: Original) -> Subject | None:
+        """What is to be done with an original; None outside the grammar, or where no record of its kind is kept."""
+        place = place_of(original.name, original.metadata)
+        if place is None or place.records is None:
+            return None
+        path = record_path(place, original.bucket, original.name)
+        if path is None:
+            raise PermanentError(f"`{original.name}` is too long a name to keep a record of")
+        return Subject(original=original, place=place, record=path, plan=digest_of(self.options(place)))
+
+    def options(self, place: Place) -> PlanOptions:
+        return options_for(place.family, self.settings.plan_overrides)
+
+    def _forget(self, path: str, generation: int) -> None:
+        for _ in range(_ROUNDS):
+            record = self.stores.records.read(path)
+            if record is None or record.fields["generation"] != generation:
+                return
+            try:
+                self.stores.records.delete(record)
+                return
+            except ConflictError:
+                continue
+        raise TransientError(f"`{path}` is contended; deliver again")
+
+    def _settle(self, subject: Subject, *, again: bool) -> Outcome:
+        record = self.stores.records.read(subject.record)
+        now, timeout = self.now(), self.settings.timeout
+        step = records.next_step(record, subject, now=now, timeout=timeout, again=again)
+        if step is Step.YIELD:
+            self._take_back_own(subject)
+            return Outcome.SUPERSEDED
+        if step is Step.NOTHING and record is not None:
+            self._stamp(subject, record.fields)
+            return Outcome.ALREADY
+        fields = records.claimed(record, subject, now=now, timeout=timeout)
+        claim = self.stores.records.write(subject.record, fields, record)
+        try:
+            if step is Step.GIVE_UP:
+                raise PermanentError(f"gave up: {records.MOST_ATTEMPTS} attempts ended without a word")
+            done = self._work(subject, claim)
+        except (ConflictError, GoneError, _SupersededError):
+            raise
+        except Exception as error:
+            if not is_transient(error):
+                self._fail(subject, claim, error)
+            raise
+        self._stamp(subject, done.fields, proving=True)
+        return Outcome.SETTLED
+
+    def _work(self, subject: Subject, claim: Record) -> Record:
+        """Inspect, plan, render, publish; returns the completed record."""
+        limits = limits_for(self.settings.memory_mib)
+        inspection, data = inspect_original(self.stores.originals, subject.original, limits)
+        fields = records.with_inspection(claim.fields, inspection)
+        if inspection.verdict is Verdict.ACCEPT and data is not None:
+            if _leaves_no_room(subject):
+                return self._finish(subject, claim, fields, Status.UNSUPPORTED, "the name leaves no room for variants")
+            plan = make_plan(self.options(subject.place), inspection, limits)
+            return self._publish(subject, claim, fields, plan, render(data, inspection, plan, workers=self.workers))
+        status = Status.QUARANTINED if inspection.verdict is Verdict.QUARANTINE else Status.UNSUPPORTED
+        return self._finish(subject, claim, fields, status, inspection.reason)
+
+    def _publish(
+        self,
+        subject: Subject,
+        record: Record,
+        fields: records.Fields,
+        plan: Plan,
+        results: Iterator[Placeholder | RenderedFile],
+    ) -> Record:
+        """Stores each file as it is done; the first one is shown at once, the others when all are there."""
+        done: list[RenderedFile] = []
+        bucket = self.settings.derived_bucket
+        try:
+            for result in results:
+                if isinstance(result, Placeholder):
+                    fields = {**fields, "placeholder": {"blurhash": result.blurhash}}
+                    continue
+                if result.data is None:
+                    continue
+                path = records.path_of(subject, result.variant)
+                self.stores.derived.put(path, result.data, result.variant.content_type)
+                done.append(result)
+                if len(done) == 1 and len(plan.variants) > 1:
+                    shown = records.with_variants(fields, subject, plan, done, bucket)
+                    record = self._write(subject, shown, record)
+        except BrokenImageError as error:
+            return self._finish(subject, record, fields, Status.QUARANTINED, str(error))
+        fields = records.with_variants(fields, subject, plan, done, bucket)
+        return self._finish(subject, record, fields, Status.READY, None)
+
+    def _finish(
+        self, subject: Subject, record: Record, fields: Mapping[str, Any], status: Status, reason: str | None
+    ) -> Record:
+        return self._write(subject, records.finished(fields, status, reason, self.now()), record)
+
+    def _write(self, subject: Subject, fields: Mapping[str, Any], expected: Record) -> Record:
+        """Writes over what this delivery wrote last; finds out who came between, if somebody did."""
+        for _ in range(_ROUNDS):
+            try:
+                return self.stores.records.write(subject.record, fields, expected)
+            except ConflictError:
+                found = self.stores.records.read(subject.record)
+                if found is None:
+                    raise
+                if found.fields["generation"] != subject.generation or found.fields["plan"] != subject.plan:
+                    self._take_back_own(subject)
+                    raise _SupersededError from None
+                if found.fields["status"] == Status.READY:
+                    # Another delivery of the same was faster; both would have written the same.
+                    return found
+                expected = found
+        raise TransientError(f"`{subject.record}` is contended; deliver again")
+
+    def _take_back_own(self, subject: Subject) -> None:
+        """Removes the files of this generation and plan, which no record will mention."""
+        original = subject.original
+        for file in self.stores.derived.list(
+            f"{derived_folder(original.bucket, original.name, original.generation)}{subject.plan}/"
+        ):
+            self.stores.derived.delete(file.path)
+
+    def _fail(self, subject: Subject, claim: Record, error: Exception) -> None:
+        """Says so in the record, as far as it can be said; the event itself is recorded by the delivery."""
+        logger.exception("`%s` failed", subject.original.name)
+        fields = {**claim.fields, "variants": []}
+        try:
+            self._finish(subject, claim, fields, Status.FAILED, f"{type(error).__name__}: {error}"[:300])
+        except (ConflictError, _SupersededError):
+            return
+
+    def _stamp(self, subject: Subject, fields: Mapping[str, Any], *, proving: bool = False) -> None:
+        """Writes the result into the original's metadata, keeping what others wrote there.
+
+        With `proving`, returning means that the generation was live after everything written before.
+        """
+        original = subject.original
+        wanted = _stamp_of(subject, fields)
+        for round_number in range(_ROUNDS):
+            is_fresh = round_number > 0 or not proving
+            if is_fresh and all(original.metadata.get(key) == value for key, value in wanted.items()):
+                return
+            try:
+                self.stores.originals.stamp(original, wanted)
+                return
+            except ConflictError:
+                found = self.stores.originals.find(original.bucket, original.name)
+                if found is None or found.generation != original.generation:
+                    raise GoneError from None
+                original = found
+        raise TransientError(f"the metadata of `{original.name}` is contended; deliver again")
+
+
+def _stamp_of(subject: Subject, fields: Mapping[str, Any]) -> dict[str, str]:
+    source = fields["source"]
+    stamp = {
+        "afterimage_status": str(fields["status"]),
+        "afterimage_plan": subject.plan,
+        "afterimage_record": subject.record,
+        "afterimage_type": source.get("content_type"),
+        "afterimage_width": source.get("width"),
+        "afterimage_height": source.get("height"),
+    }
+    return {key: str(value) for key, value in stamp.items() if value is not None}
+
+
+def _leaves_no_room(subject: Subject) -> bool:
+    original = subject.original
+    folder = derived_folder(original.bucket, original.name, original.generation)
+    longest = len(folder.encode()) + len(subject.plan) + 1 + _LONGEST_VARIANT_NAME
+    return longest > OBJECT_NAME_LIMIT_BYTES

@@ -1,0 +1,166 @@
+"""Which files are to be made of an image: options by family of path, and the plan for one picture. Pure.
+
+The digest of the options is part of every derived path, so a changed plan never overwrites what an old one made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Final
+
+from afterimage.media.inspect import Inspection
+from afterimage.media.limits import Limits
+from afterimage.paths import Family
+
+RENDERER_VERSION: Final = 1
+"""Grows when the same options make other bytes, so that the digest changes with them."""
+DIGEST_LENGTH: Final = 12
+
+
+class PlanError(ValueError):
+    """Plan options that cannot be used: which, and what they may be."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanOptions:
+    """What one family of paths gets."""
+
+    thumbnails: tuple[int, ...] = (200, 400, 800, 1600)
+    """Longest sides; a picture is fitted inside and never enlarged."""
+    full_webp: bool = True
+    """A full-size WebP where the source is something else."""
+    avif: bool = False
+    """AVIF beside WebP for outputs from `avif_from` pixels on."""
+    avif_from: int = 800
+    thumbnail_quality: int = 80
+    full_quality: int = 80
+    avif_quality: int = 60
+    keep_animation: bool = True
+    placeholder: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variant:
+    """One file to make."""
+
+    name: str
+    width: int
+    height: int
+    format: str
+    quality: int
+    animated: bool = False
+    must_shrink: bool = False
+    """Dropped if it turns out larger than the source, because it has the source's size in pixels."""
+
+    @property
+    def content_type(self) -> str:
+        return f"image/{self.format.lower()}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What to make of one picture, smallest first."""
+
+    digest: str
+    variants: tuple[Variant, ...]
+    placeholder: bool
+
+
+def options_for(family: Family, overrides: Mapping[str, Mapping[str, object]]) -> PlanOptions:
+    """The defaults, with what the deployment says about this family."""
+    options = PlanOptions()
+    for name, override in overrides.items():
+        if name not in {"*", *Family}:
+            raise PlanError(f"MEDIA_PLANS names the family `{name}`; known are `*`, {', '.join(Family)}")
+        if name in {"*", family}:
+            options = _overridden(options, name, override)
+    return options
+
+
+def digest_of(options: PlanOptions) -> str:
+    """Names the options, and the renderer that turns them into bytes."""
+    text = json.dumps({"renderer": RENDERER_VERSION, **asdict(options)}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def make_plan(options: PlanOptions, inspection: Inspection, limits: Limits) -> Plan:
+    """The files to make of an accepted picture."""
+    width, height = inspection.width or 1, inspection.height or 1
+    longest = max(width, height)
+    animated = options.keep_animation and _stays_animated(inspection, limits)
+    sizes = sorted(size for size in set(options.thumbnails) if size < longest)
+    if not sizes and options.thumbnails:
+        # A picture smaller than every thumbnail still gets one, at its own size: cleaned, and in a known format.
+        sizes = [min(options.thumbnails)]
+    variants: list[Variant] = []
+    for size in sizes:
+        variants += _outputs(options, f"thumb_{size}", fit(width, height, size), (width, height), animated)
+    is_webp = inspection.file_type.pillow_format == "WEBP"
+    if options.full_webp and not is_webp and longest <= limits.longest_side:
+        variants += _outputs(options, "full", (width, height), (width, height), animated)
+    return Plan(digest=digest_of(options), variants=tuple(variants), placeholder=options.placeholder)
+
+
+def fit(width: int, height: int, longest: int) -> tuple[int, int]:
+    """The size that fits inside a square, keeping proportions; never enlarged, never under one pixel."""
+    scale = min(1.0, longest / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _outputs(
+    options: PlanOptions, stem: str, size: tuple[int, int], source: tuple[int, int], animated: bool
+) -> list[Variant]:
+    quality = options.full_quality if stem == "full" else options.thumbnail_quality
+    webp = Variant(
+        name=f"{stem}.webp",
+        width=size[0],
+        height=size[1],
+        format="WEBP",
+        quality=quality,
+        animated=animated,
+        must_shrink=stem == "full",
+    )
+    outputs = [webp]
+    if options.avif and not animated and max(size) >= options.avif_from:
+        outputs.append(
+            replace(
+                webp,
+                name=f"{stem}.avif",
+                format="AVIF",
+                quality=options.avif_quality,
+                must_shrink=size == source,
+            )
+        )
+    return outputs
+
+
+def _stays_animated(inspection: Inspection, limits: Limits) -> bool:
+    frames = inspection.frames or 1
+    pixels = (inspection.width or 1) * (inspection.height or 1)
+    return 1 < frames <= limits.frames and frames * pixels <= limits.animation_pixels
+
+
+def _overridden(options: PlanOptions, family: str, override: Mapping[str, object]) -> PlanOptions:
+    known = {field.name: getattr(options, field.name) for field in fields(options)}
+    changes: dict[str, object] = {}
+    for name, value in override.items():
+        if name not in known:
+            raise PlanError(f"MEDIA_PLANS gives `{family}` the option `{name}`; known are {', '.join(known)}")
+        changes[name] = _checked(f"{family}.{name}", value, known[name])
+    return PlanOptions(**{**known, **changes})
+
+
+def _checked(name: str, value: object, example: object) -> object:
+    if isinstance(example, tuple):
+        sizes = value if isinstance(value, list) else [None]
+        if not all(type(size) is int and 1 <= size <= 16_383 for size in sizes):
+            raise PlanError(f"MEDIA_PLANS `{name}` is `{value}`; it must be a list of sides from 1 to 16383")
+        return tuple(sizes)
+    if type(value) is not type(example):
+        raise PlanError(f"MEDIA_PLANS `{name}` is `{value}`; it must be like `{example}`")
+    if name.endswith("quality") and not 1 <= int(str(value)) <= 100:
+        raise PlanError(f"MEDIA_PLANS `{name}` is `{value}`; it must be from 1 to 100")
+    return value

@@ -1,0 +1,225 @@
+"""The grammar of every path: what a stored object's name says, and where that which is made of it lives.
+
+Pure and total: any bucket and any name gets an answer, and a name outside the grammar costs one dictionary look-up.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+OBJECT_NAME_LIMIT_BYTES: Final = 1024
+"""The longest name Cloud Storage takes."""
+DOCUMENT_ID_LIMIT_BYTES: Final = 1500
+"""The longest document id Firestore takes."""
+
+
+class Family(StrEnum):
+    """Which part of the grammar a name belongs to; plans are configured per family."""
+
+    AI_IMAGE = "ai_image"
+    AI_VIDEO = "ai_video"
+    AI_AUDIO = "ai_audio"
+    GENERATED_IMAGE = "generated_image"
+    GENERATED_VIDEO = "generated_video"
+    MEDIA = "media"
+    ARTIFACT = "artifact"
+    PROJECT_ARCHIVE = "project_archive"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """The document a file belongs to, and the parts its name is made of."""
+
+    document: str | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """What a name inside the grammar says: its family, whose it is, and which output it belongs to."""
+
+    family: Family
+    owner: str | None
+    output: Output
+    records: str | None
+    """The collection that holds the record of such an object; None where none is kept."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DerivedPath:
+    """The parts of a derived file's name."""
+
+    bucket: str
+    name: str
+    generation: int
+    plan: str
+    variant: str
+
+    def __str__(self) -> str:
+        return f"{derived_folder(self.bucket, self.name, self.generation)}{self.plan}/{self.variant}"
+
+
+_NO_OUTPUT: Final = Output()
+_RESERVED_ID = re.compile(r"__.*__", re.DOTALL)
+_GENERATED_NAME = re.compile(r"(?P<file_uid>.+?)(?:_(?P<index>\d+))?", re.DOTALL)
+_VERSION = re.compile(r"v[1-9]\d*")
+_DERIVED_TAIL = re.compile(r"(?P<name>.+)/(?P<generation>\d+)/(?P<plan>[0-9a-f]+)/(?P<variant>[^/]+)", re.DOTALL)
+
+
+def place_of(name: str, metadata: Mapping[str, str] | None = None) -> Place | None:
+    """What the name of an object says; None for a name outside the grammar, which is left alone.
+
+    `metadata` is the object's custom metadata. Its ids are taken where they spell the very same file name, because only
+    they can tell `a_b` + `c` from `a` + `b_c`; without them a name is split at its last underscore.
+    """
+    parse = _GRAMMAR.get(name.partition("/")[0])
+    return parse(name.split("/"), metadata or {}) if parse else None
+
+
+def object_id(bucket: str, name: str) -> str:
+    """The id of an object's record: any client can compute it before it uploads, and listen."""
+    return urlsafe_b64encode(f"{bucket}/{name}".encode()).rstrip(b"=").decode("ascii")
+
+
+def record_path(place: Place, bucket: str, name: str) -> str | None:
+    """Where the record of an object lives; None where none is kept, or where its id would be too long to exist."""
+    if place.records is None:
+        return None
+    identifier = object_id(bucket, name)
+    return f"{place.records}/{identifier}" if len(identifier) <= DOCUMENT_ID_LIMIT_BYTES else None
+
+
+def derived_folder(bucket: str, name: str, generation: int) -> str:
+    """Where everything made of one generation of an object lives, in the derived bucket; ends with a slash."""
+    return f"{bucket}/{name}/{generation}/"
+
+
+def derived_path(bucket: str, name: str, generation: int, plan: str, variant: str) -> DerivedPath:
+    return DerivedPath(bucket=bucket, name=name, generation=generation, plan=plan, variant=variant)
+
+
+def parse_derived(path: str) -> DerivedPath | None:
+    """The parts of a derived file's name, read from the right so that no two originals can be mistaken."""
+    bucket, _, rest = path.partition("/")
+    found = _DERIVED_TAIL.fullmatch(rest)
+    if not bucket or found is None:
+        return None
+    return DerivedPath(
+        bucket=bucket,
+        name=found["name"],
+        generation=int(found["generation"]),
+        plan=found["plan"],
+        variant=found["variant"],
+    )
+
+
+def is_document_id(text: str) -> bool:
+    """Whether Firestore takes the text as one segment of a path."""
+    return (
+        0 < len(text.encode()) <= DOCUMENT_ID_LIMIT_BYTES
+        and "/" not in text
+        and text not in {".", ".."}
+        and _RESERVED_ID.fullmatch(text) is None
+    )
+
+
+def _owned(owner: str, family: Family, output: Output) -> Place | None:
+    if not is_document_id(owner):
+        return None
+    return Place(family=family, owner=owner, output=output, records=f"users/{owner}/objects")
+
+
+def _output(collection: str, identifier: str, parts: Mapping[str, str]) -> Output:
+    return Output(document=f"{collection}/{identifier}" if is_document_id(identifier) else None, parts=parts)
+
+
+def _pair(stem: str, first: str, second: str, metadata: Mapping[str, str]) -> dict[str, str]:
+    """Splits `{first}_{second}`: by the metadata where it spells this stem, else at the last underscore."""
+    stated = {key: metadata[key] for key in (first, second) if metadata.get(key)}
+    if len(stated) == 2 and "_".join(stated.values()) == stem:
+        return stated
+    left, underscore, right = stem.rpartition("_")
+    return {first: left, second: right} if underscore and left and right else {}
+
+
+def _users(segments: list[str], metadata: Mapping[str, str]) -> Place | None:
+    match segments:
+        case [_, owner, "ai_generated", "images", file] if file:
+            stem = _stem(file)
+            parts = _pair(stem, "card_id", "image_type", metadata)
+            return _owned(owner, Family.AI_IMAGE, _output(f"ai_outputs/{owner}/images", stem, parts))
+        case [_, owner, "ai_generated", "videos", file] if file:
+            stem = _stem(file)
+            return _owned(
+                owner, Family.AI_VIDEO, _output(f"ai_outputs/{owner}/videos", stem, {"scene_id": stem} if stem else {})
+            )
+        case [_, owner, "ai_generated", "audio", "stems", file] if file:
+            stem = _stem(file)
+            parts = _pair(stem, "stem_type", "stem_id", metadata)
+            return _owned(owner, Family.AI_AUDIO, _output(f"ai_outputs/{owner}/audio", stem, parts))
+    return None
+
+
+def _generating(segments: list[str], metadata: Mapping[str, str]) -> Place | None:
+    match segments:
+        case [_, owner, "image" | "video" as kind, file] if file:
+            family = Family.GENERATED_IMAGE if kind == "image" else Family.GENERATED_VIDEO
+            stem = _stem(file)
+            stated = metadata.get("file_uid", "")
+            tail = stem.removeprefix(stated)
+            if stated and stem.startswith(stated) and re.fullmatch(r"(_\d+)?", tail):
+                parts = {"file_uid": stated, **({"index": tail[1:]} if tail else {})}
+            else:
+                found = _GENERATED_NAME.fullmatch(stem)
+                parts = {key: value for key, value in found.groupdict().items() if value} if found else {}
+            return _owned(owner, family, _output(f"generations/{owner}/files", parts.get("file_uid", ""), parts))
+    return None
+
+
+def _media(segments: list[str], _metadata: Mapping[str, str]) -> Place | None:
+    match segments:
+        case [_, file] if file:
+            output = _NO_OUTPUT
+        case [_, asset, file] if asset and file:
+            output = _output("mediaAssets", asset, {"asset_id": asset})
+        case _:
+            return None
+    return Place(family=Family.MEDIA, owner=None, output=output, records="mediaObjects")
+
+
+def _projects(segments: list[str], _metadata: Mapping[str, str]) -> Place | None:
+    match segments:
+        case [_, project, "generations", generation, file] if project and generation and file.endswith(".tar.gz"):
+            version = file.removesuffix(".tar.gz")
+            if _VERSION.fullmatch(version):
+                parts = {"project_id": project, "generation_id": generation, "version": version[1:]}
+                return Place(family=Family.PROJECT_ARCHIVE, owner=None, output=Output(parts=parts), records=None)
+    return None
+
+
+def _artifacts(segments: list[str], _metadata: Mapping[str, str]) -> Place | None:
+    match segments:
+        case [_, owner, file_id, version, file] if file_id and file and _VERSION.fullmatch(version):
+            parts = {"file_id": file_id, "version": version[1:], "name": file}
+            return _owned(owner, Family.ARTIFACT, Output(parts=parts))
+    return None
+
+
+def _stem(file: str) -> str:
+    """The file name without its extension; a leading dot is not an extension."""
+    stem, dot, _ = file.rpartition(".")
+    return stem if dot and stem else file
+
+
+_GRAMMAR: Final[Mapping[str, Callable[[list[str], Mapping[str, str]], Place | None]]] = {
+    "users": _users,
+    "generating": _generating,
+    "media": _media,
+    "projects": _projects,
+    "artifacts": _artifacts,
+}

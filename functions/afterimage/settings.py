@@ -1,0 +1,128 @@
+"""What can be configured: one typed value, read from the environment once and checked before any work starts.
+
+The names are the deploy parameters of `deployment.py`; the Firebase CLI writes them into each function's environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+ENVIRONMENT_NAMES: Final = (
+    "ORIGINALS_BUCKET",
+    "DERIVED_BUCKET",
+    "MEDIA_MEMORY_MIB",
+    "MEDIA_TIMEOUT_SECONDS",
+    "MEDIA_PLANS",
+    "RETRY_EVENTS",
+    "EVENT_AGE_LIMIT_HOURS",
+)
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used: its name, what it holds, and what to write instead."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Everything the functions can be told."""
+
+    project_id: str
+    originals_bucket: str
+    derived_bucket: str
+    memory_mib: int = 1024
+    timeout: timedelta = timedelta(seconds=300)
+    event_age_limit: timedelta = timedelta(hours=20)
+    platform_retries: bool = True
+    plan_overrides: Mapping[str, Mapping[str, object]]
+    """Plan options by family, as `media/plan.py` reads them."""
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Reads and checks the settings; raises SettingsError naming the first that cannot be used."""
+    variables = os.environ if environment is None else environment
+    project_id = _project_id(variables)
+    originals = _value(variables, "ORIGINALS_BUCKET") or _default_bucket(variables, project_id)
+    derived = _value(variables, "DERIVED_BUCKET") or f"{project_id}-derived"
+    if derived == originals:
+        raise SettingsError(
+            f"DERIVED_BUCKET is `{derived}`, the same as ORIGINALS_BUCKET: derived files would trigger the functions "
+            "that make them; name a bucket of their own"
+        )
+    return Settings(
+        project_id=project_id,
+        originals_bucket=originals,
+        derived_bucket=derived,
+        memory_mib=_whole_number(variables, "MEDIA_MEMORY_MIB", default=1024, least=256),
+        timeout=timedelta(seconds=_whole_number(variables, "MEDIA_TIMEOUT_SECONDS", default=300, least=10)),
+        event_age_limit=timedelta(hours=_whole_number(variables, "EVENT_AGE_LIMIT_HOURS", default=20, least=1)),
+        platform_retries=_truth(variables, "RETRY_EVENTS", default=True),
+        plan_overrides=_plans(variables),
+    )
+
+
+def _project_id(variables: Mapping[str, str]) -> str:
+    found = (
+        variables.get("GCLOUD_PROJECT")
+        or variables.get("GOOGLE_CLOUD_PROJECT")
+        or _firebase_config(variables).get("projectId")
+    )
+    if not found:
+        raise SettingsError("no project: set GCLOUD_PROJECT, or projectId in FIREBASE_CONFIG")
+    return str(found)
+
+
+def _default_bucket(variables: Mapping[str, str], project_id: str) -> str:
+    return str(_firebase_config(variables).get("storageBucket") or f"{project_id}.firebasestorage.app")
+
+
+def _firebase_config(variables: Mapping[str, str]) -> Mapping[str, object]:
+    text = variables.get("FIREBASE_CONFIG", "")
+    if not text.startswith("{"):
+        return {}
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        raise SettingsError(f"FIREBASE_CONFIG `{text}` is not JSON: {error}") from error
+    return config if isinstance(config, dict) else {}
+
+
+def _value(variables: Mapping[str, str], name: str) -> str:
+    """A setting's text; an expression that nobody resolved counts as not set."""
+    text = variables.get(name, "").strip()
+    return "" if "{{" in text else text
+
+
+def _whole_number(variables: Mapping[str, str], name: str, *, default: int, least: int) -> int:
+    text = _value(variables, name)
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise SettingsError(f"{name} is `{text}`; it must be a whole number of at least {least}")
+    return int(text)
+
+
+def _truth(variables: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = _value(variables, name).lower()
+    if not text:
+        return default
+    if text not in {"true", "false"}:
+        raise SettingsError(f"{name} is `{text}`; it must be `true` or `false`")
+    return text == "true"
+
+
+def _plans(variables: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
+    text = _value(variables, "MEDIA_PLANS")
+    if not text:
+        return {}
+    try:
+        plans = json.loads(text)
+    except ValueError as error:
+        raise SettingsError(f"MEDIA_PLANS is not JSON: {error}") from error
+    if not isinstance(plans, dict) or not all(isinstance(options, dict) for options in plans.values()):
+        raise SettingsError('MEDIA_PLANS must be an object of objects, for example {"media": {"avif": true}}')
+    return plans

@@ -1,0 +1,47 @@
+"""Settings: read from the environment, defaulted, and refused with a message that says what to write."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from afterimage.settings import SettingsError, read_settings
+
+
+def test_defaults_need_nothing_but_a_project() -> None:
+    """Deployed or local, the codebase runs with no parameter given."""
+    settings = read_settings({"GCLOUD_PROJECT": "demo"})
+    assert settings.originals_bucket == "demo.firebasestorage.app"
+    assert settings.derived_bucket == "demo-derived"
+    assert settings.event_age_limit < timedelta(hours=24), "the last retry must find the event too old"
+
+
+def test_firebase_config_names_project_and_bucket() -> None:
+    """Where only FIREBASE_CONFIG is set, it is enough."""
+    settings = read_settings({"FIREBASE_CONFIG": '{"projectId":"p","storageBucket":"p.appspot.com"}'})
+    assert (settings.project_id, settings.originals_bucket) == ("p", "p.appspot.com")
+
+
+def test_an_unresolved_expression_counts_as_not_set() -> None:
+    """A runner that does not resolve the defaults of parameters passes their expressions on; they are not buckets."""
+    settings = read_settings({"GCLOUD_PROJECT": "p", "DERIVED_BUCKET": "{{ params.GCLOUD_PROJECT }}-derived"})
+    assert settings.derived_bucket == "p-derived"
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "no project"),
+        ({"GCLOUD_PROJECT": "p", "DERIVED_BUCKET": "p.firebasestorage.app"}, "name a bucket of their own"),
+        ({"GCLOUD_PROJECT": "p", "MEDIA_MEMORY_MIB": "lots"}, "MEDIA_MEMORY_MIB is `lots`"),
+        ({"GCLOUD_PROJECT": "p", "MEDIA_MEMORY_MIB": "64"}, "at least 256"),
+        ({"GCLOUD_PROJECT": "p", "RETRY_EVENTS": "yes"}, "`true` or `false`"),
+        ({"GCLOUD_PROJECT": "p", "MEDIA_PLANS": "{"}, "not JSON"),
+        ({"GCLOUD_PROJECT": "p", "MEDIA_PLANS": "[1]"}, "an object of objects"),
+        ({"GCLOUD_PROJECT": "p", "FIREBASE_CONFIG": "{oops"}, "FIREBASE_CONFIG"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name(variables: dict[str, str], said: str) -> None:
+    """The message names the setting, what it holds, and the way out."""
+    with pytest.raises(SettingsError, match=said):
+        read_settings(variables)
