@@ -99,7 +99,7 @@ def image_work(picture: bytes) -> None:
     limits = limits_for(1024)
     inspection = inspect_image(picture, declared_type="image/jpeg", limits=limits)
     plan = make_plan(options_for(Family.AI_IMAGE, {}), inspection, limits)
-    for _ in render(picture, inspection, plan):
+    for _ in render(picture, inspection, plan, limits):
         pass
 
 

@@ -13,6 +13,7 @@ import asyncio
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SMALL_BYTES = 50 * 1024
 SMALL_CLIENTS = 16
+ROUNDS = 5
 PIECE = os.urandom(256 * 1024)
 
 
@@ -233,19 +235,13 @@ async def measure(size: int, small_count: int, listed_count: int) -> None:
     servers = [Server(kind, directory / kind) for kind in ("floor", "ours")]
     _floor, ours = servers
     try:
-        rates = {}
-        for server in servers:
-            rates[server.kind] = [
-                max(pair) for pair in zip(*[await large(server, size) for _ in range(3)], strict=True)
-            ]
+        rates = await _rounds(servers, lambda server: large(server, size))
         peak = ours.memory_mb("VmHWM") - ours.idle_mb
         for index, what in enumerate(("upload", "download")):
             _print(f"{what} of {size / 1e6:.0f} MB", rates["floor"][index], rates["ours"][index], "MB/s")
         print(f"memory at its peak: {peak:.1f} MB above the idle {ours.idle_mb:.1f} MB")
         if small_count:
-            for server in servers:
-                rounds = [await small(server, small_count) for _ in range(3)]
-                rates[server.kind] = [max(pair) for pair in zip(*rounds, strict=True)]
+            rates = await _rounds(servers, lambda server: small(server, small_count))
             for index, what in enumerate(("upload", "download")):
                 label = f"{what} of {small_count} x 50 KB, {SMALL_CLIENTS} clients"
                 _print(label, rates["floor"][index], rates["ours"][index], "objects/s")
@@ -256,6 +252,20 @@ async def measure(size: int, small_count: int, listed_count: int) -> None:
         for server in servers:
             server.stop()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _rounds(
+    servers: list[Server], work: Callable[[Server], Awaitable[tuple[float, float]]]
+) -> dict[str, tuple[float, float]]:
+    """The median of five rounds of each, taken in turns: both feel the same weather."""
+    rounds: dict[str, list[tuple[float, float]]] = {server.kind: [] for server in servers}
+    for _ in range(ROUNDS):
+        for server in servers:
+            rounds[server.kind].append(await work(server))
+    return {
+        kind: (statistics.median(up for up, _ in pairs), statistics.median(down for _, down in pairs))
+        for kind, pairs in rounds.items()
+    }
 
 
 def _print(what: str, floor: float, ours: float, unit: str) -> None:

@@ -197,12 +197,12 @@ class Suite:
         return AuthService(project_id=self.project_id, clock=self.clock)
 
     def _build_pubsub(self) -> Service:
-        from emulator.pubsub.service import PubSubService
+        from emulator.pubsub_draft.service import PubSubService
 
         return PubSubService(clock=self.clock, events=self.events, activity=self.activity)
 
     def _build_functions(self) -> Service:
-        from emulator.functions.service import FunctionsService
+        from emulator.functions_draft.service import FunctionsService
 
         return FunctionsService(
             codebases=self.configuration.codebases,
@@ -210,6 +210,7 @@ class Suite:
             clock=self.clock,
             events=self.events,
             activity=self.activity,
+            run_folder=self._folder("functions"),
             inspect=self._inspect,
         )
 

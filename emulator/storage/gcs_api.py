@@ -6,9 +6,10 @@ from typing import Final
 
 from emulator.status import StatusError
 from emulator.storage.errors import not_implemented
+from emulator.storage.gcs_acl import GcsAcl
 from emulator.storage.gcs_buckets import GcsBuckets
 from emulator.storage.gcs_errors import json_error
-from emulator.storage.gcs_objects import GcsObjects
+from emulator.storage.gcs_objects import GcsObjects, plain_not_here
 from emulator.storage.gcs_uploads import GcsUploads
 from emulator.wire.http_messages import HttpRequest, HttpResponse
 from emulator.wire.router import Router
@@ -21,7 +22,7 @@ _OBJECT: Final = "/b/{bucket}/o/{object}"
 class GcsApi:
     """The JSON API with its upload and download paths, then the plain paths of the XML API."""
 
-    def __init__(self, *, buckets: GcsBuckets, objects: GcsObjects, uploads: GcsUploads) -> None:
+    def __init__(self, *, buckets: GcsBuckets, objects: GcsObjects, uploads: GcsUploads, acl: GcsAcl) -> None:
         self._router = Router()
         add = self._router.add
         for base in _UPLOADS:
@@ -31,9 +32,11 @@ class GcsApi:
         add("GET", "/download/storage/v1" + _OBJECT, objects.download)
         add("*", "/batch/storage/v1{rest=**}", _no_batches)
         for base in _BASES:
+            _add_acl_routes(self._router, base, acl)
             _add_json_routes(self._router, base, buckets, objects, uploads)
         add("GET", "/{bucket}/{object=**}", objects.plain_get)
         add("PUT", "/{bucket}/{object=**}", objects.plain_put)
+        add("POST DELETE", "/{bucket}/{object=**}", plain_not_here)
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         try:
@@ -53,6 +56,7 @@ def _add_json_routes(router: Router, base: str, buckets: GcsBuckets, objects: Gc
     target = "/b/{target_bucket}/o/{target_object}"
     add("POST", f"{base}{_OBJECT}/copyTo{target}", objects.copy)
     add("POST", f"{base}{_OBJECT}/rewriteTo{target}", objects.rewrite)
+    add("POST", f"{base}{_OBJECT}/moveTo/o/{{target_object}}", objects.move)
     add("POST", f"{base}{_OBJECT}/compose", objects.not_here)
     add("*", f"{base}{_OBJECT}/{{part=**}}", objects.not_here)
     add("GET", f"{base}/b", buckets.list)
@@ -63,6 +67,16 @@ def _add_json_routes(router: Router, base: str, buckets: GcsBuckets, objects: Gc
     add("DELETE", f"{base}/b/{{bucket}}", buckets.delete)
     add("*", f"{base}/b/{{bucket}}/{{part=**}}", buckets.not_here)
     add("*", f"{base}/projects/{{part=**}}", buckets.not_here)
+
+
+def _add_acl_routes(router: Router, base: str, acl: GcsAcl) -> None:
+    for owner in (base + _OBJECT, f"{base}/b/{{bucket}}"):
+        for part in ("acl",) if owner.endswith("{object}") else ("acl", "defaultObjectAcl"):
+            router.add("GET", f"{owner}/{part}", acl.get)
+            router.add("POST", f"{owner}/{part}", acl.insert)
+            router.add("GET", f"{owner}/{part}/{{entity}}", acl.get)
+            router.add("PUT PATCH", f"{owner}/{part}/{{entity}}", acl.insert)
+            router.add("DELETE", f"{owner}/{part}/{{entity}}", acl.delete)
 
 
 async def _no_batches(request: HttpRequest) -> HttpResponse:

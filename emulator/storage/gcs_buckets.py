@@ -7,22 +7,25 @@ from dataclasses import replace
 from typing import Any, Final
 
 from emulator.storage.errors import Reason, StorageError, invalid, not_implemented
+from emulator.storage.gcs_acl import check_acl_allowed, predefined_acl
 from emulator.storage.object_json import bucket_resource, read_storage_class
 from emulator.storage.object_requests import BucketEdit, NewBucket
 from emulator.storage.object_store import ObjectStore
 from emulator.storage.origins import origin_of
 from emulator.storage.partial_response import select_fields
 from emulator.storage.records import BucketRecord
-from emulator.storage.request_fields import json_object, number, preconditions, text
+from emulator.storage.request_fields import flag, json_object, number, preconditions, text
 from emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 
-_KEPT: Final = frozenset({"labels", "cors", "versioning", "website", "logging", "iamConfiguration", "billing"})
+_KEPT: Final = frozenset(
+    {"labels", "cors", "versioning", "website", "logging", "iamConfiguration", "billing", "acl", "defaultObjectAcl"}
+)
 """What clients may set and read back; of these only `versioning` changes what the suite does."""
 
 _UNSUPPORTED: Final = frozenset(
     {
         "lifecycle", "retentionPolicy", "defaultEventBasedHold", "encryption", "autoclass", "hierarchicalNamespace",
-        "objectRetention", "acl", "defaultObjectAcl", "customPlacementConfig", "rpo", "ipFilter",
+        "objectRetention", "customPlacementConfig", "rpo", "ipFilter", "softDeletePolicy",
     }
 )  # fmt: skip
 
@@ -35,6 +38,8 @@ class GcsBuckets:
 
     async def create(self, request: HttpRequest) -> HttpResponse:
         body = await json_object(request)
+        if flag(request, "enableObjectRetention"):
+            raise not_implemented("enableObjectRetention")
         name = body.get("name")
         if not isinstance(name, str):
             raise StorageError(Reason.REQUIRED, "Required parameter: name")
@@ -47,7 +52,7 @@ class GcsBuckets:
                 project=request.query_value("project"),
                 location=location,
                 storage_class=read_storage_class(body) or "STANDARD",
-                settings=_patched({}, body),
+                settings=self._settings(request, None, body),
             )
         )
         return _resource(request, bucket)
@@ -70,7 +75,9 @@ class GcsBuckets:
 
     async def patch(self, request: HttpRequest) -> HttpResponse:
         body = await json_object(request)
-        return self._edit(request, lambda old: replace(_renewed(old, body), settings=_patched(old.settings, body)))
+        return self._edit(
+            request, lambda old: replace(_renewed(old, body), settings=self._settings(request, old, body))
+        )
 
     async def update(self, request: HttpRequest) -> HttpResponse:
         body = await json_object(request)
@@ -82,6 +89,17 @@ class GcsBuckets:
 
     async def not_here(self, request: HttpRequest) -> HttpResponse:
         raise not_implemented(request.raw_path)
+
+    def _settings(self, request: HttpRequest, old: BucketRecord | None, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A patch with the lists that predefined names stand for; lists only where the bucket has any."""
+        body = dict(body)
+        for parameter, field in (("predefinedAcl", "acl"), ("predefinedDefaultObjectAcl", "defaultObjectAcl")):
+            acl = predefined_acl(request, parameter)
+            if acl is not None:
+                body[field] = list(acl)
+            if old is not None and isinstance(body.get(field), list):
+                check_acl_allowed(old, body[field])
+        return _patched({} if old is None else old.settings, body)
 
     def _edit(self, request: HttpRequest, change: Any) -> HttpResponse:
         edit = BucketEdit(name=request.params["bucket"], change=change, preconditions=preconditions(request))
@@ -107,7 +125,17 @@ def _patched(old: Mapping[str, Any], body: Mapping[str, Any]) -> Mapping[str, An
     labels = settings.get("labels", {})
     if not isinstance(labels, Mapping) or not all(isinstance(value, str) for value in labels.values()):
         raise invalid("Invalid value for `labels`: it must be an object of strings")
+    _check_access_configuration(settings)
     return settings
+
+
+def _check_access_configuration(settings: Mapping[str, Any]) -> None:
+    configuration = settings.get("iamConfiguration", {})
+    if not isinstance(configuration, Mapping):
+        raise invalid("Invalid value for `iamConfiguration`: it must be an object")
+    prevention = configuration.get("publicAccessPrevention", "inherited")
+    if prevention not in ("inherited", "enforced", "unspecified"):
+        raise invalid(f"Invalid value for `publicAccessPrevention`: `{prevention}`; use inherited or enforced")
 
 
 def _merged(old: Any, new: Any) -> Any:

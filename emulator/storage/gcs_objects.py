@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from emulator.status import StatusError
 from emulator.storage.errors import invalid, not_implemented
+from emulator.storage.gcs_acl import check_acl_allowed, predefined_acl
 from emulator.storage.gcs_errors import media_error, xml_error
 from emulator.storage.media_response import media_response
 from emulator.storage.object_json import (
@@ -29,6 +30,7 @@ from emulator.storage.request_fields import (
     number,
     preconditions,
     refuse_customer_keys,
+    selection,
 )
 from emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 
@@ -49,14 +51,14 @@ class GcsObjects:
         refuse_customer_keys(request)
         if request.query_value("alt") == "media":
             return await self.download(request)
-        record = self._store.read(_selection(request))
+        record = self._store.read(selection(request))
         return _resource(request, record)
 
     async def download(self, request: HttpRequest) -> HttpResponse:
         refuse_customer_keys(request)
         size: int | None = None
         try:
-            record = self._store.read(_selection(request))
+            record = self._store.read(selection(request))
             size = record.blob.size
             return media_response(record, request.headers, default_cache_control=_PRIVATE)
         except StatusError as error:
@@ -77,17 +79,17 @@ class GcsObjects:
     # -- changing
 
     async def patch(self, request: HttpRequest) -> HttpResponse:
-        body = await json_object(request)
-        record = self._store.edit(Edit(target=_selection(request), change=lambda old: patch_metadata(old, body)))
+        body = await self._checked_body(request)
+        record = self._store.edit(Edit(target=selection(request), change=lambda old: patch_metadata(old, body)))
         return _resource(request, record)
 
     async def update(self, request: HttpRequest) -> HttpResponse:
-        body = await json_object(request)
-        record = self._store.edit(Edit(target=_selection(request), change=lambda _: read_metadata(body)))
+        body = await self._checked_body(request)
+        record = self._store.edit(Edit(target=selection(request), change=lambda _: read_metadata(body)))
         return _resource(request, record)
 
     async def delete(self, request: HttpRequest) -> HttpResponse:
-        self._store.delete(_selection(request))
+        self._store.delete(selection(request))
         return HttpResponse(204)
 
     async def copy(self, request: HttpRequest) -> HttpResponse:
@@ -106,8 +108,30 @@ class GcsObjects:
         }
         return json_response(select_fields(body, request.query_value("fields")))
 
+    async def move(self, request: HttpRequest) -> HttpResponse:
+        """A copy and a delete in one step."""
+        params = request.params
+        source = Selection(
+            bucket=params["bucket"], name=params["object"], preconditions=preconditions(request, source=True)
+        )
+        target = Upload(bucket=params["bucket"], name=params["target_object"], preconditions=preconditions(request))
+        if source.name == target.name:
+            raise invalid(f"`{source.name}` cannot move onto itself")
+        record = self._store.copy(Copy(source=source, target=target))
+        self._store.delete(Selection(bucket=source.bucket, name=source.name))
+        return _resource(request, record)
+
     async def not_here(self, request: HttpRequest) -> HttpResponse:
         raise not_implemented(request.raw_path.rpartition("/")[2])
+
+    async def _checked_body(self, request: HttpRequest) -> dict[str, Any]:
+        body = await json_object(request)
+        acl = predefined_acl(request)
+        if acl is not None:
+            body["acl"] = list(acl)
+        if isinstance(body.get("acl"), list):
+            check_acl_allowed(self._store.bucket(request.params["bucket"]), body["acl"])
+        return body
 
     async def _copied(self, request: HttpRequest) -> ObjectRecord:
         refuse_customer_keys(request)
@@ -134,7 +158,7 @@ class GcsObjects:
     async def plain_get(self, request: HttpRequest) -> HttpResponse:
         try:
             _refuse_signatures(request)
-            record = self._store.read(_selection(request))
+            record = self._store.read(selection(request))
             answer = media_response(record, request.headers, default_cache_control=_PUBLIC)
             answer.headers = [(name, f'"{value}"' if name == "etag" else value) for name, value in answer.headers]
             return answer
@@ -177,13 +201,9 @@ class GcsObjects:
             return xml_error(error)
 
 
-def _selection(request: HttpRequest) -> Selection:
-    return Selection(
-        bucket=request.params["bucket"],
-        name=request.params["object"],
-        generation=number(request, "generation"),
-        preconditions=preconditions(request),
-    )
+async def plain_not_here(request: HttpRequest) -> HttpResponse:
+    """POST begins an upload in parts, DELETE ends one or removes an object: the JSON API does both."""
+    return xml_error(not_implemented(f"{request.method} in the XML API"))
 
 
 def _resource(request: HttpRequest, record: ObjectRecord) -> HttpResponse:

@@ -8,6 +8,7 @@ from typing import Any
 
 from emulator.storage.byte_ranges import ContentRange, parse_content_range
 from emulator.storage.errors import invalid
+from emulator.storage.gcs_acl import check_acl_allowed, predefined_acl
 from emulator.storage.multipart_related import MultipartRelated, boundary_of
 from emulator.storage.object_json import object_resource, read_metadata, read_storage_class
 from emulator.storage.object_requests import Upload
@@ -93,9 +94,11 @@ class GcsUploads:
     def _announce_hashes(self, request: HttpRequest, session: Session) -> None:
         """Clients that sum up while they send tell the checksum with the last piece."""
         md5, crc32c = expected_hashes(request, {})
-        if md5 or crc32c:
-            old = session.request
-            session.request = replace(old, md5=md5 or old.md5, crc32c=crc32c or old.crc32c)
+        old = session.request
+        for said, before in ((md5, old.md5), (crc32c, old.crc32c)):
+            if said and before and said != before:
+                raise invalid(f"two checksums are announced for this object: `{before}` and `{said}`")
+        session.request = replace(old, md5=old.md5 or md5, crc32c=old.crc32c or crc32c)
 
     def _upload(self, request: HttpRequest, body: Mapping[str, Any], media_type: str | None) -> Upload:
         name = request.query_value("name") or body.get("name")
@@ -104,6 +107,10 @@ class GcsUploads:
         metadata = read_metadata(body)
         if metadata.content_type is None:
             metadata = replace(metadata, content_type=media_type or None)
+        acl = predefined_acl(request)
+        if acl is not None:
+            metadata = replace(metadata, acl=acl)
+        check_acl_allowed(self._store.bucket_or_none(request.params["bucket"]), metadata.acl)
         encoding = request.query_value("contentEncoding")
         if encoding:
             metadata = replace(metadata, content_encoding=encoding)

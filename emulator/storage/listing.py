@@ -157,7 +157,7 @@ def _decode_token(token: str) -> tuple[str, int, str]:
 
 # -- globs: `*` and `?` stay within a folder, `**` does not; `[a-c]` `[!a]` `{x,y}` as in shells
 
-_GLOB_TOKEN = re.compile(r"\*\*|[*?{},]|\[!?\]?[^\]]*\]|\\.|[^*?{},\[\\]+|.", re.DOTALL)
+_GLOB_TOKEN = re.compile(r"\*\*/?|[*?{},]|\[!?\]?[^\]]*\]|\\.|[^*?{},\[\\]+|.", re.DOTALL)
 
 
 def glob_literal(glob: str) -> str:
@@ -186,7 +186,7 @@ def compile_glob(glob: str) -> re.Pattern[str]:
 
 
 def _glob_part(sign: str, depth: int) -> str:
-    fixed = {"**": ".*", "*": "[^/]*", "?": "[^/]", "{": "(?:", "}": ")"}
+    fixed = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]", "{": "(?:", "}": ")"}
     if sign in fixed:
         return fixed[sign]
     if sign == ",":

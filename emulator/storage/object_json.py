@@ -77,6 +77,11 @@ def bucket_resource(record: BucketRecord, *, origin: str) -> dict[str, Any]:
         "timeCreated": print_time(record.created_ns),
         "updated": print_time(record.updated_ns),
         **record.settings,
+        "iamConfiguration": {
+            "publicAccessPrevention": "inherited",
+            "uniformBucketLevelAccess": {"enabled": False},
+            **record.settings.get("iamConfiguration", {}),
+        },
     }
 
 
@@ -143,13 +148,13 @@ def _patched_custom(old: Mapping[str, str], body: Any) -> Mapping[str, str]:
 
 def _custom_time(old: str | None, value: Any) -> str | None:
     moment = parse_time(value) if isinstance(value, str) else None
-    if moment is None:
+    if moment is None or not isinstance(value, str):
         if value is None and old is None:
             return None
         raise invalid(f"Invalid value for `customTime`: `{value}`; send an RFC 3339 time, it cannot be removed")
     if old is not None and moment < (parse_time(old) or 0):
         raise invalid(f"Invalid value for `customTime`: `{value}` is before `{old}`; it only moves forward")
-    return print_time(moment)
+    return value
 
 
 def _acl(value: Any) -> tuple[Mapping[str, Any], ...]:

@@ -77,6 +77,9 @@ class ObjectStore:
         preconditions.check_read(bucket)
         return bucket
 
+    def bucket_or_none(self, name: str) -> BucketRecord | None:
+        return self._buckets.get(name)
+
     def buckets(self, *, project: str | None = None, prefix: str = "") -> list[BucketRecord]:
         """In order of names. A bucket made on the spot belongs to every project."""
         return [

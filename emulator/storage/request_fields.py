@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from emulator.status import Code, StatusError
 from emulator.storage.errors import Reason, StorageError, invalid, not_implemented
-from emulator.storage.object_requests import PAGE_LIMIT, Listing
+from emulator.storage.object_requests import PAGE_LIMIT, Listing, Selection
 from emulator.storage.preconditions import Preconditions
 from emulator.wire.http_messages import HttpRequest
 
@@ -133,4 +133,14 @@ def listing(request: HttpRequest, bucket: str) -> Listing:
         versions=flag(request, "versions"),
         page_size=min(page_size or PAGE_LIMIT, PAGE_LIMIT),
         page_token=text(request, "pageToken"),
+    )
+
+
+def selection(request: HttpRequest) -> Selection:
+    """The object that the path and `generation` name."""
+    return Selection(
+        bucket=request.params["bucket"],
+        name=request.params["object"],
+        generation=number(request, "generation"),
+        preconditions=preconditions(request),
     )

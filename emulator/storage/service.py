@@ -15,6 +15,7 @@ from emulator.storage.exports import StorageExports
 from emulator.storage.firebase_api import FirebaseApi
 from emulator.storage.firebase_objects import FirebaseObjects
 from emulator.storage.firebase_uploads import FirebaseUploads
+from emulator.storage.gcs_acl import GcsAcl
 from emulator.storage.gcs_api import GcsApi
 from emulator.storage.gcs_buckets import GcsBuckets
 from emulator.storage.gcs_objects import GcsObjects
@@ -89,6 +90,7 @@ class StorageService:
         self._gcs = GcsApi(
             buckets=GcsBuckets(store=self.store),
             objects=GcsObjects(store=self.store, receiver=receiver),
+            acl=GcsAcl(store=self.store),
             uploads=GcsUploads(store=self.store, receiver=receiver, resumable=self.resumable),
         )
 

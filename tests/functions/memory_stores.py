@@ -147,17 +147,20 @@ class MemoryRecords:
         del self.world.documents[record.path]
         self.world.after("delete record")
 
-    def page(self, collection: str, after: str, limit: int) -> list[Record]:
+    def page(self, after: str, limit: int) -> list[Record]:
         self.world.before("page records")
-        found = []
-        for path in sorted(self.world.documents):
-            parent, _, identifier = path.rpartition("/")
-            if parent == collection and identifier > after:
-                fields, version = self.world.documents[path]
-                found.append(Record(path=path, fields=dict(fields), version=version))
-        return found[:limit]
+        paths = [path for path in self.world.documents if path.startswith("mediaObjects/") or "/objects/" in path]
+        paths.sort(key=_page_order)
+        if after:
+            paths = [path for path in paths if _page_order(path) > _page_order(after)]
+        found = [(path, self.world.documents[path]) for path in paths[:limit]]
+        return [Record(path=path, fields=dict(fields), version=version) for path, (fields, version) in found]
 
     def _expect(self, path: str, expected: Record | None) -> None:
         found = self.world.documents.get(path)
         if (found[1] if found else None) != (expected.version if expected else None):
             raise ConflictError(path)
+
+
+def _page_order(path: str) -> tuple[bool, str]:
+    return path.startswith("mediaObjects/"), path

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CACHE_CONTROL: Final = "private, max-age=31536000, immutable"
 """Derived files never change; `private` because the rules decide who may read them."""
 _TIMEOUT_SECONDS: Final = 60
+_SHARED: Final = "mediaObjects"
 
 
 def google_stores(storage: StorageClient, firestore: FirestoreClient, derived_bucket: str) -> MediaStores:
@@ -150,12 +151,21 @@ class FirestoreRecords:
         except (exceptions.FailedPrecondition, exceptions.NotFound) as error:
             raise ConflictError(str(error)) from error
 
-    def page(self, collection: str, after: str, limit: int) -> list[Record]:
-        query = self._client.collection(collection).order_by("__name__").limit(limit)
+    def page(self, after: str, limit: int) -> list[Record]:
+        found: list[Record] = []
+        if not after.startswith(f"{_SHARED}/"):
+            found = self._run(self._client.collection_group("objects"), after, limit)
+            after = ""
+        if len(found) < limit:
+            found += self._run(self._client.collection(_SHARED), after, limit - len(found))
+        return found
+
+    def _run(self, query: Any, after: str, limit: int) -> list[Record]:
+        query = query.order_by("__name__").limit(limit)
         if after:
-            query = query.start_after({"__name__": self._client.collection(collection).document(after)})
+            query = query.start_after({"__name__": self._client.document(after)})
         return [
-            Record(path=f"{collection}/{found.id}", fields=found.to_dict() or {}, version=found.update_time)
+            Record(path=found.reference.path, fields=found.to_dict() or {}, version=found.update_time)
             for found in query.stream()
         ]
 

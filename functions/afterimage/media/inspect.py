@@ -6,11 +6,13 @@ Only headers are read here; pixels are decoded once, by `render`, which has its 
 from __future__ import annotations
 
 import io
+import warnings
 import zlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from afterimage.media.gif_blocks import count_frames
 from afterimage.media.limits import Limits
 from afterimage.media.signatures import FileType, Kind, identify
 
@@ -41,6 +43,7 @@ class Inspection:
     height: int | None = None
     """As displayed: the orientation is already taken into account."""
     frames: int | None = None
+    """Counted up to one more than the limit, which is enough to know that it is beyond."""
     orientation: int | None = None
     color_mode: str | None = None
     has_alpha: bool | None = None
@@ -63,21 +66,25 @@ def inspect_image(data: bytes, *, declared_type: str, limits: Limits) -> Inspect
     if len(data) > limits.image_bytes:
         return verdict(Verdict.UNSUPPORTED, f"{len(data)} bytes; at most {limits.image_bytes} can be worked on")
     try:
-        with open_image(data, file_type.pillow_format) as image:
+        with open_image(data, file_type.pillow_format, limits) as image:
             return _inspect_header(image, file_type, mismatch, limits, data)
     except Exception as error:
+        if type(error).__name__ == "DecompressionBombError":
+            return verdict(Verdict.UNSUPPORTED, f"more than the {limits.pixels} pixels that can be worked on")
         return verdict(Verdict.QUARANTINE, f"not a readable {file_type.content_type}: {_first_line(error)}")
 
 
-def open_image(data: bytes, pillow_format: str) -> Image:
+def open_image(data: bytes, pillow_format: str, limits: Limits) -> Image:
     """Opens without decoding, as the one format that the bytes were identified as: no other decoder gets to try.
 
-    The number of pixels is checked by the caller, so Pillow's own warning is not needed.
+    Pillow checks the number of pixels again whenever a picture grows, as a GIF's later frames can make it.
     """
     # The plugins are imported to be registered; left to itself, Pillow would import all its formats.
     from PIL import AvifImagePlugin, Image, WebPImagePlugin  # noqa: F401
 
-    Image.MAX_IMAGE_PIXELS = None
+    # It refuses at twice this number and warns from there up; a process has one memory size, so this never varies.
+    Image.MAX_IMAGE_PIXELS = limits.pixels // 2
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     return Image.open(io.BytesIO(data), formats=(pillow_format,))
 
 
@@ -111,8 +118,8 @@ def _undecoded(file_type: FileType, declared_type: str, mismatch: bool) -> Inspe
 
 def _inspect_header(image: Image, file_type: FileType, mismatch: bool, limits: Limits, data: bytes) -> Inspection:
     width, height = image.size
-    frames = _frames(image)
-    orientation = _orientation(image)
+    frames = _frames(image, data, limits)
+    orientation = _orientation(image, data)
     shown = (height, width) if orientation in {5, 6, 7, 8} else (width, height)
     verdict, reason = Verdict.ACCEPT, None
     if width * height > limits.pixels:
@@ -136,20 +143,36 @@ def has_alpha(image: Image) -> bool:
     return image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info
 
 
-def _frames(image: Image) -> int:
+def _frames(image: Image, data: bytes, limits: Limits) -> int:
+    if image.format == "GIF":
+        return count_frames(data, limits.frames)
     # A multi-picture JPEG is one photograph with companions (depth, gain map), not an animation.
-    if image.format in {"MPO", "JPEG"}:
-        return 1
-    return int(getattr(image, "n_frames", 1))
+    return 1 if image.format in {"MPO", "JPEG"} else int(getattr(image, "n_frames", 1))
 
 
-def _orientation(image: Image) -> int:
+def _orientation(image: Image, data: bytes) -> int:
     """1 to 8; anything else a camera may have written counts as upright."""
+    from PIL import Image as Images
+
+    if image.format == "PNG" and "exif" not in image.info:
+        image.info["exif"] = _late_png_exif(data)
     try:
-        found = image.getexif().get(_ORIENTATION_TAG, 1)
+        # The base class's own: PNG's decodes the whole picture first, in case the tag comes late.
+        found = Images.Image.getexif(image).get(_ORIENTATION_TAG, 1)
     except Exception:
         return 1
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def _late_png_exif(data: bytes) -> bytes:
+    """The content of a PNG's `eXIf` chunk, which may stand behind the pixels."""
+    at = 8
+    while at + 8 <= len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if kind == b"eXIf":
+            return data[at + 8 : at + 8 + length]
+        at += length + 12
+    return b""
 
 
 def _same(content_type: str) -> str:

@@ -166,7 +166,8 @@ class Pipeline:
             if _leaves_no_room(subject):
                 return self._finish(subject, claim, fields, Status.UNSUPPORTED, "the name leaves no room for variants")
             plan = make_plan(self.options(subject.place), inspection, limits)
-            return self._publish(subject, claim, fields, plan, render(data, inspection, plan, workers=self.workers))
+            results = render(data, inspection, plan, limits, workers=self.workers)
+            return self._publish(subject, claim, fields, plan, results)
         status = Status.QUARANTINED if inspection.verdict is Verdict.QUARANTINE else Status.UNSUPPORTED
         return self._finish(subject, claim, fields, status, inspection.reason)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from afterimage.media.color import to_screen
 from afterimage.media.inspect import Inspection, open_image
+from afterimage.media.limits import Limits
 from afterimage.media.placeholder import placeholder_of
 from afterimage.media.plan import Plan, Variant
 
@@ -60,20 +61,24 @@ def available_cpus() -> int:
 
 
 def render(
-    data: bytes, inspection: Inspection, plan: Plan, *, workers: int | None = None
+    data: bytes, inspection: Inspection, plan: Plan, limits: Limits, *, workers: int | None = None
 ) -> Iterator[Placeholder | RenderedFile]:
     """Makes every file of the plan; yields each as it is done, the small ones first."""
     if any(variant.animated for variant in plan.variants):
-        frames, movement = _animation_levels(data, inspection, plan)
+        frames, movement = _animation_levels(data, inspection, plan, limits)
     else:
-        frames, movement = _still_levels(data, inspection, plan), None
+        frames, movement = _still_levels(data, inspection, plan, limits), None
     if plan.placeholder and frames:
         yield Placeholder(blurhash=placeholder_of(frames[min(frames)][0]))
     threads = workers or available_cpus()
     with ThreadPoolExecutor(max_workers=threads) as pool:
         waiting: dict[Future[bytes], Variant] = {}
+        taken: set[Size] = set()
         for variant in _in_order_of_work(plan.variants, threads):
-            level = frames[variant.width, variant.height]
+            size = variant.width, variant.height
+            # Pillow keeps an encoder's options on the image, so two threads must never save the same one.
+            level = [frames[size][0].copy()] if size in taken else frames[size]
+            taken.add(size)
             waiting[pool.submit(_encode, level, variant, movement)] = variant
         frames.clear()
         for done in as_completed(waiting):
@@ -92,18 +97,18 @@ def _finished(variant: Variant, encoded: bytes, source_size: int) -> RenderedFil
     return RenderedFile(variant=variant, data=encoded, sha256=hashlib.sha256(encoded).hexdigest())
 
 
-def _still_levels(data: bytes, inspection: Inspection, plan: Plan) -> dict[Size, list[Image]]:
+def _still_levels(data: bytes, inspection: Inspection, plan: Plan, limits: Limits) -> dict[Size, list[Image]]:
     sizes = sorted({(variant.width, variant.height) for variant in plan.variants}, reverse=True)
     if not sizes:
         return {}
-    image = _decoded(data, inspection, sizes[0])
+    image = _decoded(data, inspection, sizes[0], limits)
     return {size: [level] for size, level in _pyramid(image, sizes).items()}
 
 
-def _decoded(data: bytes, inspection: Inspection, largest: Size) -> Image:
+def _decoded(data: bytes, inspection: Inspection, largest: Size, limits: Limits) -> Image:
     """The picture upright and in sRGB, at least as large as the largest output."""
     try:
-        with open_image(data, inspection.file_type.pillow_format or "") as image:
+        with open_image(data, inspection.file_type.pillow_format or "", limits) as image:
             if image.format in {"JPEG", "MPO"}:
                 turned = inspection.orientation in {5, 6, 7, 8}
                 image.draft(None, (largest[1], largest[0]) if turned else largest)
@@ -122,7 +127,9 @@ def _pyramid(image: Image, sizes: list[Size]) -> Mapping[Size, Image]:
     levels: dict[Size, Image] = {}
     for size in sizes:
         if image.size != size:
-            image = image.resize(size, Resampling.LANCZOS, reducing_gap=2.0)
+            # Where much is thrown away a narrow filter looks the same, and costs a third.
+            shrinks_much = image.width >= 2 * size[0]
+            image = image.resize(size, Resampling.HAMMING if shrinks_much and not levels else Resampling.LANCZOS)
         levels[size] = image
     return levels
 
@@ -142,17 +149,22 @@ def _upright(image: Image, orientation: int | None) -> Image:
     return image.transpose(turns[orientation]) if orientation in turns else image
 
 
-def _animation_levels(data: bytes, inspection: Inspection, plan: Plan) -> tuple[dict[Size, list[Image]], Movement]:
+def _animation_levels(
+    data: bytes, inspection: Inspection, plan: Plan, limits: Limits
+) -> tuple[dict[Size, list[Image]], Movement]:
     """All frames at all sizes; the plan has made sure that they fit into memory."""
     sizes = sorted({(variant.width, variant.height) for variant in plan.variants}, reverse=True)
     levels: dict[Size, list[Image]] = {size: [] for size in sizes}
     durations: list[int] = []
     try:
-        with open_image(data, inspection.file_type.pillow_format or "") as image:
+        with open_image(data, inspection.file_type.pillow_format or "", limits) as image:
+            canvas = (0, 0, *image.size)
             for number in range(inspection.frames or 1):
                 image.seek(number)
                 image.load()
-                frame = _upright(to_screen(image), inspection.orientation).convert("RGBA")
+                # A frame that reaches over the edge makes Pillow grow the picture; screens cut it off there.
+                frame = to_screen(image).convert("RGBA").crop(canvas)
+                frame = _upright(frame, inspection.orientation)
                 durations.append(max(10, int(image.info.get("duration") or 100)))
                 for size, level in _pyramid(frame, sizes).items():
                     levels[size].append(level)

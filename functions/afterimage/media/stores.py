@@ -113,8 +113,8 @@ class Records(Protocol):
         """Deletes what was read, or raises ConflictError."""
         ...
 
-    def page(self, collection: str, after: str, limit: int) -> list[Record]:
-        """Records of one collection in the order of their ids, starting behind the id `after`."""
+    def page(self, after: str, limit: int) -> list[Record]:
+        """Records of all users and of `mediaObjects`, in a steady order, starting behind the path `after`."""
         ...
 
 

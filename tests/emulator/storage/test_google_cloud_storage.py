@@ -134,7 +134,11 @@ def test_copy_rewrite_and_storage_class(bucket: storage.Bucket) -> None:
     source.delete()
     for name in ("copied", "rewritten"):
         blob = bucket.get_blob(name)
-        assert (blob.download_as_bytes(), blob.content_type, blob.metadata) == (b"bytes", "text/x-test", {"kept": "yes"})
+        assert (blob.download_as_bytes(), blob.content_type, blob.metadata) == (
+            b"bytes",
+            "text/x-test",
+            {"kept": "yes"},
+        )
     target.update_storage_class("NEARLINE")
     assert bucket.get_blob("rewritten").storage_class == "NEARLINE"
     assert bucket.get_blob("rewritten").metadata == {"kept": "yes"}

@@ -1,0 +1,1 @@
+"""The parts of bench/media: inputs, contenders and the measure of likeness."""

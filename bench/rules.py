@@ -1,0 +1,167 @@
+"""Measures the rules engine in process: decisions a second, the cost of a denial's why, and compile time.
+
+    python bench/rules.py [--seconds 1]
+
+The floor of a decision is the same check written as a Python function over the same dictionaries; the floor of
+compiling is cutting the same text into tokens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bench.measuring import Figure, median_seconds, show  # noqa: E402  (the path is set just above)
+from emulator.rules_language import (  # noqa: E402
+    Coverage,
+    FirestoreRequest,
+    MemoryLookup,
+    Ruleset,
+    Timestamp,
+    compile_ruleset,
+)
+
+FRAME = "rules_version = '2';\nservice cloud.firestore {\n match /databases/{database}/documents {\n%s\n }\n}\n"
+TRIVIAL = "match /users/{uid} { allow read: if request.auth.uid == uid; }"
+TYPICAL = """
+  function signedIn() { return request.auth != null; }
+  function owns(uid) { return signedIn() && request.auth.uid == uid; }
+  function isText(data, name, most) { return data[name] is string && data[name].size() <= most; }
+  match /users/{uid}/notes/{id} {
+    function valid() {
+      let data = request.resource.data;
+      return data.keys().hasAll(['title', 'text', 'rev', 'updated']) && data.keys().hasOnly(
+          ['title', 'text', 'rev', 'updated', 'tags']) && isText(data, 'title', 100) && isText(data, 'text', 10000)
+        && data.rev is int && data.updated == request.time && (!('tags' in data) || data.tags.size() <= 10);
+    }
+    allow read: if owns(uid);
+    allow create: if owns(uid) && valid() && request.resource.data.rev == 0;
+    allow update: if owns(uid) && valid() && request.resource.data.rev == resource.data.rev + 1
+      && request.resource.data.diff(resource.data).affectedKeys().hasOnly(['title', 'text', 'rev', 'updated']);
+  }
+"""
+NOW = Timestamp.from_seconds(1_700_000_000)
+ALICE: dict[str, Any] = {"uid": "alice", "token": {"email": "alice@example.com"}}
+STORED = {"title": "a", "text": "b", "rev": 3, "updated": Timestamp(0), "tags": ["x"]}
+WRITTEN = {**STORED, "text": "c" * 500, "rev": 4, "updated": NOW}
+UPDATE = FirestoreRequest(
+    method="update", path="users/alice/notes/n1", time=NOW, auth=ALICE, resource=STORED, request_resource=WRITTEN
+)
+
+
+def large_source() -> str:
+    """About 100 KB of rules: many collections, and one that needs ten documents."""
+    blocks = [
+        f"  match /c{number}/{{id}} {{\n"
+        "    allow read: if request.auth != null && request.auth.uid == resource.data.owner;\n"
+        "    allow write: if request.auth.token.admin == true\n"
+        f"      || request.resource.data.keys().hasAll(['a', 'b{number}'])\n"
+        f"      && request.resource.data.rev == {number} + 1\n"
+        f"      && request.resource.data.name.matches('[a-z]{{1,{number}}}');\n"
+        "  }\n"
+        for number in range(300)
+    ]
+    document = "get(/databases/$(database)/documents/teams/t{0}).data.members[request.auth.uid] == 'r{0}'".format
+    lookups = "\n      && ".join(document(number) for number in range(10))
+    return FRAME % ("".join(blocks) + f"  match /last/{{id}} {{ allow get: if {lookups}; }}\n")
+
+
+# -- the same checks by hand
+
+
+def trivial_by_hand(path: str, auth: dict[str, Any] | None) -> bool:
+    collection, uid = path.split("/")
+    return collection == "users" and auth is not None and auth["uid"] == uid
+
+
+def typical_by_hand(request: FirestoreRequest) -> bool:
+    _, uid, collection, _ = request.path.split("/")
+    new, old = request.request_resource, request.resource
+    if collection != "notes" or request.auth is None or request.auth["uid"] != uid or new is None or old is None:
+        return False
+    known = {"title", "text", "rev", "updated"}
+    changed = {key for key in {*new, *old} if new.get(key) != old.get(key)}
+    return (
+        known <= set(new) <= {*known, "tags"}
+        and isinstance(new["title"], str)
+        and len(new["title"]) <= 100
+        and isinstance(new["text"], str)
+        and len(new["text"]) <= 10000
+        and isinstance(new["rev"], int)
+        and new["updated"] == request.time
+        and ("tags" not in new or len(new["tags"]) <= 10)
+        and new["rev"] == old["rev"] + 1
+        and changed <= known
+    )
+
+
+def lookups_by_hand(teams: dict[str, dict[str, Any]], uid: str) -> bool:
+    return all(teams[f"teams/t{number}"]["members"][uid] == f"r{number}" for number in range(10))
+
+
+# -- measuring
+
+
+def rate(work: Callable[[], object], seconds: float) -> float:
+    """How often a second, over rounds of a hundred, after a warm-up."""
+    for _ in range(200):
+        work()
+    done = 0
+    started = time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < seconds:
+        for _ in range(100):
+            work()
+        done += 100
+    return done / elapsed
+
+
+def decider(ruleset: Ruleset, request: FirestoreRequest, lookup: MemoryLookup | None = None) -> Callable[[], bool]:
+    assert ruleset.decide(request, lookup).allowed, "a benchmark of a denial by mistake"
+    return lambda: ruleset.decide(request, lookup).allowed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each figure")
+    seconds = parser.parse_args().seconds
+
+    trivial = compile_ruleset(FRAME % TRIVIAL, file_name="trivial.rules")
+    typical = compile_ruleset(FRAME % TYPICAL, file_name="typical.rules")
+    source = large_source()
+    large = compile_ruleset(source, file_name="large.rules")
+    get = FirestoreRequest(method="get", path="users/alice", time=NOW, auth=ALICE, resource={})
+    teams = {f"teams/t{number}": {"members": {"alice": f"r{number}"}} for number in range(10)}
+    last = FirestoreRequest(method="get", path="last/x", time=NOW, auth=ALICE, resource={})
+    denied = FirestoreRequest(
+        method="update", path="users/alice/notes/n1", time=NOW, auth={**ALICE, "uid": "bob"}, resource=STORED,
+        request_resource=WRITTEN,
+    )  # fmt: skip
+    coverage = Coverage(typical)
+    tokens = re.compile(r"\s+|\w+|.")
+    figures = [
+        Figure("trivial rule", rate(decider(trivial, get), seconds), "/s",
+               rate(lambda: trivial_by_hand("users/alice", ALICE), seconds), "goal 100,000"),
+        Figure("typical rules (12 checks, 4 functions)", rate(decider(typical, UPDATE), seconds), "/s",
+               rate(lambda: typical_by_hand(UPDATE), seconds), "goal 10,000"),
+        Figure("ten look-ups in 100 KB of rules", rate(decider(large, last, MemoryLookup(teams)), seconds), "/s",
+               rate(lambda: lookups_by_hand(teams, "alice"), seconds)),
+        Figure("a denial with its official text", rate(lambda: typical.decide(denied).denial_message, seconds), "/s"),
+        Figure("a denial explained", rate(lambda: str(typical.decide(denied).explain()), seconds), "/s"),
+        Figure("typical rules with coverage", rate(lambda: typical.decide(UPDATE, coverage=coverage), seconds), "/s"),
+    ]  # fmt: skip
+    show("decisions", figures)
+    compiling = median_seconds(lambda: compile_ruleset(source, file_name="large.rules"), repeats=7)
+    tokenizing = median_seconds(lambda: tokens.findall(source), repeats=7)
+    show("compiling", [Figure(f"{len(source) / 1000:.0f} KB", compiling * 1000, "ms", tokenizing * 1000, "goal 150")])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Local Firebase Auth: accounts, and the identity that a request's token claims."""

@@ -1,0 +1,1 @@
+"""Cloud Firestore: documents, transactions, queries, listeners and triggers, spoken over gRPC and REST."""

@@ -1,0 +1,209 @@
+"""The gate with rules in force: puts each access before the project's ruleset, and words a denial as officially."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from emulator.auth.id_tokens import Caller
+from emulator.firestore.document_store import Database, StoredDocument
+from emulator.firestore.field_paths import parse_field_path
+from emulator.firestore.query import Query
+from emulator.firestore.rules_gate import WriteAccess
+from emulator.firestore.rules_gate_values import rule_document, rule_value
+from emulator.rules_language import (
+    Both,
+    CommitLookups,
+    Coverage,
+    Either,
+    FieldFilter,
+    FirestoreRequest,
+    Path,
+    Ruleset,
+    RulesetRejected,
+    Timestamp,
+    compile_ruleset,
+)
+from emulator.rules_language import Query as RulesQuery
+from emulator.status import Code, StatusError
+
+_log = logging.getLogger("emulator.firestore")
+_FIELD_OPERATORS: Final = {
+    1: "<",
+    2: "<=",
+    3: ">",
+    4: ">=",
+    5: "==",
+    6: "!=",
+    7: "array-contains",
+    8: "in",
+    9: "array-contains-any",
+    10: "not-in",
+}
+_UNARY_OPERATORS: Final = {2: ("==", float("nan")), 3: ("==", None), 4: ("!=", float("nan")), 5: ("!=", None)}
+_OR: Final = 2
+
+
+class _Loaded:
+    """The rules of one project, and what was evaluated of them."""
+
+    def __init__(self, ruleset: Ruleset, source: str, file_name: str) -> None:
+        self.ruleset = ruleset
+        self.text = source
+        self.file_name = file_name
+        self.coverage = Coverage(ruleset)
+
+
+class RulesetGate:
+    """No rules, no limits: while neither the project nor its database has rules, everything is allowed."""
+
+    def __init__(self) -> None:
+        self._of_project: dict[str, _Loaded] = {}
+        self._of_database: dict[str, _Loaded] = {}
+
+    # -- loading
+
+    def load(self, project: str, source: str, *, file_name: str) -> list[dict[str, Any]]:
+        """For all databases of a project. Rules with errors are not taken, and those before stay in force."""
+        try:
+            ruleset = compile_ruleset(source, file_name=file_name)
+        except RulesetRejected as rejected:
+            return [issue.to_json() for issue in rejected.issues]
+        self._of_project[project] = _Loaded(ruleset, source, file_name)
+        return [issue.to_json() for issue in ruleset.issues]
+
+    def load_for_database(self, database: str, source: str, *, file_name: str) -> list[dict[str, Any]]:
+        """For a database id in every project that has no rules of its own, as firebase.json says it."""
+        try:
+            ruleset = compile_ruleset(source, file_name=file_name)
+        except RulesetRejected as rejected:
+            return [issue.to_json() for issue in rejected.issues]
+        self._of_database[database] = _Loaded(ruleset, source, file_name)
+        return [issue.to_json() for issue in ruleset.issues]
+
+    def _in_force(self, database: Database) -> _Loaded | None:
+        return self._of_project.get(database.name.project) or self._of_database.get(database.name.database)
+
+    # -- asking about them
+
+    def _of(self, project: str) -> _Loaded:
+        loaded = self._of_project.get(project) or self._of_database.get("(default)")
+        if loaded is None:
+            raise StatusError(Code.NOT_FOUND, f"no rules are loaded for project `{project}`")
+        return loaded
+
+    def source(self, project: str) -> tuple[str, str]:
+        loaded = self._of(project)
+        return loaded.file_name, loaded.text
+
+    def coverage(self, project: str) -> dict[str, Any]:
+        return self._of(project).coverage.to_json()
+
+    def coverage_text(self, project: str) -> str:
+        return self._of(project).coverage.to_text()
+
+    # -- the gate
+
+    def is_open_to(self, caller: Caller, database: Database) -> bool:
+        return caller.is_admin or self._in_force(database) is None
+
+    def check_admin(self, caller: Caller, database: Database, method: str) -> None:
+        if not self.is_open_to(caller, database):
+            raise StatusError(Code.PERMISSION_DENIED, f"`{method}` is for admins only, whatever the rules say.")
+
+    def check_get(self, caller: Caller, database: Database, path: str, document: StoredDocument | None) -> None:
+        request = FirestoreRequest(
+            method="get",
+            path=path,
+            time=_now(database),
+            auth=_auth(caller),
+            database=database.name.database,
+            resource=rule_document(document),
+        )
+        self._decide(database, request, _Lookup(database, {}))
+
+    def check_query(self, caller: Caller, database: Database, query: Query) -> None:
+        source = query.source
+        where = _filter(source.where) if source is not None and source.HasField("where") else None
+        orders = {".".join(order.path): "DESC" if order.descending else "ASC" for order in query.orders}
+        request = FirestoreRequest(
+            method="list",
+            path=query.collection_path,
+            time=_now(database),
+            auth=_auth(caller),
+            database=database.name.database,
+            query=RulesQuery(
+                where=where,
+                order_by=orders,
+                limit=query.limit,
+                offset=query.offset,
+                all_descendants=query.all_descendants,
+            ),
+        )
+        self._decide(database, request, _Lookup(database, {}))
+
+    def check_writes(self, caller: Caller, database: Database, writes: Sequence[WriteAccess], time: int) -> None:
+        lookups = CommitLookups(_Lookup(database, {write.path: write.after for write in writes}))
+        for write in writes:
+            request = FirestoreRequest(
+                method=write.method,
+                path=write.path,
+                time=Timestamp(time * 1000),
+                auth=_auth(caller),
+                database=database.name.database,
+                resource=rule_document(write.before),
+                request_resource=rule_document(write.after),
+            )
+            self._decide(database, request, lookups)
+
+    def _decide(self, database: Database, request: FirestoreRequest, lookup: Any) -> None:
+        loaded = self._in_force(database)
+        if loaded is None:
+            return
+        decision = loaded.ruleset.decide(request, lookup, coverage=loaded.coverage)
+        if not decision.allowed:
+            message = decision.denial_message
+            _log.debug("denied: %s", decision.explain())
+            raise StatusError(Code.PERMISSION_DENIED, message)
+
+
+class _Lookup:
+    """Stored documents for `get` and `exists`, and what the pending commit makes of them."""
+
+    def __init__(self, database: Database, after: Mapping[str, StoredDocument | None]) -> None:
+        self._database = database
+        self._after = after
+
+    def get(self, path: str, *, database: str) -> Mapping[str, Any] | None:
+        if database != self._database.name.database:
+            return None
+        return rule_document(self._database.get(path))
+
+    def get_after(self, path: str, *, database: str) -> Mapping[str, Any] | None:
+        if database == self._database.name.database and path in self._after:
+            return rule_document(self._after[path])
+        return self.get(path, database=database)
+
+
+def _now(database: Database) -> Timestamp:
+    return Timestamp(database.read_time() * 1000)
+
+
+def _auth(caller: Caller) -> Mapping[str, Any] | None:
+    return None if caller.uid is None else {"uid": caller.uid, "token": caller.claims}
+
+
+def _filter(where: Any) -> Any:
+    kind = where.WhichOneof("filter_type")
+    if kind == "composite_filter":
+        parts = [_filter(part) for part in where.composite_filter.filters]
+        return Either(filters=parts) if where.composite_filter.op == _OR else Both(filters=parts)
+    if kind == "unary_filter":
+        op, compared = _UNARY_OPERATORS[where.unary_filter.op]
+        return FieldFilter(field=parse_field_path(where.unary_filter.field.field_path), op=op, value=compared)
+    given = where.field_filter
+    value: Any = rule_value(given.value)
+    if isinstance(value, Path) and given.field.field_path == "__name__":
+        value = value.segments[-1] if value.segments else ""
+    return FieldFilter(field=parse_field_path(given.field.field_path), op=_FIELD_OPERATORS[given.op], value=value)

@@ -1,0 +1,68 @@
+"""Cloud Firestore as one service: puts the layers together and offers them to the suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from emulator.clock import Clock
+from emulator.events import EventBus
+from emulator.firestore.commits import Commits
+from emulator.firestore.control_routes import ControlRoutes
+from emulator.firestore.document_store import DocumentStore
+from emulator.firestore.exports import export_databases, import_databases
+from emulator.firestore.grpc_service import Operations, grpc_methods
+from emulator.firestore.http_front import HttpFront
+from emulator.firestore.listen_stream import ListenService
+from emulator.firestore.listeners import Listeners
+from emulator.firestore.listing import Listing
+from emulator.firestore.reads import Reads
+from emulator.firestore.rest_api import RestApi
+from emulator.firestore.rules_gate_engine import RulesetGate
+from emulator.firestore.sessions import Sessions
+from emulator.firestore.triggers import DEFAULT_LOCATION, Triggers
+from emulator.firestore.write_stream import WriteService
+from emulator.wire.grpc_methods import GrpcMethod
+from emulator.wire.http_messages import HttpHandler
+
+
+class FirestoreService:
+    """Every database of every project, in memory. `rules` guards them: load rules there, none allow everything."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        events: EventBus,
+        rules: RulesetGate | None = None,
+        location: str = DEFAULT_LOCATION,
+        shut_down: Callable[[], None] | None = None,
+    ) -> None:
+        self.store = DocumentStore(clock=clock)
+        self.sessions = Sessions(self.store, clock)
+        self.rules = rules or RulesetGate()
+        reads = Reads(self.sessions, self.rules)
+        commits = Commits(self.rules)
+        listing = Listing(self.sessions, reads, self.rules)
+        self.operations = Operations(self.sessions, reads, commits, listing)
+        self.listeners = Listeners()
+        self.listens = ListenService(self.sessions, self.listeners, self.rules, clock)
+        self.writes = WriteService(self.sessions, commits)
+        self.store.observe(self.listeners)
+        self.store.observe(Triggers(events, location=location))
+        self.grpc: Sequence[GrpcMethod] = grpc_methods(self.operations, self.listens, self.writes)
+        control = ControlRoutes(store=self.store, sessions=self.sessions, rules=self.rules, shut_down=shut_down)
+        self.http: HttpHandler = HttpFront(rest=RestApi(self.operations), control=control)
+
+    def reset(self) -> None:
+        """Forgets all documents of all databases, and ends every transaction. Rules stay."""
+        self.sessions.reset()
+
+    async def export_to(self, directory: Path) -> None:
+        await export_databases(self.store.databases(), directory)
+
+    async def import_from(self, directory: Path) -> None:
+        await import_databases(self.store, directory)
+
+    async def close(self) -> None:
+        self.sessions.reset()

@@ -1,0 +1,80 @@
+"""One instance of one function: what a process does from the moment it is given a function until it is killed."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+from typing import Any
+
+from . import loading, parent_death, wsgi_server
+
+_DATA_SLACK_BYTES = 1024 * 1024 * 1024
+
+
+def become_forked(
+    codebase: loading.Codebase, command: dict[str, Any], listener: int, output: int, control: socket.socket
+) -> None:
+    """In the child, right after the fork: forget the host, then serve. Never returns."""
+    host = os.getppid()
+    os.setsid()
+    parent_death.die_with_parent(host)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.close(control.fileno())
+    become(codebase, command, listener, output)
+
+
+def become(
+    codebase: loading.Codebase,
+    command: dict[str, Any],
+    listener: int,
+    output: int,
+    *,
+    watch: socket.socket | None = None,
+) -> None:
+    """Serves one function on the listening socket until killed; output goes to the pipe."""
+    code = 1
+    try:
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.close(output)
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]  # real files
+        if watch is not None:
+            threading.Thread(target=_end_with, args=(watch,), daemon=True).start()
+        os.environ.update(command["environment"])
+        _limit_memory(command.get("memory_bytes"))
+        application = loading.application(codebase, command["target"], command["signature"])
+        if not hasattr(application, "wsgi_app"):
+            raise NotImplementedError(f"`{command['target']}` is an ASGI function: not implemented here")
+        serve = wsgi_server.serve_in_one_thread if command.get("one_thread") else wsgi_server.serve
+        serve(application, socket.socket(fileno=listener))
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _end_with(control: socket.socket) -> None:
+    """An instance that is its own host ends when the suite closes the control socket, or says so."""
+    control.recv(65_536)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _limit_memory(limit_bytes: int | None) -> None:
+    """A backstop: the suite watches what is really used, this keeps one greedy allocation from taking the machine."""
+    if limit_bytes:
+        try:
+            resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes + _DATA_SLACK_BYTES,) * 2)
+        except (OSError, ValueError):
+            return

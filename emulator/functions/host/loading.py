@@ -1,0 +1,102 @@
+"""Imports a codebase the way functions-framework does, and describes it the way the SDK's own discovery does."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import threading
+from types import ModuleType
+from typing import Any
+
+
+class Codebase:
+    """One imported codebase."""
+
+    def __init__(self, source: str, module: ModuleType) -> None:
+        self.source = source
+        self.module = module
+
+    def manifest(self) -> dict[str, Any]:
+        """The SDK's manifest; a `functions.yaml` beside main.py takes its place."""
+        import yaml
+
+        static = os.path.join(os.path.dirname(self.source), "functions.yaml")
+        if os.path.exists(static):
+            with open(static, encoding="utf-8") as file:
+                text = file.read()
+        else:
+            from firebase_functions.private import serving
+
+            # What the SDK's discovery server collects, from the module that is imported already.
+            found = [member for _, member in inspect.getmembers(self.module, inspect.isfunction)]
+            declared = [function for function in found if hasattr(function, "__firebase_endpoint__")]
+            text = serving.functions_as_yaml({f.__firebase_endpoint__.entryPoint: f for f in declared})
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        manifest = yaml.load(text, Loader=loader)  # noqa: S506 — both are safe loaders, the first one in C
+        if not isinstance(manifest, dict):
+            raise TypeError(f"`functions.yaml` must hold a mapping, not {json.dumps(manifest, default=str)[:60]}")
+        return manifest
+
+
+def load(source: str) -> Codebase:
+    """Runs main.py. Whatever it raises is the caller's to report."""
+    if not os.path.exists(source):
+        raise FileNotFoundError(f"`{source}` does not exist; a codebase for Python begins in a file `main.py`")
+    import functions_framework
+    from functions_framework import _function_registry
+
+    module, spec = _function_registry.load_function_module(source)
+    import flask
+
+    # functions-framework runs the module within an application's context; code may rely on it.
+    with flask.Flask("codebase").app_context():
+        spec.loader.exec_module(module)
+    assert functions_framework.create_app
+    return Codebase(source, module)
+
+
+def application(codebase: Codebase, target: str, signature: str) -> Any:
+    """The functions-framework application of one function, around the module that is loaded already."""
+    import functions_framework
+    from functions_framework import _function_registry
+
+    class _Loaded:
+        loader: Any
+
+        @staticmethod
+        def exec_module(module: ModuleType) -> None:
+            """It has run."""
+
+    _Loaded.loader = _Loaded
+    setattr(  # noqa: B010 — replaces a function of another package: a plain assignment reads like a local one
+        _function_registry, "load_function_module", lambda source: (codebase.module, _Loaded)
+    )
+    return functions_framework.create_app(target, codebase.source, signature)
+
+
+def why_not_forkable(sockets_before: set[str]) -> str:
+    """What the import left behind that a fork would break; empty when it can be forked."""
+    if threading.active_count() > 1:
+        names = ", ".join(thread.name for thread in threading.enumerate()[1:4])
+        return f"it starts threads when imported ({names})"
+    tasks = "/proc/self/task"
+    if os.path.isdir(tasks) and len(os.listdir(tasks)) > 1:
+        return "it starts native threads when imported, as gRPC channels do"
+    if open_sockets() - sockets_before:
+        return "it opens connections when imported"
+    return ""
+
+
+def open_sockets() -> set[str]:
+    folder = "/proc/self/fd"
+    found: set[str] = set()
+    if os.path.isdir(folder):
+        for name in os.listdir(folder):
+            try:
+                target = os.readlink(os.path.join(folder, name))
+            except OSError:
+                continue
+            if target.startswith("socket:"):
+                found.add(target)
+    return found

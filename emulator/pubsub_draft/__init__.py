@@ -1,0 +1,1 @@
+"""Pub/Sub: topics and what is published to them, for functions."""

@@ -1,0 +1,298 @@
+"""The values rules compute with: plain Python values, the classes that Python has no match for, and their kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import total_ordering
+from types import NoneType
+from typing import Any, ClassVar, Final
+
+NANOS_PER_SECOND: Final = 1_000_000_000
+MAXIMUM_VALUE_DEPTH: Final = 100
+MAXIMUM_COMPARISONS: Final = 200_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class EvaluationError(Exception):
+    """An expression has no value. Rules absorb it or pass it on; it never grants. `message` is the official text."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True)
+class Timestamp:
+    """An instant in nanoseconds since the epoch."""
+
+    rule_kind: ClassVar[str] = "timestamp"
+    nanos: int
+
+    @staticmethod
+    def from_seconds(seconds: float) -> Timestamp:
+        return Timestamp(round(seconds * NANOS_PER_SECOND))
+
+    @staticmethod
+    def from_datetime(moment: datetime) -> Timestamp:
+        elapsed = moment - _EPOCH
+        return Timestamp(((elapsed.days * 86400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds) * 1000)
+
+    def to_datetime(self) -> datetime:
+        """The instant in UTC, cut to microseconds; raises OverflowError outside of Python's years 1 to 9999."""
+        return _EPOCH + timedelta(microseconds=self.nanos // 1000)
+
+    def __lt__(self, other: Timestamp) -> bool:
+        return self.nanos < other.nanos
+
+    def __str__(self) -> str:
+        try:
+            moment = self.to_datetime()
+        except OverflowError:
+            return f"timestamp({self.nanos} ns)"
+        fraction = f"{self.nanos % NANOS_PER_SECOND:09d}".rstrip("0")
+        return f"{moment:%Y-%m-%dT%H:%M:%S}{'.' + fraction if fraction else ''}Z"
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A span of time in nanoseconds."""
+
+    rule_kind: ClassVar[str] = "duration"
+    nanos: int
+
+    def __lt__(self, other: Duration) -> bool:
+        return self.nanos < other.nanos
+
+    def __str__(self) -> str:
+        sign, nanos = ("-", -self.nanos) if self.nanos < 0 else ("", self.nanos)
+        fraction = f"{nanos % NANOS_PER_SECOND:09d}".rstrip("0")
+        return f"{sign}{nanos // NANOS_PER_SECOND}{'.' + fraction if fraction else ''}s"
+
+
+@dataclass(frozen=True, slots=True)
+class LatLng:
+    """A place on the globe, in degrees."""
+
+    rule_kind: ClassVar[str] = "latlng"
+    latitude: float
+    longitude: float
+
+    def __str__(self) -> str:
+        return f"latlng({self.latitude}, {self.longitude})"
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A path by its segments; one inside a list query may hold an `UnknownSegment`."""
+
+    rule_kind: ClassVar[str] = "path"
+    segments: tuple[Any, ...]
+
+    @staticmethod
+    def parse(text: str) -> Path:
+        """The path of a text with or without a leading slash."""
+        return Path(tuple(text.removeprefix("/").split("/")) if text.strip("/") else ())
+
+    def __str__(self) -> str:
+        return "/" + "/".join(str(segment) for segment in self.segments)
+
+
+class UnknownValue:
+    """Something a query leaves open, such as the id of the documents it will find; whoever needs it gets an error."""
+
+    rule_kind: ClassVar[str] = "constraint"
+    __slots__ = ("description",)
+
+    def __init__(self, description: str) -> None:
+        self.description = description
+
+    def __str__(self) -> str:
+        return f"<{self.description}>"
+
+    __repr__ = __str__
+
+
+class RuleSet:
+    """A set of rule values, in the order of their first appearance."""
+
+    rule_kind: ClassVar[str] = "set"
+    __slots__ = ("_items",)
+
+    def __init__(self, values: Iterable[Any] = ()) -> None:
+        self._items: dict[Any, Any] = {}
+        for value in values:
+            self._items.setdefault(identity(value), value)
+
+    def __contains__(self, value: object) -> bool:
+        return identity(value) in self._items
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._items.values())
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RuleSet) and self._items.keys() == other._items.keys()
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._items))
+
+    def identities(self) -> AbstractSet[Any]:
+        return self._items.keys()
+
+    def __repr__(self) -> str:
+        return f"RuleSet({list(self)!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class MapDiff:
+    """What `new.diff(old)` answers; its methods compare the two maps."""
+
+    rule_kind: ClassVar[str] = "map_diff"
+    new: Mapping[str, Any]
+    old: Mapping[str, Any]
+
+
+_KINDS: dict[type, str] = {
+    NoneType: "null",
+    bool: "bool",
+    int: "int",
+    float: "float",
+    str: "string",
+    bytes: "bytes",
+    list: "list",
+    tuple: "list",
+    dict: "map",
+}
+_ABSTRACT_KINDS: Final = (
+    (bool, "bool"), (int, "int"), (float, "float"), (str, "string"), (bytes, "bytes"), (Mapping, "map"),
+    (Sequence, "list"),
+)  # fmt: skip
+
+
+def kind_of(value: object) -> str:
+    """The name of a value's type, as rules and error texts call it."""
+    kind = _KINDS.get(value.__class__)
+    return kind if kind is not None else _learn_kind(value)
+
+
+def _learn_kind(value: object) -> str:
+    cls = value.__class__
+    kind: str | None = getattr(cls, "rule_kind", None)
+    if kind is None:
+        kind = next((name for base, name in _ABSTRACT_KINDS if isinstance(value, base)), None)
+    if kind is None:
+        raise EvaluationError(f"Type error. Rules know no values of the Python class [{cls.__name__}].")
+    _KINDS[cls] = kind
+    return kind
+
+
+_SCALARS: Final = frozenset({str, int, bool, NoneType, bytes})
+
+
+def equals(left: Any, right: Any) -> bool:
+    """The `==` of rules: int and float compare by value, otherwise only values of one kind are ever equal."""
+    if left.__class__ is right.__class__ and left.__class__ in _SCALARS:
+        return bool(left == right)
+    waiting = [(left, right)]
+    steps = 0
+    while waiting:
+        steps += 1
+        if steps > MAXIMUM_COMPARISONS:
+            raise EvaluationError("Value error. The values are too large to be compared.")
+        one, other = waiting.pop()
+        if one.__class__ is other.__class__ and one.__class__ in _SCALARS:
+            if one != other:
+                return False
+        elif not _match_shallowly(one, other, waiting):
+            return False
+    return True
+
+
+def _match_shallowly(left: Any, right: Any, waiting: list[tuple[Any, Any]]) -> bool:
+    """Compares two values but for their parts, which are put where they wait for their turn."""
+    kind, other = kind_of(left), kind_of(right)
+    if kind == "constraint" or other == "constraint":
+        raise EvaluationError("Query error. The query leaves a value open that the rule compares.")
+    if kind != other:
+        return kind in _NUMBERS and other in _NUMBERS and bool(left == right)
+    if kind == "list":
+        if len(left) != len(right):
+            return False
+        waiting.extend(zip(left, right, strict=True))
+        return True
+    if kind == "map":
+        if len(left) != len(right) or any(key not in right for key in left):
+            return False
+        waiting.extend((value, right[key]) for key, value in left.items())
+        return True
+    return bool(left == right)
+
+
+_NUMBERS: Final = ("int", "float")
+
+
+def identity(value: Any) -> Any:
+    """A hashable key that is the same for exactly the values that `equals` each other."""
+    return value if value.__class__ is str else _identity(value, 0, [0])
+
+
+def _identity(value: Any, depth: int, steps: list[int]) -> Any:
+    if value.__class__ is str:
+        return value
+    kind = kind_of(value)
+    if kind in _NUMBERS:
+        return ("number", value)
+    if kind not in ("list", "map"):
+        return (kind, value)
+    steps[0] += len(value)
+    if depth >= MAXIMUM_VALUE_DEPTH or steps[0] > MAXIMUM_COMPARISONS:
+        raise EvaluationError("Value error. A value is too large to be compared.")
+    if kind == "list":
+        return ("list", *(_identity(item, depth + 1, steps) for item in value))
+    return ("map", frozenset((key, _identity(item, depth + 1, steps)) for key, item in value.items()))
+
+
+def describe(value: Any, limit: int = 120) -> str:
+    """A value as rules would write it, for people, cut to `limit` characters."""
+    text = _describe(value, limit, 0)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _describe(value: Any, limit: int, depth: int) -> str:
+    try:
+        kind = kind_of(value)
+    except EvaluationError:
+        return f"<{type(value).__name__}>"
+    if kind == "null":
+        return "null"
+    if kind == "bool":
+        return "true" if value else "false"
+    if kind == "string":
+        return repr(str(value[: limit + 1]))
+    if kind == "map_diff":
+        return f"diff({_describe(value.new, limit, depth + 1)}, {_describe(value.old, limit, depth + 1)})"
+    if kind not in ("list", "map", "set"):
+        return str(value)
+    if depth > 6:
+        return "…"
+    parts: list[str] = []
+    length = 0
+    for item in value.items() if kind == "map" else value:
+        if kind == "map":
+            part = f"{item[0]!r}: {_describe(item[1], limit, depth + 1)}"
+        else:
+            part = _describe(item, limit, depth + 1)
+        parts.append(part)
+        length += len(part) + 2
+        if length > limit:
+            parts.append("…")
+            break
+    inside = ", ".join(parts)
+    return f"[{inside}]" if kind == "list" else f"{{{inside}}}"

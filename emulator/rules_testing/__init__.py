@@ -1,0 +1,24 @@
+"""Security rules under test: cases as data, an environment for Python, and what the cases leave unproven.
+
+python -m emulator rules test cases/*.yaml      the verdict of every case, and why it is not the expected one
+RulesEnvironment(source).as_user("alice")       the same from Python; see `environment`
+"""
+
+from emulator.rules_testing.cases import CaseFile, CaseFileError, RuleCase, read_case_file
+from emulator.rules_testing.environment import RulesEnvironment, assert_allowed, assert_denied
+from emulator.rules_testing.runner import CaseResult, Driver, InProcessDriver, Verdict, run_cases
+
+__all__ = [
+    "CaseFile",
+    "CaseFileError",
+    "CaseResult",
+    "Driver",
+    "InProcessDriver",
+    "RuleCase",
+    "RulesEnvironment",
+    "Verdict",
+    "assert_allowed",
+    "assert_denied",
+    "read_case_file",
+    "run_cases",
+]

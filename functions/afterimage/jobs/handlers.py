@@ -1,0 +1,62 @@
+"""What job messages and schedules call: builds the job with its collaborators and gives it its turn."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from afterimage import firebase_clients
+from afterimage.dead_letters import FirestoreDeadLetters
+from afterimage.events import MessageEvent
+from afterimage.jobs.progress import Jobs, Work
+from afterimage.media.google_stores import FirestoreRecords
+from afterimage.media.handlers import pipeline
+
+logger = logging.getLogger("afterimage.jobs")
+
+
+def backfill(event: MessageEvent) -> None:
+    from afterimage.jobs.backfill import Backfill
+
+    _take_turn("media.backfill", event, Backfill(pipeline=pipeline()).turn)
+
+
+def replay(event: MessageEvent) -> None:
+    from afterimage.jobs.replay import Replay
+
+    letters = FirestoreDeadLetters(firebase_clients.firestore())
+    _take_turn("media.replay", event, Replay(pipeline=pipeline(), letters=letters).turn)
+
+
+def sweep(event: MessageEvent) -> None:
+    from afterimage.jobs.sweep import Sweep
+
+    _take_turn("media.sweep", event, Sweep(pipeline=pipeline()).turn)
+
+
+def erase(event: MessageEvent) -> None:
+    from afterimage.jobs.document_tree import FirestoreDocumentTree
+    from afterimage.jobs.erase import Erase
+
+    documents = FirestoreDocumentTree(firebase_clients.firestore())
+    bucket = firebase_clients.settings().originals_bucket
+    _take_turn("user.erase", event, Erase(stores=pipeline().stores, documents=documents, originals_bucket=bucket).turn)
+
+
+def start_nightly_sweep(event: Any) -> None:
+    """The schedule only publishes: one sweep a day, however often the schedule fires for that day."""
+    publish("media.sweep", {"job": f"media.sweep-{event.schedule_time:%Y-%m-%d}"})
+
+
+def publish(topic: str, body: Mapping[str, Any]) -> None:
+    publisher = firebase_clients.publisher()
+    path = publisher.topic_path(firebase_clients.settings().project_id, topic)
+    publisher.publish(path, json.dumps(dict(body)).encode()).result(timeout=60)
+
+
+def _take_turn(kind: str, event: MessageEvent, work: Work) -> None:
+    records = FirestoreRecords(firebase_clients.firestore())
+    state = Jobs(kind=kind, records=records, publish=publish).receive(event.body, event.envelope.id, work)
+    logger.info("%s: %s", kind, state)

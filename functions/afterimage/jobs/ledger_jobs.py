@@ -1,0 +1,196 @@
+"""ledger.audit, ledger.rebuild, ledger.close-day, ledger.reprice, ledger.replay: what one turn of each does.
+
+Requests: `user` (one; all if not named); audit also `repair` (default true); reprice also `again` (priced ones too, for
+when a row of the table was wrong). Every turn is safe to repeat: what it did before is found done.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from afterimage.dead_letters import DeadLetter, DeadLetters
+from afterimage.delivery import PermanentError, is_transient
+from afterimage.events import decode_document_event, decode_object_event
+from afterimage.jobs.progress import Page, Turn
+from afterimage.ledger.audit import Auditor
+from afterimage.ledger.bookkeeper import Outcome
+from afterimage.ledger.closing import Closing
+from afterimage.ledger.contribution import OUTPUT_KINDS, Status
+from afterimage.ledger.events import book_document, book_object
+from afterimage.ledger.observing import observe_document
+from afterimage.ledger.roll_up import RollUp, every
+from afterimage.ledger.stores import LedgerStore
+from afterimage.paths import is_document_id
+
+USERS_A_TURN: Final = 20
+LETTERS_A_TURN: Final = 25
+_ROOTS: Final = ("usage", "ai_outputs", "generations")
+
+
+class Checked(Protocol):
+    """Does a job's work for one user; returns counts, and failures worth telling."""
+
+    def __call__(self, user: str, request: Mapping[str, Any], /) -> tuple[Mapping[str, int], list[str]]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerUser:
+    """A job that goes from user to user in the order of their ids; the cursor is the last one done."""
+
+    name: str
+    store: LedgerStore
+    work: Checked
+    options: Mapping[str, type]
+    page: int = USERS_A_TURN
+
+    def turn(self, turn: Turn) -> Page:
+        request = checked(self.name, turn.request, {"user": str, **self.options})
+        if "user" in request:
+            counts, failures = self.work(request["user"], request)
+            return Page(next_cursor=None, counts={"users": 1, **counts}, failures=tuple(failures))
+        users = users_after(self.store, turn.cursor, self.page)
+        total: Counter[str] = Counter(users=len(users))
+        failed: list[str] = []
+        for user in users:
+            counts, failures = self.work(user, request)
+            total.update(counts)
+            failed += failures
+        following = users[-1] if len(users) == self.page else None
+        return Page(next_cursor=following, counts=dict(total), failures=tuple(failed))
+
+
+def users_after(store: LedgerStore, after: str, limit: int) -> list[str]:
+    """The next users, those too whose every event was lost and who have no books yet."""
+    return sorted({user for root in _ROOTS for user in store.ids(root, after, limit)})[:limit]
+
+
+def audit_of(auditor: Auditor) -> Checked:
+    def audit(user: str, request: Mapping[str, Any]) -> tuple[Mapping[str, int], list[str]]:
+        report = auditor.audit(user, repair=request.get("repair", True))
+        failures = [
+            f"{user}: {len(report.missed)} missed, drift {'/'.join(path)} {n:+d}" for path, n in report.drift.items()
+        ]
+        counts = {
+            "clean": int(report.is_clean),
+            "missed": len(report.missed),
+            "drifted": int(bool(report.drift)),
+            "repaired": int(report.repaired),
+        }
+        return counts, failures[:5]
+
+    return audit
+
+
+def rebuild_of(auditor: Auditor, roll_up: RollUp) -> Checked:
+    """Brings one user's books back from live documents and records, whatever was lost: books, records or both."""
+
+    def rebuild(user: str, _request: Mapping[str, Any]) -> tuple[Mapping[str, int], list[str]]:
+        for bucket in every(roll_up.store, f"usage/{user}/buckets"):
+            roll_up.empty_bucket(bucket)
+        report = auditor.audit(user)
+        roll_up.publish_user(user)
+        return {"rebuilt": int(not report.is_clean)}, []
+
+    return rebuild
+
+
+def close_day_of(closing: Closing, roll_up: RollUp, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Checked:
+    def close(user: str, _request: Mapping[str, Any]) -> tuple[Mapping[str, int], list[str]]:
+        counts = {
+            "days closed": closing.close_days(user, now()),
+            "records compacted": closing.compact(user, now()),
+            "published": int(roll_up.publish_user(user)),
+        }
+        return counts, []
+
+    return close
+
+
+def reprice_of(auditor: Auditor) -> Checked:
+    """Prices live outputs again by the present table; a deleted one says no more what it used, and stays."""
+
+    def reprice(user: str, request: Mapping[str, Any]) -> tuple[Mapping[str, int], list[str]]:
+        counts: Counter[str] = Counter()
+        store = auditor.keeper.store
+        for stored in every(store, f"usage/{user}/records"):
+            place = document_of(user, stored.fields["kind"], stored.fields["output_id"])
+            if place is None or not (request.get("again", False) or stored.fields["status"] == Status.UNPRICED):
+                continue
+            counts["looked at"] += 1
+            live = store.read(place)
+            seen = live and observe_document(
+                place,
+                live.fields,
+                created=live.created,
+                version=live.updated,
+                is_deleted=False,
+                prices=auditor.prices,
+            )
+            if seen and auditor.keeper.book(seen, reprice=True, from_audit=True) is Outcome.BOOKED:
+                counts["re-priced"] += 1
+        return counts, []
+
+    return reprice
+
+
+def document_of(user: str, kind: str, identifier: str) -> str | None:
+    """The document that a record is about; None for objects."""
+    if kind in OUTPUT_KINDS:
+        return f"ai_outputs/{user}/{kind}/{identifier}"
+    return f"generations/{user}/files/{identifier}" if kind == "files" else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerReplay:
+    """Hands recorded events of the ledger's triggers to the bookkeeper once more; the cursor is a letter's key."""
+
+    auditor: Auditor
+    letters: DeadLetters
+    page: int = LETTERS_A_TURN
+
+    def turn(self, turn: Turn) -> Page:
+        checked("ledger.replay", turn.request, {})
+        counts: Counter[str] = Counter()
+        failures: list[str] = []
+        found = self.letters.open_letters(after=turn.cursor, limit=self.page)
+        for letter in found:
+            if not letter.trigger.startswith("ledger_"):
+                continue
+            counts["letters"] += 1
+            try:
+                self._handle(letter)
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                counts["failed again"] += 1
+                failures.append(f"{letter.key}: {type(error).__name__}: {error}"[:300])
+                continue
+            self.letters.close(letter.key, "booked")
+        following = found[-1].key if len(found) == self.page else None
+        return Page(next_cursor=following, counts=dict(counts), failures=tuple(failures))
+
+    def _handle(self, letter: DeadLetter) -> None:
+        keeper = self.auditor.keeper
+        if letter.trigger == "ledger_document_written":
+            event = decode_document_event(letter.attributes, letter.raw_data())
+            book_document(event, keeper, self.auditor.prices)
+            return
+        stored = decode_object_event(letter.attributes, letter.raw_data())
+        book_object(stored, keeper, is_deleted=letter.trigger != "ledger_object_finalized")
+
+
+def checked(name: str, request: Mapping[str, Any], options: Mapping[str, type]) -> dict[str, Any]:
+    """The request as it is, or a clear refusal: an option nobody knows was meant to change something."""
+    for key, value in request.items():
+        if key not in options:
+            raise PermanentError(f"{name} knows no `{key}`; it knows {', '.join(sorted(options)) or 'no options'}")
+        if type(value) is not options[key]:
+            raise PermanentError(f"{name} `{key}` is `{value}`; it must be a {options[key].__name__}")
+    user = request.get("user")
+    if user is not None and not is_document_id(user):
+        raise PermanentError(f"{name} `user` is `{user}`; it must be the id of one user")
+    return dict(request)

@@ -1,0 +1,144 @@
+"""A job's document and its turns: pages of work, one message each, where the same message twice does the work once.
+
+A message names a job and a turn. The job's document holds the turn that is due and where it begins; a turn is done,
+then the document moves on by compare-and-set, then the next message is published and noted as published. A message for
+a turn that is past publishes the next one only if nobody has noted doing so: that is what a crash leaves behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from afterimage.delivery import PermanentError, TransientError
+from afterimage.media.stores import ConflictError, Record, Records
+from afterimage.paths import is_document_id
+
+COLLECTION: Final = "_jobs"
+MOST_TURNS: Final = 100_000
+"""No job goes on for ever: the ceiling of what one message can cost."""
+_FAILURES_KEPT: Final = 20
+
+
+class Publisher(Protocol):
+    def __call__(self, topic: str, body: Mapping[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What one turn did, and where the next one begins; None where there is nothing left."""
+
+    next_cursor: str | None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """What a turn is given: the request that started the job, where to begin, and what was done before."""
+
+    request: Mapping[str, Any]
+    cursor: str
+    counts: Mapping[str, int]
+
+
+Work = Callable[[Turn], Page]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """Runs turns of jobs of one kind, which is also their topic."""
+
+    kind: str
+    records: Records
+    publish: Publisher
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def receive(self, body: Mapping[str, Any], message_id: str, work: Work) -> str:
+        """Takes one message through; returns the state of the job."""
+        job = self._job_of(body, message_id)
+        path = f"{COLLECTION}/{job}"
+        record = self.records.read(path) or self._open(path, body)
+        fields = record.fields
+        if fields["kind"] != self.kind:
+            raise PermanentError(f"job `{job}` is a `{fields['kind']}`; give this `{self.kind}` another name")
+        if fields["state"] != "running":
+            return str(fields["state"])
+        turn = int(body.get("turn", 0))
+        if turn < fields["turn"]:
+            if not fields["next_published"]:
+                self._announce(record, job)
+            return "running"
+        if turn > fields["turn"]:
+            raise TransientError(f"turn {turn} of job `{job}` came before turn {fields['turn']} was done")
+        page = work(Turn(request=fields["request"], cursor=fields["cursor"], counts=fields["counts"]))
+        try:
+            moved = self.records.write(path, self._moved_on(fields, page), record)
+        except ConflictError:
+            # The same turn was done by a second delivery, which also announces the next.
+            return "running"
+        if moved.fields["state"] == "running":
+            self._announce(moved, job)
+        return str(moved.fields["state"])
+
+    def _job_of(self, body: Mapping[str, Any], message_id: str) -> str:
+        """The job's name: given, or made from what is asked and from the message that asked it."""
+        named = body.get("job")
+        if named is not None:
+            if not isinstance(named, str) or not is_document_id(named):
+                raise PermanentError(f"`{named}` cannot name a job; use letters, digits and dashes")
+            return named
+        asked = json.dumps([self.kind, dict(body), message_id], sort_keys=True, default=str)
+        return f"{self.kind}-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
+
+    def _open(self, path: str, body: Mapping[str, Any]) -> Record:
+        request = {key: value for key, value in body.items() if key not in {"job", "turn"}}
+        fields = {
+            "kind": self.kind,
+            "state": "running",
+            "request": request,
+            "turn": 0,
+            "cursor": "",
+            "counts": {},
+            "failures": [],
+            "next_published": True,
+            "started_at": self.now(),
+            "updated_at": self.now(),
+        }
+        try:
+            return self.records.write(path, fields, None)
+        except ConflictError:
+            found = self.records.read(path)
+            if found is None:
+                raise TransientError(f"`{path}` came and went; deliver again") from None
+            return found
+
+    def _moved_on(self, fields: Mapping[str, Any], page: Page) -> dict[str, Any]:
+        counts = dict(fields["counts"])
+        for name, count in page.counts.items():
+            counts[name] = counts.get(name, 0) + count
+        turn = fields["turn"] + 1
+        ongoing = "running" if turn < MOST_TURNS else "stopped: too many turns"
+        state = "done" if page.next_cursor is None else ongoing
+        return {
+            **fields,
+            "state": state,
+            "turn": turn,
+            "cursor": page.next_cursor or "",
+            "counts": counts,
+            "failures": [*fields["failures"], *page.failures][-_FAILURES_KEPT:],
+            "next_published": state != "running",
+            "updated_at": self.now(),
+        }
+
+    def _announce(self, record: Record, job: str) -> None:
+        self.publish(self.kind, {"job": job, "turn": record.fields["turn"]})
+        try:
+            self.records.write(record.path, {**record.fields, "next_published": True}, record)
+        except ConflictError:
+            # Whoever came between has moved the job on already.
+            return

@@ -1,0 +1,55 @@
+"""media.replay: hands recorded events of the media triggers to their handlers once more.
+
+A letter is closed when its event has been handled; one that fails again stays open, and the job says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+from afterimage.dead_letters import DeadLetter, DeadLetters
+from afterimage.delivery import is_transient
+from afterimage.events import decode_object_event
+from afterimage.jobs.progress import Page, Turn
+from afterimage.media.pipeline import Outcome, Pipeline
+
+PAGE: Final = 25
+TRIGGERS: Final = frozenset({"media_finalized", "media_deleted", "media_archived"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """One turn: a page of open letters; the cursor is the key of the last one."""
+
+    pipeline: Pipeline
+    letters: DeadLetters
+    page: int = PAGE
+
+    def turn(self, turn: Turn) -> Page:
+        counts: Counter[str] = Counter()
+        failures: list[str] = []
+        found = self.letters.open_letters(after=turn.cursor, limit=self.page)
+        for letter in found:
+            if letter.trigger not in TRIGGERS:
+                continue
+            counts["letters"] += 1
+            try:
+                outcome = self._handle(letter)
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                counts["failed again"] += 1
+                failures.append(f"{letter.key}: {type(error).__name__}: {error}"[:300])
+                continue
+            self.letters.close(letter.key, str(outcome))
+            counts[str(outcome)] += 1
+        following = found[-1].key if len(found) == self.page else None
+        return Page(next_cursor=following, counts=dict(counts), failures=tuple(failures))
+
+    def _handle(self, letter: DeadLetter) -> Outcome:
+        event = decode_object_event(letter.attributes, letter.raw_data())
+        if letter.trigger == "media_finalized":
+            return self.pipeline.finalized(event.bucket, event.name, event.generation, again=True)
+        return self.pipeline.deleted(event.bucket, event.name, event.generation)

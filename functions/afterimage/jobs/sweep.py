@@ -1,0 +1,133 @@
+"""media.sweep: finds what lost events, crashes and dead generations have left, and puts it right.
+
+Three walks after each other: originals that no record describes as they are; records whose generation is dead; derived
+files that no record refers to. Each item is decided by the same rules as an event, so sweeping while events are being
+handled is safe, and sweeping twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Final
+
+from afterimage.delivery import TransientError, is_transient
+from afterimage.jobs.progress import Page, Turn
+from afterimage.media.pipeline import Pipeline
+from afterimage.media.records import Step, next_step
+from afterimage.media.stores import DerivedFile, Original
+from afterimage.paths import parse_derived, place_of, record_path
+
+PAGE: Final = 100
+REPLACED_PLAN_GRACE: Final = timedelta(hours=24)
+"""How long the files of a plan that was replaced stay for clients that still hold their paths."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """One turn of a sweep; the cursor is `walk:position`."""
+
+    pipeline: Pipeline
+    grace: timedelta = REPLACED_PLAN_GRACE
+    page: int = PAGE
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def turn(self, turn: Turn) -> Page:
+        walk, _, position = (turn.cursor or "originals:").partition(":")
+        counts: Counter[str] = Counter()
+        failures: list[str] = []
+        if walk == "originals":
+            following = self._originals(position, counts, failures)
+            return _page(f"originals:{following}" if following else "records:", counts, failures)
+        if walk == "records":
+            following = self._records(position, counts)
+            return _page(f"records:{following}" if following else "derived:", counts, failures)
+        following = self._derived(position, counts)
+        return _page(f"derived:{following}" if following else None, counts, failures)
+
+    def _originals(self, token: str, counts: Counter[str], failures: list[str]) -> str:
+        """Settles each original that is not: its event was lost, or its delivery died."""
+        found = self.pipeline.stores.originals.page(self.pipeline.settings.originals_bucket, "", token, self.page)
+        for original in found.originals:
+            counts["originals seen"] += 1
+            if self.is_unsettled(original):
+                settle(self.pipeline, original, counts, failures)
+        return found.next_token
+
+    def is_unsettled(self, original: Original) -> bool:
+        subject = self.pipeline.subject_of(original)
+        if subject is None:
+            return False
+        record = self.pipeline.stores.records.read(subject.record)
+        # One that is being worked on right now is worked on twice, which does no harm; skipping it would leave it
+        # unsettled if its worker, or an earlier delivery of this very turn, is dead.
+        step = next_step(record, subject, now=self.now(), timeout=self.pipeline.settings.timeout)
+        return step in {Step.WORK, Step.GIVE_UP} or "afterimage_status" not in original.metadata
+
+    def _records(self, after: str, counts: Counter[str]) -> str:
+        """Takes back what describes a generation that is not the live one: its delete event was lost."""
+        found = self.pipeline.stores.records.page(after, self.page)
+        for record in found:
+            counts["records seen"] += 1
+            source = record.fields["source"]
+            live = self.pipeline.stores.originals.find(source["bucket"], source["name"])
+            if live is None or live.generation != record.fields["generation"]:
+                self.pipeline.take_back(source["bucket"], source["name"], record.fields["generation"])
+                counts["records taken back"] += 1
+        return found[-1].path if len(found) == self.page else ""
+
+    def _derived(self, after: str, counts: Counter[str]) -> str:
+        """Deletes files that no record refers to."""
+        found = list(islice(self.pipeline.stores.derived.list("", after), self.page))
+        for folder, files in _by_folder(found).items():
+            counts["derived files seen"] += len(files)
+            if folder is not None and self._is_orphan(folder, files):
+                for file in files:
+                    self.pipeline.stores.derived.delete(file.path)
+                counts["orphans deleted"] += len(files)
+        return found[-1].path if len(found) == self.page else ""
+
+    def _is_orphan(self, folder: tuple[str, str, int, str], files: Iterable[DerivedFile]) -> bool:
+        bucket, name, generation, plan = folder
+        place = place_of(name)
+        path = record_path(place, bucket, name) if place else None
+        record = self.pipeline.stores.records.read(path) if path else None
+        if record is not None and (record.fields["generation"], record.fields["plan"]) == (generation, plan):
+            return False
+        live = self.pipeline.stores.originals.find(bucket, name)
+        if live is None or live.generation != generation:
+            return True
+        # The original lives on, under another plan: clients may still hold the paths of this one.
+        return record is not None and all(self.now() - file.created >= self.grace for file in files)
+
+
+def settle(
+    pipeline: Pipeline, original: Original, counts: Counter[str], failures: list[str], *, again: bool = False
+) -> None:
+    """Derives one original; a permanent fault is counted and named, and does not stop the job."""
+    try:
+        outcome = pipeline.finalized(original.bucket, original.name, original.generation, again=again)
+    except Exception as error:
+        if is_transient(error):
+            raise TransientError(f"`{original.name}`: {error}") from error
+        counts["failed"] += 1
+        failures.append(f"{original.name}: {type(error).__name__}: {error}"[:300])
+        return
+    counts[str(outcome)] += 1
+
+
+def _by_folder(files: Iterable[DerivedFile]) -> dict[tuple[str, str, int, str] | None, list[DerivedFile]]:
+    """Files by what they were made of; None for what is not a derived path and is left alone."""
+    folders: dict[tuple[str, str, int, str] | None, list[DerivedFile]] = {}
+    for file in files:
+        parts = parse_derived(file.path)
+        key = (parts.bucket, parts.name, parts.generation, parts.plan) if parts else None
+        folders.setdefault(key, []).append(file)
+    return folders
+
+
+def _page(cursor: str | None, counts: Counter[str], failures: list[str]) -> Page:
+    return Page(next_cursor=cursor, counts=dict(counts), failures=tuple(failures))

@@ -1,0 +1,1 @@
+"""The ledger: what AI outputs cost, what cache hits saved, what files weigh; exact whatever the events do."""

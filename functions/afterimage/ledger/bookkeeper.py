@@ -1,0 +1,173 @@
+"""Books one observation exactly once: reads the record, decides, commits record and books together, or tries again.
+
+The commit carries a precondition on the record. So of all deliveries of all versions only one can move the record from
+one state to the next, and the books move by exactly the difference. An answer that was lost is settled by reading the
+record again: if the commit was applied, the observation says nothing new.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from afterimage.delivery import TransientError
+from afterimage.ledger import books, records
+from afterimage.ledger.records import Life, Observation, Record
+from afterimage.ledger.stores import Add, ConflictError, Expect, LedgerStore, Replace, Stored, UncertainError, Write
+
+MOST_ATTEMPTS: Final = 10
+BUCKETS: Final = 32
+"""Into how many documents a hot user's bookings are spread, beside the books themselves."""
+LATE_AFTER: Final = timedelta(days=35)
+"""An event this old without a record is left to the audit: the record may be compacted, and must not count twice."""
+
+
+class Outcome(StrEnum):
+    """What became of an observation."""
+
+    BOOKED = "booked"
+    RECORDED = "recorded"
+    """The record changed, the books did not."""
+    KNOWN = "known"
+    LATE = "late"
+
+
+@dataclass
+class HotUsers:
+    """Which bookings go to a bucket: those of a user whose books this process wrote to less than a second ago."""
+
+    interval_seconds: float = 1.0
+    most_users: int = 10_000
+    _last: dict[str, float] = field(default_factory=dict)
+
+    def bucket(self, user: str, now: float, pick: Callable[[int], int]) -> str | None:
+        """The path of a bucket, or None for the books themselves."""
+        last = self._last.get(user)
+        if last is not None and now - last < self.interval_seconds:
+            return bucket_path(user, pick(BUCKETS))
+        if len(self._last) >= self.most_users:
+            self._last.clear()
+        self._last[user] = now
+        return None
+
+
+def books_path(user: str) -> str:
+    return f"usage/{user}"
+
+
+def bucket_path(user: str, number: int) -> str:
+    return f"usage/{user}/buckets/{number:02d}"
+
+
+def day_path(user: str, day: str) -> str:
+    return f"usage/{user}/days/{day}"
+
+
+@dataclass(kw_only=True)
+class Bookkeeper:
+    """Applies observations to records and books."""
+
+    store: LedgerStore
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = time.monotonic
+    wait: Callable[[float], None] = time.sleep
+    dice: random.Random = field(default_factory=random.Random)
+    hot_users: HotUsers = field(default_factory=HotUsers)
+
+    def book(
+        self, seen: Observation, *, is_first: bool = False, reprice: bool = False, from_audit: bool = False
+    ) -> Outcome:
+        """Books what was seen. `is_first` says that there is probably no record yet, which saves reading it."""
+        if is_first and not from_audit and self._is_late(seen):
+            is_first = False
+        for attempt in range(MOST_ATTEMPTS):
+            try:
+                stored = None if is_first and attempt == 0 else self.store.read(seen.record_path)
+                was = records.from_fields(stored.fields) if stored else records.EMPTY
+                becomes = records.joined(was, seen, reprice=reprice)
+                if becomes == was:
+                    return Outcome.KNOWN
+                if stored is None and not from_audit and self._is_late(seen):
+                    return Outcome.LATE
+                writes = self._writes(seen, stored, was, becomes, contended=attempt > 2)
+                self.store.commit(writes)
+                return Outcome.BOOKED if len(writes) > 1 else Outcome.RECORDED
+            except ConflictError:
+                # Somebody else moved the record or the books, or our own commit did before its answer was lost.
+                if attempt > 2:
+                    self._back_off(attempt)
+            except UncertainError:
+                self._back_off(attempt)
+        raise TransientError(
+            f"could not book `{seen.record_path}` in {MOST_ATTEMPTS} attempts: contention or an outage"
+        )
+
+    def _writes(
+        self, seen: Observation, stored: Stored | None, was: Record, becomes: Record, *, contended: bool
+    ) -> list[Write]:
+        """The commit that takes record and books from one state to the next."""
+        models = becomes.models_to_shelve()
+        bucket = self._bucket(seen.user, contended=contended)
+        main: Stored | None = None
+        is_read = False
+        if models or (bucket is None and books.changes_shown(books.difference(becomes.amounts(), was.amounts()))):
+            main, is_read = self.store.read(books_path(seen.user)), True
+        known = books.known_models(main.fields) if main else frozenset()
+        shelves = _shelves(models, known)
+        becomes = becomes.shelved(shelves)
+        if any(shelf not in known for shelf in shelves.values()):
+            # A new name in the books: only the document that holds all names may take it, or the cap could be passed.
+            bucket = None
+        delta = books.difference(becomes.amounts(), was.amounts())
+        kept, gone = records.overflow(becomes, is_object=seen.is_object)
+        fields = records.as_fields(kept, kind=seen.kind, identifier=seen.id)
+        expected = stored.version if stored else Expect.ABSENT
+        writes: list[Write] = [Replace(path=seen.record_path, fields=fields, expected=expected)]
+        if delta:
+            writes.append(_addition(seen.user, delta, bucket, main, is_read=is_read))
+        return writes + retirement(seen.user, gone)
+
+    def _bucket(self, user: str, *, contended: bool) -> str | None:
+        if contended:
+            return bucket_path(user, self.dice.randrange(BUCKETS))
+        return self.hot_users.bucket(user, self.monotonic(), self.dice.randrange)
+
+    def _is_late(self, seen: Observation) -> bool:
+        return seen.happened < (self.now() - LATE_AFTER).timestamp() * 1e9
+
+    def _back_off(self, attempt: int) -> None:
+        # The whole span is random: those who collided must not meet again.
+        self.wait(self.dice.uniform(0, min(5.0, 0.05 * 2**attempt)))
+
+
+def retirement(user: str, gone: Sequence[Life]) -> list[Write]:
+    """Keeps what retired lives contributed in the documents of their days, so that the sum stays provable."""
+    by_day: dict[str, list[books.Amounts]] = {}
+    for life in gone:
+        figures: books.Amounts = {(books.RETIRED, life.shelf, name): value for name, value in life.figures().items()}
+        if figures:
+            by_day.setdefault(life.day, []).append(figures)
+    return [Add(path=day_path(user, day), amounts=books.total(parts)) for day, parts in sorted(by_day.items())]
+
+
+def _shelves(models: frozenset[str], known: frozenset[str]) -> dict[str, str]:
+    shelves: dict[str, str] = {}
+    for model in sorted(models):
+        shelves[model] = books.shelf_for(model, known | set(shelves.values()))
+    return shelves
+
+
+def _addition(user: str, delta: books.Amounts, bucket: str | None, main: Stored | None, *, is_read: bool) -> Add:
+    if bucket is not None:
+        return Add(path=bucket, amounts=delta, put={"user": user})
+    if not is_read:
+        return Add(path=books_path(user), amounts=delta)
+    after = books.total([books.amounts_in(main.fields) if main else {}, delta])
+    # The shown figures are right because nobody else may have written since they were computed.
+    expected = main.version if main else Expect.ABSENT
+    return Add(path=books_path(user), amounts=delta, put=books.shown(after), expected=expected)

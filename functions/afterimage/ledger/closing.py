@@ -1,0 +1,78 @@
+"""Keeps documents small: days that are over leave the live books, records of what is long deleted are compacted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from afterimage.ledger import books, records
+from afterimage.ledger.bookkeeper import books_path, day_path, retirement
+from afterimage.ledger.roll_up import every, published_path
+from afterimage.ledger.stores import Add, ConflictError, LedgerStore, Remove, UncertainError, Write
+
+LIVE_DAYS: Final = 35
+"""How many days the live books show one by one."""
+COMPACT_AFTER: Final = timedelta(days=40)
+"""Later than `bookkeeper.LATE_AFTER`: no event may still be booked for a record that is gone."""
+_MOST_TRIES: Final = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closing:
+    """Closes days and compacts records of one user at a time."""
+
+    store: LedgerStore
+
+    def close_days(self, user: str, today: datetime) -> int:
+        """Moves days older than the live ones to documents of their own; returns how many."""
+        first_live = (today - timedelta(days=LIVE_DAYS)).date().isoformat()
+        for _ in range(_MOST_TRIES):
+            main = self.store.read(books_path(user))
+            days = sorted(day for day in (main.fields.get(books.DAYS) or {}) if day < first_live) if main else []
+            if main is None or not days:
+                return 0
+            # A commit holds 500 writes; days left over go with the next run.
+            days = days[:400]
+            writes: list[Write] = [
+                Add(
+                    path=books_path(user),
+                    amounts={},
+                    drop=[(books.DAYS, day) for day in days],
+                    expected=main.version,
+                )
+            ]
+            published: books.Amounts = {}
+            for day in days:
+                # What was published of the day leaves together with it: the difference to the live books stays.
+                published |= {path: -amount for path, amount in _of_day(main.fields, day).items()}
+                moved = {("closed", *path[2:]): amount for path, amount in _of_day(main.fields, day).items()}
+                writes.append(Add(path=day_path(user, day), amounts=moved))
+            writes.append(Add(path=published_path(user), amounts=published))
+            try:
+                self.store.commit(writes)
+            except (ConflictError, UncertainError):
+                continue
+            return len(days)
+        return 0
+
+    def compact(self, user: str, now: datetime) -> int:
+        """Deletes records of outputs that are long gone, keeping what they cost in their days; returns how many."""
+        limit = (now - COMPACT_AFTER).timestamp() * 1e9
+        gone = 0
+        for stored in every(self.store, f"usage/{user}/records"):
+            if not stored.fields["is_deleted"] or max(stored.updated, stored.fields["last_version"]) > limit:
+                continue
+            lives = list(records.from_fields(stored.fields).lives.values())
+            try:
+                self.store.commit([Remove(path=stored.path, expected=stored.version), *retirement(user, lives)])
+                gone += 1
+            except (ConflictError, UncertainError):
+                # Touched meanwhile, or removed by a commit whose answer was lost: the next run sees which.
+                continue
+        return gone
+
+
+def _of_day(fields: Mapping[str, Any], day: str) -> books.Amounts:
+    return {path: amount for path, amount in books.amounts_in(fields, [books.DAYS]).items() if path[1] == day}

@@ -1,0 +1,157 @@
+"""The ledger's store as it is in production: Firestore through the official client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from google.api_core import exceptions
+from google.cloud import firestore_v1 as firestore
+
+from afterimage.ledger.books import Path
+from afterimage.ledger.stores import Add, ConflictError, Expect, Reader, Remove, Replace, Stored, UncertainError, Write
+
+if TYPE_CHECKING:
+    from google.cloud.firestore_v1 import Client, DocumentSnapshot, WriteBatch
+
+TOUCHED: Final = "touched_at"
+_TIMEOUT_SECONDS: Final = 30.0
+_CONFLICTS = (exceptions.Conflict, exceptions.FailedPrecondition, exceptions.NotFound)
+_UNCERTAIN = (
+    exceptions.Aborted,
+    exceptions.Cancelled,
+    exceptions.DeadlineExceeded,
+    exceptions.InternalServerError,
+    exceptions.ResourceExhausted,
+    exceptions.RetryError,
+    exceptions.ServiceUnavailable,
+    exceptions.TooManyRequests,
+    exceptions.Unknown,
+)
+
+
+class FirestoreReader:
+    """Reads of the present, or of one moment if `at` names it."""
+
+    def __init__(self, client: Client, at: datetime | None = None) -> None:
+        self._client = client
+        self._at = at
+
+    def read(self, path: str) -> Stored | None:
+        with _told_apart():
+            found = self._client.document(path).get(timeout=_TIMEOUT_SECONDS, read_time=self._at)
+        return _stored(found) if found.exists else None
+
+    def page(self, collection: str, after: str, limit: int) -> list[Stored]:
+        query = self._client.collection(collection).order_by("__name__").limit(limit)
+        if after:
+            query = query.start_after({"__name__": self._client.collection(collection).document(after)})
+        with _told_apart():
+            return [_stored(found) for found in query.stream(timeout=_TIMEOUT_SECONDS, read_time=self._at)]
+
+
+class FirestoreLedgerStore(FirestoreReader):
+    """The whole store; every write of the ledger passes `commit`."""
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        batch = self._client.batch()
+        for write in writes:
+            self._put(batch, write)
+        with _told_apart():
+            batch.commit(timeout=_TIMEOUT_SECONDS)
+
+    def frozen(self) -> Reader:
+        with _told_apart():
+            now = self._client.document("usage/__none").get(timeout=_TIMEOUT_SECONDS).read_time
+        return FirestoreReader(self._client, at=now)
+
+    def ids(self, collection: str, after: str, limit: int) -> list[str]:
+        found = []
+        with _told_apart():
+            for document in self._client.collection(collection).list_documents(page_size=300):
+                if document.id > after:
+                    found.append(document.id)
+                    if len(found) == limit:
+                        break
+        return found
+
+    def buckets(self, limit: int) -> list[Stored]:
+        with _told_apart():
+            found = self._client.collection_group("buckets").limit(limit).stream(timeout=_TIMEOUT_SECONDS)
+            return [_stored(bucket) for bucket in found if bucket.reference.path.startswith("usage/")]
+
+    def touched_since(self, moment: datetime, limit: int) -> list[Stored]:
+        newer = firestore.FieldFilter(TOUCHED, ">=", moment)
+        query = self._client.collection("usage").where(filter=newer).order_by(TOUCHED).limit(limit)
+        with _told_apart():
+            return [_stored(found) for found in query.stream(timeout=_TIMEOUT_SECONDS)]
+
+    def _put(self, batch: WriteBatch, write: Write) -> None:
+        document = self._client.document(write.path)
+        match write:
+            case Replace(expected=Expect.ABSENT):
+                batch.create(document, dict(write.fields))
+            case Replace():
+                # Every field is named, so this replaces the document; `set` takes no precondition.
+                batch.update(document, dict(write.fields), option=self._version(write.expected))
+            case Remove():
+                batch.delete(document, option=self._version(write.expected))
+            case Add(expected=Expect.ANYTHING):
+                batch.set(document, _nested(write), merge=True)
+            case Add(expected=Expect.ABSENT):
+                batch.create(document, _nested(write))
+            case Add():
+                fields: dict[str, Any] = {_quoted(path): firestore.Increment(n) for path, n in write.amounts.items()}
+                fields |= {_quoted((name,)): value for name, value in write.put.items()}
+                fields |= {_quoted(path): firestore.DELETE_FIELD for path in write.drop}
+                fields[TOUCHED] = firestore.SERVER_TIMESTAMP
+                batch.update(document, fields, option=self._version(write.expected))
+
+    def _version(self, expected: object) -> Any:
+        return self._client.write_option(last_update_time=expected)
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """The client's errors in the ledger's two kinds; any other is a fault of ours and passes as it is."""
+    try:
+        yield
+    except exceptions.Aborted as error:
+        raise UncertainError(str(error)) from error
+    except _CONFLICTS as error:
+        raise ConflictError(str(error)) from error
+    except _UNCERTAIN as error:
+        raise UncertainError(str(error)) from error
+
+
+def _nested(write: Add) -> dict[str, Any]:
+    fields: dict[str, Any] = {**write.put, TOUCHED: firestore.SERVER_TIMESTAMP}
+    for path, amount in write.amounts.items():
+        place = fields
+        for name in path[:-1]:
+            place = place.setdefault(name, {})
+        place[path[-1]] = firestore.Increment(amount)
+    return fields
+
+
+def _quoted(path: Path) -> str:
+    quoted: str = firestore.field_path.FieldPath(*path).to_api_repr()
+    return quoted
+
+
+def _stored(found: DocumentSnapshot) -> Stored:
+    return Stored(
+        path=found.reference.path,
+        fields=found.to_dict() or {},
+        version=found.update_time,
+        created=_nanoseconds(found.create_time),
+        updated=_nanoseconds(found.update_time),
+    )
+
+
+def _nanoseconds(moment: Any) -> int:
+    whole = int(moment.replace(microsecond=0).timestamp()) if isinstance(moment, datetime) else 0
+    nanoseconds = getattr(moment, "nanosecond", None)
+    return whole * 1_000_000_000 + int(moment.microsecond * 1000 if nanoseconds is None else nanoseconds)

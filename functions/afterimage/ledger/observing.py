@@ -1,0 +1,63 @@
+"""From what happened to what the books are told: document changes and stored objects as observations. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from afterimage import paths
+from afterimage.ledger.contribution import facts_of, object_facts, source_of
+from afterimage.ledger.pricing import Prices
+from afterimage.ledger.records import OBJECT_KIND, Observation
+from afterimage.paths import Family
+
+BYTES_KINDS: Final = {
+    Family.AI_IMAGE: "images",
+    Family.GENERATED_IMAGE: "images",
+    Family.AI_VIDEO: "videos",
+    Family.GENERATED_VIDEO: "videos",
+    Family.AI_AUDIO: "audio",
+    Family.ARTIFACT: "artifacts",
+}
+
+
+def observe_document(
+    path: str, fields: Mapping[str, Any], *, created: int, version: int, is_deleted: bool, prices: Prices
+) -> Observation | None:
+    """What one version of a document says; `fields` are the last ones of a deleted one. None if not for the books."""
+    source = source_of(path)
+    if source is None:
+        return None
+    created_at = datetime.fromtimestamp(created // 1_000_000_000, UTC)
+    return Observation(
+        user=source.user,
+        kind=source.kind,
+        id=source.id,
+        created=created,
+        version=version,
+        happened=version,
+        is_deleted=is_deleted,
+        table=prices.version,
+        facts=facts_of(source.kind, fields, created_at, prices),
+    )
+
+
+def observe_object(
+    bucket: str, name: str, *, generation: int, size: int, happened: datetime, is_deleted: bool
+) -> Observation | None:
+    """What one generation of an object says; None for objects that belong to no user."""
+    place = paths.place_of(name)
+    if place is None or place.owner is None:
+        return None
+    return Observation(
+        user=place.owner,
+        kind=OBJECT_KIND,
+        id=paths.object_id(bucket, name),
+        created=generation,
+        version=generation,
+        happened=int(happened.timestamp()) * 1_000_000_000,
+        is_deleted=is_deleted,
+        table=0,
+        facts=object_facts(BYTES_KINDS.get(place.family, "others"), max(size, 0)),
+    )

@@ -1,0 +1,103 @@
+"""Where the truth stands that the audit compares with: live documents of clients and workers, and live objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from afterimage.ledger.contribution import OUTPUT_KINDS
+from afterimage.ledger.observing import observe_document, observe_object
+from afterimage.ledger.pricing import Prices
+from afterimage.ledger.records import Observation
+from afterimage.ledger.roll_up import every
+from afterimage.ledger.stores import Reader
+
+_ROOTS: Final = ("ai_outputs", "generations")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredObject:
+    """What is known of a live object."""
+
+    bucket: str
+    name: str
+    generation: int
+    size: int
+    created: datetime
+
+
+class Objects(Protocol):
+    """The originals' bucket."""
+
+    def of_prefix(self, prefix: str) -> Iterator[StoredObject]: ...
+
+
+class NoObjects:
+    """Where no bucket is looked at."""
+
+    def of_prefix(self, prefix: str) -> Iterator[StoredObject]:
+        yield from ()
+
+
+class BucketObjects:
+    """Objects of one bucket in Cloud Storage."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def of_prefix(self, prefix: str) -> Iterator[StoredObject]:
+        for blob in self._client.list_blobs(self._bucket, prefix=prefix, timeout=60):
+            yield StoredObject(
+                bucket=self._bucket,
+                name=blob.name,
+                generation=int(blob.generation),
+                size=int(blob.size or 0),
+                created=blob.time_created,
+            )
+
+
+def collections_of(user: str) -> list[str]:
+    return [*(f"ai_outputs/{user}/{kind}" for kind in OUTPUT_KINDS), f"generations/{user}/files"]
+
+
+def object_prefixes_of(user: str) -> list[str]:
+    return [f"users/{user}/", f"generating/{user}/", f"artifacts/{user}/"]
+
+
+def live_documents(reader: Reader, user: str, prices: Prices) -> Iterator[Observation]:
+    """What a user's live documents say, read one by one and not from any event."""
+    for collection in collections_of(user):
+        for found in every(reader, collection):
+            seen = observe_document(
+                found.path,
+                found.fields,
+                created=found.created,
+                version=found.updated,
+                is_deleted=False,
+                prices=prices,
+            )
+            if seen is not None:
+                yield seen
+
+
+def live_objects(objects: Objects, user: str) -> Iterator[Observation]:
+    for prefix in object_prefixes_of(user):
+        for found in objects.of_prefix(prefix):
+            seen = observe_object(
+                found.bucket,
+                found.name,
+                generation=found.generation,
+                size=found.size,
+                happened=found.created.astimezone(UTC),
+                is_deleted=False,
+            )
+            if seen is not None:
+                yield seen
+
+
+def roots() -> tuple[str, ...]:
+    """The collections whose ids are users."""
+    return _ROOTS

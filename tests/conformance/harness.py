@@ -1,0 +1,124 @@
+"""Runs an official SDK's own system tests against the suite and compares the outcome with the reasons on record.
+
+The tests come from the SDK's source distribution of the pinned version. They are run where they are unpacked, never kept.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import subprocess
+import sys
+import tarfile
+import tomllib
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+REASONS = Path(__file__).parent / "reasons"
+TIMEOUT_SECONDS = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one of the SDK's tests ended."""
+
+    test: str
+    outcome: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why tests that match do not pass here."""
+
+    tests: str
+    reason: str
+
+
+def unpack(distribution: str, folder: Path) -> Path:
+    """Downloads the source distribution of the installed version and answers with its folder."""
+    wanted = f"{distribution}=={version(distribution)}"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+         "--no-binary", ":all:", "--dest", str(folder), wanted],
+        check=True,
+    )  # fmt: skip
+    [archive] = folder.glob("*.tar.gz")
+    with tarfile.open(archive) as unpacked:
+        unpacked.extractall(folder, filter="data")
+    [root] = [path for path in folder.iterdir() if path.is_dir()]
+    return root
+
+
+def run_system_tests(
+    root: Path, tests: Sequence[str], environment: Mapping[str, str], extra: Sequence[str] = ()
+) -> list[Outcome]:
+    """Runs the tests in a process of their own and reads what became of each."""
+    report = root / "outcomes.xml"
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "-o", "asyncio_mode=auto",
+         "--rootdir", str(root), f"--junitxml={report}", *extra, *tests],
+        cwd=root, env=os.environ | dict(environment), timeout=TIMEOUT_SECONDS, check=False,
+        stdout=(root / "output.txt").open("w"), stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    if not report.exists():
+        raise AssertionError("the SDK's tests did not run:\n" + (root / "output.txt").read_text()[-3000:])
+    return [_outcome(case) for case in ElementTree.parse(report).iter("testcase")]  # noqa: S314 — our own pytest's file
+
+
+def _outcome(case: ElementTree.Element) -> Outcome:
+    test = f"{case.get('classname', '')}.{case.get('name', '')}".lstrip(".")
+    for tag, outcome in (("failure", "failed"), ("error", "failed"), ("skipped", "skipped")):
+        found = case.find(tag)
+        if found is not None:
+            return Outcome(test, outcome, (found.get("message") or "").strip())
+    return Outcome(test, "passed")
+
+
+def reasons_of(name: str) -> list[Reason]:
+    with (REASONS / f"{name}.toml").open("rb") as file:
+        return [Reason(entry["tests"], entry["reason"]) for entry in tomllib.load(file).get("difference", [])]
+
+
+def check(name: str, outcomes: Sequence[Outcome]) -> str:
+    """The table for docs/conformance.md; raises where a test fails without a reason, or a reason explains nothing."""
+    reasons = reasons_of(name)
+    used: Counter[str] = Counter()
+    unexplained = []
+    for outcome in outcomes:
+        if outcome.outcome == "passed":
+            continue
+        reason = next((r for r in reasons if fnmatch.fnmatchcase(outcome.test, r.tests)), None)
+        if reason is not None:
+            used[reason.tests] += 1
+        elif outcome.outcome == "skipped":
+            used[f"skipped by the SDK: {outcome.message}"] += 1
+        else:
+            unexplained.append(f"{outcome.test}: {outcome.message[:300]}")
+    counts = Counter(outcome.outcome for outcome in outcomes)
+    table = _table(name, counts, reasons, used)
+    stale = [reason.tests for reason in reasons if not used[reason.tests]]
+    assert outcomes, f"{name}: no test ran"
+    assert not unexplained, f"{table}\n\n{len(unexplained)} without a reason on record:\n" + "\n".join(unexplained)
+    assert not stale, f"{name}: these reasons explain nothing any more, so take them out: {stale}"
+    return table
+
+
+def _table(name: str, counts: Mapping[str, int], reasons: Sequence[Reason], used: Mapping[str, int]) -> str:
+    lines = [
+        f"### {name}",
+        "",
+        f"{counts.get('passed', 0)} passed, {counts.get('failed', 0)} failed, {counts.get('skipped', 0)} skipped.",
+        "",
+        "| tests | how many | why they do not pass here |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| `{reason.tests}` | {used[reason.tests]} | {reason.reason} |" for reason in reasons if used[reason.tests]
+    ]
+    lines += [f"| (any) | {count} | {test} |" for test, count in used.items() if test.startswith("skipped by the SDK")]
+    return "\n".join(lines)

@@ -1,0 +1,34 @@
+"""Each official SDK's system tests against the suite: what passes, and for what reason the rest does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from emulator.background import BackgroundSuite
+from tests.conformance.harness import check, run_system_tests, unpack
+
+pytestmark = pytest.mark.conformance
+
+
+def test_google_cloud_firestore(suite: BackgroundSuite, tmp_path: Path) -> None:
+    """The Firestore client's own tests, synchronous and asynchronous, cannot tell the suite from the emulator."""
+    root = unpack("google-cloud-firestore", tmp_path)
+    environment = suite.environment() | {"SYSTEM_TESTS_DATABASE": "(default)", "GCLOUD_PROJECT": suite.project_id}
+    outcomes = run_system_tests(root, ["tests/system/test_system.py", "tests/system/test_system_async.py"], environment)
+    print(check("google-cloud-firestore", outcomes))
+
+
+def test_google_cloud_storage(suite: BackgroundSuite, tmp_path: Path) -> None:
+    """The Storage client's own tests for buckets and objects."""
+    root = unpack("google-cloud-storage", tmp_path)
+    outcomes = run_system_tests(root, ["tests/system"], suite.environment())
+    print(check("google-cloud-storage", outcomes))
+
+
+def test_google_cloud_pubsub(suite: BackgroundSuite, tmp_path: Path) -> None:
+    """The Pub/Sub client's own tests for topics, subscriptions and streaming pull."""
+    root = unpack("google-cloud-pubsub", tmp_path)
+    outcomes = run_system_tests(root, ["tests/system.py"], suite.environment())
+    print(check("google-cloud-pubsub", outcomes))

@@ -1,0 +1,87 @@
+"""Exports and imports of accounts, in the layout of the official suite."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from emulator.auth.service import AuthService
+from emulator.clock import Clock
+from emulator.configuration import ConfigurationError
+from tests.emulator.auth.conftest import ADMIN, PROJECT, TOOLKIT, RestClient, RunningAuth
+
+
+async def test_an_export_of_the_official_suite_is_understood(tmp_path: Path) -> None:
+    """Fields as firebase-tools writes them, unknown ones and empty sections included, make the same users."""
+    user = {
+        "localId": "official",
+        "createdAt": "1700000000000",
+        "lastLoginAt": "1700000001000",
+        "emailVerified": True,
+        "email": "official@example.com",
+        "salt": "fakeSaltabc",
+        "passwordHash": "fakeHash:salt=fakeSaltabc:password=secret-1",
+        "passwordUpdatedAt": 1700000000000,
+        "validSince": "1700000000",
+        "initialEmail": "first@example.com",
+        "lastRefreshAt": "2023-11-14T22:13:21.000Z",
+        "providerUserInfo": [
+            {"providerId": "password", "email": "official@example.com", "rawId": "official@example.com"},
+            {"providerId": "google.com", "rawId": "1", "displayName": "O"},
+        ],
+        "customAttributes": '{"role":"x"}',
+        "disabled": False,
+    }
+    config = {"signIn": {"allowDuplicateEmails": False}, "emailPrivacyConfig": {"enableImprovedEmailPrivacy": True}}
+    (tmp_path / "accounts.json").write_text(json.dumps({"kind": "x", "users": [user]}))
+    (tmp_path / "config.json").write_text(json.dumps({**config, "blockingFunctions": {}}))
+    service = AuthService(project_id=PROJECT, clock=Clock())
+    await service.import_from(tmp_path)
+    project = service.projects.get()
+    account = project.accounts.by_email("official@example.com")
+    assert account is not None
+    assert account.password is not None
+    assert account.password.matches("secret-1")
+    assert [link.provider_id for link in account.links] == ["google.com", "password"]
+    assert (account.created_at_ms, account.valid_since_seconds) == (1_700_000_000_000, 1_700_000_000)
+    assert account.last_refresh_at_ms == 1_700_000_001_000
+    assert project.improved_email_privacy
+
+
+def test_what_is_exported_comes_back_whole(running: RunningAuth, client: RestClient, tmp_path: Path) -> None:
+    """Every field of every account of every project survives, and tokens of before still work."""
+    made = client.do("signUp", email="kept@example.com", password="secret-1")
+    client.do("signUp")
+    client.do("signInWithCustomToken", token='{"uid":"custom"}')
+    changes = {"localId": made["localId"], "customAttributes": '{"a":1}', "phoneNumber": "+1555", "disableUser": False}
+    client.http.post(f"{TOOLKIT}/projects/{PROJECT}/accounts:update", json=changes, headers=ADMIN)
+    client.http.post(f"{TOOLKIT}/projects/demo-other/accounts", json={"localId": "there"}, headers=ADMIN)
+    before = {project.id: list(project.accounts) for project in running.service.projects}
+    assert {name: len(accounts) for name, accounts in before.items()} == {PROJECT: 3, "demo-other": 1}
+    running.run(running.service.export_to(tmp_path))
+    running.call(running.service.reset)
+    running.run(running.service.import_from(tmp_path))
+    assert {project.id: list(project.accounts) for project in running.service.projects} == before
+    assert client.do("lookup", idToken=made["idToken"])["users"][0]["email"] == "kept@example.com"
+
+
+@pytest.mark.parametrize(
+    ("accounts", "trouble"),
+    [
+        ("{", "accounts.json: not JSON"),
+        ('{"users": 1}', "accounts.json: .*`users` must be a list"),
+        ('{"users": [{"localId": "a"}, {"localId": "a"}]}', "user 1: DUPLICATE_LOCAL_ID"),
+        ('{"users": [{"localId": "a", "mfaInfo": [{}]}]}', "user 0: .*`mfaInfo` is not implemented here"),
+    ],
+)
+async def test_a_broken_export_changes_nothing(tmp_path: Path, accounts: str, trouble: str) -> None:
+    """The message names the file and the user, and what was there before is still there."""
+    service = AuthService(project_id=PROJECT, clock=Clock())
+    (tmp_path / "accounts.json").write_text('{"users": [{"localId": "before"}]}')
+    await service.import_from(tmp_path)
+    (tmp_path / "accounts.json").write_text(accounts)
+    with pytest.raises(ConfigurationError, match=trouble):
+        await service.import_from(tmp_path)
+    assert [account.uid for account in service.projects.get().accounts] == ["before"]

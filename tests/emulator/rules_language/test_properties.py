@@ -1,0 +1,129 @@
+"""What holds for every expression and every request, not only for those somebody thought of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emulator.rules_language import Coverage, Decision, MemoryLookup, Query, Ruleset, RulesetRejected, compile_ruleset
+from emulator.rules_language.diagnostics import IssueList
+from emulator.rules_language.expression_parser import ExpressionParser
+from emulator.rules_language.printer import print_expression
+from emulator.rules_language.rule_values import equals, identity
+from emulator.rules_language.source_span import SourceText, Span
+from emulator.rules_language.syntax_tree import Expression, Literal
+from emulator.rules_language.token_reader import TokenReader
+from tests.emulator.rules_language.expression_strategies import NOWHERE, expressions, values
+from tests.emulator.rules_language.rules_world import ALICE, ask, firestore_rules, where
+
+DOCUMENTS = {"users/alice": {"n": 1}}
+
+
+def without_spans(node: Any) -> Any:
+    """A tree as plain tuples, its spans left out."""
+    if isinstance(node, Span):
+        return None
+    if isinstance(node, tuple):
+        return tuple(without_spans(part) for part in node)
+    if hasattr(node, "__dataclass_fields__"):
+        return (type(node).__name__, *(without_spans(getattr(node, name)) for name in node.__dataclass_fields__))
+    return (type(node).__name__, node)
+
+
+def read(text: str) -> Expression:
+    source = SourceText(text, file_name="x")
+    issues = IssueList(source)
+    reader = TokenReader(source, issues)
+    tree = ExpressionParser(reader).condition()
+    assert reader.token.kind == "end", text
+    return tree
+
+
+@given(expressions)
+@settings(max_examples=150, deadline=None)
+def test_printing_a_tree_and_reading_it_gives_the_tree(tree: Expression) -> None:
+    """The printer writes every tree so that the parser reads the same tree, with no parentheses lost or needed."""
+    printed = print_expression(tree)
+    assert without_spans(read(printed)) == without_spans(tree)
+
+
+def guarded(condition: str) -> Ruleset:
+    return firestore_rules(f"match /docs/{{id}} {{ function f() {{ return id; }} allow read, write: if {condition}; }}")
+
+
+def asked(ruleset: Ruleset, method: str, data: Any, **fields: Any) -> Decision:
+    path = "docs" if method == "list" else "docs/d"
+    query = Query(where=where("n", ">", 1)) if method == "list" else None
+    return ask(
+        ruleset, method, path, MemoryLookup(DOCUMENTS),
+        auth=ALICE, resource=data, request_resource=data, query=query, **fields,
+    )  # fmt: skip
+
+
+@given(expressions, st.sampled_from(["get", "list", "update", "delete"]), st.dictionaries(st.text(max_size=3), values))
+@settings(max_examples=150, deadline=None)
+def test_deciding_never_fails_and_repeats_itself(tree: Expression, method: str, data: dict[str, Any]) -> None:
+    """Any condition on any data ends in a decision, the same one each time, with a trace or without."""
+    ruleset = guarded(print_expression(tree))
+    first = asked(ruleset, method, data)
+    again = asked(ruleset, method, data)
+    traced = ruleset.decide(first._evaluation.request, MemoryLookup(DOCUMENTS), coverage=Coverage(ruleset))
+    assert (first.allowed, first.reasons) == (again.allowed, again.reasons) == (traced.allowed, traced.reasons)
+    assert str(first.explain()).startswith("allowed" if first.allowed else "denied")
+    assert first.allowed or first.denial_message
+
+
+@given(expressions, st.sampled_from(["get", "list", "update"]))
+@settings(max_examples=120, deadline=None)
+def test_an_error_never_grants(tree: Expression, method: str) -> None:
+    """A condition that ends in an error denies; so does its negation, and it and anything."""
+    condition = print_expression(tree)
+    outcome = asked(guarded(condition), method, {"n": 1})
+    if outcome.allowed or outcome.reasons == ("false",):
+        return
+    assert not asked(guarded(f"!({condition})"), method, {"n": 1}).allowed
+    assert not asked(guarded(f"({condition}) && true"), method, {"n": 1}).allowed
+    assert not asked(guarded(f"({condition}) ? true : true"), method, {"n": 1}).allowed
+
+
+OUTCOMES = {"true": True, "false": False, "1 / 0 == 1": None}
+
+
+@given(st.lists(st.sampled_from(sorted(OUTCOMES)), min_size=1, max_size=6))
+def test_logic_absorbs_errors_in_any_order(parts: list[str]) -> None:
+    """A chain of `||` with one true is true and of `&&` with one false is false, wherever the errors stand."""
+    known = [OUTCOMES[part] for part in parts]
+    either = asked(guarded(" || ".join(parts)), "get", {})
+    both = asked(guarded(" && ".join(parts)), "get", {})
+    assert either.allowed == (True in known)
+    assert both.allowed == all(outcome is True for outcome in known)
+    assert (both.reasons == ("false",)) == (False in known)
+
+
+@given(values, values)
+def test_identity_agrees_with_equality(one: Any, other: Any) -> None:
+    """Two values have one identity exactly when they are equal, so sets and lists agree; NaN equals nothing."""
+    if one == one and other == other and "nan" not in repr((one, other)):
+        assert (identity(one) == identity(other)) == equals(one, other)
+
+
+@given(st.text(max_size=30))
+def test_any_string_survives_a_literal(text: str) -> None:
+    """Every text can be written as a string literal and has the value it was written for."""
+    written = print_expression(Literal(NOWHERE, text))
+    assert without_spans(read(written)) == without_spans(Literal(NOWHERE, text))
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=200)
+def test_any_bytes_are_a_ruleset_or_an_issue_list(data: bytes) -> None:
+    """Bytes that are no rules raise the list of issues, never anything else."""
+    try:
+        compile_ruleset(data, file_name="fuzz")
+        rendered = ["a ruleset"]
+    except RulesetRejected as rejected:
+        rendered = [issue.render() for issue in rejected.issues]
+    assert rendered
+    assert all(rendered)

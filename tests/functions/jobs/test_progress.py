@@ -1,0 +1,75 @@
+"""Jobs take turns: every page of work is done, and the same message twice does the work once."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from afterimage.delivery import PermanentError, TransientError
+from afterimage.jobs.progress import Page, Turn
+
+from tests.functions.jobs.job_runner import Topic, dying
+from tests.functions.memory_stores import World
+
+
+class Counting:
+    """Work of ten pages that counts in the job's document alone."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, turn: Turn) -> Page:
+        self.calls += 1
+        page = int(turn.cursor or 0)
+        return Page(next_cursor=str(page + 1) if page < 9 else None, counts={"pages": 1})
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_each_page_counts_once_whatever_is_delivered_twice_or_dies(seed: int) -> None:
+    """Duplicates, reordering and deaths between any two steps: ten pages are counted, and the job ends."""
+    world, random = World(), Random(seed)
+    topic = Topic(world=world, kind="media.sweep", messages=[({"job": "nightly"}, "m0")])
+    dying(world, random, 0.1)
+    topic.run(Counting(), random=random, duplicates=3)
+    assert topic.job()["state"] == "done"
+    assert topic.job()["counts"] == {"pages": 10}
+
+
+def test_without_trouble_each_page_is_worked_once() -> None:
+    """No message is published twice, so no page is worked twice."""
+    world, work = World(), Counting()
+    topic = Topic(world=world, kind="media.sweep", messages=[({}, "m0")])
+    topic.run(work)
+    assert (work.calls, topic.published) == (10, 9)
+
+
+def test_the_same_message_again_starts_no_second_job() -> None:
+    """A job that was not named is named after its message; another message is another job."""
+    world, work = World(), Counting()
+    topic = Topic(world=world, kind="media.sweep", messages=[({"prefix": "a"}, "m0")])
+    topic.run(work)
+    topic.messages = [({"prefix": "a"}, "m0")]
+    topic.run(work)
+    assert work.calls == 10
+    topic.messages = [({"prefix": "a"}, "another")]
+    topic.run(work)
+    assert work.calls == 20
+
+
+def test_a_turn_from_the_future_waits() -> None:
+    """Its message overtook the write of the document; it is asked for again."""
+    world = World()
+    topic = Topic(world=world, kind="media.sweep")
+    topic.jobs().receive({"job": "j"}, "m0", Counting())
+    with pytest.raises(TransientError):
+        topic.jobs().receive({"job": "j", "turn": 5}, "m1", Counting())
+
+
+def test_a_name_taken_by_another_kind_is_refused() -> None:
+    """Two kinds of job cannot share a document."""
+    world = World()
+    Topic(world=world, kind="media.sweep").jobs().receive({"job": "j"}, "m0", Counting())
+    with pytest.raises(PermanentError, match="another name"):
+        Topic(world=world, kind="media.backfill").jobs().receive({"job": "j"}, "m0", Counting())
+    with pytest.raises(PermanentError, match="cannot name a job"):
+        Topic(world=world, kind="media.backfill").jobs().receive({"job": "a/b"}, "m0", Counting())

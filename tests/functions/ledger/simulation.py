@@ -1,0 +1,262 @@
+"""Owns a small world: clients that write, events that go astray, an oracle that knows what must stand in the books.
+
+The oracle looks at what clients did and which events arrived, and shares no arithmetic with the ledger.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from afterimage.delivery import TransientError
+from afterimage.ledger.audit import Auditor
+from afterimage.ledger.bookkeeper import Bookkeeper, HotUsers
+from afterimage.ledger.observing import observe_document
+from afterimage.ledger.pricing import Prices
+from afterimage.ledger.records import Observation
+from afterimage.ledger.roll_up import RollUp, held_by
+from afterimage.ledger.stores import ConflictError, UncertainError
+
+from tests.functions.ledger.memory_ledger import MemoryLedger
+
+USERS = ("ana", "борис")
+MODELS = ("gemini-2.5-flash", "gemini-2.5-pro", "house-model", "another one")
+PRICES = Prices(tokens=lambda usage, _at: Decimal(usage.output_tokens or 0) * Decimal("0.0000025"))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One write to one document, as its event tells it."""
+
+    path: str
+    fields: dict[str, Any]
+    created: int
+    version: int
+    is_deleted: bool
+    is_first: bool
+
+    def seen(self) -> Observation:
+        found = observe_document(
+            self.path,
+            self.fields,
+            created=self.created,
+            version=self.version,
+            is_deleted=self.is_deleted,
+            prices=PRICES,
+        )
+        assert found is not None
+        return found
+
+
+@dataclass
+class Faults:
+    """How often calls of the database fail, and how."""
+
+    dice: random.Random
+    share: float = 0.0
+
+    def before(self, call: str) -> None:
+        if self.share and self.dice.random() < self.share:
+            # Refused: nothing was applied.
+            raise (ConflictError if call == "commit" and self.dice.random() < 0.3 else UncertainError)(call)
+
+    def after(self, call: str) -> None:
+        if self.share and call == "commit" and self.dice.random() < self.share:
+            # Applied, and the answer lost; or sent again by the client, which then meets its own first attempt.
+            raise (ConflictError if self.dice.random() < 0.5 else UncertainError)(call)
+
+
+@dataclass
+class World:
+    """Clients, their documents, and the ledger."""
+
+    seed: int
+    fault_share: float = 0.0
+    is_hot: bool = False
+    store: MemoryLedger = field(default_factory=MemoryLedger)
+    events: list[Event] = field(default_factory=list)
+    told: set[tuple[str, int, int]] = field(default_factory=set)
+    """Which versions the ledger was told of, by an event or by the audit."""
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(self.seed)
+        self.faults = Faults(self.dice)
+        self.keeper = Bookkeeper(
+            store=self.store,
+            now=lambda: datetime.fromtimestamp(self.store.moment() / 1e9, UTC),
+            monotonic=lambda: 0.0 if self.is_hot else self.store.moment() / 1e3,
+            wait=lambda _seconds: None,
+            dice=random.Random(self.seed),
+            hot_users=HotUsers(),
+        )
+        book = self.keeper.book
+
+        def listening(seen: Observation, **options: Any) -> object:
+            self.told.add((seen.record_path, seen.created, seen.version))
+            return book(seen, **options)
+
+        self.keeper.book = listening
+        self.store.before = self.faults.before
+        self.store.after = self.faults.after
+
+    def client_writes(self, users: int = 2, documents: int = 3) -> Event:
+        """One thing that one client does to one document."""
+        path = f"ai_outputs/{USERS[self.dice.randrange(users)]}/dialogues/c_{self.dice.randrange(documents)}"
+        if path not in self.store.documents:
+            return self.write(path, self._output(), is_first=True)
+        fields = dict(self.store.fields(path))
+        deed = self.dice.random()
+        if deed < 0.2:
+            return self.delete(path)
+        if deed < 0.6:
+            fields["cache_hit_count"] += 1
+        elif deed < 0.9:
+            fields |= self.dice.choice([self._output(), {"model": self.dice.choice(MODELS)}, {"cost_usd": -1}, {}])
+        else:
+            fields["output_tokens"] = self.dice.randrange(1000)
+        return self.write(path, fields)
+
+    def write(self, path: str, fields: dict[str, Any], *, is_first: bool = False) -> Event:
+        self.store.put(path, fields)
+        _, created, updated = self.store.documents[path]
+        return self._happened(Event(path, dict(fields), created, updated, is_deleted=False, is_first=is_first))
+
+    def delete(self, path: str) -> Event:
+        fields, created, updated = self.store.documents[path]
+        self.store.drop(path)
+        return self._happened(Event(path, dict(fields), created, updated, is_deleted=True, is_first=False))
+
+    def deliver(self, event: Event) -> None:
+        """The platform's part: again and again, until the handler succeeds."""
+        while True:
+            try:
+                self.keeper.book(event.seen(), is_first=event.is_first)
+            except (TransientError, ConflictError, UncertainError):
+                continue
+            return
+
+    def run(
+        self, *, steps: int = 12, drop: float = 0.0, duplicate: float = 0.5, users: int = 2, documents: int = 3
+    ) -> None:
+        """Clients act and events arrive late, in any order, more than once or not at all; then all is audited."""
+        self.faults.share = self.fault_share
+        waiting: list[Event] = []
+        for _ in range(steps):
+            event = self.client_writes(users, documents)
+            if self.dice.random() >= drop:
+                waiting += [event] * (1 + (self.dice.random() < duplicate) * self.dice.randrange(1, 5))
+            self.dice.shuffle(waiting)
+            while waiting and self.dice.random() < 0.5:
+                self.deliver(waiting.pop())
+        for event in waiting:
+            self.deliver(event)
+        self.faults.share = 0.0
+
+    def roll_up(self) -> None:
+        RollUp(store=self.store).empty_buckets()
+
+    def audit(self) -> list[bool]:
+        """Audits all users; says of each whether it was clean."""
+        return [Auditor(keeper=self.keeper, prices=PRICES).audit(user).is_clean for user in USERS]
+
+    def books(self, user: str) -> dict[str, int]:
+        return {"/".join(path): amount for path, amount in held_by(self.store, user).items()}
+
+    def mismatches(self, *, heard_of_all: bool = True) -> list[str]:
+        """Where the books differ from what the oracle knows, to the last nano-dollar."""
+        found = []
+        for user in USERS:
+            due, held = oracle(self, user, heard_of_all=heard_of_all), self.books(user)
+            found += [
+                f"{user} {key}: {held.get(key, 0)} in place of {due.get(key, 0)}"
+                for key in sorted(due.keys() | held.keys())
+                if due.get(key, 0) != held.get(key, 0)
+            ]
+        return found
+
+    def _happened(self, event: Event) -> Event:
+        self.events.append(event)
+        return event
+
+    def _output(self) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            "model": self.dice.choice(MODELS),
+            "cost_usd": self.dice.choice([0.0001, 0.0373, 1, 0, 0.1, 0.2, float("nan")]),
+            "cached": self.dice.random() < 0.5,
+            "cache_hit_count": 0,
+            "latency_ms": self.dice.choice([7, 480, 61_000, -1]),
+        }
+        if self.dice.random() < 0.3:
+            fields["output_tokens"] = self.dice.randrange(1000)
+        if self.dice.random() < 0.2:
+            del fields["cost_usd"]
+        return fields
+
+
+def oracle(world: World, user: str, *, heard_of_all: bool) -> dict[str, int]:
+    """What the books of a user must hold, straight from the history."""
+    lives: dict[tuple[str, int], list[Event]] = {}
+    for event in world.events:
+        seen = event.seen()
+        is_heard = heard_of_all or (seen.record_path, seen.created, seen.version) in world.told
+        if is_heard and event.path.split("/")[1] == user:
+            lives.setdefault((event.path, event.created), []).append(event)
+    for path, (fields, created, updated) in world.store.documents.items():
+        if path.startswith(f"ai_outputs/{user}/"):
+            now = Event(path, fields, created, updated, is_deleted=False, is_first=False)
+            lives.setdefault((path, created), []).append(now)
+    due: dict[str, int] = {}
+    for (_, created), events in lives.items():
+        last = max(events, key=lambda event: (event.version, event.is_deleted))
+        day = datetime.fromtimestamp(created / 1e9, UTC).strftime("%Y-%m-%d")
+        model = str(last.fields["model"])
+        for name, amount in figures(last.fields, max(event.fields["cache_hit_count"] for event in events)).items():
+            for place in ("totals", f"models/{model}", f"days/{day}"):
+                due[f"{place}/{name}"] = due.get(f"{place}/{name}", 0) + amount
+    return {key: amount for key, amount in due.items() if amount}
+
+
+def figures(fields: dict[str, Any], hits: int) -> dict[str, int]:
+    """What one output of this world is worth."""
+    stated = fields.get("cost_usd")
+    is_absurd = stated is not None and not stated >= 0
+    if fields.get("output_tokens") is not None:
+        cost, reported, unpriced = fields["output_tokens"] * 2500, 0, 0
+    elif is_absurd:
+        return {"rejected": 1}
+    else:
+        cost = reported = round(Decimal(str(stated or 0)) * 10**9)
+        unpriced = int(stated is None)
+    found = {
+        "generations": 1,
+        "cost_nano_usd": cost,
+        "reported_nano_usd": reported,
+        "unpriced": unpriced,
+        "cached_generations": int(fields["cached"]),
+        "cache_hits": hits,
+        "saved_nano_usd": hits * cost,
+    }
+    latency = fields["latency_ms"]
+    if latency >= 0:
+        bound = {7: "100", 480: "500", 61_000: "inf"}[latency]
+        found |= {"latency_count": 1, "latency_ms": latency, f"latency_le_{bound}": 1}
+    return found
+
+
+def first_failure(prepare: Callable[[World], None], *, worlds: int = 150, **options: Any) -> str | None:
+    """Runs one world after another until one's books are wrong; says how, or None if all are right."""
+    for seed in range(worlds):
+        world = World(seed, fault_share=0.2, is_hot=seed % 2 == 1)
+        prepare(world)
+        try:
+            world.run(**options)
+            world.roll_up()
+        except AssertionError as error:
+            return f"seed {seed}: {error}"
+        if found := world.mismatches():
+            return f"seed {seed}: {found[0]}"
+    return None

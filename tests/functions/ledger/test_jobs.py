@@ -1,0 +1,302 @@
+"""Jobs over the books: roll-up, the operators' view, closed days, compaction, re-pricing, replay, page by page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from afterimage.dead_letters import DeadLetter
+from afterimage.delivery import PermanentError
+from afterimage.jobs import ledger_jobs
+from afterimage.jobs.progress import Page, Turn
+from afterimage.ledger.audit import Auditor
+from afterimage.ledger.bookkeeper import books_path
+from afterimage.ledger.closing import COMPACT_AFTER, LIVE_DAYS, Closing
+from afterimage.ledger.pricing import Prices
+from afterimage.ledger.roll_up import OPERATIONS_TOTALS, RollUp, operations_day
+from afterimage.ledger.sources import StoredObject
+from afterimage.ledger.stores import UncertainError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.functions.ledger.memory_ledger import EPOCH
+from tests.functions.ledger.simulation import PRICES, USERS, World
+
+DAY = "2026-11-01"
+DAY_TICKS = 24 * 3600 * 1000
+
+
+def output(**changes: Any) -> dict[str, Any]:
+    base = {"model": "house-model", "cost_usd": 0.25, "cached": True, "cache_hit_count": 0, "latency_ms": 480}
+    return {key: value for key, value in (base | changes).items() if value is not ...}
+
+
+def all_turns(turn: Any, request: dict[str, Any]) -> list[Page]:
+    pages = [turn(Turn(request=request, cursor="", counts={}))]
+    while pages[-1].next_cursor is not None:
+        pages.append(turn(Turn(request=request, cursor=pages[-1].next_cursor, counts={})))
+    return pages
+
+
+def auditor(world: World, **options: Any) -> Auditor:
+    return Auditor(keeper=world.keeper, prices=PRICES, **options)
+
+
+def operators(world: World) -> dict[str, dict[str, int]]:
+    return {
+        path: {name: amount for name, amount in fields.get("totals", {}).items() if amount}
+        for path, (fields, _, _) in world.store.documents.items()
+        if path.startswith("operations/")
+    }
+
+
+def sum_over_users(world: World, scope: str) -> dict[str, int]:
+    due: dict[str, int] = {}
+    for user in USERS:
+        for key, amount in world.books(user).items():
+            place, _, name = key.rpartition("/")
+            if place == scope:
+                due[name] = due.get(name, 0) + amount
+    return {name: amount for name, amount in due.items() if amount}
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**32), is_hot=st.booleans())
+def test_the_operators_view_is_the_sum_of_all_users(seed: int, is_hot: bool) -> None:
+    """Published bit by bit and more than once, with days closed in between and answers lost: it stays the sum."""
+    world = World(seed, is_hot=is_hot)
+    roll_up = RollUp(store=world.store)
+    mark = EPOCH
+    for turn in range(3):
+        world.run(steps=5)
+        world.faults.share = 0.1
+        for attempt in (roll_up.empty_buckets, lambda: roll_up.publish(since=EPOCH)):
+            try:
+                attempt()
+            except UncertainError:
+                continue
+        world.faults.share = 0.0
+        if turn == 1:
+            for user in USERS:
+                Closing(store=world.store).close_days(user, EPOCH + timedelta(days=LIVE_DAYS + 2))
+    roll_up.empty_buckets()
+    _, mark = roll_up.publish(since=mark)
+    found = operators(world)
+    assert found.get(operations_day(DAY), {}) == sum_over_users(world, f"days/{DAY}")
+    assert found.get(OPERATIONS_TOTALS, {}) == sum_over_users(world, "totals")
+    assert mark > EPOCH
+    assert world.mismatches() == []
+
+
+def test_publishing_what_has_not_changed_writes_nothing() -> None:
+    """The same roll-up twice does the work once."""
+    world = World(1)
+    world.run()
+    roll_up = RollUp(store=world.store)
+    roll_up.publish(since=EPOCH)
+    world.store.bill.taken()
+    roll_up.publish(since=EPOCH)
+    assert world.store.bill.taken()[1:] == (0, 0)
+
+
+def test_days_that_are_over_leave_the_live_books_and_stay_in_the_sum() -> None:
+    """After 35 days a day stands in its own document; a hit that comes later is added to it by the next close."""
+    world = World(2)
+    path = "ai_outputs/ana/dialogues/c_1"
+    world.deliver(world.write(path, output(), is_first=True))
+    closing = Closing(store=world.store)
+    later = EPOCH + timedelta(days=LIVE_DAYS + 1)
+    assert closing.close_days("ana", EPOCH) == 0
+    assert closing.close_days("ana", later) == 1
+    assert world.store.fields(books_path("ana"))["days"] == {}
+    assert world.store.fields(f"usage/ana/days/{DAY}")["closed"]["generations"] == 1
+    world.deliver(world.write(path, output(cache_hit_count=1)))
+    assert closing.close_days("ana", later) == 1
+    assert world.store.fields(f"usage/ana/days/{DAY}")["closed"]["cache_hits"] == 1
+    assert closing.close_days("ana", later) == 0
+    assert world.mismatches() == []
+    assert all(world.audit())
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_compaction_keeps_every_nano_dollar(seed: int) -> None:
+    """Records of what is long deleted go, late events about it are refused, and the audit still proves the books."""
+    world = World(seed)
+    world.run(steps=20)
+    before = {user: world.books(user) for user in USERS}
+    gone = [path for path in world.store.documents if "/records/" in path]
+    world.store.ticks += (COMPACT_AFTER.days + 1) * DAY_TICKS
+    now = EPOCH + timedelta(milliseconds=world.store.ticks)
+    compacted = sum(Closing(store=world.store).compact(user, now) for user in USERS)
+    assert compacted == len(gone) - len([path for path in world.store.documents if "/records/" in path])
+    for event in world.events:
+        world.deliver(event)
+    assert all(world.audit())
+    assert {user: world.books(user) for user in USERS} == before
+    assert sum(Closing(store=world.store).compact(user, now) for user in USERS) == 0
+
+
+def test_without_the_age_limit_compaction_counts_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard that refuses late events is needed: with it off, a late one is booked a second time."""
+    from afterimage.ledger import bookkeeper
+
+    monkeypatch.setattr(bookkeeper, "LATE_AFTER", timedelta(days=36500))
+    world = World(3)
+    path = "ai_outputs/ana/dialogues/c_1"
+    world.deliver(world.write(path, output(), is_first=True))
+    world.deliver(world.delete(path))
+    world.store.ticks += (COMPACT_AFTER.days + 1) * DAY_TICKS
+    Closing(store=world.store).compact("ana", EPOCH + timedelta(milliseconds=world.store.ticks))
+    world.deliver(world.events[0])
+    assert world.books("ana")["totals/generations"] == 2
+
+
+def test_an_audit_of_all_goes_from_user_to_user_and_finds_those_without_books() -> None:
+    """Page by page, in the order of ids; users whose every event was lost are found by their documents."""
+    world = World(4)
+    for number in range(7):
+        world.write(f"ai_outputs/u{number}/dialogues/d", output(), is_first=True)
+    job = ledger_jobs.PerUser(
+        name="ledger.audit",
+        store=world.store,
+        work=ledger_jobs.audit_of(auditor(world)),
+        options={"repair": bool},
+        page=3,
+    )
+    pages = all_turns(job.turn, {})
+    assert [page.counts["users"] for page in pages] == [3, 3, 1]
+    assert sum(page.counts["missed"] for page in pages) == 7
+    assert sum(page.counts["clean"] for page in all_turns(job.turn, {})) == 7
+    assert world.store.fields(books_path("u6"))["total_generations"] == 1
+
+
+def test_a_rebuild_brings_books_and_records_back_from_documents() -> None:
+    """Everything the ledger knows of a user is gone; live documents and objects suffice."""
+    world = World(5)
+    world.deliver(world.write("ai_outputs/ana/dialogues/c_1", output(cache_hit_count=4), is_first=True))
+    before = world.books("ana")
+    for path in [path for path in world.store.documents if path.startswith("usage/")]:
+        world.store.drop(path)
+    rebuild = ledger_jobs.rebuild_of(auditor(world), RollUp(store=world.store))
+    job = ledger_jobs.PerUser(name="ledger.rebuild", store=world.store, work=rebuild, options={})
+    assert all_turns(job.turn, {"user": "ana"})[0].counts == {"users": 1, "rebuilt": 1}
+    assert world.books("ana") == before
+    assert all_turns(job.turn, {"user": "ana"})[0].counts["rebuilt"] == 0
+
+
+class Bucket:
+    """Objects in memory."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = list(names)
+
+    def of_prefix(self, prefix: str) -> Iterator[StoredObject]:
+        for name in self.names:
+            if name.startswith(prefix):
+                yield StoredObject(bucket="b", name=name, generation=9, size=100, created=EPOCH)
+
+
+def test_the_audit_counts_bytes_by_what_is_in_the_bucket() -> None:
+    """Objects whose events were lost are added, objects that are gone are released, and then all is clean."""
+    world = World(6)
+    bucket = Bucket("users/ana/ai_generated/videos/a.mp4", "generating/ana/image/f_0.png")
+    assert not auditor(world, objects=bucket).audit("ana").is_clean
+    assert world.books("ana") == {
+        "storage/bytes/videos": 100, "storage/objects/videos": 1,
+        "storage/bytes/images": 100, "storage/objects/images": 1,
+    }  # fmt: skip
+    bucket.names.pop()
+    assert len(auditor(world, objects=bucket).audit("ana").missed) == 1
+    assert world.books("ana") == {"storage/bytes/videos": 100, "storage/objects/videos": 1}
+    assert auditor(world, objects=bucket).audit("ana").is_clean
+
+
+def test_unpriced_outputs_are_priced_when_the_table_learns() -> None:
+    """Only they are touched, unless the request says `again`; the same message twice changes nothing."""
+    world = World(7)
+    waiting = {"model": "novel", "output_tokens": 10, "cost_usd": ...}
+    blind = Prices(version=1, tokens=lambda _usage, _at: None)
+    object.__setattr__(blind, "rows", ())
+    event = world.write("ai_outputs/ana/dialogues/c_1", output(**waiting), is_first=True)
+    from afterimage.ledger.observing import observe_document
+
+    seen = observe_document(
+        event.path, event.fields, created=event.created, version=event.version, is_deleted=False, prices=blind
+    )
+    assert seen is not None
+    world.keeper.book(seen)
+    assert world.books("ana")["totals/unpriced"] == 1
+    learned = Prices(version=2, tokens=lambda _usage, _at: Decimal("0.5"))
+    job = ledger_jobs.PerUser(
+        name="ledger.reprice",
+        store=world.store,
+        work=ledger_jobs.reprice_of(Auditor(keeper=world.keeper, prices=learned)),
+        options={"again": bool},
+    )
+    assert all_turns(job.turn, {})[0].counts["re-priced"] == 1
+    assert world.books("ana")["totals/cost_nano_usd"] == 500_000_000
+    assert "totals/unpriced" not in world.books("ana")
+    assert "re-priced" not in all_turns(job.turn, {"again": True})[0].counts
+
+
+class Letters:
+    """Dead letters in memory."""
+
+    def __init__(self, letters: list[DeadLetter]) -> None:
+        self.letters = {letter.key: letter for letter in letters}
+
+    def record(self, letter: DeadLetter) -> None:
+        self.letters[letter.key] = letter
+
+    def open_letters(self, *, after: str, limit: int) -> list[DeadLetter]:
+        return [self.letters[key] for key in sorted(self.letters) if key > after][:limit]
+
+    def close(self, key: str, outcome: str) -> None:
+        assert outcome == "booked"
+        del self.letters[key]
+
+
+def test_recorded_events_are_replayed() -> None:
+    """A letter is closed when its event is booked; one that fails again stays; other rooms' letters are left alone."""
+    world = World(8)
+    attributes = {
+        "id": "1", "type": "google.cloud.storage.object.v1.finalized", "source": "s", "time": "2026-11-01T00:00:00Z",
+    }  # fmt: skip
+    name = "users/ana/ai_generated/videos/a.mp4"
+    stored = {"bucket": "b", "name": name, "generation": "5", "size": "70"}
+
+    def letter(trigger: str, data: object) -> DeadLetter:
+        return DeadLetter.of(trigger=trigger, attributes=attributes, data=data, reason="test", at=datetime.now(UTC))
+
+    letters = Letters(
+        [
+            letter("ledger_object_finalized", json.dumps(stored)),
+            letter("ledger_document_written", "not an event"),
+            letter("media_finalized", json.dumps(stored)),
+        ]
+    )
+    job = ledger_jobs.LedgerReplay(auditor=auditor(world), letters=letters, page=2)
+    pages = all_turns(job.turn, {})
+    assert sum(page.counts.get("letters", 0) for page in pages) == 2
+    assert sum(page.counts.get("failed again", 0) for page in pages) == 1
+    assert {found.trigger for found in letters.letters.values()} == {"ledger_document_written", "media_finalized"}
+    assert world.books("ana")["storage/bytes/videos"] == 70
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"users": "ana"}, "ledger.audit knows no `users`; it knows repair, user"),
+        ({"user": "a/b"}, "ledger.audit `user` is `a/b`; it must be the id of one user"),
+        ({"repair": "no"}, "ledger.audit `repair` is `no`; it must be a bool"),
+    ],
+)
+def test_a_request_that_says_something_unknown_is_refused(request_: dict[str, Any], message: str) -> None:
+    """What was meant to change something must not be passed over."""
+    with pytest.raises(PermanentError, match=message):
+        ledger_jobs.checked("ledger.audit", request_, {"user": str, "repair": bool})

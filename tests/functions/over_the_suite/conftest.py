@@ -1,0 +1,61 @@
+"""Owns a suite of Storage and Firestore, and the media stores as they are in production, talking to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from afterimage.media.google_stores import google_stores
+from afterimage.media.pipeline import Pipeline
+from afterimage.media.stores import MediaStores
+from afterimage.settings import read_settings
+from google.cloud import firestore, storage
+
+from emulator.background import BackgroundSuite
+from emulator.configuration import Configuration
+from emulator.suite import Suite
+
+PLANS = '{"*": {"thumbnails": [2, 4]}}'
+
+
+@pytest.fixture(scope="session")
+def data_suite(suite_configuration: Configuration) -> Iterator[BackgroundSuite]:
+    """Storage and Firestore alone: events are handed to the pipeline by the tests."""
+    with BackgroundSuite(Suite(suite_configuration, only=("firestore", "storage"), free_ports=True)) as running:
+        yield running
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """The official clients, in a project and buckets of one test's own."""
+
+    storage: storage.Client
+    firestore: firestore.Client
+    stores: MediaStores
+    pipeline: Pipeline
+    bucket: str
+    suite: BackgroundSuite
+
+    def upload(self, name: str, data: bytes, content_type: str = "image/png") -> int:
+        blob = self.storage.bucket(self.bucket).blob(name)
+        blob.upload_from_string(data, content_type)
+        return int(blob.generation)
+
+
+@pytest.fixture
+def cloud(data_suite: BackgroundSuite, project_id: str, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    for name, value in data_suite.environment().items():
+        monkeypatch.setenv(name, value)
+    settings = read_settings({"GCLOUD_PROJECT": project_id, "MEDIA_PLANS": PLANS})
+    storage_client = storage.Client(project=project_id)
+    firestore_client = firestore.Client(project=project_id)
+    stores = google_stores(storage_client, firestore_client, settings.derived_bucket)
+    return Cloud(
+        storage=storage_client,
+        firestore=firestore_client,
+        stores=stores,
+        pipeline=Pipeline(stores=stores, settings=settings, workers=1),
+        bucket=settings.originals_bucket,
+        suite=data_suite,
+    )
