@@ -33,6 +33,7 @@ bench: setup node
 	  echo; echo "== bench/$$module.py"; $(PY) -m bench.$$module || exit 1; done
 
 conformance: setup node
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r tests/conformance/requirements.txt -c constraints.txt
 	@$(PY) -m pytest -m conformance -s tests/conformance
 
 soak: setup

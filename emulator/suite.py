@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from emulator.activity import Activity
 from emulator.clock import Clock
@@ -23,10 +23,14 @@ from emulator.faults import Faults
 from emulator.hub.locator import remove_locator, write_locator
 from emulator.hub.service import Hub
 from emulator.local_credentials import service_account
+from emulator.rules_files import RulesFiles
 from emulator.wire.grpc_methods import GrpcMethod
 from emulator.wire.http_messages import HttpHandler
 from emulator.wire.observers import RequestObserver
 from emulator.wire.server import WireServer
+
+if TYPE_CHECKING:
+    from emulator.firestore.rules_gate_documents import ProjectDocuments
 
 CREDENTIALS_FILE = "local-service-account.json"
 SERVICES = ("firestore", "storage", "auth", "pubsub", "functions")
@@ -36,8 +40,11 @@ _log = logging.getLogger("emulator")
 class Service(Protocol):
     """What every service package offers the suite."""
 
-    http: HttpHandler
-    grpc: Sequence[GrpcMethod]
+    @property
+    def http(self) -> HttpHandler: ...
+
+    @property
+    def grpc(self) -> Sequence[GrpcMethod]: ...
 
     def reset(self) -> None: ...
 
@@ -81,6 +88,7 @@ class Suite:
         self._inspect = inspect
         self._data: Path | None = None
         self._located = False
+        self._watching: list[asyncio.Task[None]] = []
 
     # -- life
 
@@ -124,6 +132,8 @@ class Suite:
             if self._located:
                 remove_locator(self.project_id, f"http://{self.addresses()['hub']}")
                 self._located = False
+            for task in self._watching:
+                task.cancel()
             # Functions first: nothing that they still write may find its service gone.
             for name in reversed(list(self.services)):
                 with _reported(name):
@@ -179,17 +189,32 @@ class Suite:
     # -- building; each service's package is imported only when it is wanted
 
     def _build(self, name: str) -> Service:
-        return getattr(self, f"_build_{name}")()
+        built: Service = getattr(self, f"_build_{name}")()
+        return built
 
     def _build_firestore(self) -> Service:
         from emulator.firestore.service import FirestoreService
 
-        return FirestoreService(clock=self.clock, events=self.events)
+        service = FirestoreService(clock=self.clock, events=self.events)
+        rules = RulesFiles(
+            self.configuration.firestore,
+            lambda database, source, name: service.rules.load_for_database(database, source, file_name=name),
+        )
+        rules.load_changed()
+        self._watching.append(asyncio.get_running_loop().create_task(rules.watch()))
+        return service
 
     def _build_storage(self) -> Service:
         from emulator.storage.service import StorageService
 
-        return StorageService(clock=self.clock, events=self.events, directory=self._folder("storage"))
+        return StorageService(
+            clock=self.clock,
+            events=self.events,
+            directory=self._folder("storage"),
+            default_buckets=(self.configuration.default_bucket,),
+            targets=self.configuration.storage,
+            documents=self._documents_for_rules(),
+        )
 
     def _build_auth(self) -> Service:
         from emulator.auth.service import AuthService
@@ -202,7 +227,7 @@ class Suite:
         return PubSubService(clock=self.clock, events=self.events, activity=self.activity)
 
     def _build_functions(self) -> Service:
-        from emulator.functions_draft.service import FunctionsService
+        from emulator.functions.service import FunctionsService
 
         return FunctionsService(
             codebases=self.configuration.codebases,
@@ -210,9 +235,17 @@ class Suite:
             clock=self.clock,
             events=self.events,
             activity=self.activity,
-            run_folder=self._folder("functions"),
             inspect=self._inspect,
         )
+
+    def _documents_for_rules(self) -> ProjectDocuments | None:
+        """What `firestore.get` finds in Storage rules; nothing where no Firestore runs beside."""
+        firestore = self.services.get("firestore")
+        if firestore is None:
+            return None
+        from emulator.firestore.rules_gate_documents import ProjectDocuments
+
+        return ProjectDocuments(firestore.store, self.project_id)
 
     def _folder(self, name: str) -> Path:
         if self._data is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from emulator.rules_language import Coverage, Ruleset
 from emulator.rules_testing import InProcessDriver, RuleCase, run_cases
@@ -12,8 +13,9 @@ from rules.areas import SERVICES, AreaError, AreaVersion, case_problems, read_ar
 from rules.assembly import Assembled, assemble, overlap_problems, stray_problems
 from rules.releases import History, chosen_versions, frozen_problems, read_history
 
-RELEASES_FILE = "releases.json"
-NO_MATCH = "No matching allow statements"
+RELEASES_FILE: Final = "releases.json"
+UNCOVERED: Final = {"firestore": "No matching allow statements", "storage": "Permission denied."}
+"""The `because` by which a case says that no rule is to cover its request."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,15 +104,19 @@ def prove(law: Law) -> Proof:
 def _cases_beside_the_point(law: Law) -> Iterator[str]:
     """Denials that no allow was asked for, unless the case says so: a misspelt path would be denied for ever."""
     for assembled, ruleset in zip(law.files, law.rulesets, strict=True):
+        said = UNCOVERED[assembled.service]
         for case in law.cases(assembled.service):
-            if case.is_allowed or case.because == NO_MATCH:
+            if case.is_allowed:
                 continue
             decision = ruleset.decide(case.request, case.lookup)
-            if not decision.allowed and decision.denial_message.strip() == NO_MATCH:
+            is_uncovered = not decision.allowed and not decision.explain().tried
+            if is_uncovered and case.because != said:
                 yield (
                     f"{case.file}:{case.line}: `{case.name}` tests nothing: no rule covers it; if that is the point, "
-                    f"say `because: {NO_MATCH}`"
+                    f"say `because: {said}`"
                 )
+            elif not is_uncovered and case.because == said:
+                yield f"{case.file}:{case.line}: `{case.name}` is covered by a rule, and says `because: {said}`"
 
 
 def out_of_date(law: Law, folder: Path) -> Sequence[str]:

@@ -103,8 +103,9 @@ class _Listening:
         if wanted.once:
             self._forget(target_id)
             self._stream.send(_target_change(_REMOVE, [target_id]))
+        # What was committed while a slow client read the first state belongs to the snapshot too.
+        self.flush(even_if_slow=True)
         self._send_snapshot()
-        self.flush()
 
     def _free_id(self) -> int:
         while self._next_id in self._targets:

@@ -66,6 +66,7 @@ class _Parser:
         self._parent = parent
         self._source = source
         self._filters = 0
+        self._unequal: set[FieldPath] = set()
 
     def parse(self) -> Query:
         source = self._source
@@ -86,7 +87,7 @@ class _Parser:
         if limit is not None and limit < 0:
             raise invalid(f"The query's limit must not be negative, but is {limit}.")
         alternatives: Alternatives = self._alternatives(source.where, 0) if source.HasField("where") else [()]
-        orders = self._orders(alternatives)
+        orders = self._orders()
         return Query(
             parent=self._parent,
             collection_id=self._collection_id,
@@ -142,13 +143,18 @@ class _Parser:
         if unary.op not in _UNARY_OPERATORS:
             raise invalid("a unary filter needs one of IS_NAN, IS_NULL, IS_NOT_NAN, IS_NOT_NULL")
         op, key = _UNARY_OPERATORS[unary.op]
-        return [(Condition(parse_field_path(unary.field.field_path), op, (key,)),)]
+        path = parse_field_path(unary.field.field_path)
+        if op in INEQUALITIES:
+            self._unequal.add(path)
+        return [(Condition(path, op, (key,)),)]
 
     def _field_filter(self, given: Any) -> Alternatives:
         path = parse_field_path(given.field.field_path)
         op = _FIELD_OPERATORS.get(given.op)
         if op is None:
             raise invalid(f"the filter on `{given.field.field_path}` has no operator")
+        if op in INEQUALITIES:
+            self._unequal.add(path)
         if op not in ("in", "array-contains-any", NOT_IN):
             if path == DOCUMENT_NAME and op == CONTAINS:
                 raise invalid("array-contains cannot be asked of __name__.")
@@ -191,7 +197,7 @@ class _Parser:
 
     # -- orders and cursors
 
-    def _orders(self, alternatives: Alternatives) -> tuple[Order, ...]:
+    def _orders(self) -> tuple[Order, ...]:
         """The given orders, then fields with inequalities, then the name: all of these are implied."""
         orders: list[Order] = []
         for given in self._source.order_by:
@@ -200,14 +206,13 @@ class _Parser:
                 raise invalid(f"the query orders by `{given.field.field_path}` twice")
             orders.append(Order(path, given.direction == 2))
         last_descending = orders[-1].descending if orders else False
-        unequal = {c.path for conditions in alternatives for c in conditions if c.op in INEQUALITIES}
         present = {order.path for order in orders}
         if DOCUMENT_NAME not in present:
-            orders += [Order(path, last_descending) for path in sorted(unequal - present - {DOCUMENT_NAME})]
+            orders += [Order(path, last_descending) for path in sorted(self._unequal - present - {DOCUMENT_NAME})]
             orders.append(Order(DOCUMENT_NAME, last_descending))
             return tuple(orders)
         # What comes after the name could not change the order any more, but its field must still exist.
-        orders += [Order(path, last_descending) for path in sorted(unequal - present)]
+        orders += [Order(path, last_descending) for path in sorted(self._unequal - present)]
         return tuple(orders)
 
     def _bound(self, cursor: Any, orders: Sequence[Order], what: str) -> Bound:

@@ -150,7 +150,7 @@ class _ScanPlanner:
             highs.append(at if condition.op == LESS else (*at, AFTER_ALL))
         if condition.path != DOCUMENT_NAME:
             lows.append((*prefix, (key[0],)))
-            pass
+            highs.append((*prefix, (key[0] + 1,)))
 
     def _narrow_by_cursor(
         self,

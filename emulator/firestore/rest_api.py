@@ -23,8 +23,10 @@ PREFIX: Final = "/v1/"
 _VERB: Final = re.compile(r":([a-zA-Z]+)$")
 # What Google's front end takes on any method; none of it means anything here.
 _SYSTEM_PARAMETERS: Final = frozenset(
-    ("alt", "$alt", "key", "prettyPrint", "$prettyPrint", "fields", "$fields", "access_token", "oauth_token")
-    + ("quotaUser", "callback", "uploadType", "upload_protocol", "$.xgafv", "$xgafv")
+    {
+        *("alt", "$alt", "key", "prettyPrint", "$prettyPrint", "fields", "$fields", "access_token", "oauth_token"),
+        *("quotaUser", "callback", "uploadType", "upload_protocol", "$.xgafv", "$xgafv"),
+    }
 )
 _BOOLEANS: Final = {"true": True, "false": False}
 

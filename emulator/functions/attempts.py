@@ -82,9 +82,7 @@ class AttemptRecord:
 
     def listing(self, *, failed_only: bool) -> list[dict[str, Any]]:
         return [
-            attempt.to_json()
-            for attempt in self._attempts
-            if not failed_only or attempt.outcome not in (OK, "running")
+            attempt.to_json() for attempt in self._attempts if not failed_only or attempt.outcome not in (OK, "running")
         ]
 
     def clear(self) -> None:

@@ -16,7 +16,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class OutputLines:
-    """Cuts a stream of bytes into lines that a terminal can show, and says how much it left out. Pure but for `show`."""
+    """Cuts a stream of bytes into lines that a terminal can show, and says how much it left out."""
 
     def __init__(self, show: Callable[[str], None], now_seconds: Callable[[], float]) -> None:
         self._show = show

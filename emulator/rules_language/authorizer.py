@@ -11,7 +11,7 @@ from emulator.rules_language.checker import check
 from emulator.rules_language.context import Context, DocumentWithheldError, ExpressionLimitError
 from emulator.rules_language.coverage import Coverage
 from emulator.rules_language.diagnostics import Issue, IssueList, RulesetRejected
-from emulator.rules_language.evaluator import Planner, not_boolean
+from emulator.rules_language.evaluator import Planner, counted, not_boolean, traced
 from emulator.rules_language.explanation import Attempt, Explanation
 from emulator.rules_language.list_queries import TooManyDisjunctsError
 from emulator.rules_language.lookups import (
@@ -79,12 +79,13 @@ class Allow:
 class _Service:
     """The match blocks of one service, and what plans their conditions."""
 
-    __slots__ = ("blocks", "planner", "tracing_planner")
+    __slots__ = ("blocks", "counting_planner", "planner", "tracing_planner")
 
     def __init__(self, name: str, blocks: MatchIndex) -> None:
         self.blocks = blocks
         self.planner = Planner(service=name)
-        self.tracing_planner = Planner(service=name, is_traced=True)
+        self.counting_planner = Planner(service=name, watch=counted)
+        self.tracing_planner = Planner(service=name, watch=traced)
 
 
 class Ruleset:
@@ -168,14 +169,17 @@ class _Evaluation:
             return Decision(self, failure=NO_MATCH)
         for case in cases:
             try:
-                covering = self._covering(case)
+                covering = self.covering(case)
             except MatchComplexityError:
                 return Decision(self, failure=_TOO_COMPLEX, case=case)
             context = self._context(case)
             outcomes: list[_Outcome] = []
             granted = None
-            for outcome in self._try_each(case, covering, context):
+            coverage = self.coverage
+            for outcome in self._try_each(case, covering, context, watch="" if coverage is None else "count"):
                 outcomes.append(outcome)
+                if coverage is not None:
+                    coverage.count_allow(outcome.plan.statement)
                 if outcome.value is True:
                     granted = outcome.plan
                     break
@@ -184,7 +188,7 @@ class _Evaluation:
                 return Decision(self, case=case, outcomes=outcomes, debugged=debugged)
         return Decision(self, granted=granted, debugged=debugged)
 
-    def _covering(self, case: Case) -> list[tuple[MatchBlock, tuple[Any, ...]]]:
+    def covering(self, case: Case) -> list[tuple[MatchBlock, tuple[Any, ...]]]:
         if self.service is None or (case.needs_version_2 and self.ruleset.version < 2):
             return []
         return self.service.blocks.covering(case.path)
@@ -196,28 +200,27 @@ class _Evaluation:
             database=case.database,
             lookups=self.lookups,
             withheld=withheld,
+            counts=None if self.coverage is None else self.coverage.counts,
         )
 
     def _try_each(
-        self, case: Case, covering: list[tuple[MatchBlock, tuple[Any, ...]]], context: Context, *, traced: bool = False
+        self, case: Case, covering: list[tuple[MatchBlock, tuple[Any, ...]]], context: Context, *, watch: str = ""
     ) -> Iterator[_Outcome]:
         service = self.service
         assert service is not None or not covering
         method = case.request["method"]
-        traced = traced or self.coverage is not None
         for block, captures in covering:
             for plan in block.allows:
                 if method in plan.methods and service is not None:
-                    if traced:
-                        evaluate = plan.traced_evaluator(service.tracing_planner)
+                    context.captures = captures
+                    if watch == "trace":
                         context.trace = None
+                        evaluate = plan.watched_evaluator(service.tracing_planner)
+                    elif watch == "count":
+                        evaluate = plan.watched_evaluator(service.counting_planner)
                     else:
                         evaluate = plan.evaluator(service.planner)
-                    context.captures = captures
-                    outcome = _try(plan, captures, evaluate, context)
-                    if self.coverage is not None:
-                        self.coverage.record(plan.statement, context.trace)
-                    yield outcome
+                    yield _try(plan, captures, evaluate, context)
 
     # -- the words for a denial
 
@@ -226,9 +229,7 @@ class _Evaluation:
         first: list[_Outcome] = []
         if not isinstance(self.request, StorageRequest):
             context = self._context(case, withheld=True)
-            coverage, self.coverage = self.coverage, None
-            first = list(self._try_each(case, self._covering(case), context))
-            self.coverage = coverage
+            first = list(self._try_each(case, self.covering(case), context))
         if not any(isinstance(outcome.error, DocumentWithheldError) for outcome in first):
             first = []
         method = case.request["method"]
@@ -237,14 +238,10 @@ class _Evaluation:
     def attempts(self, case: Case) -> list[Attempt]:
         """Every allow that applies, tried again with a trace."""
         context = self._context(case)
-        coverage, self.coverage = self.coverage, None
-        try:
-            return [
-                Attempt(outcome.plan, outcome.captures, outcome.value, outcome.error, context.trace)
-                for outcome in self._try_each(case, self._covering(case), context, traced=True)
-            ]
-        finally:
-            self.coverage = coverage
+        return [
+            Attempt(outcome.plan, outcome.captures, outcome.value, outcome.error, context.trace)
+            for outcome in self._try_each(case, self.covering(case), context, watch="trace")
+        ]
 
 
 def _try(plan: AllowPlan, captures: Sequence[Any], evaluate: Any, context: Context) -> _Outcome:
@@ -326,4 +323,5 @@ class Decision:
             is_allowed=self.allowed,
             failure=self._failure,
             attempts=[] if case is None else evaluation.attempts(case),
+            covering=[] if case is None else [block for block, _ in evaluation.covering(case)],
         )

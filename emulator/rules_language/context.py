@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from emulator.rules_language.counting import ValueCounts
 from emulator.rules_language.lookups import LookupLimitError, RequestLookups
 from emulator.rules_language.operators import unsupported
 from emulator.rules_language.rule_values import EvaluationError, Path, kind_of
@@ -29,7 +30,18 @@ class DocumentWithheldError(EvaluationError):
 class Context:
     """The state of one evaluation; a request makes one for itself, a query one for each of its disjuncts."""
 
-    __slots__ = ("captures", "database", "debugged", "lookups", "request", "resource", "spent", "trace", "withheld")
+    __slots__ = (
+        "captures",
+        "counts",
+        "database",
+        "debugged",
+        "lookups",
+        "request",
+        "resource",
+        "spent",
+        "trace",
+        "withheld",
+    )
 
     def __init__(
         self,
@@ -39,6 +51,7 @@ class Context:
         database: str,
         lookups: RequestLookups,
         withheld: bool = False,
+        counts: dict[int, ValueCounts] | None = None,
     ) -> None:
         self.request = request
         self.resource = resource
@@ -47,6 +60,7 @@ class Context:
         self.withheld = withheld
         self.captures: Sequence[Any] = ()
         self.spent = 0
+        self.counts = {} if counts is None else counts
         self.trace: TraceNode | None = None
         self.debugged: list[Any] = []
 

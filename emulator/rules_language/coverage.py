@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from emulator.rules_language.rule_values import describe
+from emulator.rules_language.counting import ValueCounts, shown_counts
 from emulator.rules_language.source_span import Position, SourceText, Span
 from emulator.rules_language.syntax_tree import (
     AllowStatement,
@@ -28,12 +28,9 @@ from emulator.rules_language.syntax_tree import (
     children,
     walk,
 )
-from emulator.rules_language.trace import TraceNode
 
 if TYPE_CHECKING:
     from emulator.rules_language.authorizer import Ruleset
-
-_MAXIMUM_DISTINCT_VALUES = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,23 +57,14 @@ class Coverage:
     """The counts of one ruleset: pass it to each `decide`, then ask for reports."""
 
     def __init__(self, ruleset: Ruleset) -> None:
-        self._source: SourceText = ruleset.source
+        self.source: SourceText = ruleset.source
         self._rules: RulesFile = ruleset.rules
-        self._values: dict[int, Counter[str]] = {}
+        self.counts: dict[int, ValueCounts] = {}
         self._allows: Counter[Span] = Counter()
 
-    def record(self, statement: AllowStatement, trace: TraceNode | None) -> None:
-        """Adds what one try of an allow statement evaluated."""
+    def count_allow(self, statement: AllowStatement) -> None:
+        """Notes that an allow statement was tried; its expressions count themselves, in `counts`."""
         self._allows[statement.span] += 1
-        if trace is None:
-            return
-        for node in trace.walk():
-            counts = self._values.setdefault(id(node.expression), Counter())
-            shown = f"error: {node.error.message}" if node.error else describe(node.value, 60)
-            if shown in counts or len(counts) < _MAXIMUM_DISTINCT_VALUES:
-                counts[shown] += 1
-            else:
-                counts["other values"] += 1
 
     # -- results
 
@@ -92,10 +80,10 @@ class Coverage:
     def _entry(self, node: Expression, is_condition: bool) -> ExpressionCoverage:
         return ExpressionCoverage(
             span=node.span,
-            position=self._source.position(node.span.start),
-            text=" ".join(self._source.excerpt(node.span).split()),
+            position=self.source.position(node.span.start),
+            text=" ".join(self.source.excerpt(node.span).split()),
             is_condition=is_condition,
-            values=dict(self._values.get(id(node), {})),
+            values=shown_counts(self.counts.get(id(node), {})),
         )
 
     @property
@@ -116,7 +104,7 @@ class Coverage:
         lines: list[str] = []
         covered_until = -1
         for entry in self.expressions():
-            place = f"{self._source.file_name}:{entry.position.line}:{entry.position.column}"
+            place = f"{self.source.file_name}:{entry.position.line}:{entry.position.column}"
             if not entry.count:
                 if entry.span.start >= covered_until:  # the parts of what never ran need no lines of their own
                     lines.append(f"{place}: never evaluated: {entry.text[:100]}")
@@ -143,9 +131,9 @@ class Coverage:
         for match in _matches(self._rules):
             for allow in match.allows:
                 if allow.condition is None:
-                    line = self._source.position(allow.span.start).line
+                    line = self.source.position(allow.span.start).line
                     lines[line] = max(lines.get(line, 0), self._allows[allow.span])
-        record = ["TN:", f"SF:{self._source.file_name}", *branches, f"BRF:{len(branches)}", f"BRH:{taken}"]
+        record = ["TN:", f"SF:{self.source.file_name}", *branches, f"BRF:{len(branches)}", f"BRH:{taken}"]
         record += [f"DA:{line},{count}" for line, count in sorted(lines.items())]
         record += [f"LF:{len(lines)}", f"LH:{sum(1 for count in lines.values() if count)}", "end_of_record", ""]
         return "\n".join(record)
@@ -153,16 +141,16 @@ class Coverage:
     def to_json(self) -> dict[str, Any]:
         """The shape of the official coverage URL: the rules, and a tree of expressions with values and counts."""
         return {
-            "rules": {"files": [{"name": self._source.file_name, "content": self._source.text}]},
+            "rules": {"files": [{"name": self.source.file_name, "content": self.source.text}]},
             "report": [self._node_json(root) for root in _roots(self._rules)],
         }
 
     def _node_json(self, node: Expression) -> dict[str, Any]:
-        position = self._source.position(node.span.start)
-        counts: Counter[str] = self._values.get(id(node), Counter())
+        position = self.source.position(node.span.start)
+        counts = shown_counts(self.counts.get(id(node), {}))
         report: dict[str, Any] = {
             "sourcePosition": {
-                "fileName": self._source.file_name,
+                "fileName": self.source.file_name,
                 "line": position.line,
                 "column": position.column,
                 "currentOffset": node.span.start,

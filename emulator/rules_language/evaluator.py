@@ -18,6 +18,7 @@ from emulator.rules_language.context import (
     DocumentWithheldError,
     ExpressionLimitError,
 )
+from emulator.rules_language.counting import count_error, count_value
 from emulator.rules_language.operators import BINARY_OPERATORS, is_of_type, negate, property_of, slice_of, subscript
 from emulator.rules_language.rule_values import EvaluationError, Path, kind_of
 from emulator.rules_language.scopes import Scope
@@ -45,6 +46,7 @@ from emulator.rules_language.trace import TraceNode
 
 Locals = list[Any]
 Evaluate = Callable[[Context, Locals], Any]
+Watch = Callable[[Expression, Evaluate], Evaluate]
 
 DOCUMENT_FUNCTIONS: Final = {
     "get": (False, False),
@@ -82,11 +84,11 @@ class _Names:
 
 
 class Planner:
-    """Plans the conditions and functions of one ruleset, with or without a trace of every expression."""
+    """Plans the conditions and functions of one ruleset; `watch` wraps every expression, to count or trace it."""
 
-    def __init__(self, *, service: str, is_traced: bool = False) -> None:
+    def __init__(self, *, service: str, watch: Watch | None = None) -> None:
         self._is_storage = service == "firebase.storage"
-        self._is_traced = is_traced
+        self._watch = watch
         self._functions: dict[tuple[int, int], tuple[Evaluate, int]] = {}
 
     def condition(self, expression: Expression, scope: Scope) -> Evaluate:
@@ -126,8 +128,8 @@ class Planner:
     def _plan(self, node: Expression, names: _Names) -> tuple[Evaluate, int]:
         """The closure of an expression, and how many expressions it always evaluates."""
         evaluate, cost = _PLANS[type(node)](self, node, names)
-        if self._is_traced:
-            evaluate = _traced(node, evaluate)
+        if self._watch is not None:
+            evaluate = self._watch(node, evaluate)
         return evaluate, cost
 
     def _plan_all(self, nodes: Sequence[Expression], names: _Names) -> tuple[list[Evaluate], int]:
@@ -390,8 +392,26 @@ def _is_bound(name: str, names: _Names) -> bool:
     return name in names.lets or name in names.parameters or names.scope.capture(name) is not None
 
 
-def _traced(node: Expression, evaluate: Evaluate) -> Evaluate:
-    def traced(c: Context, values: Locals) -> Any:
+def counted(node: Expression, evaluate: Evaluate) -> Evaluate:
+    """Watches an expression by counting its values."""
+    node_id = id(node)
+
+    def count(c: Context, values: Locals) -> Any:
+        try:
+            value = evaluate(c, values)
+        except EvaluationError as error:
+            count_error(c.counts, node_id, error)
+            raise
+        count_value(c.counts, node_id, value)
+        return value
+
+    return count
+
+
+def traced(node: Expression, evaluate: Evaluate) -> Evaluate:
+    """Watches an expression by growing a tree of all that is evaluated."""
+
+    def trace(c: Context, values: Locals) -> Any:
         parent = c.trace
         here = c.trace = TraceNode(node, parent)
         if parent is not None:
@@ -405,7 +425,7 @@ def _traced(node: Expression, evaluate: Evaluate) -> Evaluate:
             c.trace = parent or here
         return here.value
 
-    return traced
+    return trace
 
 
 def _let_reader(slot: int, evaluate: Evaluate) -> Evaluate:

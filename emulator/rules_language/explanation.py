@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emulator.rules_language.bindings import Case
-from emulator.rules_language.matching import AllowPlan
+from emulator.rules_language.matching import AllowPlan, MatchBlock
 from emulator.rules_language.rule_values import describe
 from emulator.rules_language.source_span import SourceText
 from emulator.rules_language.syntax_tree import (
@@ -81,6 +81,7 @@ class Explanation:
         is_allowed: bool,
         failure: str | None,
         attempts: Sequence[Attempt],
+        covering: Sequence[MatchBlock] = (),
     ) -> None:
         self._source = source
         self.method = method
@@ -89,6 +90,7 @@ class Explanation:
         self.path = "" if case is None else "/" + "/".join(str(segment) for segment in case.path)
         self.caller = "" if case is None else _caller(case.request.get("auth"))
         self.tried = tuple(self._tried(attempt) for attempt in attempts)
+        self.covering = tuple(dict.fromkeys(map(_offer, covering)))
 
     def _tried(self, attempt: Attempt) -> TriedAllow:
         plan = attempt.plan
@@ -122,6 +124,11 @@ class Explanation:
     def _text(self, expression: Expression) -> str:
         return " ".join(self._source.excerpt(expression.span).split())
 
+    def _nothing_tried(self) -> str:
+        if self.covering:
+            return f"no match block that covers this path has an allow for `{self.method}`:"
+        return "no match block covers this path"
+
     def to_json(self) -> dict[str, Any]:
         return {
             "allowed": self.is_allowed,
@@ -129,6 +136,7 @@ class Explanation:
             "path": self.path,
             "caller": self.caller,
             "failure": self.failure,
+            "covering": list(self.covering),
             "tried": [
                 {
                     "match": tried.match_path,
@@ -158,7 +166,8 @@ class Explanation:
         if self.failure:
             lines.append(f"  {self.failure}")
         elif not self.tried:
-            lines.append(f"  no match block that covers this path has an allow for `{self.method}`")
+            lines.append(f"  {self._nothing_tried()}")
+            lines += [f"    {offer}" for offer in self.covering]
         for tried in self.tried:
             bound = ", ".join(f"{seen.text} = {seen.value}" for seen in tried.captures)
             lines.append(f"  match {tried.match_path}{' with ' + bound if bound else ''}")
@@ -175,6 +184,11 @@ def _captures_of(plan: AllowPlan) -> list[Any]:
     for block in plan.block.lineage():
         found += [segment for segment in block.match.segments if segment.is_capture]
     return found
+
+
+def _offer(block: MatchBlock) -> str:
+    methods = dict.fromkeys(method for plan in block.allows for method in plan.statement.methods)
+    return f"match {block.full_path} (line {block.line}) allows {', '.join(methods)}"
 
 
 def _caller(auth: Any) -> str:
@@ -205,13 +219,10 @@ def _responsible(node: TraceNode) -> list[TraceNode]:
     """The parts that a node's outcome comes from; none where it is itself the smallest."""
     children = node.children
     expression = node.expression
+    if isinstance(expression, Logical):
+        return _responsible_operands(node, decisive=expression.operator == "||")
     if node.error is not None:
         return [child for child in children if child.error is node.error][:1]
-    if isinstance(expression, Logical):
-        decisive = expression.operator == "||"
-        if node.value is decisive:
-            return [child for child in children if child.value is decisive and child.error is None][-1:]
-        return list(children)
     if isinstance(expression, Unary) and expression.operator == "!":
         return list(children)
     if isinstance(expression, (Conditional, Variable)):
@@ -220,6 +231,16 @@ def _responsible(node: TraceNode) -> list[TraceNode]:
         body = _body(node)
         return [] if body is None else [body]
     return []
+
+
+def _responsible_operands(node: TraceNode, *, decisive: bool) -> list[TraceNode]:
+    """Of a chain: the operand that decided it, or all those of which one could have, had it been otherwise."""
+    if node.error is None and node.value is decisive:
+        return [child for child in node.children if child.value is decisive and child.error is None][-1:]
+    if node.error is None or decisive:
+        found = [child for child in node.children if not isinstance(child.expression, Literal)]
+        return found or list(node.children)
+    return [child for child in node.children if child.value is not True]
 
 
 def _body(node: TraceNode) -> TraceNode | None:

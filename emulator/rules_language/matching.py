@@ -25,7 +25,7 @@ class MatchComplexityError(Exception):
 class AllowPlan:
     """One allow statement, planned when it is first tried."""
 
-    __slots__ = ("_evaluate", "_traced", "block", "column", "line", "methods", "scope", "statement")
+    __slots__ = ("_evaluate", "_watched", "block", "column", "line", "methods", "scope", "statement")
 
     def __init__(self, statement: AllowStatement, block: MatchBlock, scope: Scope, source: SourceText) -> None:
         self.statement = statement
@@ -35,17 +35,17 @@ class AllowPlan:
         place = statement.span if statement.condition is None else statement.condition.span
         self.line, self.column = source.position(place.start)
         self._evaluate: Evaluate | None = None
-        self._traced: Evaluate | None = None
+        self._watched: dict[Planner, Evaluate] = {}
 
     def evaluator(self, planner: Planner) -> Evaluate:
         if self._evaluate is None:
             self._evaluate = self._plan(planner)
         return self._evaluate
 
-    def traced_evaluator(self, planner: Planner) -> Evaluate:
-        if self._traced is None:
-            self._traced = self._plan(planner)
-        return self._traced
+    def watched_evaluator(self, planner: Planner) -> Evaluate:
+        if planner not in self._watched:
+            self._watched[planner] = self._plan(planner)
+        return self._watched[planner]
 
     def _plan(self, planner: Planner) -> Evaluate:
         if self.statement.condition is None:

@@ -13,7 +13,8 @@ from emulator.rules_language import Coverage, Issue, Ruleset, RulesetRejected, c
 from emulator.rules_testing.cases import CaseFileError, RuleCase, read_case_file
 from emulator.rules_testing.comparison import GENERATED_REQUESTS, compare
 from emulator.rules_testing.mutants import mutate
-from emulator.rules_testing.runner import CaseResult, InProcessDriver, run_cases
+from emulator.rules_testing.runner import CaseResult, Driver, InProcessDriver, run_cases
+from emulator.rules_testing.wire_driver import NotOverTheWireError, WireDriver
 
 DESCRIPTION: Final = """\
 Checks, tests, explains, measures and compares security rules.
@@ -40,8 +41,10 @@ def main(arguments: list[str]) -> int:
     command: Callable[[argparse.Namespace], int] = options.run
     try:
         return command(options)
-    except (UnusableError, CaseFileError, RulesetRejected) as error:
+    except (UnusableError, CaseFileError, NotOverTheWireError, RulesetRejected) as error:
         sys.stderr.write(f"{error}\n")
+    except ConnectionError as error:
+        sys.stderr.write(f"`{options.wire}` does not answer: {error}\n")
     except OSError as error:
         sys.stderr.write(f"`{error.filename}` cannot be read: {error.strerror}\n")
     except UnicodeDecodeError as error:
@@ -72,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         if name == "test":
             command.add_argument("--verbose", action="store_true", help="show the cases that pass, too")
+            command.add_argument("--wire", metavar="HOST:PORT", help="ask a running Firestore, which loads the rules")
         if name == "coverage":
             command.add_argument("--lcov", type=Path, metavar="FILE", help="write an LCOV record")
             command.add_argument("--minimum-branches", type=float, metavar="PERCENT", default=0.0)
@@ -144,7 +148,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _test(options: argparse.Namespace) -> int:
     results = [
-        result for rules, cases in _cases_by_rules(options) for result in run_cases(cases, InProcessDriver(rules))
+        result for rules, cases in _cases_by_rules(options) for result in run_cases(cases, _driver(options.wire, rules))
     ]
     failed = [result for result in results if not result.passed]
     if options.json:
@@ -158,6 +162,18 @@ def _test(options: argparse.Namespace) -> int:
                 _write(f"passed {result.case.title}")
         _write(f"{len(results) - len(failed)} passed, {len(failed)} failed")
     return FAILURE if failed else SUCCESS
+
+
+def _driver(address: str | None, rules: Ruleset) -> Driver:
+    """The engine itself, or a running Firestore with these rules in force."""
+    if address is None:
+        return InProcessDriver(rules)
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise UnusableError(f"`{address}` is no address; write one like `127.0.0.1:8080`")
+    driver = WireDriver(host, int(port))
+    driver.load(rules.source.text)
+    return driver
 
 
 def _json(result: CaseResult) -> dict[str, Any]:

@@ -26,9 +26,9 @@ from emulator.rules_language.syntax_tree import (
 NOW: Final = Timestamp(1_714_564_800_000_000_000)
 USER: Final = "alice"
 _LONGEST_SAMPLE: Final = 20_000
-_OF_TYPE: Final[dict[str, Any]] = {
-    "bool": True, "bytes": b"x", "float": 1.5, "int": 3, "latlng": LatLng(1.0, 2.0), "list": ["x"], "map": {"x": 1},
-    "number": 2, "path": Path(("a", "b")), "string": "text", "timestamp": NOW,
+_OF_TYPE: Final[dict[str, tuple[Any, ...]]] = {
+    "bool": (True,), "bytes": (b"x",), "float": (1.5,), "int": (3,), "latlng": (LatLng(1.0, 2.0),), "list": (["x"],),
+    "map": ({"x": 1},), "number": (2, 2.5), "path": (Path(("a", "b")),), "string": ("text",), "timestamp": (NOW,),
 }  # fmt: skip
 
 
@@ -91,7 +91,8 @@ class Vocabulary:
                 self._add_near(left, right)
                 self._add_near(right, left)
             case TypeTest(_, target, type_name) if type_name in _OF_TYPE:
-                self._note(_name_of(target), _OF_TYPE[type_name])
+                for sample in _OF_TYPE[type_name]:
+                    self._note(_name_of(target), sample)
             case Call(_, _, "hasAll" | "hasAny" | "hasOnly", (ListLiteral(_, items),)):
                 self.fields |= {
                     item.value for item in items if isinstance(item, Literal) and isinstance(item.value, str)

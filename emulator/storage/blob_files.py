@@ -15,6 +15,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for_jobs
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -47,6 +48,7 @@ class BlobFiles:
         self._directory = directory
         self.write_pieces = write_pieces
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="storage-disk")
+        self._cleaning: set[Future[None]] = set()
         self._numbers = itertools.count(1)
         self._epochs = itertools.count(1)
         directory.mkdir(parents=True, exist_ok=True)
@@ -66,15 +68,25 @@ class BlobFiles:
         """One record less; the last one takes the file with it. Downloads under way have it open and end well."""
         blob.shares -= 1
         if blob.shares == 0:
-            self.submit(_remove, blob.path)
+            self.clean(_remove, blob.path)
 
     def reset(self) -> None:
         old, self.folder = self.folder, self._new_folder()
-        self.submit(shutil.rmtree, old, True)
+        self.clean(shutil.rmtree, old, True)
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self._workers.shutdown)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def clean(self, work: Callable[..., None], *arguments: object) -> None:
+        """Removes something in the background."""
+        job = self.submit(work, *arguments)
+        self._cleaning.add(job)
+        job.add_done_callback(self._cleaning.discard)
+
+    async def cleaned(self) -> None:
+        """Returns when everything that was to be removed is removed."""
+        await asyncio.gather(*(asyncio.wrap_future(job) for job in tuple(self._cleaning)))
 
     def submit(self, work: Callable[..., T], *arguments: object) -> Future[T]:
         return self._workers.submit(work, *arguments)
@@ -147,11 +159,7 @@ class BlobWriter:
         """Leaves no file behind, whatever is still being written."""
         self._ended = True
         self._pending.clear()
-        under_way = [job for job in self._jobs if not job.done()]
-        if not under_way:
-            self._files.submit(self._remove)
-        for job in under_way:
-            job.add_done_callback(lambda _: self._remove())
+        self._files.clean(self._remove, self._jobs)
 
     # -- on the loop
 
@@ -224,7 +232,8 @@ class BlobWriter:
             os.close(self._file)
             self._file = None
 
-    def _remove(self) -> None:
+    def _remove(self, jobs: Sequence[Future[Any]]) -> None:
+        wait_for_jobs(jobs)  # they stand before this one in the queue, so this cannot wait for ever
         self._close()
         _remove(self._path)
 

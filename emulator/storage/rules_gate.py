@@ -50,6 +50,11 @@ class BucketRules:
     ) -> None:
         self._clock = clock
         self._documents = documents
+        self._guards: dict[str | None, _Guard] = {}
+        self.use(targets)
+
+    def use(self, targets: Sequence[StorageTarget]) -> None:
+        """The rules files that firebase.json names, each for its bucket."""
         self._guards = {target.bucket: _Guard(file=target.rules) for target in targets if target.rules is not None}
 
     def authorize(self, access: Access) -> None:

@@ -60,6 +60,11 @@ MEDIA_PLANS: Final = params.StringParam(
     default="",
     description='What to derive, by family of path, as JSON: {"media": {"thumbnails": [200, 400], "avif": true}}.',
 )
+MEDIA_READY_TOPIC: Final = params.StringParam(
+    "MEDIA_READY_TOPIC",
+    default="",
+    description="A Pub/Sub topic that is told of each settled object, for example `media.ready`; empty: none.",
+)
 
 IMAGE_WORK: Final[dict[str, Any]] = {
     "region": REGION,

@@ -20,6 +20,7 @@ ENVIRONMENT_NAMES: Final = (
     "MEDIA_PLANS",
     "RETRY_EVENTS",
     "EVENT_AGE_LIMIT_HOURS",
+    "MEDIA_READY_TOPIC",
 )
 
 
@@ -38,6 +39,8 @@ class Settings:
     timeout: timedelta = timedelta(seconds=300)
     event_age_limit: timedelta = timedelta(hours=20)
     platform_retries: bool = True
+    ready_topic: str = ""
+    """Where settled objects are announced; empty: nowhere."""
     plan_overrides: Mapping[str, Mapping[str, object]]
     """Plan options by family, as `media/plan.py` reads them."""
 
@@ -61,6 +64,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         timeout=timedelta(seconds=_whole_number(variables, "MEDIA_TIMEOUT_SECONDS", default=300, least=10)),
         event_age_limit=timedelta(hours=_whole_number(variables, "EVENT_AGE_LIMIT_HOURS", default=20, least=1)),
         platform_retries=_truth(variables, "RETRY_EVENTS", default=True),
+        ready_topic=_value(variables, "MEDIA_READY_TOPIC"),
         plan_overrides=_plans(variables),
     )
 

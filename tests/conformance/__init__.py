@@ -1,1 +1,1 @@
-"""The official SDKs' own system tests, run against the suite; every test that does not pass has its reason on record."""
+"""The official SDKs' own system tests against the suite; each that does not pass has its reason on record."""

@@ -96,7 +96,8 @@ EXPECTED: Final[Mapping[str, str]] = {
     ),
     **dict.fromkeys(
         (
-            "test_bucket_lifecycle_rules", "test_bucket_move_blob_hns", "test_bucket_list_blobs_include_managed_folders",
+            "test_bucket_lifecycle_rules", "test_bucket_move_blob_hns",
+            "test_bucket_list_blobs_include_managed_folders",
             "test_new_bucket_with_rpo", "test_new_bucket_with_autoclass", "test_config_autoclass_w_existing_bucket",
             "test_new_bucket_with_hierarchical_namespace", "test_bucket_ip_filter_patch",
             "test_create_bucket_with_encryption_enforcement", "test_bucket_encryption_enforcement_config",

@@ -75,6 +75,22 @@ def application(codebase: Codebase, target: str, signature: str) -> Any:
     return functions_framework.create_app(target, codebase.source, signature)
 
 
+def warm_up(codebase: Codebase, manifest: dict[str, Any]) -> None:
+    """Lets the framework import what it imports late, once for all instances instead of in each of them."""
+    endpoints = manifest.get("endpoints") or {}
+    kept = dict(os.environ)
+    try:
+        for endpoint in list(endpoints.values())[:1]:
+            application(
+                codebase, str(endpoint.get("entryPoint")), "cloudevent" if "eventTrigger" in endpoint else "http"
+            )
+    except Exception:  # whatever is wrong is reported by the instance it is wrong in
+        return
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
+
+
 def why_not_forkable(sockets_before: set[str]) -> str:
     """What the import left behind that a fork would break; empty when it can be forked."""
     if threading.active_count() > 1:

@@ -39,6 +39,8 @@ def run(text: str) -> None:
     _tell(control, {"event": "loaded", "manifest": manifest, "unforkable": reason, "files": _files(codebase.source)})
     sys.stdout.flush()
     sys.stderr.flush()
+    if not options.get("single"):
+        loading.warm_up(codebase, manifest)
     Host(control, codebase, single=bool(options.get("single"))).serve()
 
 
@@ -64,11 +66,11 @@ class Host:
         signal.set_wakeup_fd(waker)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         while True:
-            ready, _, _ = select.select([self._control, awake], [], [])
+            ready, _, _ = select.select([self._control.fileno(), awake], [], [])
             if awake in ready:
                 os.read(awake, 4096)
                 self._bury()
-            if self._control in ready and not self._receive():
+            if self._control.fileno() in ready and not self._receive():
                 break
         for pid in self._children.values():
             _kill_group(pid)
@@ -157,5 +159,6 @@ def _wait_for_debugger(options: dict[str, Any], control: socket.socket) -> None:
     except ImportError:
         _tell(control, {"event": "failed", "traceback": "install `debugpy` beside the codebase's packages to inspect"})
         os._exit(1)
-    _, port = debugpy.listen(("127.0.0.1", max(0, options["debug_port"])))
+    _, port = debugpy.listen(("127.0.0.1", options["debug_port"]))
     _tell(control, {"event": "debugger", "port": port})
+    debugpy.wait_for_client()

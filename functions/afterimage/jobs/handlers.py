@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from afterimage import firebase_clients
@@ -13,6 +11,7 @@ from afterimage.events import MessageEvent
 from afterimage.jobs.progress import Jobs, Work
 from afterimage.media.google_stores import FirestoreRecords
 from afterimage.media.handlers import pipeline
+from afterimage.messages import publish as publish
 
 logger = logging.getLogger("afterimage.jobs")
 
@@ -48,12 +47,6 @@ def erase(event: MessageEvent) -> None:
 def start_nightly_sweep(event: Any) -> None:
     """The schedule only publishes: one sweep a day, however often the schedule fires for that day."""
     publish("media.sweep", {"job": f"media.sweep-{event.schedule_time:%Y-%m-%d}"})
-
-
-def publish(topic: str, body: Mapping[str, Any]) -> None:
-    publisher = firebase_clients.publisher()
-    path = publisher.topic_path(firebase_clients.settings().project_id, topic)
-    publisher.publish(path, json.dumps(dict(body)).encode()).result(timeout=60)
 
 
 def _take_turn(kind: str, event: MessageEvent, work: Work) -> None:

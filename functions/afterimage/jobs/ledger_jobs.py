@@ -28,6 +28,8 @@ from afterimage.paths import is_document_id
 
 USERS_A_TURN: Final = 20
 LETTERS_A_TURN: Final = 25
+DOCUMENT_TRIGGERS: Final = frozenset({"ledger_output_written", "ledger_generation_written"})
+OBJECT_TRIGGERS: Final = frozenset({"ledger_object_finalized", "ledger_object_deleted", "ledger_object_archived"})
 _ROOTS: Final = ("usage", "ai_outputs", "generations")
 
 
@@ -158,7 +160,7 @@ class LedgerReplay:
         failures: list[str] = []
         found = self.letters.open_letters(after=turn.cursor, limit=self.page)
         for letter in found:
-            if not letter.trigger.startswith("ledger_"):
+            if letter.trigger not in DOCUMENT_TRIGGERS | OBJECT_TRIGGERS:
                 continue
             counts["letters"] += 1
             try:
@@ -175,7 +177,7 @@ class LedgerReplay:
 
     def _handle(self, letter: DeadLetter) -> None:
         keeper = self.auditor.keeper
-        if letter.trigger == "ledger_document_written":
+        if letter.trigger in DOCUMENT_TRIGGERS:
             event = decode_document_event(letter.attributes, letter.raw_data())
             book_document(event, keeper, self.auditor.prices)
             return

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Final
 
 from afterimage.ledger import books, records
@@ -39,6 +40,19 @@ class Report:
         return not self.missed and not self.drift
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Known:
+    """What the audit keeps of each record of a user while it goes through what is live."""
+
+    kind: str
+    id: str
+    record: Record
+
+    @classmethod
+    def of(cls, stored: Stored) -> _Known:
+        return cls(kind=stored.fields["kind"], id=stored.fields["output_id"], record=_record(stored))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Auditor:
     """Audits one user at a time."""
@@ -49,6 +63,7 @@ class Auditor:
 
     def audit(self, user: str, *, repair: bool = True) -> Report:
         report = Report(user=user)
+        # A list: what is booked here must not be read again by the reading that finds it.
         for seen in list(self._unseen(user)):
             if not repair or self.keeper.book(seen, from_audit=True) is not Outcome.KNOWN:
                 report.missed.append(seen.record_path)
@@ -71,24 +86,25 @@ class Auditor:
         """What live documents and objects say that the records do not know yet."""
         store = self.keeper.store
         # Records first: what is created or written between the two reads is at worst found twice.
-        known = {stored.path: stored for stored in every(store, f"usage/{user}/records")}
+        known = {stored.path: _Known.of(stored) for stored in every(store, f"usage/{user}/records")}
         live: set[str] = set()
-        for seen in [*live_documents(store, user, self.prices), *live_objects(self.objects, user)]:
+        for seen in chain(live_documents(store, user, self.prices), live_objects(self.objects, user)):
             live.add(seen.record_path)
-            record = _record(known.get(seen.record_path))
+            found = known.get(seen.record_path)
+            record = found.record if found else records.EMPTY
             if records.joined(record, seen) != record:
                 yield seen
         looks_at_objects = not isinstance(self.objects, NoObjects)
-        for path, stored in known.items():
-            newest = _record(stored).newest
-            is_object = stored.fields["kind"] == OBJECT_KIND
-            if path in live or newest is None or newest.is_deleted or (is_object and not looks_at_objects):
+        for path, found in known.items():
+            newest = found.record.newest
+            is_unlooked = found.kind == OBJECT_KIND and not looks_at_objects
+            if path in live or newest is None or newest.is_deleted or is_unlooked:
                 continue
             # Gone for good in this life: the same life never comes back, and a later one has its own version.
             yield Observation(
                 user=user,
-                kind=stored.fields["kind"],
-                id=stored.fields["output_id"],
+                kind=found.kind,
+                id=found.id,
                 created=newest.created,
                 version=newest.version,
                 happened=newest.version,
@@ -124,12 +140,12 @@ class Auditor:
 
 def owed_by_records(reader: Reader, user: str) -> books.Amounts:
     """What the books must hold: the sum over all records, and over what records that are gone left in their days."""
-    parts = [_record(stored).amounts() for stored in every(reader, f"usage/{user}/records")]
+    owed = books.total(_record(stored).amounts() for stored in every(reader, f"usage/{user}/records"))
     for day in every(reader, f"usage/{user}/days"):
         name = day.path.rpartition("/")[2]
-        for path, amount in books.amounts_in(day.fields, [books.RETIRED]).items():
-            parts.append(books.spread(path[1], name, {path[2]: amount}))
-    return books.total(parts)
+        retired = books.amounts_in(day.fields, [books.RETIRED]).items()
+        owed = books.total([owed, *(books.spread(path[1], name, {path[2]: amount}) for path, amount in retired)])
+    return owed
 
 
 def _marker_path(user: str) -> str:

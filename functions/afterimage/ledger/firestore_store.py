@@ -152,6 +152,7 @@ def _stored(found: DocumentSnapshot) -> Stored:
 
 
 def _nanoseconds(moment: Any) -> int:
-    whole = int(moment.replace(microsecond=0).timestamp()) if isinstance(moment, datetime) else 0
-    nanoseconds = getattr(moment, "nanosecond", None)
-    return whole * 1_000_000_000 + int(moment.microsecond * 1000 if nanoseconds is None else nanoseconds)
+    """The client hands out a datetime that knows nanoseconds for a get, and a protobuf timestamp for a query."""
+    if hasattr(moment, "ToNanoseconds"):
+        return int(moment.ToNanoseconds())
+    return int(moment.replace(microsecond=0).timestamp()) * 1_000_000_000 + int(moment.nanosecond)

@@ -5,6 +5,7 @@ Both move differences under preconditions, so running twice, or two at once, mov
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -26,7 +27,7 @@ from afterimage.ledger.stores import (
 
 OPERATIONS_TOTALS: Final = "operations/totals"
 _PUBLISHED: Final = (books.TOTALS, books.DAYS, books.STORAGE)
-_PAGE: Final = 200
+_PAGE: Final = 300
 _MOST_TRIES: Final = 8
 
 
@@ -126,14 +127,14 @@ def held_by(reader: Reader, user: str) -> books.Amounts:
     return books.total(parts)
 
 
-def every(reader: Reader, collection: str) -> list[Stored]:
-    """All documents of one collection, page by page."""
-    found: list[Stored] = []
-    while page := reader.page(collection, found[-1].path.rpartition("/")[2] if found else "", _PAGE):
-        found += page
+def every(reader: Reader, collection: str) -> Iterator[Stored]:
+    """All documents of one collection, page by page; a page is all that is held in memory."""
+    after = ""
+    while page := reader.page(collection, after, _PAGE):
+        yield from page
         if len(page) < _PAGE:
-            break
-    return found
+            return
+        after = page[-1].path.rpartition("/")[2]
 
 
 def _operators_share(delta: books.Amounts) -> list[Write]:

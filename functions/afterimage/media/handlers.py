@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from functools import cache
+from functools import cache, partial
 
 from afterimage import firebase_clients
 from afterimage.events import ObjectEvent
 from afterimage.media.google_stores import google_stores
 from afterimage.media.pipeline import Pipeline
+from afterimage.messages import publish
 
 logger = logging.getLogger("afterimage.media")
 
@@ -27,4 +28,6 @@ def deleted(event: ObjectEvent) -> None:
 def pipeline() -> Pipeline:
     settings = firebase_clients.settings()
     stores = google_stores(firebase_clients.storage(), firebase_clients.firestore(), settings.derived_bucket)
-    return Pipeline(stores=stores, settings=settings)
+    if not settings.ready_topic:
+        return Pipeline(stores=stores, settings=settings)
+    return Pipeline(stores=stores, settings=settings, announce=partial(publish, settings.ready_topic))

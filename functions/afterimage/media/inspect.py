@@ -122,9 +122,9 @@ def _inspect_header(image: Image, file_type: FileType, mismatch: bool, limits: L
     orientation = _orientation(image, data)
     shown = (height, width) if orientation in {5, 6, 7, 8} else (width, height)
     verdict, reason = Verdict.ACCEPT, None
-    if width * height > limits.pixels:
-        verdict = Verdict.UNSUPPORTED
-        reason = f"{width} × {height} pixels; at most {limits.pixels} can be worked on"
+    most = limits.pixels_with_alpha if has_alpha(image) else limits.pixels
+    if width * height > most:
+        verdict, reason = Verdict.UNSUPPORTED, f"{width} × {height} pixels; at most {most} can be worked on"
     return Inspection(
         verdict=verdict,
         reason=reason,

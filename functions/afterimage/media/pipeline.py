@@ -60,6 +60,8 @@ class Pipeline:
     settings: Settings
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     workers: int | None = None
+    announce: Callable[[Mapping[str, Any]], None] = lambda _news: None
+    """Told of each settled object, at least once; listeners of the record need no such news."""
 
     def finalized(self, bucket: str, name: str, generation: int, *, again: bool = False) -> Outcome:
         """A generation of an object came into being."""
@@ -155,6 +157,13 @@ class Pipeline:
                 self._fail(subject, claim, error)
             raise
         self._stamp(subject, done.fields, proving=True)
+        self.announce({
+            "bucket": subject.original.bucket,
+            "name": subject.original.name,
+            "generation": str(subject.generation),
+            "record": subject.record,
+            "status": str(done.fields["status"]),
+        })  # fmt: skip
         return Outcome.SETTLED
 
     def _work(self, subject: Subject, claim: Record) -> Record:
@@ -162,6 +171,8 @@ class Pipeline:
         limits = limits_for(self.settings.memory_mib)
         inspection, data = inspect_original(self.stores.originals, subject.original, limits)
         fields = records.with_inspection(claim.fields, inspection)
+        if inspection.verdict is Verdict.ACCEPT and data is None:
+            return self._finish(subject, claim, fields, Status.READY, None)
         if inspection.verdict is Verdict.ACCEPT and data is not None:
             if _leaves_no_room(subject):
                 return self._finish(subject, claim, fields, Status.UNSUPPORTED, "the name leaves no room for variants")

@@ -90,17 +90,16 @@ def make_plan(options: PlanOptions, inspection: Inspection, limits: Limits) -> P
     """The files to make of an accepted picture."""
     width, height = inspection.width or 1, inspection.height or 1
     longest = max(width, height)
-    animated = options.keep_animation and _stays_animated(inspection, limits)
     sizes = sorted(size for size in set(options.thumbnails) if size < longest)
     if not sizes and options.thumbnails:
         # A picture smaller than every thumbnail still gets one, at its own size: cleaned, and in a known format.
         sizes = [min(options.thumbnails)]
     variants: list[Variant] = []
     for size in sizes:
-        variants += _outputs(options, f"thumb_{size}", fit(width, height, size), (width, height), animated)
+        variants += _outputs(options, f"thumb_{size}", fit(width, height, size), inspection, limits)
     is_webp = inspection.file_type.pillow_format == "WEBP"
     if options.full_webp and not is_webp and longest <= limits.longest_side:
-        variants += _outputs(options, "full", (width, height), (width, height), animated)
+        variants += _outputs(options, "full", (width, height), inspection, limits)
     return Plan(digest=digest_of(options), variants=tuple(variants), placeholder=options.placeholder)
 
 
@@ -111,30 +110,26 @@ def fit(width: int, height: int, longest: int) -> tuple[int, int]:
 
 
 def _outputs(
-    options: PlanOptions, stem: str, size: tuple[int, int], source: tuple[int, int], animated: bool
+    options: PlanOptions, stem: str, size: tuple[int, int], inspection: Inspection, limits: Limits
 ) -> list[Variant]:
-    quality = options.full_quality if stem == "full" else options.thumbnail_quality
+    """One size as WebP, and as AVIF where that was asked for and is worth its while."""
+    animated = options.keep_animation and _stays_animated(inspection, limits)
     webp = Variant(
         name=f"{stem}.webp",
         width=size[0],
         height=size[1],
         format="WEBP",
-        quality=quality,
+        quality=options.full_quality if stem == "full" else options.thumbnail_quality,
         animated=animated,
         must_shrink=stem == "full",
     )
-    outputs = [webp]
-    if options.avif and not animated and max(size) >= options.avif_from:
-        outputs.append(
-            replace(
-                webp,
-                name=f"{stem}.avif",
-                format="AVIF",
-                quality=options.avif_quality,
-                must_shrink=size == source,
-            )
-        )
-    return outputs
+    wants_avif = options.avif and not animated and max(size) >= options.avif_from
+    source_pixels = (inspection.width or 1) * (inspection.height or 1)
+    has_alpha = bool(inspection.has_alpha)
+    pixels = size[0] * size[1]
+    if not wants_avif or not limits.has_room_for_avif(pixels, source_pixels=source_pixels, has_alpha=has_alpha):
+        return [webp]
+    return [webp, replace(webp, name=f"{stem}.avif", format="AVIF", quality=options.avif_quality)]
 
 
 def _stays_animated(inspection: Inspection, limits: Limits) -> bool:

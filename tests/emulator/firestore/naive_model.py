@@ -1,4 +1,4 @@
-"""A second, slow opinion on values, orders and queries: plain Python data, no indexes, nothing shared with the suite."""
+"""A second, slow opinion on values, orders and queries: plain data, no indexes, nothing shared with the suite."""
 
 from __future__ import annotations
 
@@ -175,8 +175,7 @@ class NaiveQuery:
         orders = list(self.orders)
         descending = orders[-1][1] if orders else False
         named = {path for path, _ in orders}
-        for path in sorted(unequal_fields(self.where) - named - {"__name__"}):
-            orders.append((path, descending))
+        orders += [(path, descending) for path in sorted(unequal_fields(self.where) - named - {"__name__"})]
         if "__name__" not in named:
             orders.append(("__name__", descending))
         return orders

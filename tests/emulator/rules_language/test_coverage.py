@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 from emulator.rules_language import Coverage, FirestoreRequest, Ruleset
+from emulator.rules_language.coverage_page import coverage_page
 from tests.emulator.rules_language.rules_world import ALICE, NOW, firestore_rules
 
 RULES = (
@@ -83,3 +87,13 @@ def test_values_without_end_are_counted_together() -> None:
     entry = next(e for e in covered(ruleset, *requests).expressions() if e.text == "resource.data.n")
     assert entry.count == 100
     assert len(entry.values) == 21
+
+
+def test_the_page_shows_the_rules_coloured() -> None:
+    """The page is the whole text of the rules, escaped, each expression with its colour and values."""
+    ruleset = firestore_rules("match /docs/{id} { allow get: if resource.data.n < 5 && id != '<b>'; }")
+    page = coverage_page(covered(ruleset, FirestoreRequest(method="get", path="docs/d", time=NOW, resource={"n": 9})))
+    plain = re.sub(r"<[^>]*>", "", page.partition("<body>")[2])
+    assert html.unescape(plain).partition("\n\n")[2] == ruleset.source.text
+    assert re.search(r'<span class="partly" title="1 × false"><span class="full" title="1 × 9">', page)
+    assert 'class="never" title="never evaluated"' in page

@@ -35,6 +35,9 @@ def why(condition: str, functions: str = "", **fields: Any) -> Explanation:
         ("id == 'd' ? id == 'x' : true", ["id == 'x'"]),
         ("resource.data.missing == 1", ["resource.data.missing"]),
         ("true && (1 / resource.data.zero == 1 || false)", ["1 / resource.data.zero"]),
+        ("id == 'x' || resource.data.missing == 1", ["id == 'x'", "resource.data.missing"]),
+        ("id == 'd' && (resource.data.missing == 1 && true)", ["resource.data.missing"]),
+        ("id == 'd' && resource.data.n", ["resource.data.n"]),
         ("resource.data.n.size() == 1", ["resource.data.n.size()"]),
         ("isOwner()", ["resource.data.owner == request.auth.uid"]),
         ("wraps(id)", ["value == 'x'"]),
@@ -78,9 +81,13 @@ def test_an_explanation_reads_as_text() -> None:
 
 
 def test_what_no_block_covers_is_said() -> None:
-    """Without an allow for the method there is nothing to evaluate, and the explanation says so."""
-    text = str(ask(firestore_rules("match /docs/{id} { allow get; }"), "delete", "docs/d").explain())
-    assert "no match block that covers this path has an allow for `delete`" in text
+    """Without an allow for the method there is nothing to evaluate: the blocks that cover the path are named."""
+    ruleset = firestore_rules("match /docs/{id} {\nallow get, list; }")
+    assert str(ask(ruleset, "delete", "docs/d").explain()).splitlines()[1:] == [
+        "  no match block that covers this path has an allow for `delete`:",
+        "    match /databases/{database}/documents/docs/{id} (line 4) allows get, list",
+    ]
+    assert str(ask(ruleset, "get", "docs/d/e/f").explain()).splitlines()[1:] == ["  no match block covers this path"]
 
 
 def test_every_allow_that_was_tried_is_there() -> None:

@@ -18,6 +18,7 @@ from emulator.clock import Clock
 from emulator.events import CloudEvent, EventBus
 from emulator.faults import Faults
 from emulator.storage.service import StorageService
+from emulator.wire.http1 import Http1Limits
 from emulator.wire.server import WireServer
 
 T = TypeVar("T")
@@ -47,8 +48,9 @@ class EventLog:
 class RunningStorage:
     """The service, its server and its event loop, reachable from blocking tests."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, limits: Http1Limits | None = None) -> None:
         self.directory = directory
+        self._limits = limits
         self.log = EventLog()
         self.clock = Clock()
         self.loop = asyncio.new_event_loop()
@@ -60,7 +62,7 @@ class RunningStorage:
         bus = EventBus(clock=self.clock, faults=Faults(), activity=Activity())
         bus.subscribe(self.log)
         self.service = StorageService(clock=self.clock, events=bus, directory=self.directory)
-        self.server = WireServer(name="storage", http=self.service.http)
+        self.server = WireServer(name="storage", http=self.service.http, limits=self._limits)
         await self.server.start()
 
     @property
@@ -88,6 +90,14 @@ class RunningStorage:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStorage]:
     """One service for all tests of a session; every test works in a bucket of its own."""
     storage_service = RunningStorage(tmp_path_factory.mktemp("storage"))
+    yield storage_service
+    storage_service.stop()
+
+
+@pytest.fixture
+def own_service(tmp_path: Path) -> Iterator[RunningStorage]:
+    """A service for one test alone, which may set rules, reset it or look at its disk."""
+    storage_service = RunningStorage(tmp_path)
     yield storage_service
     storage_service.stop()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,10 +49,8 @@ def test_what_is_no_single_range_is_ignored(header: str | None) -> None:
 def test_no_header_breaks_the_parsers(header: str) -> None:
     """Every header is understood, ignored, or refused with a storage error."""
     for parse in (lambda: parse_range(header, 10), lambda: parse_content_range(header)):
-        try:
+        with suppress(StorageError):
             parse()
-        except StorageError as error:
-            assert error.message
 
 
 @pytest.mark.parametrize(

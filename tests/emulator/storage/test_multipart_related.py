@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ from emulator.storage.multipart_related import MultipartRelated, boundary_of
 def parse(body: bytes, cuts: list[int], boundary: bytes = b"xyz") -> tuple[object, str | None, bytes]:
     async def pieces() -> AsyncIterator[bytes]:
         marks = sorted({0, len(body), *(cut % (len(body) + 1) for cut in cuts)})
-        for start, end in zip(marks, marks[1:], strict=False):
+        for start, end in pairwise(marks):
             yield body[start:end]
 
     async def read() -> tuple[object, str | None, bytes]:

@@ -42,11 +42,11 @@ def run_node(script: str, environment: dict[str, str]) -> None:
     assert "# pass 0" not in done.stdout, "no test ran"
 
 
-def test_the_web_sdk_finds_everything_it_knows(running: RunningStorage, bucket_name: str) -> None:
+def test_the_web_sdk_finds_everything_it_knows(own_service: RunningStorage, bucket_name: str) -> None:
     """Uploads (paused, resumed, cancelled), downloads, links, lists, metadata and rules work from firebase/storage."""
-    update = running.call(lambda: running.service.rules.set_rules({bucket_name: ("storage.rules", RULES)}))
+    update = own_service.call(lambda: own_service.service.rules.set_rules({bucket_name: ("storage.rules", RULES)}))
     assert not update.rejected
     run_node(
         "web_sdk.test.mjs",
-        {"STORAGE_ADDRESS": f"127.0.0.1:{running.server.port}", "STORAGE_BUCKET": bucket_name},
+        {"STORAGE_ADDRESS": f"127.0.0.1:{own_service.server.port}", "STORAGE_BUCKET": bucket_name},
     )

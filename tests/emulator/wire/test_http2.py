@@ -89,7 +89,7 @@ async def test_a_stream_is_produced_only_as_fast_as_it_is_read(serve: Serve) -> 
     def endless(request: Any, call: Call) -> Iterator[bytes]:
         nonlocal produced
         reply = Value(bytes_value=b"x" * 100_000).SerializeToString()
-        while produced < 1000:
+        while produced < 1500:
             produced += 1
             yield reply
 
@@ -102,8 +102,8 @@ async def test_a_stream_is_produced_only_as_fast_as_it_is_read(serve: Serve) -> 
         received = 1
         while await call.read() is not grpc.aio.EOF:
             received += 1
-    assert received == 1000
-    assert held < 200
+    assert received == 1500
+    assert held < 700  # what the client and the kernel take in advance, and no more
 
 
 async def test_many_calls_at_once_on_one_connection_get_their_own_answers(serve: Serve) -> None:

@@ -6,7 +6,7 @@ The oracle looks at what clients did and which events arrived, and shares no ari
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -199,22 +199,29 @@ class World:
 
 def oracle(world: World, user: str, *, heard_of_all: bool) -> dict[str, int]:
     """What the books of a user must hold, straight from the history."""
-    lives: dict[tuple[str, int], list[Event]] = {}
+    heard = []
     for event in world.events:
         seen = event.seen()
-        is_heard = heard_of_all or (seen.record_path, seen.created, seen.version) in world.told
-        if is_heard and event.path.split("/")[1] == user:
-            lives.setdefault((event.path, event.created), []).append(event)
+        if heard_of_all or (seen.record_path, seen.created, seen.version) in world.told:
+            heard.append(event)
     for path, (fields, created, updated) in world.store.documents.items():
-        if path.startswith(f"ai_outputs/{user}/"):
-            now = Event(path, fields, created, updated, is_deleted=False, is_first=False)
-            lives.setdefault((path, created), []).append(now)
+        if path.startswith("ai_outputs/"):
+            heard.append(Event(path, fields, created, updated, is_deleted=False, is_first=False))
+    return due_for(user, heard)
+
+
+def due_for(user: str, events: Iterable[Event]) -> dict[str, int]:
+    """The sum over all lives of all outputs: the last version of each, with the highest count of hits."""
+    lives: dict[tuple[str, int], list[Event]] = {}
+    for event in events:
+        if event.path.split("/")[1] == user:
+            lives.setdefault((event.path, event.created), []).append(event)
     due: dict[str, int] = {}
-    for (_, created), events in lives.items():
-        last = max(events, key=lambda event: (event.version, event.is_deleted))
+    for (_, created), versions in lives.items():
+        last = max(versions, key=lambda event: (event.version, event.is_deleted))
         day = datetime.fromtimestamp(created / 1e9, UTC).strftime("%Y-%m-%d")
         model = str(last.fields["model"])
-        for name, amount in figures(last.fields, max(event.fields["cache_hit_count"] for event in events)).items():
+        for name, amount in figures(last.fields, max(event.fields["cache_hit_count"] for event in versions)).items():
             for place in ("totals", f"models/{model}", f"days/{day}"):
                 due[f"{place}/{name}"] = due.get(f"{place}/{name}", 0) + amount
     return {key: amount for key, amount in due.items() if amount}

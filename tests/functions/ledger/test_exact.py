@@ -297,6 +297,36 @@ def test_many_lives_of_one_path_stay_in_the_books_and_out_of_the_record() -> Non
     assert all(world.audit())
 
 
+class Died(BaseException):
+    """The process is gone: nothing catches it."""
+
+
+@pytest.mark.parametrize("is_hot", [False, True])
+def test_a_process_may_die_at_every_call_of_the_database(is_hot: bool) -> None:
+    """Before and after each call of each event: the delivery that follows ends in the right books."""
+    deaths = 0
+    for at, moment in itertools.product(range(30), ("before", "after")):
+        world = World(0, is_hot=is_hot)
+        history(world)
+        calls = {"left": at}
+
+        def die(_call: str, calls: dict[str, int] = calls) -> None:
+            calls["left"] -= 1
+            if calls["left"] == -1:
+                raise Died
+
+        setattr(world.store, moment, die)
+        for event in world.events:
+            try:
+                world.deliver(event)
+            except Died:
+                deaths += 1
+                world.deliver(event)
+        setattr(world.store, moment, lambda _call: None)
+        assert world.mismatches() == [], (at, moment)
+    assert deaths >= 2 * len(HISTORY)
+
+
 GUARDS = {
     "the order of versions": (records, "is_newer", lambda _seen, _known, reprice=False: True),
     "the precondition on what was read": (None, "ignores_preconditions", True),

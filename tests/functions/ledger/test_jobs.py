@@ -276,7 +276,7 @@ def test_recorded_events_are_replayed() -> None:
     letters = Letters(
         [
             letter("ledger_object_finalized", json.dumps(stored)),
-            letter("ledger_document_written", "not an event"),
+            letter("ledger_output_written", "not an event"),
             letter("media_finalized", json.dumps(stored)),
         ]
     )
@@ -284,7 +284,7 @@ def test_recorded_events_are_replayed() -> None:
     pages = all_turns(job.turn, {})
     assert sum(page.counts.get("letters", 0) for page in pages) == 2
     assert sum(page.counts.get("failed again", 0) for page in pages) == 1
-    assert {found.trigger for found in letters.letters.values()} == {"ledger_document_written", "media_finalized"}
+    assert {found.trigger for found in letters.letters.values()} == {"ledger_output_written", "media_finalized"}
     assert world.books("ana")["storage/bytes/videos"] == 70
 
 

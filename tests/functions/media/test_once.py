@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 from afterimage.delivery import TransientError
 from afterimage.media.pipeline import Outcome, Pipeline
 from afterimage.paths import object_id
-from afterimage.settings import read_settings
+from afterimage.settings import Settings, read_settings
 from PIL import Image
 
 from tests.functions.interleaving import Turns
@@ -82,12 +82,12 @@ class Simulation:
         self.turns.start(work)
 
 
-def oracle(world: World) -> tuple[dict[str, Any], dict[str, tuple[bytes, str]]]:
+def oracle(world: World, settings: Settings = SETTINGS) -> tuple[dict[str, Any], dict[str, tuple[bytes, str]]]:
     """What must be there: every live original, settled alone in a world without any trouble."""
     clean = World()
     for (bucket, name), (original, data) in world.originals.items():
         clean.originals[bucket, name] = (original, data)
-        Pipeline(stores=clean.stores(), settings=SETTINGS, workers=1).finalized(bucket, name, original.generation)
+        Pipeline(stores=clean.stores(), settings=settings, workers=1).finalized(bucket, name, original.generation)
     return settled(clean), clean.derived
 
 
@@ -283,3 +283,13 @@ def test_deleted_right_before_any_last_step(operation: str) -> None:
         if meanwhile.happened:
             assert outcome is Outcome.GONE
             assert (world.documents, world.derived) == ({}, {})
+
+
+def test_settled_objects_are_announced_once_each() -> None:
+    """Who wants to be told is told what became of an object when it is settled, and not again for a duplicate."""
+    world, news = World(), list[Mapping[str, Any]]()
+    pipeline = Pipeline(stores=world.stores(), settings=SETTINGS, workers=1, announce=news.append)
+    original = world.upload(NAMES[1], PICTURES[1])
+    for _ in range(3):
+        pipeline.finalized("uploads", NAMES[1], original.generation)
+    assert [(item["name"], item["status"]) for item in news] == [(NAMES[1], "ready")]

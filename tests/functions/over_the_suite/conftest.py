@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,9 +21,10 @@ PLANS = '{"*": {"thumbnails": [2, 4]}}'
 
 
 @pytest.fixture(scope="session")
-def data_suite(suite_configuration: Configuration) -> Iterator[BackgroundSuite]:
-    """Storage and Firestore alone: events are handed to the pipeline by the tests."""
-    with BackgroundSuite(Suite(suite_configuration, only=("firestore", "storage"), free_ports=True)) as running:
+def data_suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackgroundSuite]:
+    """Storage and Firestore alone, without rules: events are handed to the pipeline by the tests."""
+    configuration = Configuration(root=tmp_path_factory.mktemp("project"), project_id=f"demo-media-{os.getpid()}")
+    with BackgroundSuite(Suite(configuration, only=("firestore", "storage"), free_ports=True)) as running:
         yield running
 
 

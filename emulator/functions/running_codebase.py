@@ -1,0 +1,246 @@
+"""One codebase while it runs: its host process, its functions' pools, and its reloads."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from emulator.activity import Activity
+from emulator.configuration import Codebase
+from emulator.functions.codebase_process import CodebaseError, CodebaseProcess
+from emulator.functions.function_pool import FunctionPool
+from emulator.functions.instances import Instance, MemoryWatch
+from emulator.functions.interpreters import find_interpreter
+from emulator.functions.manifest import EventTrigger, FunctionSpec, Manifest, read_manifest
+from emulator.functions.parameters import (
+    EnvironmentFileError,
+    as_environment,
+    built_in_values,
+    parameter_values,
+    read_environment_files,
+)
+from emulator.functions.source_watch import SourceWatch
+
+DISCOVERY_SECONDS: Final = 30.0
+DEBUG_PORT: Final = 5678
+_log = logging.getLogger("emulator.functions")
+_numbers = itertools.count(1)
+
+
+@dataclasses.dataclass(slots=True)
+class Loaded:
+    """What one load brought."""
+
+    host: CodebaseProcess
+    manifest: Manifest
+    pools: Mapping[str, FunctionPool]
+    environment: Mapping[str, str]
+    parameters: Mapping[str, str]
+
+
+class RunningCodebase:
+    """`start` loads it; a change of its files loads it anew while events under way finish on the old code."""
+
+    def __init__(
+        self,
+        codebase: Codebase,
+        *,
+        project_id: str,
+        environment: Mapping[str, str],
+        sockets: Path,
+        activity: Activity,
+        memory: MemoryWatch,
+        changed: Callable[[], None],
+        inspect: str | None = None,
+    ) -> None:
+        self.codebase = codebase
+        self.error = ""
+        self.loaded: Loaded | None = None
+        self._project_id = project_id
+        self._environment = environment
+        self._sockets = sockets
+        self._activity = activity
+        self._memory = memory
+        self._changed = changed
+        self._inspect = inspect
+        self._debug_ports = itertools.count(DEBUG_PORT)
+        self._watch = SourceWatch(codebase.source, self._files_changed)
+        self._reloading: asyncio.Task[None] | None = None
+        self._again = False
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        await self._load()
+        self._watch.start()
+
+    async def close(self) -> None:
+        self._watch.stop()
+        if self._reloading is not None:
+            self._reloading.cancel()
+            await asyncio.gather(self._reloading, return_exceptions=True)
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        loaded, self.loaded = self.loaded, None
+        if loaded is not None:
+            await self._end(loaded)
+
+    def instances(self) -> list[Instance]:
+        loaded = self.loaded
+        return [] if loaded is None else [instance for pool in loaded.pools.values() for instance in pool.instances]
+
+    # -- loading
+
+    def _files_changed(self) -> None:
+        if self._reloading is not None and not self._reloading.done():
+            self._again = True
+            return
+        self._activity.begin("reload of functions")
+        self._reloading = asyncio.get_running_loop().create_task(self._reload())
+
+    async def _reload(self) -> None:
+        try:
+            self._again = True
+            while self._again:
+                self._again = False
+                await self._load()
+        finally:
+            self._activity.end("reload of functions")
+
+    async def _load(self) -> None:
+        try:
+            loaded = await self._start_host()
+        except (CodebaseError, EnvironmentFileError, OSError) as error:
+            self.error = str(error)
+            stale = " (its last version goes on serving)" if self.loaded is not None else ""
+            _log.error("codebase %s does not load%s:\n%s", self.codebase.name, stale, error)
+            return
+        previous, self.loaded, self.error = self.loaded, loaded, ""
+        for problem in loaded.manifest.problems:
+            _log.warning("%s", problem)
+        self._changed()
+        if previous is not None:
+            _log.info("codebase %s reloaded: %d functions", self.codebase.name, len(loaded.pools))
+            task = asyncio.get_running_loop().create_task(self._retire(previous))
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+        elif loaded.host.unforkable:
+            _log.info(
+                "codebase %s: %s, so each instance is a fresh process and cold starts take longer",
+                self.codebase.name,
+                loaded.host.unforkable,
+            )
+
+    async def _start_host(self) -> Loaded:
+        files = read_environment_files(self.codebase.source, self._project_id)
+        built_in = built_in_values(self._project_id, json.loads(self._environment.get("FIREBASE_CONFIG", "{}")))
+        environment = {
+            **os.environ,
+            **as_environment(built_in),
+            **files,
+            **self._environment,
+            "FUNCTIONS_EMULATOR": "true",
+            "TZ": "UTC",
+        }
+        host = CodebaseProcess(source=self.codebase.source, python=self._python(), show=self._show_of_import)
+        host.spawn(environment)
+        try:
+            await host.load(float(environment.get("FUNCTIONS_DISCOVERY_TIMEOUT") or DISCOVERY_SECONDS))
+            values, missing = parameter_values(host.manifest.get("params"), environment, built_in)
+            manifest = read_manifest(host.manifest, values)
+        except ValueError as error:
+            await host.close()
+            raise CodebaseError(f"its parameters cannot be resolved: {error}") from None
+        except BaseException:
+            host.kill()
+            await host.close()
+            raise
+        for name in missing:
+            _log.warning(
+                "codebase %s: `%s` has no value; write `%s=…` into %s",
+                self.codebase.name, name, name, self.codebase.source / ".env.local",
+            )  # fmt: skip
+        parameters = {name: text for name, text in as_environment(values).items() if name not in environment}
+        loaded = Loaded(host=host, manifest=manifest, pools={}, environment=environment, parameters=parameters)
+        loaded.pools = {spec.name: self._pool(loaded, spec) for spec in manifest.functions}
+        return loaded
+
+    def _python(self) -> Path:
+        return find_interpreter(self.codebase.source)
+
+    def _pool(self, loaded: Loaded, spec: FunctionSpec) -> FunctionPool:
+        inspected = self._inspect is not None and self._inspect in ("", spec.name)
+
+        async def start(spec: FunctionSpec, gone: Callable[[Instance], None]) -> Instance:
+            return await self._start_instance(loaded, spec, gone, inspected=inspected)
+
+        return FunctionPool(
+            dataclasses.replace(spec, concurrency=1) if inspected else spec,
+            start=start,
+            busy=self._memory.look_soon,
+            time_limits=not inspected,
+            limit=1 if inspected else None,
+        )
+
+    async def _start_instance(
+        self, loaded: Loaded, spec: FunctionSpec, gone: Callable[[Instance], None], *, inspected: bool
+    ) -> Instance:
+        instance = Instance(number=next(_numbers), spec=spec, show=_shown_as(spec.name), gone=gone)
+        environment = {**loaded.parameters, **_instance_environment(spec)}
+        host, single = loaded.host, bool(inspected or loaded.host.unforkable)
+        if single:
+            host = CodebaseProcess(source=self.codebase.source, python=self._python(), show=_shown_as(spec.name))
+            host.spawn(
+                {**loaded.environment, **environment},
+                single=True,
+                debug_port=next(self._debug_ports) if inspected else None,
+            )
+            try:
+                await host.load(float("inf") if inspected else DISCOVERY_SECONDS)
+            except CodebaseError as error:
+                host.kill()
+                await host.close()
+                raise ConnectionError(str(error)) from None
+            except BaseException:
+                host.kill()
+                raise
+        instance.start(
+            host,
+            environment,
+            self._sockets,
+            owns_host=single,
+            one_thread=inspected,
+            limit_memory=not inspected,
+        )
+        return instance
+
+    async def _retire(self, loaded: Loaded) -> None:
+        await asyncio.gather(*(pool.retire() for pool in loaded.pools.values()))
+        await loaded.host.close()
+
+    async def _end(self, loaded: Loaded) -> None:
+        await asyncio.gather(loaded.host.close(), *(pool.close() for pool in loaded.pools.values()))
+
+    def _show_of_import(self, line: str) -> None:
+        _log.info("[%s] %s", self.codebase.name, line)
+
+
+def _shown_as(name: str) -> Callable[[str], None]:
+    return lambda line: _log.info("[%s] %s", name, line)
+
+
+def _instance_environment(spec: FunctionSpec) -> dict[str, str]:
+    return {
+        "FUNCTION_TARGET": spec.entry_point,
+        "FUNCTION_SIGNATURE_TYPE": "cloudevent" if isinstance(spec.trigger, EventTrigger) else "http",
+        "K_SERVICE": spec.name.replace("_", "-").lower(),
+        "K_REVISION": "1",
+        "PORT": "8080",
+    }

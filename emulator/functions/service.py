@@ -1,0 +1,168 @@
+"""The functions service: everything of this package put together, and what the suite asks of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from emulator.activity import Activity
+from emulator.clock import Clock
+from emulator.configuration import Codebase
+from emulator.events import EventBus
+from emulator.functions.attempts import AttemptRecord
+from emulator.functions.deliveries import Deliveries, FunctionCalls, RetryPolicy
+from emulator.functions.function_pool import FunctionPool
+from emulator.functions.http_front import HttpFront
+from emulator.functions.instances import MemoryWatch
+from emulator.functions.manifest import EventTrigger, FunctionSpec, HttpTrigger, ScheduleTrigger
+from emulator.functions.running_codebase import RunningCodebase
+from emulator.functions.schedules import Schedules
+from emulator.wire.grpc_methods import GrpcMethod
+from emulator.wire.http_messages import HttpRequest, HttpResponse
+
+_log = logging.getLogger("emulator.functions")
+
+
+class FunctionsService:
+    """Loads codebases and runs their functions. `start` needs the addresses of the other services, so it comes last."""
+
+    grpc: Sequence[GrpcMethod] = ()
+
+    def __init__(
+        self,
+        *,
+        codebases: Sequence[Codebase],
+        project_id: str,
+        clock: Clock,
+        events: EventBus,
+        activity: Activity,
+        inspect: str | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self.record = AttemptRecord()
+        self._project_id = project_id
+        self._activity = activity
+        self._events = events
+        self._codebases = tuple(codebases)
+        self._inspect = inspect
+        self._running: list[RunningCodebase] = []
+        self._pools: dict[str, FunctionPool] = {}
+        self._memory = MemoryWatch(lambda: [i for running in self._running for i in running.instances()])
+        calls = FunctionCalls(clock=clock, record=self.record, find=lambda name: self._pools.get(name))
+        self._deliveries = Deliveries(
+            calls=calls, clock=clock, activity=activity, project_id=project_id, retry=retry or RetryPolicy()
+        )
+        self._schedules = Schedules(calls=calls, clock=clock, activity=activity, project_id=project_id)
+        self._front = HttpFront(calls=calls, project_id=project_id, activity=activity, functions=self.functions)
+        self._sockets: Path | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+
+    # -- life
+
+    async def start(self, environment: Mapping[str, str]) -> None:
+        """Loads every codebase. One that does not load is told of in the log and in `summary`; it loads when mended."""
+        # Short, since the path of a Unix socket may have no more than about a hundred characters.
+        self._sockets = Path(tempfile.mkdtemp(prefix="fn-"))
+        self._running = [
+            RunningCodebase(
+                codebase,
+                project_id=self._project_id,
+                environment=environment,
+                sockets=self._sockets,
+                activity=self._activity,
+                memory=self._memory,
+                changed=self._route,
+                inspect=self._inspect,
+            )
+            for codebase in self._codebases
+        ]
+        self._unsubscribe = self._events.subscribe(self._deliveries)
+        await asyncio.gather(*(running.start() for running in self._running))
+
+    async def close(self) -> None:
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        self._schedules.close()
+        self._memory.stop()
+        await self._deliveries.close()
+        running, self._running = self._running, []
+        await asyncio.gather(*(codebase.close() for codebase in running))
+        if self._sockets is not None:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+            self._sockets = None
+
+    def reset(self) -> None:
+        """Forgets what was sent; functions stay loaded."""
+        self.record.clear()
+
+    async def export_to(self, directory: Path) -> None:
+        """Functions have no data of their own."""
+
+    async def import_from(self, directory: Path) -> None:
+        """Functions have no data of their own."""
+
+    # -- what others ask
+
+    async def http(self, request: HttpRequest) -> HttpResponse:
+        return await self._front(request)
+
+    def functions(self) -> Mapping[str, FunctionSpec]:
+        """All functions that are loaded, by name."""
+        return {name: pool.spec for name, pool in self._pools.items()}
+
+    def records(self, *, failed_only: bool) -> list[dict[str, Any]]:
+        return self.record.listing(failed_only=failed_only)
+
+    async def replay(self, event_id: str) -> int:
+        """Sends an event of the record again; answers to how many functions (0: it is not in the record any more)."""
+        event = self.record.event(event_id)
+        return 0 if event is None else self._deliveries.send(event)
+
+    def run_schedule(self, name: str) -> None:
+        """Runs a scheduled function now, whatever its time table says."""
+        self._schedules.run_now(name)
+
+    def summary(self) -> list[str]:
+        """One line a function, one for each that cannot run here, one for each codebase that does not load."""
+        lines: list[str] = []
+        for running in self._running:
+            if running.loaded is not None:
+                lines += [_described(spec) for spec in running.loaded.manifest.functions]
+                lines += [f"not run: {problem}" for problem in running.loaded.manifest.problems]
+            if running.error:
+                lines.append(f"codebase {running.codebase.name} does not load: {running.error.splitlines()[-1]}")
+        return lines
+
+    def _route(self) -> None:
+        """After any codebase was loaded anew."""
+        pools: dict[str, FunctionPool] = {}
+        for running in self._running:
+            if running.loaded is None:
+                continue
+            for name, pool in running.loaded.pools.items():
+                if name in pools:
+                    _log.warning("function `%s` is in two codebases; the first one is used", name)
+                else:
+                    pools[name] = pool
+        self._pools = pools
+        specs = [pool.spec for pool in pools.values()]
+        self._deliveries.route(specs)
+        self._schedules.plan(specs)
+
+
+def _described(spec: FunctionSpec) -> str:
+    trigger = spec.trigger
+    if isinstance(trigger, EventTrigger):
+        where = ", ".join(f"{key}={value}" for key, value in {**trigger.filters, **trigger.patterns}.items())
+        kind = trigger.event_type.removeprefix("google.cloud.").replace(".v1.", " ")
+        return f"{spec.name}: {kind} ({where})"
+    if isinstance(trigger, ScheduleTrigger):
+        return f"{spec.name}: every `{trigger.schedule}` ({trigger.time_zone})"
+    assert isinstance(trigger, HttpTrigger)
+    return f"{spec.name}: {'callable' if trigger.callable else 'http'} ({', '.join(spec.regions)})"

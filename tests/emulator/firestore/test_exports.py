@@ -1,0 +1,93 @@
+"""Export and import: what comes back is what was there, to the byte and to the microsecond."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import requests
+from google.cloud import firestore
+from google.cloud.firestore_v1.vector import Vector
+
+from emulator.firestore.exports import METADATA_FILE
+from emulator.status import StatusError
+from tests.emulator.firestore.conftest import RunningFirestore
+
+NAMING = '{"format": 1, "databases": [{"project": "p", "database": "d", "file": "%s"}]}'
+
+
+def test_everything_comes_back(client: firestore.Client, running: RunningFirestore, tmp_path: Path) -> None:
+    """All value types, names that no file system likes, creation times; listeners and queries see it all."""
+    everything = {
+        "n": None, "b": True, "i": 2**53 + 1, "d": -0.0, "nan": math.nan, "inf": -math.inf, "s": "é\n\u2028",
+        "y": b"\0\xff", "t": datetime(2020, 1, 2, 3, 4, 5, 678901, tzinfo=UTC), "g": firestore.GeoPoint(1.5, -2),
+        "r": client.document("a/b"), "l": [1, {"x": []}], "m": {"`": {}}, "v": Vector([1.0, 2.0]),
+    }  # fmt: skip
+    client.document("rooms/ü :%?*").set(everything)
+    client.document("rooms/ü :%?*/deep/x").set({"a": 1})
+    before = {d.reference.path: d for d in client.collection_group("deep").stream()}
+    wires = running.call(lambda: snapshot(running, client.project))
+    running.run(running.service.export_to(tmp_path))
+    client.document("rooms/late").set({"a": 1})
+    running.run(running.service.import_from(tmp_path))
+    assert running.call(lambda: snapshot(running, client.project)) == wires
+    after = {d.reference.path: d for d in client.collection_group("deep").stream()}
+    assert {path: (d.create_time, d.update_time) for path, d in after.items()} == {
+        path: (d.create_time, d.update_time) for path, d in before.items()
+    }
+    client.document("rooms/ü :%?*").update({"a": 1})
+    updated, untouched = client.document("rooms/ü :%?*").get(), client.document("rooms/ü :%?*/deep/x").get()
+    assert updated.update_time > untouched.update_time
+    running.run(running.service.export_to(tmp_path / "twice"))
+    running.run(running.service.import_from(tmp_path / "twice"))
+
+
+def snapshot(running: RunningFirestore, project: str) -> dict[str, bytes]:
+    return {
+        document.path: document.wire
+        for database in running.service.store.databases()
+        if database.name.project == project
+        for collection in database.collections.values()
+        for document in collection.documents.values()
+    }
+
+
+def test_a_project_exports_by_its_control_route(
+    client: firestore.Client, running: RunningFirestore, tmp_path: Path
+) -> None:
+    """POST :export writes this project alone, one readable line a document; :import brings it back."""
+    client.document("a/1").set({"x": 1})
+    url = f"http://{running.address}/emulator/v1/projects/{client.project}"
+    body = {"database": "ignored", "export_directory": str(tmp_path), "export_name": "mine"}
+    assert requests.post(f"{url}:export", json=body, timeout=10).status_code == 200
+    metadata = json.loads((tmp_path / "mine" / METADATA_FILE).read_text())
+    assert [entry["project"] for entry in metadata["databases"]] == [client.project]
+    lines = (tmp_path / "mine" / metadata["databases"][0]["file"]).read_text().splitlines()
+    assert json.loads(lines[0])["fields"] == {"x": {"integerValue": "1"}}
+    client.document("a/1").delete()
+    assert requests.post(f"{url}:import", json=body, timeout=10).status_code == 200
+    assert client.document("a/1").get().to_dict() == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        (None, "no export of Firestore"),
+        ("{", "not JSON"),
+        ('{"format": 99, "databases": []}', "format `99`"),
+        (NAMING % "../../x", "outside of it"),
+        (NAMING % "broken.jsonl", "line 1 is no document"),
+    ],
+)
+def test_a_broken_export_is_refused_whole(
+    running: RunningFirestore, tmp_path: Path, metadata: str | None, said: str
+) -> None:
+    """The message names file and line, and nothing is taken over."""
+    (tmp_path / "broken.jsonl").write_text('{"name": "nonsense"}\n')
+    if metadata is not None:
+        (tmp_path / METADATA_FILE).write_text(metadata)
+    with pytest.raises(StatusError, match=said):
+        running.run(running.service.import_from(tmp_path))

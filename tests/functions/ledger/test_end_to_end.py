@@ -1,0 +1,103 @@
+"""The whole way: clients write through official SDKs, triggers run in processes of their own, the books stand."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from google.cloud import firestore, storage
+
+from emulator.background import BackgroundSuite
+from emulator.faults import FaultRule
+
+PATIENCE_SECONDS = 60.0
+
+
+class Client:
+    """A client that knows the contract and nothing else."""
+
+    def __init__(self, suite: BackgroundSuite) -> None:
+        self.suite = suite
+        self.uid = f"user-{uuid.uuid4().hex[:8]}"
+        self.firestore = firestore.Client(project=suite.project_id)
+        self.bucket = storage.Client(project=suite.project_id).bucket(suite.default_bucket)
+
+    def dialogue(self, name: str) -> Any:
+        return self.firestore.document(f"ai_outputs/{self.uid}/dialogues/{name}")
+
+    def books(self) -> dict[str, Any]:
+        """One get."""
+        found: dict[str, Any] = self.firestore.document(f"usage/{self.uid}").get().to_dict() or {}
+        return found
+
+    def figure(self, *path: str) -> Any:
+        found: Any = self.books()
+        for name in path:
+            found = found.get(name, {}) if isinstance(found, dict) else {}
+        return found
+
+
+@pytest.fixture
+def client(functions_suite: BackgroundSuite, monkeypatch: pytest.MonkeyPatch) -> Client:
+    for name, value in functions_suite.environment().items():
+        monkeypatch.setenv(name, value)
+    functions_suite.clear_faults()
+    return Client(functions_suite)
+
+
+def eventually(suite: BackgroundSuite, condition: Callable[[], Any]) -> None:
+    """Lets the suite come to rest and looks, again and again; bounded."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        suite.settled(PATIENCE_SECONDS)
+        if condition():
+            return
+        assert time.monotonic() < deadline, f"still not so after {PATIENCE_SECONDS:g} s"
+
+
+def test_outputs_hits_and_bytes_reach_the_books(client: Client) -> None:
+    """Created, read from the cache, deleted; a file stored and removed; each event delivered twice."""
+    client.suite.add_fault(FaultRule(action="duplicate", match={"document": f"ai_outputs/{client.uid}/*"}, copies=1))
+    fields = {"model": "gemini-2.5-flash", "cost_usd": 0.1, "cached": True, "cache_hit_count": 0, "latency_ms": 480}
+    client.dialogue("c_1").set(fields)
+    eventually(client.suite, lambda: client.figure("total_generations") == 1)
+    assert client.figure("total_cost_usd") == 0.1
+    client.dialogue("c_1").update(
+        {"cache_hit_count": firestore.Increment(1), "last_accessed": firestore.SERVER_TIMESTAMP}
+    )
+    eventually(client.suite, lambda: client.figure("totals", "cache_hits") == 1)
+    assert client.figure("totals", "saved_nano_usd") == 100_000_000
+    record = client.firestore.document(f"usage/{client.uid}/records/dialogues~c_1").get().to_dict() or {}
+    assert (record["status"], record["model_version"], record["cost_source"]) == ("booked", "2.5.20251001", "reported")
+    assert client.dialogue("c_1").get().to_dict().keys() == {*fields, "last_accessed"}
+    blob = client.bucket.blob(f"users/{client.uid}/ai_generated/audio/stems/bass_1.opus")
+    blob.upload_from_string(b"OggS" + bytes(96), "audio/opus")
+    eventually(client.suite, lambda: client.figure("storage", "bytes", "audio") == 100)
+    blob.delete()
+    client.dialogue("c_1").delete()
+    eventually(client.suite, lambda: client.figure("storage", "bytes", "audio") == 0)
+    assert client.figure("total_generations") == 1
+    assert client.figure("totals", "cost_nano_usd") == 100_000_000
+
+
+def test_a_lost_event_is_found_by_the_audit_job(client: Client) -> None:
+    """A message on the topic audits one user; its progress stands in `_jobs`."""
+    from google.cloud import pubsub_v1
+
+    rule = client.suite.add_fault(FaultRule(action="drop", match={"document": f"ai_outputs/{client.uid}/*"}))
+    client.dialogue("lost").set({"model": "house-model", "cost_usd": 2, "cached": False})
+    client.suite.settled(PATIENCE_SECONDS)
+    assert client.books() == {}
+    client.suite.call(lambda: client.suite.suite.faults.remove(rule))
+    publisher = pubsub_v1.PublisherClient()
+    topic = publisher.topic_path(client.suite.project_id, "ledger.audit")
+    job = f"audit-{client.uid}"
+    publisher.publish(topic, f'{{"job": "{job}", "user": "{client.uid}"}}'.encode()).result(timeout=30)
+    eventually(client.suite, lambda: client.figure("total_generations") == 1)
+    eventually(
+        client.suite, lambda: (client.firestore.document(f"_jobs/{job}").get().to_dict() or {}).get("state") == "done"
+    )
+    assert client.figure("total_cost_usd") == 2

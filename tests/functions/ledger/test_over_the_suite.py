@@ -1,0 +1,88 @@
+"""The real handlers over the suite, through the official SDK, with faults where the network would have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from afterimage.ledger.bookkeeper import books_path
+from afterimage.ledger.roll_up import every
+
+from emulator.background import BackgroundSuite
+from emulator.faults import FaultRule
+from emulator.status import Code
+from tests.functions.ledger.crowd import Crowd
+
+USERS = ["ana", "борис"]
+
+
+@pytest.fixture
+def crowd(ledger_suite: BackgroundSuite, project_id: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crowd]:
+    for name, value in ledger_suite.environment().items():
+        monkeypatch.setenv(name, value)
+    found = Crowd(ledger_suite, project_id, seed=11)
+    yield found
+    ledger_suite.clear_faults()
+    found.leave()
+
+
+def network_faults(suite: BackgroundSuite, probability: float) -> None:
+    """Commits refused, and commits applied whose answers are lost, in the ways that the SDK treats differently."""
+    for number, (action, code) in enumerate(
+        [
+            ("fail", Code.ABORTED),
+            ("fail", Code.UNAVAILABLE),
+            ("apply_then_fail", Code.UNAVAILABLE),
+            ("apply_then_fail", Code.DEADLINE_EXCEEDED),
+            ("apply_then_fail", Code.ABORTED),
+        ]
+    ):
+        match = {"service": "firestore", "method": "*Commit"}
+        suite.add_fault(FaultRule(action=action, code=code, match=match, probability=probability, seed=number))
+
+
+def test_books_are_exact_over_the_wire(crowd: Crowd) -> None:
+    """Duplicates, disorder, four handlers at once, commits refused and answers lost: equal to the nano-dollar."""
+    for _ in range(3):
+        for _ in range(25):
+            crowd.act(USERS, documents=5)
+        crowd.suite.settled()
+        events = crowd.events() * 2
+        crowd.dice.shuffle(events)
+        network_faults(crowd.suite, 0.05)
+        crowd.handle(events)
+        assert sum(rule["struck"] for rule in crowd.suite.suite.faults.listing()) > 0
+        crowd.suite.clear_faults()
+    assert crowd.mismatches(USERS) == []
+    crowd.roll_up()
+    assert crowd.mismatches(USERS) == []
+    assert all(crowd.audit(user) for user in USERS)
+
+
+def test_an_audit_heals_what_was_lost_and_then_writes_nothing(crowd: Crowd) -> None:
+    """Not one event arrived; the audit reads what clients wrote, once, and a second run leaves every document alone."""
+    for number in range(12):
+        crowd.create(f"ai_outputs/ana/dialogues/d_{number}", crowd.output())
+    crowd.suite.settled()
+    crowd.events()
+    assert not crowd.audit("ana")
+    assert crowd.mismatches(["ana"]) == []
+    collections = ["usage", "usage/ana/records", "usage/ana/repairs", "usage/ana/buckets"]
+    before = [found for name in collections for found in every(crowd.store, name)]
+    assert crowd.audit("ana")
+    assert [found for name in collections for found in every(crowd.store, name)] == before
+
+
+def test_a_hot_user_is_exact(crowd: Crowd) -> None:
+    """Sixty outputs at once by eight handlers: the books come together after the roll-up, shown figures and all."""
+    for number in range(60):
+        crowd.create(f"ai_outputs/ana/dialogues/d_{number}", crowd.output())
+    crowd.suite.settled()
+    crowd.handle(crowd.events(), threads=8)
+    assert crowd.mismatches(["ana"]) == []
+    crowd.roll_up()
+    found = crowd.client.document(books_path("ana")).get().to_dict() or {}
+    assert found["total_generations"] == 60
+    assert found["avg_cost_per_generation"] == pytest.approx(found["total_cost_usd"] / 60)
+    assert list(every(crowd.store, "usage/ana/buckets")) == []
+    assert crowd.mismatches(["ana"]) == []
