@@ -222,7 +222,7 @@ class Suite:
         return AuthService(project_id=self.project_id, clock=self.clock)
 
     def _build_pubsub(self) -> Service:
-        from emulator.pubsub_draft.service import PubSubService
+        from emulator.pubsub.service import PubSubService
 
         return PubSubService(clock=self.clock, events=self.events, activity=self.activity)
 

@@ -221,7 +221,7 @@ def test_asking_again_is_free() -> None:
     one = "/databases/$(database)/documents/d/1"
     ruleset = firestore_rules(
         f"match /a/{{id}} {{ allow get: if exists({one}) && get({one}).data.n == 1 && get({one}).id == '1'"
-        f" && {exists_chain(9, start=2)}; }}"
+        f" && {exists_chain(9, start=2)} && exists({one}); }}"
     )
     assert ask(ruleset, "get", "a/b", lookup).allowed
     assert lookup.reads.count("d/1") == 1

@@ -72,6 +72,7 @@ ALLOWED, FALSE, ERROR, UNDEFINED = "allowed", "false", "Query error.", "Property
         ("resource.data.value != 'x'", listing(where("value", "not-in", ["x", "y"])), ALLOWED),
         ("resource.data.value != 'z'", listing(where("value", "not-in", ["x", "y"])), ERROR),
         ("resource.data.value != 'x'", listing(where("value", "!=", "y")), ERROR),
+        ("resource.data.value != 5", listing(where("value", ">=", 5)), ERROR),
         ("resource.data.value == 'y'", listing(where("value", "!=", "x")), ERROR),
         ("!(resource.data.value == 'x')", listing(where("value", "!=", "x")), ERROR),
         ("resource != null", None, ALLOWED),

@@ -1,1 +1,0 @@
-"""Pub/Sub: topics and what is published to them, for functions."""
