@@ -1,4 +1,4 @@
-"""Measures the rules engine in process: decisions a second, the cost of a denial's why, and compile time.
+"""Measures the rules engine: decisions a second, a denial's why, compile time, and what rules add to a request.
 
     python bench/rules.py [--seconds 1]
 
@@ -9,8 +9,14 @@ compiling is cutting the same text into tokens.
 from __future__ import annotations
 
 import argparse
+import asyncio
+import base64
+import http.client
+import json
 import re
+import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +26,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench.measuring import Figure, median_seconds, show  # noqa: E402  (the path is set just above)
+from emulator.activity import Activity  # noqa: E402
+from emulator.clock import Clock  # noqa: E402
+from emulator.events import EventBus  # noqa: E402
+from emulator.faults import Faults  # noqa: E402
+from emulator.firestore.service import FirestoreService  # noqa: E402
 from emulator.rules_language import (  # noqa: E402
     Coverage,
     FirestoreRequest,
@@ -28,7 +39,9 @@ from emulator.rules_language import (  # noqa: E402
     Timestamp,
     compile_ruleset,
 )
+from emulator.wire.server import WireServer  # noqa: E402
 
+REQUESTS = 1500
 FRAME = "rules_version = '2';\nservice cloud.firestore {\n match /databases/{database}/documents {\n%s\n }\n}\n"
 TRIVIAL = "match /users/{uid} { allow read: if request.auth.uid == uid; }"
 TYPICAL = """
@@ -128,6 +141,44 @@ def decider(ruleset: Ruleset, request: FirestoreRequest, lookup: MemoryLookup | 
     return lambda: ruleset.decide(request, lookup).allowed
 
 
+def requests_with_and_without_rules() -> list[Figure]:
+    """The median of one document read over REST, rules off and on in turns, so that both see the same machine."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    clock, faults = Clock(), Faults()
+    service = FirestoreService(clock=clock, events=EventBus(clock=clock, faults=faults, activity=Activity()))
+    server = WireServer(name="firestore", http=service.http, grpc=service.grpc, faults=faults)
+    asyncio.run_coroutine_threadsafe(server.start(), loop).result(30)
+    claims = base64.urlsafe_b64encode(json.dumps({"sub": "alice", "user_id": "alice"}).encode()).decode().rstrip("=")
+    headers = {"Authorization": f"Bearer e30.{claims}.", "Content-Type": "application/json"}
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+
+    def call(method: str, path: str, body: Any = None) -> int:
+        connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers)
+        response = connection.getresponse()
+        response.read()
+        return response.status
+
+    rules = {"rules": {"files": [{"name": "x.rules", "content": FRAME % TYPICAL}]}}
+    assert call("PUT", "/emulator/v1/projects/guarded:securityRules", rules) == 200
+    taken: dict[str, list[float]] = {"open": [], "guarded": []}
+    for number in range(REQUESTS):
+        for project, times in taken.items():
+            address = f"/v1/projects/{project}/databases/(default)/documents/users/alice/notes/n1"
+            started = time.perf_counter()
+            assert call("GET", address) == 404  # nothing is stored: what is measured is the way there
+            if number >= REQUESTS // 10:
+                times.append(time.perf_counter() - started)
+    connection.close()
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(30)
+    loop.call_soon_threadsafe(loop.stop)
+    without, with_rules = (statistics.median(times) * 1000 for times in taken.values())
+    return [
+        Figure("one read, rules on", with_rules, "ms", without, "floor: rules off"),
+        Figure("added by rules", with_rules - without, "ms", note="goal 0.2"),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=1.0, help="for each figure")
@@ -160,6 +211,7 @@ def main() -> None:
     show("decisions", figures)
     compiling = median_seconds(lambda: compile_ruleset(source, file_name="large.rules"), repeats=7)
     tokenizing = median_seconds(lambda: tokens.findall(source), repeats=7)
+    show("requests over the wire", requests_with_and_without_rules())
     show("compiling", [Figure(f"{len(source) / 1000:.0f} KB", compiling * 1000, "ms", tokenizing * 1000, "goal 150")])
 
 

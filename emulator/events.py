@@ -53,6 +53,11 @@ class EventBus:
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)
 
+    @property
+    def has_subscribers(self) -> bool:
+        """Whether anybody wants anything at all: a service that writes much asks this first."""
+        return bool(self._subscribers) and not self.paused
+
     def wants(self, event_type: str, attributes: Mapping[str, str]) -> bool:
         """Whether anybody would receive such an event; services ask before they spend time building one."""
         return not self.paused and any(s.wants(event_type, attributes) for s in self._subscribers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import datetime
 import sys
 from collections.abc import Callable
@@ -118,7 +117,9 @@ def _status(options: argparse.Namespace) -> int:
     for area in areas:
         name = f"{area.service}/{area.name}"
         state = f"shipped v{shipped[name].version}" if name in shipped else "never shipped"
-        waiting = "" if name in shipped and shipped[name].version == area.newest.number else f", v{area.newest.number} waits"
+        waiting = (
+            "" if name in shipped and shipped[name].version == area.newest.number else f", v{area.newest.number} waits"
+        )
         sys.stdout.write(f"{name:<{width}}  {state}{waiting}\n")
     sys.stdout.write(f"release {history.number}\n" if history.number else "nothing has been released\n")
     return SUCCESS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -62,9 +62,6 @@ class AreaVersion:
             content = path.read_bytes()
             parts.update(f"{path.name} {len(content)}\n".encode() + content)
         return parts.hexdigest()
-
-    def cases(self) -> list[CaseFile]:
-        return [read_case_file(path) for path in self.case_paths]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,23 +129,30 @@ def _versions(service: str, folder: Path, problems: list[str]) -> list[AreaVersi
     ]
 
 
-def case_problems(versions: list[AreaVersion]) -> Iterator[str]:
+def read_cases(versions: Sequence[AreaVersion], problems: list[str]) -> dict[Path, CaseFile]:
+    """Every case file of these versions; what cannot be read is added to the problems."""
+    found: dict[Path, CaseFile] = {}
+    for version in versions:
+        for path in version.case_paths:
+            try:
+                found[path] = read_case_file(path)
+            except CaseFileError as error:
+                problems.append(str(error))
+    return found
+
+
+def case_problems(versions: Sequence[AreaVersion], files: Mapping[Path, CaseFile]) -> Iterator[str]:
     """Cases that test nothing: none for an area that allows something, an empty file, or the same case twice."""
     for version in versions:
         if version.allows and not version.case_paths:
             yield f"{version.rules_path}:1: no cases; write `v{version.number}.cases.yaml` beside it"
-        for path in version.case_paths:
-            try:
-                found = read_case_file(path)
-            except CaseFileError as error:
-                yield str(error)
-                continue
-            if not found.cases:
-                yield f"{path}:1: no case in this file; it tests nothing"
-            seen: dict[str, int] = {}
-            for case in found.cases:
-                # Two cases of one request on one state are one: the second can never fail alone.
-                asked = repr((case.user, case.request, sorted(case.documents.items()), sorted(case.after.items())))
-                first = seen.setdefault(asked, case.line)
-                if first != case.line:
-                    yield f"{path}:{case.line}: `{case.name}` tests nothing: it is the case of line {first} again"
+    for path, found in files.items():
+        if not found.cases:
+            yield f"{path}:1: no case in this file; it tests nothing"
+        seen: dict[str, int] = {}
+        for case in found.cases:
+            # Two cases of one request on one state are one: the second can never fail alone.
+            asked = repr((case.user, case.request, sorted(case.documents.items()), sorted(case.after.items())))
+            first = seen.setdefault(asked, case.line)
+            if first != case.line:
+                yield f"{path}:{case.line}: `{case.name}` tests nothing: it is the case of line {first} again"

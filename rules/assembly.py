@@ -94,11 +94,12 @@ def overlap_problems(assembled: Assembled, ruleset: Ruleset) -> list[str]:
 def stray_problems(assembled: Assembled, ruleset: Ruleset) -> list[str]:
     """A brace too many closes what all areas share: then what follows would stand outside."""
     (service,) = ruleset.rules.services
-    extra = [*service.matches[1:], *ruleset.rules.functions, *service.functions]
+    starts = [match.span.start for match in service.matches[1:]]
+    starts += [function.span.start for function in (*ruleset.rules.functions, *service.functions)]
     return [
-        f"{assembled.origin(ruleset.source.position(node.span.start).line)}: stands outside the root match; "
+        f"{assembled.origin(ruleset.source.position(start).line)}: stands outside the root match; "
         "a brace above it is one too many"
-        for node in extra
+        for start in sorted(starts)
     ]
 
 
@@ -131,7 +132,9 @@ def overlap(left: Sequence[Segment], right: Sequence[Segment]) -> bool:
 
 def shown(pattern: Sequence[Segment]) -> str:
     parts = [
-        f"{{{segment.text}{'=**' if segment.is_glob else ''}}}" if segment.is_capture or segment.is_glob else segment.text
+        f"{{{segment.text}{'=**' if segment.is_glob else ''}}}"
+        if segment.is_capture or segment.is_glob
+        else segment.text
         for segment in pattern
     ]
     return "/" + "/".join(parts)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from emulator.rules_language import Coverage, Ruleset
-from emulator.rules_testing import InProcessDriver, RuleCase, run_cases
-from rules.areas import SERVICES, AreaError, AreaVersion, case_problems, read_areas
+from emulator.rules_testing import CaseFile, InProcessDriver, RuleCase, run_cases
+from rules.areas import SERVICES, AreaError, AreaVersion, case_problems, read_areas, read_cases
 from rules.assembly import Assembled, assemble, overlap_problems, stray_problems
 from rules.releases import History, chosen_versions, frozen_problems, read_history
 
@@ -26,15 +26,12 @@ class Law:
     versions: tuple[AreaVersion, ...]
     files: tuple[Assembled, ...]
     rulesets: tuple[Ruleset, ...]
+    case_files: Mapping[Path, CaseFile]
 
     def cases(self, service: str) -> list[RuleCase]:
-        return [
-            case
-            for version in self.versions
-            if version.service == service
-            for found in version.cases()
-            for case in found.cases
-        ]
+        """The cases of the chosen versions of one service's areas."""
+        paths = [path for version in self.versions if version.service == service for path in version.case_paths]
+        return [case for path in paths for case in self.case_files[path].cases]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,10 +65,17 @@ def read_law(root: Path, *, newest: bool = False, release: int | None = None) ->
         problems += stray_problems(assembled, ruleset) or overlap_problems(assembled, ruleset)
         files.append(assembled)
         rulesets.append(ruleset)
-    problems += case_problems(versions)
+    case_files = read_cases(versions, problems)
+    problems += case_problems(versions, case_files)
     if problems:
         raise AreaError(problems)
-    law = Law(history=history, versions=tuple(versions), files=tuple(files), rulesets=tuple(rulesets))
+    law = Law(
+        history=history,
+        versions=tuple(versions),
+        files=tuple(files),
+        rulesets=tuple(rulesets),
+        case_files=case_files,
+    )
     strays = list(_cases_beside_the_point(law))
     if strays:
         raise AreaError(strays)
@@ -109,7 +113,7 @@ def _cases_beside_the_point(law: Law) -> Iterator[str]:
             if case.is_allowed:
                 continue
             decision = ruleset.decide(case.request, case.lookup)
-            is_uncovered = not decision.allowed and not decision.explain().tried
+            is_uncovered = not decision.allowed and not decision.reasons
             if is_uncovered and case.because != said:
                 yield (
                     f"{case.file}:{case.line}: `{case.name}` tests nothing: no rule covers it; if that is the point, "

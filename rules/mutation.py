@@ -44,15 +44,16 @@ class MutationRun:
 
 def run_mutants(assembled: Assembled, ruleset: Ruleset, cases: Sequence[RuleCase]) -> MutationRun:
     """Asks of every mutant the cases that evaluate what it changes, then those that noticed others, then the rest."""
-    by_place = _cases_by_place(ruleset, cases)
+    deniers, others = _cases_by_place(ruleset, cases)
     noticed: dict[int, int] = {}
     survivors: list[Survivor] = []
     total = 0
     for mutant in mutants_of(ruleset):
         total += 1
         driver = InProcessDriver(Ruleset(mutant.rules, source=ruleset.source))
-        likely = by_place.get((mutant.line, mutant.column), [])
-        order = dict.fromkeys([*likely, *sorted(noticed, key=lambda index: -noticed[index]), *range(len(cases))])
+        place = (mutant.line, mutant.column)
+        known = sorted(noticed, key=lambda index: -noticed[index])
+        order = dict.fromkeys([*deniers.get(place, []), *others.get(place, []), *known, *range(len(cases))])
         killer = next((index for index in order if not driver.passes(cases[index])), None)
         if killer is None:
             survivors.append(_survivor(assembled, mutant))
@@ -75,31 +76,41 @@ def read_survivors(path: Path) -> dict[str, str]:
 
 
 class _Touched(Coverage):
-    """Remembers where the expressions stand that the last decision evaluated."""
+    """Remembers where the expressions stand that the last decision evaluated: to true or a value, and to neither."""
 
     def __init__(self, ruleset: Ruleset) -> None:
         super().__init__(ruleset)
-        self.starts: set[int] = set()
+        self.held: set[int] = set()
+        self.refused: set[int] = set()
 
     def record(self, statement: Any, trace: Any) -> None:
-        self.starts.add(statement.span.start)
+        self.held.add(statement.span.start)
         if trace is not None:
-            self.starts.update(node.expression.span.start for node in trace.walk())
+            for node in trace.walk():
+                is_refusal = node.error is not None or node.value is False
+                (self.refused if is_refusal else self.held).add(node.expression.span.start)
 
 
-def _cases_by_place(ruleset: Ruleset, cases: Sequence[RuleCase]) -> dict[tuple[int, int], list[int]]:
-    found: dict[tuple[int, int], list[int]] = {}
+_ByPlace = dict[tuple[int, int], list[int]]
+
+
+def _cases_by_place(ruleset: Ruleset, cases: Sequence[RuleCase]) -> tuple[_ByPlace, _ByPlace]:
+    """By line and column: the cases that are refused there, which notice most, and those that pass through."""
+    deniers: _ByPlace = {}
+    others: _ByPlace = {}
     places: dict[int, tuple[int, int]] = {}
     touched = _Touched(ruleset)
     for index, case in enumerate(cases):
-        touched.starts.clear()
+        touched.held.clear()
+        touched.refused.clear()
         ruleset.decide(case.request, case.lookup, coverage=touched)
-        for start in touched.starts:
-            if start not in places:
-                position = ruleset.source.position(start)
-                places[start] = (position.line, position.column)
-            found.setdefault(places[start], []).append(index)
-    return found
+        for found, starts in ((deniers, touched.refused), (others, touched.held - touched.refused)):
+            for start in starts:
+                if start not in places:
+                    position = ruleset.source.position(start)
+                    places[start] = (position.line, position.column)
+                found.setdefault(places[start], []).append(index)
+    return deniers, others
 
 
 def _survivor(assembled: Assembled, mutant: Mutant) -> Survivor:

@@ -11,6 +11,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from emulator.clock import NANOS_PER_SECOND, Clock, Timer
 
@@ -28,11 +29,17 @@ class Entry:
     attempt: int = 0
 
 
+class Holder(Protocol):
+    """Whoever took messages, and wants to know when one of them is out with it no more."""
+
+    def settled(self, ack_id: str, entry: Entry) -> None: ...
+
+
 @dataclass(slots=True, eq=False)
 class _Out:
     entry: Entry
     deadline_ns: int
-    holder: object
+    holder: Holder | None
 
 
 @dataclass(slots=True)
@@ -97,7 +104,7 @@ class Backlog:
             self._available()
 
     def take(
-        self, *, count: int, deadline_seconds: float, holder: object = None, size_bytes: int = 1 << 62
+        self, *, count: int, deadline_seconds: float, holder: Holder | None = None, size_bytes: int = 1 << 62
     ) -> list[tuple[str, Entry]]:
         """At most so many, and so many bytes (but always one message); they are out until their deadline."""
         now_ns = self._clock.now_ns()
@@ -135,7 +142,7 @@ class Backlog:
     def acknowledge(self, ack_ids: Iterable[str]) -> None:
         """Unknown ids are passed over: their deadline has passed, or they were acknowledged before."""
         for ack_id in ack_ids:
-            out = self._out.pop(ack_id, None)
+            out = self._end(ack_id)
             if out is None:
                 continue
             self._leave_lane(out.entry, ack_id)
@@ -155,10 +162,7 @@ class Backlog:
                 heapq.heappush(self._deadlines, (deadline_ns, ack_id))
         self._watch_deadlines()
 
-    def is_out(self, ack_id: str) -> bool:
-        return ack_id in self._out
-
-    def release(self, holder: object) -> None:
+    def release(self, holder: Holder) -> None:
         """Somebody has gone: what was sent to them is delivered again at its deadline, as on the platform."""
         for out in self._out.values():
             if out.holder is holder:
@@ -188,11 +192,17 @@ class Backlog:
 
     # -- inside
 
-    def _send_out(self, entry: Entry, deadline_ns: int, holder: object) -> str:
+    def _send_out(self, entry: Entry, deadline_ns: int, holder: Holder | None) -> str:
         ack_id = f"ack-{next(_ids)}"
         self._out[ack_id] = _Out(entry, deadline_ns, holder)
         heapq.heappush(self._deadlines, (deadline_ns, ack_id))
         return ack_id
+
+    def _end(self, ack_id: str) -> _Out | None:
+        out = self._out.pop(ack_id, None)
+        if out is not None and out.holder is not None:
+            out.holder.settled(ack_id, out.entry)
+        return out
 
     def _queue_lane(self, key: str) -> None:
         lane = self._lanes[key]
@@ -220,7 +230,7 @@ class Backlog:
 
     def _give_back(self, ack_ids: list[str]) -> None:
         for ack_id in ack_ids:
-            out = self._out.pop(ack_id, None)
+            out = self._end(ack_id)
             if out is None:
                 continue
             entry = out.entry
@@ -246,8 +256,8 @@ class Backlog:
         for other in list(lane.out):
             if other == ack_id:
                 seen = True
-            elif seen and other in self._out:
-                later.append(self._out.pop(other).entry)
+            elif seen and (out := self._end(other)) is not None:
+                later.append(out.entry)
             if seen:
                 lane.out.pop(other)
         lane.waiting.extendleft(reversed([entry, *later]))

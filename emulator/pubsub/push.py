@@ -58,9 +58,7 @@ class Pushing:
                 room = CONCURRENT_PUSHES - len(under_way)
                 taken = []
                 if room > 0:
-                    taken = subscription.backlog.take(
-                        count=room, deadline_seconds=subscription.ack_deadline_seconds, holder=self
-                    )
+                    taken = subscription.backlog.take(count=room, deadline_seconds=subscription.ack_deadline_seconds)
                 for ack_id, entry in taken:
                     task = asyncio.get_running_loop().create_task(self._push(subscription, ack_id, entry))
                     under_way.add(task)

@@ -99,11 +99,7 @@ class _Puller:
         room = self._messages_limit - len(self._out)
         room_bytes = self._bytes_limit - self._out_bytes
         if room <= 0 or (room_bytes <= 0 and self._out):
-            self._forget_expired()
-            room = self._messages_limit - len(self._out)
-            room_bytes = self._bytes_limit - self._out_bytes
-            if room <= 0 or (room_bytes <= 0 and self._out):
-                return []
+            return []
         taken = self._subscription.backlog.take(
             count=min(room, BATCH_MESSAGES),
             size_bytes=min(room_bytes, BATCH_BYTES),
@@ -125,24 +121,15 @@ class _Puller:
                 Code.INVALID_ARGUMENT, "`modify_deadline_seconds` and `modify_deadline_ack_ids` must be of one length"
             )
         if request.ack_ids:
-            self._settle(request.ack_ids)
             backlog.acknowledge(request.ack_ids)
         for ack_id, seconds in zip(request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=True):
-            if seconds <= 0:
-                self._settle([ack_id])
             backlog.modify([ack_id], seconds)
 
-    def _settle(self, ack_ids: Any) -> None:
-        for ack_id in ack_ids:
-            entry = self._out.pop(ack_id, None)
-            if entry is not None:
-                self._out_bytes -= len(entry.raw)
-        self._ready.set()
-
-    def _forget_expired(self) -> None:
-        """What is out no more, since its deadline passed, does not count against the client either."""
-        backlog = self._subscription.backlog
-        self._settle([ack_id for ack_id in self._out if not backlog.is_out(ack_id)])
+    def settled(self, ack_id: str, entry: Entry) -> None:
+        """Acknowledged on this call or by another, given back, or past its deadline: there is room again."""
+        if self._out.pop(ack_id, None) is not None:
+            self._out_bytes -= len(entry.raw)
+            self._ready.set()
 
 
 def _check_deadline(seconds: int) -> None:

@@ -34,11 +34,16 @@ T = TypeVar("T")
 class Blob:
     """A finished file, its size and its checksums (base64, as the APIs print them)."""
 
-    path: Path
+    folder: Path
+    file_name: str
     size: int
     md5: str
     crc32c: str
     shares: int = 1
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.file_name
 
 
 class BlobFiles:
@@ -225,7 +230,7 @@ class BlobWriter:
         except OSError as error:
             raise _storage_error(error) from error
         self._close()
-        return Blob(self._path, self.size, *self._sums.printed())
+        return Blob(self._path.parent, self._path.name, self.size, *self._sums.printed())
 
     def _close(self) -> None:
         if self._file is not None:

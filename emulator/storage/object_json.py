@@ -27,12 +27,13 @@ def object_resource(record: ObjectRecord, *, origin: str) -> dict[str, Any]:
     """The resource as production prints it; numbers of 64 bits are strings."""
     name = quote(record.name, safe="")
     metadata = record.metadata
+    created = print_time(record.created_ns)
+    path = f"b/{record.bucket}/o/{name}"
     resource: dict[str, Any] = {
         "kind": "storage#object",
         "id": f"{record.bucket}/{record.name}/{record.generation}",
-        "selfLink": f"{origin}/storage/v1/b/{record.bucket}/o/{name}",
-        "mediaLink": f"{origin}/download/storage/v1/b/{record.bucket}/o/{name}"
-        f"?generation={record.generation}&alt=media",
+        "selfLink": f"{origin}/storage/v1/{path}",
+        "mediaLink": f"{origin}/download/storage/v1/{path}?generation={record.generation}&alt=media",
         "name": record.name,
         "bucket": record.bucket,
         "generation": str(record.generation),
@@ -42,10 +43,10 @@ def object_resource(record: ObjectRecord, *, origin: str) -> dict[str, Any]:
         "md5Hash": record.blob.md5,
         "crc32c": record.blob.crc32c,
         "etag": record.etag,
-        "timeCreated": print_time(record.created_ns),
-        "updated": print_time(record.updated_ns),
-        "timeStorageClassUpdated": print_time(record.created_ns),
-        "timeFinalized": print_time(record.created_ns),
+        "timeCreated": created,
+        "updated": created if record.updated_ns == record.created_ns else print_time(record.updated_ns),
+        "timeStorageClassUpdated": created,
+        "timeFinalized": created,
     }
     for field, attribute in _TEXT_FIELDS.items():
         value = getattr(metadata, attribute)

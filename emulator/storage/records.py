@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+from binascii import b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -75,7 +75,7 @@ class BucketRecord:
 def etag_of(generation: int | None, metageneration: int) -> str:
     """Cloud Storage's etags are base64 of a small protobuf: field 1 the generation, field 2 the metageneration."""
     encoded = b"" if generation is None else b"\x08" + _varint(generation)
-    return base64.b64encode(encoded + b"\x10" + _varint(metageneration)).decode()
+    return b2a_base64(encoded + b"\x10" + _varint(metageneration), newline=False).decode()
 
 
 def _varint(value: int) -> bytes:

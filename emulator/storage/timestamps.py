@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def print_time(nanoseconds: int) -> str:
     """RFC 3339 with milliseconds, as in every resource of the JSON API."""
-    return _moment(nanoseconds).strftime("%Y-%m-%dT%H:%M:%S.") + f"{nanoseconds // 1_000_000 % 1000:03d}Z"
+    return f"{_print_seconds(nanoseconds // 1_000_000_000)}.{nanoseconds // 1_000_000 % 1000:03d}Z"
+
+
+@lru_cache(4096)  # a page of a listing prints thousands of times that lie close together
+def _print_seconds(seconds: int) -> str:
+    return _moment(seconds * 1_000_000_000).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def print_event_time(nanoseconds: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -111,3 +112,62 @@ def test_events_says_where_no_suite_is_running(project_id: str) -> None:
     ended = run("events", "--project", project_id)
     assert ended.returncode == 1
     assert f"no suite of project `{project_id}` is running" in ended.stderr
+
+
+ASK = """
+import os, sys, urllib.request
+method, url, *body = (os.path.expandvars(argument) for argument in sys.argv[1:])
+headers = {"authorization": "Bearer owner", "content-type": "application/json"}
+request = urllib.request.Request(url, body[0].encode() if body else None, headers, method=method)
+print(urllib.request.urlopen(request, timeout=10).read().decode())
+"""
+DOCUMENTS = "http://$FIRESTORE_EMULATOR_HOST/v1/projects/$GCLOUD_PROJECT/databases/(default)/documents"
+
+
+def ask(folder: Path, *arguments: str) -> str:
+    """A command that asks a service and fails where it does not answer well; variables are expanded inside it."""
+    program = folder / "ask.py"
+    program.write_text(ASK)
+    return shlex.join([sys.executable, str(program), *arguments])
+
+
+def test_what_one_run_exports_the_next_imports(tmp_path: Path, project_id: str) -> None:
+    """`--export-on-exit` and `--import` carry documents and files from one run to the next."""
+    file = project(tmp_path, emulators={name: {"port": 0} for name in ("hub", "firestore", "storage")})
+    common = ("--only", "firestore,storage", "--project", project_id, "--config", str(file))
+    export = str(tmp_path / "export")
+    bucket = "$STORAGE_EMULATOR_HOST/%sstorage/v1/b/bucket/o"
+    write = ask(tmp_path, "POST", f"{DOCUMENTS}/cards?documentId=one", '{"fields": {"name": {"stringValue": "kept"}}}')
+    upload = ask(tmp_path, "POST", bucket % "upload/" + "?uploadType=media&name=a/b.txt", "hello")
+    first = run("exec", *common, "--export-on-exit", export, f"{write} && {upload}")
+    assert first.returncode == 0, first.stderr
+    read = ask(tmp_path, "GET", f"{DOCUMENTS}/cards/one")
+    download = ask(tmp_path, "GET", bucket % "" + "/a%2Fb.txt?alt=media")
+    second = run("exec", *common, "--import", export, f"{read} && {download}")
+    assert second.returncode == 0, second.stderr
+    assert '"kept"' in second.stdout
+    assert second.stdout.endswith("hello\n")
+
+
+def test_an_import_that_is_none_is_named_and_nothing_starts(tmp_path: Path, project_id: str) -> None:
+    """A mistyped folder must not silently start an empty suite."""
+    ended = run(
+        "exec", "--only", "firestore", "--project", project_id, "--config", str(project(tmp_path)),
+        "--import", str(tmp_path / "nowhere"), "echo started",
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "started" not in ended.stdout
+    assert "is no export" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_debug_shows_one_line_a_request_and_json_logs_are_json(tmp_path: Path, project_id: str) -> None:
+    """Calm by default; with `--debug` each request is a line; with `--log-json` a machine can read it."""
+    asked = ask(tmp_path, "GET", DOCUMENTS)
+    common = ("--only", "firestore", "--project", project_id, "--config", str(project(tmp_path)))
+    assert "GET /v1" not in run("exec", *common, asked).stderr
+    shown = run("exec", *common, "--debug", asked).stderr
+    assert len([line for line in shown.splitlines() if f"GET /v1/projects/{project_id}" in line]) == 1
+    lines = run("exec", *common, "--debug", "--log-json", asked).stderr.splitlines()
+    entries = [json.loads(line) for line in lines if line.startswith("{")]
+    assert any(f"GET /v1/projects/{project_id}" in entry["message"] for entry in entries)

@@ -49,8 +49,7 @@ def test_storage_triggers_listen_to_the_originals_and_are_retried(manifest: dict
         for name, endpoint in manifest["endpoints"].items()
         if "storage" in endpoint.get("eventTrigger", {}).get("eventType", "")
     }
-    media = {name: trigger for name, trigger in storage.items() if name.startswith("media_")}
-    assert {name: trigger["eventType"].rpartition(".")[2] for name, trigger in media.items()} == {
+    assert {name: trigger["eventType"].rpartition(".")[2] for name, trigger in storage.items()} == {
         "media_finalized": "finalized",
         "media_deleted": "deleted",
         "media_archived": "archived",

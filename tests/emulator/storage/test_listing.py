@@ -15,7 +15,7 @@ from emulator.storage.listing import Namespace, compile_glob, list_page, success
 from emulator.storage.object_requests import Listing, Page
 from emulator.storage.records import ObjectMetadata, ObjectRecord
 
-_BLOB = Blob(Path("none"), 0, "", "")
+_BLOB = Blob(Path("none"), "none", 0, "", "")
 NAMES = st.text(alphabet="ab/\U0010ffff\ud7ff", min_size=1, max_size=5)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +10,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from afterimage.jobs.progress import Turn
-from afterimage.jobs.sweep import Sweep
 from afterimage.media.google_stores import google_stores
 from afterimage.media.pipeline import Pipeline
 from afterimage.settings import read_settings
-from google.cloud import firestore, storage
+from google.cloud import firestore, pubsub_v1, storage
 from PIL import Image
 
 from emulator.background import BackgroundSuite
@@ -54,7 +53,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackgroundSuit
         project_id=f"demo-astray-{os.getpid()}",
         codebases=(Codebase(name="default", source=FUNCTIONS),),
     )
-    suite = Suite(configuration, only=("firestore", "storage", "functions"), free_ports=True)
+    suite = Suite(configuration, only=("firestore", "storage", "pubsub", "functions"), free_ports=True)
     with BackgroundSuite(suite) as running:
         yield running
 
@@ -82,13 +81,14 @@ class Apps:
             else:
                 blob.upload_from_string(random.choice(PICTURES), "image/jpeg")
 
-    def sweep(self) -> None:
-        work, cursor = Sweep(pipeline=self.pipeline), ""
-        while True:
-            page = work.turn(Turn(request={}, cursor=cursor, counts={}))
-            if page.next_cursor is None:
-                return
-            cursor = page.next_cursor
+    def start(self, topic: str, job: str, **request: Any) -> dict[str, Any]:
+        """Publishes a job's message, twice, as an operator's nervous finger does; returns the job when it is done."""
+        publisher = pubsub_v1.PublisherClient()
+        body = json.dumps({"job": job, **request}).encode()
+        for _ in range(2):
+            publisher.publish(publisher.topic_path(self.suite.project_id, topic), body).result(timeout=30)
+        self.suite.settled(60)
+        return self.firestore.document(f"_jobs/{job}").get().to_dict() or {}
 
     def found(self) -> tuple[dict[str, Any], set[str]]:
         """Records and derived files of this user, as they are."""
@@ -112,11 +112,17 @@ class Apps:
         return documents, set(derived)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_events_that_go_astray(running: BackgroundSuite, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
-    """Where none is lost the functions alone reach the oracle's state; where some are, one sweep does the rest."""
+@pytest.fixture
+def environment(running: BackgroundSuite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The official SDKs find the suite."""
     for name, value in running.environment().items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_events_that_go_astray(running: BackgroundSuite, fault: str) -> None:
+    """Where none is lost the functions alone reach the oracle's state; where some are, one sweep does the rest."""
     apps = Apps(running, f"user{list(FAULTS).index(fault)}")
     for rule in FAULTS[fault]:
         running.add_fault(rule)
@@ -127,7 +133,43 @@ def test_events_that_go_astray(running: BackgroundSuite, monkeypatch: pytest.Mon
         running.clear_faults()
     if "lost" in fault:
         assert apps.found() != apps.expected(), "the losses must have done harm, or this proves nothing"
-        apps.sweep()
-        running.settled(60)
+        assert apps.start("media.sweep", f"sweep-{apps.uid}")["state"] == "done"
     assert apps.found() == apps.expected()
     assert apps.found()[0], "something must be left to compare"
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_user_is_erased_by_one_message(running: BackgroundSuite) -> None:
+    """Files, what was derived, and documents go; a neighbour whose id begins the same keeps everything."""
+    gone, stays = Apps(running, "eve"), Apps(running, "evelyn")
+    for apps in (gone, stays):
+        apps.act(Random(apps.uid), actions=6)
+        apps.firestore.document(f"ai_outputs/{apps.uid}/dialogues/one").set({"text": "x"})
+    running.settled(60)
+    before = stays.found()
+    job = gone.start("user.erase", "erase-eve", uid="eve")
+    assert job["state"] == "done"
+    assert job["counts"]["files deleted"] > 0
+    assert gone.found() == ({}, set())
+    assert not gone.firestore.document("ai_outputs/eve/dialogues/one").get().exists
+    assert stays.found() == before == stays.expected()
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_backfill_first_counts_then_derives_what_events_have_missed(running: BackgroundSuite) -> None:
+    """A dry run leaves everything as it was; the same request without it derives, and then finds nothing more."""
+    apps = Apps(running, "bea")
+    running.add_fault(FaultRule(action="drop"))
+    try:
+        apps.act(Random(5), actions=6)
+        running.settled(60)
+    finally:
+        running.clear_faults()
+    assert apps.found()[0] == {}
+    dry = apps.start("media.backfill", "dry", prefix="users/bea/", dry_run=True)
+    assert dry["counts"]["would derive"] == len(apps.expected()[0]) > 0
+    assert apps.found()[0] == {}
+    assert apps.start("media.backfill", "wet", prefix="users/bea/")["counts"]["settled"] > 0
+    assert apps.found() == apps.expected()
+    again = apps.start("media.backfill", "again", prefix="users/bea/")["counts"]
+    assert again["seen"] == again["as it should be"]
