@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from emulator.rules_language import Coverage, Ruleset
+from emulator.rules_language.syntax_tree import Expression, Match, walk
 from emulator.rules_testing import InProcessDriver, RuleCase
 from emulator.rules_testing.mutants import Mutant, mutants_of
 from rules.areas import AreaError
@@ -44,7 +44,7 @@ class MutationRun:
 
 def run_mutants(assembled: Assembled, ruleset: Ruleset, cases: Sequence[RuleCase]) -> MutationRun:
     """Asks of every mutant the cases that evaluate what it changes, then those that noticed others, then the rest."""
-    deniers, others = _cases_by_place(ruleset, cases)
+    refused, passing = _cases_by_place(ruleset, cases)
     noticed: dict[int, int] = {}
     survivors: list[Survivor] = []
     total = 0
@@ -53,7 +53,7 @@ def run_mutants(assembled: Assembled, ruleset: Ruleset, cases: Sequence[RuleCase
         driver = InProcessDriver(Ruleset(mutant.rules, source=ruleset.source))
         place = (mutant.line, mutant.column)
         known = sorted(noticed, key=lambda index: -noticed[index])
-        order = dict.fromkeys([*deniers.get(place, []), *others.get(place, []), *known, *range(len(cases))])
+        order = dict.fromkeys([*refused.get(place, []), *passing.get(place, []), *known, *range(len(cases))])
         killer = next((index for index in order if not driver.passes(cases[index])), None)
         if killer is None:
             survivors.append(_survivor(assembled, mutant))
@@ -75,42 +75,53 @@ def read_survivors(path: Path) -> dict[str, str]:
     return found
 
 
-class _Touched(Coverage):
-    """Remembers where the expressions stand that the last decision evaluated: to true or a value, and to neither."""
-
-    def __init__(self, ruleset: Ruleset) -> None:
-        super().__init__(ruleset)
-        self.held: set[int] = set()
-        self.refused: set[int] = set()
-
-    def record(self, statement: Any, trace: Any) -> None:
-        self.held.add(statement.span.start)
-        if trace is not None:
-            for node in trace.walk():
-                is_refusal = node.error is not None or node.value is False
-                (self.refused if is_refusal else self.held).add(node.expression.span.start)
-
-
-_ByPlace = dict[tuple[int, int], list[int]]
+_Place = tuple[int, int]
+_ByPlace = dict[_Place, list[int]]
 
 
 def _cases_by_place(ruleset: Ruleset, cases: Sequence[RuleCase]) -> tuple[_ByPlace, _ByPlace]:
     """By line and column: the cases that are refused there, which notice most, and those that pass through."""
-    deniers: _ByPlace = {}
-    others: _ByPlace = {}
-    places: dict[int, tuple[int, int]] = {}
-    touched = _Touched(ruleset)
+    refused: _ByPlace = {}
+    passing: _ByPlace = {}
+    places = _places(ruleset)
     for index, case in enumerate(cases):
-        touched.held.clear()
-        touched.refused.clear()
-        ruleset.decide(case.request, case.lookup, coverage=touched)
-        for found, starts in ((deniers, touched.refused), (others, touched.held - touched.refused)):
-            for start in starts:
-                if start not in places:
-                    position = ruleset.source.position(start)
-                    places[start] = (position.line, position.column)
-                found.setdefault(places[start], []).append(index)
-    return deniers, others
+        coverage = Coverage(ruleset)
+        ruleset.decide(case.request, case.lookup, coverage=coverage)
+        for node, values in coverage.counts.items():
+            is_refusal = any(value is False or (isinstance(value, tuple) and "error" in value[0]) for value in values)
+            for place in places.get(node, ()):
+                found = (refused if is_refusal else passing).setdefault(place, [])
+                if not found or found[-1] != index:
+                    found.append(index)
+    return refused, passing
+
+
+def _places(ruleset: Ruleset) -> dict[int, set[_Place]]:
+    """By an expression's identity: where it stands, and for a whole condition where its allow statement stands."""
+    found: dict[int, set[_Place]] = {}
+
+    def note(root: Expression, *more: int) -> None:
+        for node in walk(root):
+            for start in (node.span.start, *(more if node is root else ())):
+                position = ruleset.source.position(start)
+                found.setdefault(id(node), set()).add((position.line, position.column))
+
+    functions = list(ruleset.rules.functions)
+    waiting: list[Match] = []
+    for service in ruleset.rules.services:
+        functions += service.functions
+        waiting += service.matches
+    while waiting:
+        match = waiting.pop()
+        waiting += match.matches
+        functions += match.functions
+        for allow in match.allows:
+            if allow.condition is not None:
+                note(allow.condition, allow.span.start)
+    for function in functions:
+        for part in (*(let.value for let in function.lets), function.result):
+            note(part)
+    return found
 
 
 def _survivor(assembled: Assembled, mutant: Mutant) -> Survivor:

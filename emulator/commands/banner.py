@@ -22,14 +22,17 @@ def banner(suite: Suite, configuration: Configuration) -> str:
 
 
 def _try_it(suite: Suite) -> list[str]:
+    """Commands that work as they stand, in another terminal."""
     addresses = suite.addresses()
+    lines = []
     if "storage" in addresses:
-        bucket = suite.configuration.default_bucket
-        return [
-            f"curl -s -X POST --data-binary @picture.jpg -H 'content-type: image/jpeg' "
-            f"'http://{addresses['storage']}/upload/storage/v1/b/{bucket}/o?uploadType=media&name=media/first/picture.jpg'"
-        ]
+        objects = f"http://{addresses['storage']}/upload/storage/v1/b/{suite.configuration.default_bucket}/o"
+        lines.append(
+            f"curl -d hello -H 'content-type: text/plain' '{objects}?uploadType=media&name=media/first/hello.txt'"
+        )
     if "firestore" in addresses:
-        documents = f"projects/{suite.project_id}/databases/(default)/documents"
-        return [f"curl -s 'http://{addresses['firestore']}/v1/{documents}/cards'"]
-    return []
+        root = f"http://{addresses['firestore']}/v1/projects/{suite.project_id}/databases/(default)/documents"
+        lines.append(f"curl -X POST -H 'authorization: Bearer owner' '{root}:listCollectionIds'")
+    if "functions" in addresses:
+        lines.append(f"python -m emulator events --project {suite.project_id}")
+    return lines

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from emulator.firestore.document_store import Database, StoredDocument
-from emulator.firestore.field_paths import get_field, parse_field_path
-from emulator.firestore.query import Query
+from emulator.firestore.field_paths import DOCUMENT_NAME, FieldPath, get_field, parse_field_path
+from emulator.firestore.query import Order, Query
 from emulator.firestore.query_executor import count_matches, run_query
 from emulator.firestore.resource_paths import invalid
 from emulator.firestore.values import is_number, number_of
@@ -21,21 +22,24 @@ _INTEGERS: Final = range(-(2**63), 2**63)
 
 def aggregate(database: Database, query: Query, wanted: Sequence[Any], *, at: int | None = None) -> Any:
     """The AggregationResult."""
-    if not 1 <= len(wanted) <= MAXIMUM_AGGREGATIONS:
-        raise invalid(f"an aggregation query takes 1 to {MAXIMUM_AGGREGATIONS} aggregations, not {len(wanted)}")
+    if not wanted:
+        raise invalid("Aggregations can not be empty.")
+    if len(wanted) > MAXIMUM_AGGREGATIONS:
+        raise invalid(f"The query has {len(wanted)} aggregations; at most {MAXIMUM_AGGREGATIONS} are allowed.")
     result = _firestore.AggregationResult()
+    named = _with_aliases(wanted)
+    paths = {alias: _field_of(alias, aggregation) for alias, aggregation in named}
+    query = _ordered_by(query, [path for path in paths.values() if path is not None])
     documents: list[StoredDocument] | None = None
-    for alias, aggregation in _with_aliases(wanted):
-        kind = aggregation.WhichOneof("operator")
-        if kind == "count":
+    for alias, aggregation in named:
+        path = paths[alias]
+        if path is None:
             up_to = _up_to(aggregation.count)
             result.aggregate_fields[alias].integer_value = count_matches(database, query, up_to=up_to, at=at)
             continue
-        if kind is None:
-            raise invalid(f"the aggregation `{alias}` has no operator; give it one of count, sum, avg")
+        kind = aggregation.WhichOneof("operator")
         if documents is None:
             documents = list(run_query(database, query, at=at))
-        path = parse_field_path(getattr(aggregation, kind).field.field_path)
         numbers = _numbers(documents, path)
         result.aggregate_fields[alias].CopyFrom(_sum(numbers) if kind == "sum" else _average(numbers))
     return result
@@ -51,9 +55,34 @@ def _with_aliases(wanted: Sequence[Any]) -> list[tuple[str, Any]]:
             unnamed += 1
             alias = f"field_{unnamed}"
         if any(alias == other for other, _ in named):
-            raise invalid(f"the aggregation alias `{alias}` is used twice")
+            raise invalid(f"Aggregation aliases contain duplicate alias: `{alias}`.")
         named.append((alias, aggregation))
     return named
+
+
+def _field_of(alias: str, aggregation: Any) -> FieldPath | None:
+    """The field that is summed or averaged; None for a count."""
+    kind = aggregation.WhichOneof("operator")
+    if kind is None:
+        raise invalid(f"the aggregation `{alias}` has no operator; give it one of count, sum, avg")
+    return None if kind == "count" else parse_field_path(getattr(aggregation, kind).field.field_path)
+
+
+def _ordered_by(query: Query, fields: Sequence[FieldPath]) -> Query:
+    """Summing a field orders by it, as the index does that answers: so a limit takes the least values first, and
+    documents without the field do not count, not even for a count beside it."""
+    orders = list(query.orders)
+    name_at = next(i for i, order in enumerate(orders) if order.path == DOCUMENT_NAME)
+    cursors = max((len(bound.keys) for bound in (query.start, query.end) if bound is not None), default=0)
+    for path in fields:
+        if path != DOCUMENT_NAME and all(order.path != path for order in orders):
+            descending = orders[name_at].descending
+            if cursors > name_at:  # a cursor already says which name: the field may only be required, behind it
+                orders.append(Order(path, descending))
+            else:
+                orders.insert(name_at, Order(path, descending))
+                name_at += 1
+    return replace(query, orders=tuple(orders))
 
 
 def _up_to(count: Any) -> int | None:

@@ -6,6 +6,7 @@ resumed listeners see exactly what was there.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
@@ -22,6 +23,7 @@ IMPORTED: Final = object()
 """The cause of changes that nobody made: they come from an export."""
 RETENTION_SECONDS: Final = 3600
 RETENTION_BYTES: Final = 64 * 1024 * 1024
+_log = logging.getLogger("emulator.firestore")
 
 
 class StoredDocument:
@@ -202,7 +204,10 @@ class Database:
             self._commits.append((commit_time, tuple([change.path for change in changes])))
             self._forget_the_old(commit_time)
             for observer in self._observers:
-                observer.committed(self, commit_time, changes, cause)
+                try:
+                    observer.committed(self, commit_time, changes, cause)
+                except Exception:  # it is committed, whatever those who hear of it make of it
+                    _log.exception("`%s` failed after a commit", type(observer).__name__)
 
     def _apply(self, change: Change, commit_time: int) -> None:
         collection = self.collections.get(change.collection)

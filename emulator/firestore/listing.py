@@ -45,9 +45,7 @@ class Listing:
         """The serialized ListDocumentsResponse."""
         name, parent = parse_parent(request.parent)
         session = self._sessions.of(name)
-        if request.page_size < 0:
-            raise invalid(f"`page_size` must not be negative, but is {request.page_size}")
-        page_size = min(request.page_size or DEFAULT_PAGE_SIZE, MAXIMUM_PAGE_SIZE)
+        page_size = _page_size(request, DEFAULT_PAGE_SIZE)
         view = view_of(session, request, may_begin=False)
         if request.show_missing:
             self._gate.check_admin(caller, session.database, "show_missing")
@@ -119,12 +117,18 @@ class Listing:
             ids = _collection_ids_at(database, parent, view.at)
         after = request.page_token
         ordered = sorted(collection_id for collection_id in ids if collection_id > after)
-        page_size = request.page_size or MAXIMUM_PAGE_SIZE
+        page_size = _page_size(request, MAXIMUM_PAGE_SIZE)
         page = ordered[:page_size]
         shown = [field(1, collection_id.encode()) for collection_id in page]
         if len(ordered) > page_size:
             shown.append(field(2, page[-1].encode()))
         return b"".join(shown)
+
+
+def _page_size(request: Any, default: int) -> int:
+    if request.page_size < 0:
+        raise invalid(f"`page_size` must not be negative, but is {request.page_size}")
+    return min(request.page_size or default, MAXIMUM_PAGE_SIZE)
 
 
 def _ids_with_missing(database: Database, path: str, at: int | None) -> set[str]:

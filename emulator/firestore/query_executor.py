@@ -145,6 +145,10 @@ def _leftover_holds(query: Query, leftover: Any, document: StoredDocument) -> bo
         if condition.op == "exists":
             if get_field(fields, condition.path) is None:
                 return False
+        elif condition.op == "is within bounds":
+            key = query.order_key(fields, document.path)
+            if key is None or not query.is_within_bounds(key):
+                return False
         elif not query.all_hold((condition,), fields, document.path):
             return False
     return True

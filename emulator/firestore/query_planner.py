@@ -77,6 +77,7 @@ class _ScanPlanner:
         self.conditions = conditions
         self.fixed = fixed
         name_at = next(i for i, order in enumerate(query.orders) if order.path == DOCUMENT_NAME)
+        self.name_at = name_at
         # Orders behind the name decide nothing, but the field must exist: they stay in the index, behind the others.
         self.orders = [order for order in query.orders[:name_at] if order.path not in fixed]
         self.name_descending = query.orders[name_at].descending
@@ -111,6 +112,10 @@ class _ScanPlanner:
                 leftover.append(condition)
             elif place != first_order or condition.op not in RANGES:
                 positions.append((condition, place))
+        if any(
+            bound is not None and len(bound.keys) > self.name_at + 1 for bound in (self.query.start, self.query.end)
+        ):
+            leftover.append(Condition(DOCUMENT_NAME, "is within bounds", ()))
         if self.behind_name:
             leftover += [Condition(path, "exists", ()) for path in self.behind_name]
         definition = IndexDefinition(tuple(components), self.name_descending != self.backwards)
@@ -173,6 +178,8 @@ class _ScanPlanner:
                 break
             place.append(Reversed(key) if order.descending != self.backwards else key)
             if order.path == DOCUMENT_NAME:
+                # Keys behind the name: only the document itself can be compared with them.
+                includes_equal = includes_equal or len(bound.keys) > self.name_at + 1
                 break
         at = tuple(place)
         if is_start != self.backwards:

@@ -80,7 +80,7 @@ def _check_transforms(transforms: Sequence[Any], name: str) -> None:
         check_transform(transform)
 
 
-def check_precondition(write: CheckedWrite, stored: StoredDocument | None) -> None:
+def check_precondition(write: CheckedWrite, stored: StoredDocument | None, commit_time: int) -> None:
     precondition = write.precondition
     if precondition is None:
         return
@@ -92,6 +92,8 @@ def check_precondition(write: CheckedWrite, stored: StoredDocument | None) -> No
             raise StatusError(Code.ALREADY_EXISTS, f"Document already exists: {write.name}")
     elif kind == "update_time":
         wanted = micros_of(precondition.update_time)
+        if wanted > commit_time:
+            raise invalid("The update_time of a precondition must not be in the future.")
         found = 0 if stored is None else stored.update_time
         if wanted != found:
             raise StatusError(
@@ -105,7 +107,7 @@ def apply_write(
 ) -> tuple[StoredDocument | None, bytes]:
     """The document after the write (the stored one itself where nothing changed) and its serialized WriteResult."""
     if write.precondition is not None:
-        check_precondition(write, stored)
+        check_precondition(write, stored, commit_time)
     if write.kind == "delete":
         return None, b""
     results: list[bytes] = []

@@ -66,8 +66,7 @@ class FunctionCalls:
         else:
             attempt.outcome = OK if answer.status < 400 else "failed"
             if answer.status >= 400:
-                text = answer.body[:2_000].decode("utf-8", "replace") if isinstance(answer.body, bytes) else ""
-                attempt.detail = f"status {answer.status}: {text.strip()[:_SHOWN_ANSWER_CHARACTERS]}"
+                attempt.detail = f"status {answer.status}: {_reason(attempt, answer)}"
         finally:
             attempt.duration_ms = round((loop.time() - started) * 1000, 3)
         return attempt, answer
@@ -81,6 +80,14 @@ class FunctionCalls:
                 return await pool.call(request, attempt)
             except PoolRetiredError:
                 await asyncio.sleep(0)  # its codebase was reloaded: the new pool is there already
+
+
+def _reason(attempt: Attempt, answer: InstanceAnswer) -> str:
+    """The last line of a traceback says more than the framework's own answer to an exception."""
+    if answer.status == 500 and any(line.startswith("Traceback ") for line in attempt.lines):
+        return attempt.lines[-1][:_SHOWN_ANSWER_CHARACTERS]
+    text = answer.body[:2_000].decode("utf-8", "replace") if isinstance(answer.body, bytes) else ""
+    return text.strip()[:_SHOWN_ANSWER_CHARACTERS]
 
 
 class Deliveries:

@@ -41,6 +41,7 @@ class FunctionPool:
         *,
         start: StartInstance,
         busy: Callable[[], None] = lambda: None,
+        freed: Callable[[], None] = lambda: None,
         time_limits: bool = True,
         limit: int | None = None,
     ) -> None:
@@ -49,6 +50,7 @@ class FunctionPool:
         self.retired = False
         self._start = start
         self._busy = busy
+        self._freed = freed
         self._time_limits = time_limits
         self._limit = limit or min(spec.max_instances or LOCAL_INSTANCES, LOCAL_INSTANCES)
         self._starting = 0
@@ -166,6 +168,7 @@ class FunctionPool:
         if instance.retired and not instance.in_flight:
             instance.kill(instance.fate or "retired")
             self._keep(instance.close())
+        self._freed()
         if self.retired:
             if not any(each.in_flight for each in self.instances):
                 self._quiet.set()
@@ -203,6 +206,7 @@ class FunctionPool:
         if instance in self.instances:
             self.instances.remove(instance)
             self._keep(instance.close())
+        self._freed()
         self._start_for_waiting()
 
     async def _streamed(self, instance: Instance, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

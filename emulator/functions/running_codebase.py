@@ -16,6 +16,7 @@ from emulator.activity import Activity
 from emulator.configuration import Codebase
 from emulator.functions.codebase_process import CodebaseError, CodebaseProcess
 from emulator.functions.function_pool import FunctionPool
+from emulator.functions.instance_budget import InstanceBudget
 from emulator.functions.instances import Instance, MemoryWatch
 from emulator.functions.interpreters import find_interpreter
 from emulator.functions.manifest import EventTrigger, FunctionSpec, Manifest, read_manifest
@@ -57,6 +58,7 @@ class RunningCodebase:
         sockets: Path,
         activity: Activity,
         memory: MemoryWatch,
+        budget: InstanceBudget,
         changed: Callable[[], None],
         inspect: str | None = None,
     ) -> None:
@@ -68,6 +70,7 @@ class RunningCodebase:
         self._sockets = sockets
         self._activity = activity
         self._memory = memory
+        self._budget = budget
         self._changed = changed
         self._inspect = inspect
         self._debug_ports = itertools.count(DEBUG_PORT)
@@ -179,12 +182,17 @@ class RunningCodebase:
         inspected = self._inspect is not None and self._inspect in ("", spec.name)
 
         async def start(spec: FunctionSpec, gone: Callable[[Instance], None]) -> Instance:
-            return await self._start_instance(loaded, spec, gone, inspected=inspected)
+            await self._budget.room()
+            try:
+                return await self._start_instance(loaded, spec, gone, inspected=inspected)
+            finally:
+                self._budget.started()
 
         return FunctionPool(
             dataclasses.replace(spec, concurrency=1) if inspected else spec,
             start=start,
             busy=self._memory.look_soon,
+            freed=self._budget.freed,
             time_limits=not inspected,
             limit=1 if inspected else None,
         )

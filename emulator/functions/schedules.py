@@ -19,7 +19,7 @@ from emulator.functions.manifest import FunctionSpec, RetrySchedule, ScheduleTri
 from emulator.functions.time_tables import ScheduleError, TimeTable, read_schedule
 from emulator.status import Code, StatusError
 
-_MARGIN_SECONDS: Final = 1e-6
+_LATE_SECONDS: Final = 1.0
 _log = logging.getLogger("emulator.functions")
 
 
@@ -62,7 +62,7 @@ class Schedules:
                 _log.error("[%s] %s; it runs only by hand", spec.name, error)
                 continue
             self._jobs[spec.name] = job
-            self._set_timer(job)
+            self._set_timer(job, self._clock.now())
         for job in previous.values():
             _stop(job)
 
@@ -82,21 +82,21 @@ class Schedules:
         for task in tuple(self._under_way):
             task.cancel()
 
-    def _set_timer(self, job: _Job) -> None:
-        now = self._clock.now()
+    def _set_timer(self, job: _Job, after: datetime) -> None:
         try:
-            job.due = job.table(now)
+            job.due = job.table(after)
         except ScheduleError as error:
             job.due = None
             _log.error("[%s] %s", job.spec.name, error)
             return
-        wait_seconds = (job.due - now).total_seconds()
-        # The clock counts nanoseconds, dates microseconds: never fire just before the time.
-        job.timer = self._clock.call_later(wait_seconds + _MARGIN_SECONDS, lambda: self._come_due(job))
+        wait_seconds = (job.due - self._clock.now()).total_seconds()
+        job.timer = self._clock.call_later(wait_seconds, lambda: self._come_due(job))
 
     def _come_due(self, job: _Job) -> None:
-        due = job.due or self._clock.now()
-        self._set_timer(job)
+        now = self._clock.now()
+        due = job.due or now
+        # From one due time to the next, so that nothing drifts; a machine that slept does not make up for it.
+        self._set_timer(job, due if (now - due).total_seconds() < _LATE_SECONDS else now)
         if job.is_running:
             _log.warning("[%s] the run of %s is left out: the one before is not done", job.spec.name, due.isoformat())
             return

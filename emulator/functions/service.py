@@ -18,7 +18,8 @@ from emulator.functions.attempts import AttemptRecord
 from emulator.functions.deliveries import Deliveries, FunctionCalls, RetryPolicy
 from emulator.functions.function_pool import FunctionPool
 from emulator.functions.http_front import HttpFront
-from emulator.functions.instances import MemoryWatch
+from emulator.functions.instance_budget import InstanceBudget
+from emulator.functions.instances import Instance, MemoryWatch
 from emulator.functions.manifest import EventTrigger, FunctionSpec, HttpTrigger, ScheduleTrigger
 from emulator.functions.running_codebase import RunningCodebase
 from emulator.functions.schedules import Schedules
@@ -52,7 +53,8 @@ class FunctionsService:
         self._inspect = inspect
         self._running: list[RunningCodebase] = []
         self._pools: dict[str, FunctionPool] = {}
-        self._memory = MemoryWatch(lambda: [i for running in self._running for i in running.instances()])
+        self._memory = MemoryWatch(self._instances)
+        self._budget = InstanceBudget(self._instances)
         calls = FunctionCalls(clock=clock, record=self.record, find=lambda name: self._pools.get(name))
         self._deliveries = Deliveries(
             calls=calls, clock=clock, activity=activity, project_id=project_id, retry=retry or RetryPolicy()
@@ -76,6 +78,7 @@ class FunctionsService:
                 sockets=self._sockets,
                 activity=self._activity,
                 memory=self._memory,
+                budget=self._budget,
                 changed=self._route,
                 inspect=self._inspect,
             )
@@ -138,6 +141,9 @@ class FunctionsService:
             if running.error:
                 lines.append(f"codebase {running.codebase.name} does not load: {running.error.splitlines()[-1]}")
         return lines
+
+    def _instances(self) -> list[Instance]:
+        return [instance for running in self._running for instance in running.instances()]
 
     def _route(self) -> None:
         """After any codebase was loaded anew."""

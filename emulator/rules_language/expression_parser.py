@@ -45,10 +45,12 @@ class ExpressionParser:
     def __init__(self, reader: TokenReader) -> None:
         self._reader = reader
         self._nesting = 0
+        self._bracketed: dict[int, Span] = {}
 
     def condition(self) -> Expression:
         """A whole expression, checked to be shallow enough for everything that walks it later."""
         self._nesting = 0
+        self._bracketed = {}
         start = self._reader.token
         expression = self._expression()
         if is_too_deep(expression):
@@ -58,6 +60,10 @@ class ExpressionParser:
     def _fail(self, span: Span, description: str) -> NoReturn:
         self._reader.fail(span, description)
         raise UnparsableError
+
+    def _around(self, node: Expression) -> Span:
+        """Where an expression stands with its parentheses, which are no part of itself but of what is around it."""
+        return self._bracketed.get(id(node), node.span)
 
     # -- operators
 
@@ -75,7 +81,7 @@ class ExpressionParser:
             branches.append((last, then))
             last = self._operators()
         for condition, then in reversed(branches):
-            last = Conditional(Span(condition.span.start, last.span.end), condition, then, last)
+            last = Conditional(Span(self._around(condition).start, self._around(last).end), condition, then, last)
         self._nesting -= 1
         return last
 
@@ -87,17 +93,32 @@ class ExpressionParser:
         while (level := BINARY_LEVELS.get(reader.token.text)) is not None:
             operator = reader.advance().text
             while pending and _binds_first(pending[-1], operator, level):
-                _reduce(operands, pending)
+                self._reduce(operands, pending)
             if operator == "is":
                 name = reader.expect_name()
                 operand = operands.pop()
-                operands.append(TypeTest(Span(operand.span.start, name.end), operand, name.text))
+                operands.append(TypeTest(Span(self._around(operand).start, name.end), operand, name.text))
             else:
                 pending.append(operator)
                 operands.append(self._operand())
         while pending:
-            _reduce(operands, pending)
+            self._reduce(operands, pending)
         return operands[0]
+
+    def _reduce(self, operands: list[Expression], pending: list[str]) -> None:
+        operator = pending.pop()
+        count = 2
+        if operator in ("&&", "||"):
+            while pending and pending[-1] == operator:
+                pending.pop()
+                count += 1
+        taken = operands[-count:]
+        del operands[-count:]
+        span = Span(self._around(taken[0]).start, self._around(taken[-1]).end)
+        if operator in ("&&", "||"):
+            operands.append(Logical(span, operator, tuple(taken)))
+        else:
+            operands.append(Binary(span, operator, taken[0], taken[1]))
 
     def _operand(self) -> Expression:
         """Prefix operators, a primary, and what is appended to it."""
@@ -107,7 +128,7 @@ class ExpressionParser:
             prefixes.append(reader.advance())
         operand = self._postfix(self._primary(negated=bool(prefixes) and prefixes[-1].text == "-"))
         for prefix in reversed(prefixes):
-            operand = Unary(Span(prefix.start, operand.span.end), prefix.text, operand)
+            operand = Unary(Span(prefix.start, self._around(operand).end), prefix.text, operand)
         return operand
 
     def _postfix(self, target: Expression) -> Expression:
@@ -118,9 +139,9 @@ class ExpressionParser:
                 name = reader.expect_name()
                 if reader.at("("):
                     arguments = self._arguments()
-                    target = Call(Span(target.span.start, reader.last_end()), target, name.text, arguments)
+                    target = Call(Span(self._around(target).start, reader.last_end()), target, name.text, arguments)
                 else:
-                    target = Member(Span(target.span.start, name.end), target, name.text)
+                    target = Member(Span(self._around(target).start, name.end), target, name.text)
             elif reader.at("["):
                 target = self._subscript(target)
             else:
@@ -133,9 +154,9 @@ class ExpressionParser:
         if reader.accept(":"):
             second = self._expression()
             reader.expect("]")
-            return Range(Span(target.span.start, reader.last_end()), target, first, second)
+            return Range(Span(self._around(target).start, reader.last_end()), target, first, second)
         reader.expect("]")
-        return Index(Span(target.span.start, reader.last_end()), target, first)
+        return Index(Span(self._around(target).start, reader.last_end()), target, first)
 
     def _arguments(self) -> tuple[Expression, ...]:
         self._reader.expect("(")
@@ -166,7 +187,8 @@ class ExpressionParser:
         if token.text == "(":
             reader.advance()
             inner = self._expression()
-            reader.expect(")")
+            closing = reader.expect(")")
+            self._bracketed[id(inner)] = Span(token.start, closing.end)
             return inner
         if token.text == "[":
             reader.advance()
@@ -250,19 +272,3 @@ def _binds_first(earlier: str, operator: str, level: int) -> bool:
     """Whether the operator on the stack is applied before the new one; chains of one logical operator stay open."""
     earlier_level = BINARY_LEVELS[earlier]
     return earlier_level > level or (earlier_level == level and operator not in ("&&", "||"))
-
-
-def _reduce(operands: list[Expression], pending: list[str]) -> None:
-    operator = pending.pop()
-    count = 2
-    if operator in ("&&", "||"):
-        while pending and pending[-1] == operator:
-            pending.pop()
-            count += 1
-    taken = operands[-count:]
-    del operands[-count:]
-    span = Span(taken[0].span.start, taken[-1].span.end)
-    if operator in ("&&", "||"):
-        operands.append(Logical(span, operator, tuple(taken)))
-    else:
-        operands.append(Binary(span, operator, taken[0], taken[1]))

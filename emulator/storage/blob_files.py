@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for_jobs
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -42,6 +43,10 @@ class Blob:
     shares: int = 1
 
     @property
+    def location(self) -> str:
+        return f"{self.folder}/{self.file_name}"
+
+    @property
     def path(self) -> Path:
         return self.folder / self.file_name
 
@@ -62,7 +67,7 @@ class BlobFiles:
         self.folder = self._new_folder()
 
     def new_writer(self) -> BlobWriter:
-        return BlobWriter(self, self.folder / f"{next(self._numbers):012x}")
+        return BlobWriter(self, self.folder, f"{next(self._numbers):012x}")
 
     def share(self, blob: Blob) -> Blob:
         """For a copy: one more record stands on the same bytes."""
@@ -73,7 +78,7 @@ class BlobFiles:
         """One record less; the last one takes the file with it. Downloads under way have it open and end well."""
         blob.shares -= 1
         if blob.shares == 0:
-            self.clean(_remove, blob.path)
+            self.clean(_remove, blob.location)
 
     def reset(self) -> None:
         old, self.folder = self.folder, self._new_folder()
@@ -113,9 +118,11 @@ class BlobWriter:
     failed write leaves file and sums as they were before it, so that an upload can go on later.
     """
 
-    def __init__(self, files: BlobFiles, path: Path) -> None:
+    def __init__(self, files: BlobFiles, folder: Path, file_name: str) -> None:
         self._files = files
-        self._path = path
+        self._folder = folder
+        self._file_name = file_name
+        self._location = f"{folder}/{file_name}"
         self._file: int | None = None
         self._pending: list[bytes] = []
         self._pending_bytes = 0
@@ -156,7 +163,7 @@ class BlobWriter:
         self._jobs = (job,)
         blob = await asyncio.shield(asyncio.wrap_future(job))
         self._jobs = ()
-        if self._path.parent != self._files.folder:
+        if blob is None or self._folder is not self._files.folder:
             raise StorageError(Reason.BACKEND_ERROR, "the suite was reset during this upload; start it again")
         return blob
 
@@ -199,7 +206,7 @@ class BlobWriter:
             return
         try:
             if self._file is None:
-                self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+                self._file = os.open(self._location, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
                 self._write_all(pieces)
             except OSError:
@@ -219,18 +226,20 @@ class BlobWriter:
                 if written:
                     batch[0] = batch[0][written:]
 
-    def _finish(self, pieces: Sequence[bytes]) -> Blob:
+    def _finish(self, pieces: Sequence[bytes]) -> Blob | None:
         """The last piece, the flush and the sums in one go: for a small object this is everything."""
+        if self._ended:  # the client left just before; nobody waits for this any more
+            return None
         self._append(pieces or (b"",))
         self._sums.update(pieces)
         self.size += sum(map(len, pieces))
-        assert self._file is not None
         try:
-            os.fdatasync(self._file)
+            if self._file is not None:
+                os.fdatasync(self._file)
         except OSError as error:
             raise _storage_error(error) from error
         self._close()
-        return Blob(self._path.parent, self._path.name, self.size, *self._sums.printed())
+        return Blob(self._folder, self._file_name, self.size, *self._sums.printed())
 
     def _close(self) -> None:
         if self._file is not None:
@@ -240,7 +249,7 @@ class BlobWriter:
     def _remove(self, jobs: Sequence[Future[Any]]) -> None:
         wait_for_jobs(jobs)  # they stand before this one in the queue, so this cannot wait for ever
         self._close()
-        _remove(self._path)
+        _remove(self._location)
 
 
 class _Sums:
@@ -267,8 +276,9 @@ class _Sums:
         return base64.b64encode(self._md5.digest()).decode(), base64.b64encode(crc32c).decode()
 
 
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
+def _remove(location: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(location)
 
 
 def _storage_error(error: OSError) -> StorageError:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from emulator.storage.blob_files import Blob
 from emulator.storage.byte_ranges import parse_range
 from emulator.storage.records import DEFAULT_CONTENT_TYPE, ObjectRecord
 from emulator.storage.timestamps import print_http_date
@@ -16,6 +18,7 @@ from emulator.wire.http_messages import FileSlice, Headers, HttpResponse
 
 _READ_BYTES: Final = 256 * 1024
 _UNPACKED_BYTES: Final = 1024 * 1024
+_SMALL_BYTES: Final = 64 * 1024
 
 
 def media_response(record: ObjectRecord, headers: Headers, *, default_cache_control: str) -> HttpResponse:
@@ -33,12 +36,25 @@ def media_response(record: ObjectRecord, headers: Headers, *, default_cache_cont
     size = record.blob.size
     piece = parse_range(headers.get("range"), size)
     if piece is None:
-        answer.body = FileSlice(record.blob.path, 0, size)
+        answer.body = _stored(record.blob, 0, size)
         return answer
     answer.status = 206
     answer.headers.append(("content-range", f"bytes {piece.offset}-{piece.offset + piece.length - 1}/{size}"))
-    answer.body = FileSlice(record.blob.path, piece.offset, piece.length)
+    answer.body = _stored(record.blob, piece.offset, piece.length)
     return answer
+
+
+def _stored(blob: Blob, offset: int, length: int) -> bytes | FileSlice:
+    """What is small goes out in one packet with the headers; the rest goes from the file to the socket by itself."""
+    if length > _SMALL_BYTES:
+        return FileSlice(blob.path, offset, length)
+    if length == 0:
+        return b""
+    file = os.open(blob.location, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(file, length, offset)
+    finally:
+        os.close(file)
 
 
 def _described(record: ObjectRecord, default_cache_control: str) -> HttpResponse:

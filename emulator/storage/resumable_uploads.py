@@ -15,7 +15,7 @@ from emulator.storage.object_requests import Upload
 from emulator.storage.records import ObjectRecord
 
 SESSION_SECONDS: Final = 7 * 24 * 3600.0
-_REMEMBERED_SECONDS: Final = 24 * 3600.0
+_REMEMBERED_SECONDS: Final = 3600.0
 
 Finish = Callable[[Upload, Blob], ObjectRecord]
 
@@ -172,7 +172,7 @@ class ResumableUploads:
             raise StorageError(Reason.NOT_FOUND, f"no upload `{session.id}`; it has expired, start a new one")
 
     def _remember(self, session: Session) -> None:
-        """An ended session still answers status queries for a day."""
+        """An ended session still answers status queries for an hour."""
         if session.timer is not None:
             session.timer.cancel()
         session.timer = self._clock.call_later(_REMEMBERED_SECONDS, lambda: self._forget(session))

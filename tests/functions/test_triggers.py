@@ -91,3 +91,14 @@ def test_every_function_is_bound_to_its_own_name_and_its_handler_exists() -> Non
     assert all(name == entry_point for name, entry_point in bound.items())
     assert callables
     assert all(callables)
+
+
+def test_the_dotenv_file_says_what_the_code_says(manifest: dict[str, Any]) -> None:
+    """The CLI takes the file's word over the code's, so they must agree; it asks only for the buckets."""
+    lines = [line for line in (FUNCTIONS / ".env").read_text().splitlines() if line and not line.startswith("#")]
+    written = dict(line.split("=", 1) for line in lines)
+    defaults = {parameter["name"]: parameter["default"] for parameter in manifest["params"]}
+    literal = {name: default for name, default in defaults.items() if "{{" not in str(default)}
+    assert set(defaults) - set(literal) == {"ORIGINALS_BUCKET", "DERIVED_BUCKET"}
+    shown = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in literal.items()}
+    assert written == shown

@@ -23,6 +23,7 @@ from afterimage.ledger.contribution import OUTPUT_KINDS, Status
 from afterimage.ledger.events import book_document, book_object
 from afterimage.ledger.observing import observe_document
 from afterimage.ledger.roll_up import RollUp, every
+from afterimage.ledger.sources import SOURCES
 from afterimage.ledger.stores import LedgerStore
 from afterimage.paths import is_document_id
 
@@ -30,7 +31,6 @@ USERS_A_TURN: Final = 20
 LETTERS_A_TURN: Final = 25
 DOCUMENT_TRIGGERS: Final = frozenset({"ledger_output_written", "ledger_generation_written"})
 OBJECT_TRIGGERS: Final = frozenset({"ledger_object_finalized", "ledger_object_deleted", "ledger_object_archived"})
-_ROOTS: Final = ("usage", "ai_outputs", "generations")
 
 
 class Checked(Protocol):
@@ -67,7 +67,11 @@ class PerUser:
 
 def users_after(store: LedgerStore, after: str, limit: int) -> list[str]:
     """The next users, those too whose every event was lost and who have no books yet."""
-    return sorted({user for root in _ROOTS for user in store.ids(root, after, limit)})[:limit]
+    users = set(store.ids("usage", after, limit))
+    for root, groups in SOURCES.items():
+        for group in groups:
+            users.update(store.ids_above(root, group, after, limit))
+    return sorted(users)[:limit]
 
 
 def audit_of(auditor: Auditor) -> Checked:

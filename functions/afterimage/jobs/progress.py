@@ -22,6 +22,7 @@ COLLECTION: Final = "_jobs"
 MOST_TURNS: Final = 100_000
 """No job goes on for ever: the ceiling of what one message can cost."""
 _FAILURES_KEPT: Final = 20
+_ROUNDS: Final = 5
 
 
 class Publisher(Protocol):
@@ -76,14 +77,26 @@ class Jobs:
         if turn > fields["turn"]:
             raise TransientError(f"turn {turn} of job `{job}` came before turn {fields['turn']} was done")
         page = work(Turn(request=fields["request"], cursor=fields["cursor"], counts=fields["counts"]))
-        try:
-            moved = self.records.write(path, self._moved_on(fields, page), record)
-        except ConflictError:
-            # The same turn was done by a second delivery, which also announces the next.
+        moved = self._move_on(record, page)
+        if moved is None:
             return "running"
         if moved.fields["state"] == "running":
             self._announce(moved, job)
         return str(moved.fields["state"])
+
+    def _move_on(self, record: Record, page: Page) -> Record | None:
+        """Writes that the turn is done; None if another delivery of it has, which also announces the next."""
+        turn = record.fields["turn"]
+        for _ in range(_ROUNDS):
+            try:
+                return self.records.write(record.path, self._moved_on(record.fields, page), record)
+            except ConflictError:
+                # Perhaps only the note that this turn was published came between.
+                found = self.records.read(record.path)
+                if found is None or found.fields["turn"] != turn:
+                    return None
+                record = found
+        raise TransientError(f"`{record.path}` is contended; deliver again")
 
     def _job_of(self, body: Mapping[str, Any], message_id: str) -> str:
         """The job's name: given, or made from what is asked and from the message that asked it."""

@@ -64,8 +64,8 @@ class Auditor:
     def audit(self, user: str, *, repair: bool = True) -> Report:
         report = Report(user=user)
         # A list: what is booked here must not be read again by the reading that finds it.
-        for seen in list(self._unseen(user)):
-            if not repair or self.keeper.book(seen, from_audit=True) is not Outcome.KNOWN:
+        for seen, is_first in list(self._unseen(user)):
+            if not repair or self.keeper.book(seen, is_first=is_first, from_audit=True) is not Outcome.KNOWN:
                 report.missed.append(seen.record_path)
         for _ in range(_MOST_TRIES):
             try:
@@ -82,8 +82,8 @@ class Auditor:
             return report
         return report
 
-    def _unseen(self, user: str) -> Iterator[Observation]:
-        """What live documents and objects say that the records do not know yet."""
+    def _unseen(self, user: str) -> Iterator[tuple[Observation, bool]]:
+        """What live documents and objects say that the records do not know yet; and whether there is no record."""
         store = self.keeper.store
         # Records first: what is created or written between the two reads is at worst found twice.
         known = {stored.path: _Known.of(stored) for stored in every(store, f"usage/{user}/records")}
@@ -93,7 +93,7 @@ class Auditor:
             found = known.get(seen.record_path)
             record = found.record if found else records.EMPTY
             if records.joined(record, seen) != record:
-                yield seen
+                yield seen, found is None
         looks_at_objects = not isinstance(self.objects, NoObjects)
         for path, found in known.items():
             newest = found.record.newest
@@ -101,7 +101,7 @@ class Auditor:
             if path in live or newest is None or newest.is_deleted or is_unlooked:
                 continue
             # Gone for good in this life: the same life never comes back, and a later one has its own version.
-            yield Observation(
+            gone = Observation(
                 user=user,
                 kind=found.kind,
                 id=found.id,
@@ -112,6 +112,7 @@ class Auditor:
                 table=newest.table,
                 facts=replace(newest.facts, hits=newest.hits),
             )
+            yield gone, False
 
     def _add(self, user: str, drift: books.Amounts, marker: Stored | None) -> None:
         """Adds the drift once: the marker is the precondition that a second repair of the same drift fails on."""

@@ -39,21 +39,23 @@ class Outcome(StrEnum):
 
 @dataclass
 class HotUsers:
-    """Which bookings go to a bucket: those of a user whose books this process wrote to less than a second ago."""
+    """Which bookings go to a bucket: those beyond what one document takes, one write a second after a short burst."""
 
-    interval_seconds: float = 1.0
+    burst: float = 5.0
+    writes_per_second: float = 1.0
     most_users: int = 10_000
-    _last: dict[str, float] = field(default_factory=dict)
+    _left: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """By user: writes left at a moment."""
 
     def bucket(self, user: str, now: float, pick: Callable[[int], int]) -> str | None:
         """The path of a bucket, or None for the books themselves."""
-        last = self._last.get(user)
-        if last is not None and now - last < self.interval_seconds:
-            return bucket_path(user, pick(BUCKETS))
-        if len(self._last) >= self.most_users:
-            self._last.clear()
-        self._last[user] = now
-        return None
+        left, since = self._left.get(user, (self.burst, now))
+        left = min(self.burst, left + (now - since) * self.writes_per_second)
+        if len(self._left) >= self.most_users:
+            self._left.clear()
+        is_hot = left < 1.0
+        self._left[user] = (left if is_hot else left - 1.0, now)
+        return bucket_path(user, pick(BUCKETS)) if is_hot else None
 
 
 def books_path(user: str) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 TOUCHED: Final = "touched_at"
 _TIMEOUT_SECONDS: Final = 30.0
+_FIRST_ID: Final = "\x01"
+_LAST_ID: Final = "\U0010ffff" * 375
+"""1,500 bytes of the greatest character: no id comes behind it."""
 _CONFLICTS = (exceptions.Conflict, exceptions.FailedPrecondition, exceptions.NotFound)
 _UNCERTAIN = (
     exceptions.Aborted,
@@ -68,13 +71,23 @@ class FirestoreLedgerStore(FirestoreReader):
         return FirestoreReader(self._client, at=now)
 
     def ids(self, collection: str, after: str, limit: int) -> list[str]:
-        found = []
-        with _told_apart():
-            for document in self._client.collection(collection).list_documents(page_size=300):
-                if document.id > after:
-                    found.append(document.id)
-                    if len(found) == limit:
-                        break
+        return [found.path.rpartition("/")[2] for found in self.page(collection, after, limit)]
+
+    def ids_above(self, collection: str, group: str, after: str, limit: int) -> list[str]:
+        found: list[str] = []
+        # One document each: the cursor leaps over all the others of the same id.
+        while len(found) < limit:
+            last = found[-1] if found else after
+            behind = (
+                f"{collection}/{last}/{group}/{_LAST_ID}" if last else f"{collection}/{_FIRST_ID}/{group}/{_FIRST_ID}"
+            )
+            query = self._client.collection_group(group).order_by("__name__").limit(1)
+            with _told_apart():
+                pages = list(query.start_after({"__name__": self._client.document(behind)}).stream())
+            above = pages[0].reference.path.split("/") if pages else []
+            if len(above) != 4 or above[0] != collection:
+                break
+            found.append(above[1])
         return found
 
     def buckets(self, limit: int) -> list[Stored]:

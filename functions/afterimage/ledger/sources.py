@@ -14,7 +14,8 @@ from afterimage.ledger.records import Observation
 from afterimage.ledger.roll_up import every
 from afterimage.ledger.stores import Reader
 
-_ROOTS: Final = ("ai_outputs", "generations")
+SOURCES: Final = {"ai_outputs": OUTPUT_KINDS, "generations": ("files",)}
+"""Collections whose ids are users, and the collections below them that hold outputs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +61,7 @@ class BucketObjects:
 
 
 def collections_of(user: str) -> list[str]:
-    return [*(f"ai_outputs/{user}/{kind}" for kind in OUTPUT_KINDS), f"generations/{user}/files"]
+    return [f"{root}/{user}/{group}" for root, groups in SOURCES.items() for group in groups]
 
 
 def object_prefixes_of(user: str) -> list[str]:
@@ -96,8 +97,3 @@ def live_objects(objects: Objects, user: str) -> Iterator[Observation]:
             )
             if seen is not None:
                 yield seen
-
-
-def roots() -> tuple[str, ...]:
-    """The collections whose ids are users."""
-    return _ROOTS

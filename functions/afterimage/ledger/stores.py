@@ -97,7 +97,11 @@ class LedgerStore(Reader, Protocol):
         ...
 
     def ids(self, collection: str, after: str, limit: int) -> list[str]:
-        """Ids in a collection in order, those too that have nothing but documents below them."""
+        """Ids of a collection's documents, in order, from behind the id `after`."""
+        ...
+
+    def ids_above(self, collection: str, group: str, after: str, limit: int) -> list[str]:
+        """The same of ids that may have no document, but have some in the collection `group` below them."""
         ...
 
     def buckets(self, limit: int) -> list[Stored]:

@@ -163,8 +163,9 @@ def _animation_levels(
                 image.seek(number)
                 image.load()
                 # A frame that reaches over the edge makes Pillow grow the picture; screens cut it off there.
-                frame = to_screen(image).convert("RGBA").crop(canvas)
+                frame = to_screen(image).crop(canvas)
                 frame = _upright(frame, inspection.orientation)
+                frame = frame.convert("RGB") if frame.mode == "L" else frame
                 durations.append(max(10, int(image.info.get("duration") or 100)))
                 for size, level in _pyramid(frame, sizes).items():
                     levels[size].append(level)

@@ -1,4 +1,4 @@
-"""The official JavaScript SDKs in Node against the local Firestore; the cases stand in tests/node/firestore.test.mjs."""
+"""The official JavaScript SDKs in Node against the local Firestore; the cases: tests/node/firestore.test.mjs."""
 
 from __future__ import annotations
 

@@ -117,3 +117,18 @@ def test_throwing_data_away_is_no_event(
     running.call(session.database.clear)
     assert not client.document("a/1").get().exists
     assert collected.events == []
+
+
+class Failing(Collecting):
+    """Breaks on every event."""
+
+    def deliver(self, event: CloudEvent) -> None:
+        raise RuntimeError("a subscriber's own fault")
+
+
+def test_a_subscriber_that_fails_does_not_fail_the_commit(client: firestore.Client, running: RunningFirestore) -> None:
+    """The writer is told what is true: the document is stored. The fault is in the suite's log."""
+    unsubscribe = running.call(lambda: running.events.subscribe(Failing(client.project)))
+    client.document("a/1").set({"x": 1})
+    running.call(unsubscribe)
+    assert client.document("a/1").get().to_dict() == {"x": 1}

@@ -38,6 +38,9 @@ def test_preconditions_fail_with_the_official_words(client: firestore.Client) ->
     stale = client.write_option(last_update_time=first.update_time)
     with pytest.raises(exceptions.FailedPrecondition, match="does not match the required base version"):
         document.update({"a": 3}, option=stale)
+    future = client.write_option(last_update_time=first.update_time.replace(year=2100))
+    with pytest.raises(exceptions.InvalidArgument, match="in the future"):
+        document.update({"a": 3}, option=future)
     with pytest.raises(exceptions.NotFound):
         client.document("rooms/none").delete(option=client.write_option(exists=True))
     assert document.get().to_dict() == {"a": 2}

@@ -263,6 +263,25 @@ def test_strange_values_end_in_a_denial(value: Any) -> None:
     assert str(decision.explain())
 
 
+def test_data_of_any_depth_is_decided() -> None:
+    """Values nested far beyond what a store takes exhaust no stack: they are compared, or an error, or cut in texts."""
+    deep: Any = {"x": 1}
+    other: Any = {"x": 1}
+    for _ in range(50_000):
+        deep, other = [deep], [other]
+    for condition in (
+        "resource.data.v == request.resource.data.v && false",
+        "[resource.data.v].toSet().size() == 1",
+        "[resource.data.v].hasAny([request.resource.data.v])",
+        "request.resource.data.diff(resource.data).changedKeys().size() == 1",
+        "resource.data.v",
+    ):
+        ruleset = firestore_rules(f"match /a/{{id}} {{ allow update: if {condition}; }}")
+        decision = ask(ruleset, "update", "a/b", resource={"v": deep}, request_resource={"v": other})
+        assert not decision.allowed
+        assert len(str(decision.explain())) < 3000
+
+
 def test_strange_paths_are_denied_or_matched() -> None:
     """Empty, absolute and endless paths are decided like any other."""
     ruleset = firestore_rules("match /a/{id} { allow get; }")

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
+from hypothesis import settings
 
 from emulator.activity import Activity
 from emulator.clock import Clock
@@ -22,6 +23,9 @@ from emulator.wire.http1 import Http1Limits
 from emulator.wire.server import WireServer
 
 T = TypeVar("T")
+
+settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
+settings.load_profile("no deadline")
 
 
 class EventLog:

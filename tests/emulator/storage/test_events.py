@@ -45,7 +45,7 @@ def test_the_event_can_be_decoded_by_firebase_functions(running: RunningStorage,
     event = next(event for event in running.log.events if event.attributes["bucket"] == bucket.name)
     seen = []
 
-    @storage_fn.on_object_finalized(bucket=bucket.name)
+    @storage_fn.on_object_finalized(bucket=bucket.name)  # type: ignore[untyped-decorator]  # the SDK has no types
     def receive(received: storage_fn.CloudEvent[storage_fn.StorageObjectData]) -> None:
         seen.append(received)
 

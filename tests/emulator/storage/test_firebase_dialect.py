@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,9 @@ def token_of(user: str) -> str:
     return f"Bearer {part({'alg': 'none'})}.{part({'user_id': user, 'sub': user, 'iat': 0, 'exp': 3600})}."
 
 
-def firebase_upload(wire: Wire, bucket: str, name: str, content: bytes = b"x", **headers: str) -> tuple[int, Any]:
+def firebase_upload(
+    wire: Wire, bucket: str, name: str, content: bytes = b"x", headers: Mapping[str, str] | None = None
+) -> tuple[int, Any]:
     status, _, body = wire.send("POST", f"/v0/b/{bucket}/o?name={name}", content, headers)
     return status, json.loads(body)
 
@@ -184,16 +186,18 @@ def test_every_bucket_has_its_own_rules(own_service: RunningStorage, tmp_path: P
     file.write_text(OWN_FOLDER)
     own_service.call(lambda: own_service.service.rules.use([StorageTarget(bucket="guarded-bucket", rules=file)]))
     alice = {"authorization": token_of("alice")}
-    assert firebase_upload(own_wire, "guarded-bucket", "alice%2Fn", **alice)[0] == 200
-    assert firebase_upload(own_wire, "guarded-bucket", "alice%2Fn", **alice)[0] == 403, "resource is the old object"
-    assert firebase_upload(own_wire, "guarded-bucket", "bob%2Fn", **alice)[0] == 403
-    status, body = firebase_upload(own_wire, "other-bucket", "alice%2Fn", **alice)
+    assert firebase_upload(own_wire, "guarded-bucket", "alice%2Fn", headers=alice)[0] == 200
+    assert firebase_upload(own_wire, "guarded-bucket", "alice%2Fn", headers=alice)[0] == 403, (
+        "resource is the old object"
+    )
+    assert firebase_upload(own_wire, "guarded-bucket", "bob%2Fn", headers=alice)[0] == 403
+    status, body = firebase_upload(own_wire, "other-bucket", "alice%2Fn", headers=alice)
     assert (status, body["error"]["message"]) == (
         403,
         "Permission denied. Storage Emulator has no loaded ruleset.",
     )
     file.write_text(READ_ONLY + "// changed\n")
-    assert firebase_upload(own_wire, "guarded-bucket", "alice%2Fm", **alice)[0] == 403
+    assert firebase_upload(own_wire, "guarded-bucket", "alice%2Fm", headers=alice)[0] == 403
     assert own_wire.send("GET", "/v0/b/guarded-bucket/o/alice%2Fn")[0] == 200
 
 

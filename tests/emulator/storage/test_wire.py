@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
+import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -316,6 +318,29 @@ def test_a_body_that_ends_early_stores_nothing(running: RunningStorage, wire: Wi
         liar.sendall(f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nonly this".encode())
     assert wire.send("GET", f"/storage/v1/b/{bucket_name}/o/lie")[0] == 404
     assert json.loads(wire.send("GET", f"/storage/v1/b/{bucket_name}/o")[2]).get("items", []) == []
+
+
+def test_a_full_disk_is_an_error_that_can_be_mended(own_service: RunningStorage, bucket_name: str) -> None:
+    """507, nothing stored, nothing left; what was stored before is unharmed, and a resumable upload goes on later."""
+
+    def no_room(file: int, pieces: Sequence[bytes]) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    wire = Wire(own_service)
+    upload(wire, bucket_name, "n", b"before")
+    location = start(wire, bucket_name)
+    assert wire.send("PUT", location, b"0123", {"content-range": "bytes 0-3/8"})[0] == 308
+    writes, own_service.service.files.write_pieces = own_service.service.files.write_pieces, no_room
+    status, _, body = wire.send("POST", f"/upload/storage/v1/b/{bucket_name}/o?uploadType=media&name=n", b"after")
+    assert (status, json.loads(body)["error"]["errors"][0]["reason"]) == (507, "insufficientStorage")
+    assert wire.send("PUT", location, b"4567", {"content-range": "bytes 4-7/8"})[0] == 507
+    own_service.service.files.write_pieces = writes
+    assert wire.send("GET", f"/{bucket_name}/n")[2] == b"before"
+    assert wire.send("PUT", location, b"4567", {"content-range": "bytes 4-7/8"})[0] == 200
+    assert wire.send("GET", f"/{bucket_name}/resumed")[2] == b"01234567"
+    own_service.run(own_service.service.files.cleaned())
+    assert len(list(own_service.service.files.folder.iterdir())) == 2
+    wire.close()
 
 
 def test_a_client_that_stalls_is_timed_out(tmp_path_factory: pytest.TempPathFactory) -> None:

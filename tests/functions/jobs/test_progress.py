@@ -73,3 +73,20 @@ def test_a_name_taken_by_another_kind_is_refused() -> None:
         Topic(world=world, kind="media.backfill").jobs().receive({"job": "j"}, "m0", Counting())
     with pytest.raises(PermanentError, match="cannot name a job"):
         Topic(world=world, kind="media.backfill").jobs().receive({"job": "a/b"}, "m0", Counting())
+
+
+def test_a_turn_is_not_lost_when_the_note_that_it_was_published_comes_late() -> None:
+    """The message can be faster than its publisher's note; the note then comes between reading and moving on."""
+    world, counting = World(), Counting()
+    topic = Topic(world=world, kind="media.sweep", messages=[({"job": "j"}, "m0")])
+
+    def work(turn: Turn) -> Page:
+        page = counting(turn)
+        records = world.stores().records
+        record = records.read("_jobs/j")
+        assert record is not None
+        records.write(record.path, {**record.fields, "next_published": True}, record)
+        return page
+
+    topic.run(work)
+    assert (topic.job()["state"], topic.job()["counts"]) == ("done", {"pages": 10})

@@ -34,7 +34,7 @@ class Crowd:
         self.dice = random.Random(seed)
         self.client = firestore.Client(project=project)
         self.store = FirestoreLedgerStore(self.client)
-        self.keeper = Bookkeeper(store=self.store, hot_users=HotUsers(), wait=lambda _seconds: None)
+        self.keeper = Bookkeeper(store=self.store, hot_users=HotUsers(burst=1.0), wait=lambda _seconds: None)
         self.history: list[Event] = []
         self.raised: queue.Queue[CloudEvent] = queue.Queue()
         self.created: dict[str, int] = {}

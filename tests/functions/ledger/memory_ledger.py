@@ -68,8 +68,11 @@ class MemoryLedger:
         return MemoryLedger(documents=copy.deepcopy(self.documents), ticks=self.ticks)
 
     def ids(self, collection: str, after: str, limit: int) -> list[str]:
-        depth = collection.count("/") + 1
-        found = {path.split("/")[depth] for path in self.documents if path.startswith(f"{collection}/")}
+        return [found.path.rpartition("/")[2] for found in self.page(collection, after, limit)]
+
+    def ids_above(self, collection: str, group: str, after: str, limit: int) -> list[str]:
+        parts = [path.split("/") for path in self.documents]
+        found = {part[1] for part in parts if len(part) == 4 and part[0] == collection and part[2] == group}
         return sorted(name for name in found if name > after)[:limit]
 
     def buckets(self, limit: int) -> list[Stored]:

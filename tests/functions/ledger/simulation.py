@@ -91,7 +91,7 @@ class World:
             monotonic=lambda: 0.0 if self.is_hot else self.store.moment() / 1e3,
             wait=lambda _seconds: None,
             dice=random.Random(self.seed),
-            hot_users=HotUsers(),
+            hot_users=HotUsers(burst=1.0),
         )
         book = self.keeper.book
 

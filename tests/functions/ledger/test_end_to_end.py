@@ -83,6 +83,22 @@ def test_outputs_hits_and_bytes_reach_the_books(client: Client) -> None:
     assert client.figure("totals", "cost_nano_usd") == 100_000_000
 
 
+def test_a_hot_user_and_the_operators_follow_within_a_minute(client: Client) -> None:
+    """Twelve outputs at once go partly to buckets; the roll-up of the next minute brings all of them together."""
+    for number in range(12):
+        client.dialogue(f"h_{number}").set({"model": "house-model", "cost_usd": 1, "cached": number % 2 == 0})
+    client.suite.settled(PATIENCE_SECONDS)
+    client.suite.advance_clock(61)
+    eventually(client.suite, lambda: client.figure("total_generations") == 12)
+    assert client.figure("cache_rate") == 0.5
+    assert list(client.firestore.collection(f"usage/{client.uid}/buckets").stream()) == []
+    published = client.firestore.document(f"usage/{client.uid}/published/operations")
+    eventually(
+        client.suite, lambda: (published.get().to_dict() or {}).get("totals", {}).get("cost_nano_usd") == 12 * 10**9
+    )
+    assert client.firestore.document("operations/totals").get().get("totals.generations") >= 12
+
+
 def test_a_lost_event_is_found_by_the_audit_job(client: Client) -> None:
     """A message on the topic audits one user; its progress stands in `_jobs`."""
     from google.cloud import pubsub_v1

@@ -12,6 +12,7 @@ from afterimage.ledger.bookkeeper import Outcome, books_path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.functions.ledger.memory_ledger import MemoryLedger
 from tests.functions.ledger.simulation import PRICES, USERS, World, first_failure
 
 SEEDS = st.integers(min_value=0, max_value=2**32)
@@ -144,21 +145,38 @@ def test_an_audit_that_races_live_events_repairs_right(seed: int) -> None:
     assert world.mismatches(heard_of_all=False) == []
 
 
-def test_two_audits_at_once_repair_once() -> None:
-    """The second audit runs between the first one's reading and its repair."""
+def two_audits(at: int) -> list[str]:
+    """A second audit runs whole ahead of one of the first one's calls; says what is wrong afterwards."""
     world = World(5)
     world.deliver(world.write(PATH, output(), is_first=True))
     world.store.fields(books_path("ana"))["totals"]["cost_nano_usd"] = 1
-    nested = {"left": 1}
+    calls = {"left": at}
 
-    def audit_inside(call: str) -> None:
-        if call == "commit" and nested["left"]:
-            nested["left"] = 0
+    def audit_inside(_call: str) -> None:
+        calls["left"] -= 1
+        if calls["left"] == -1:
             Auditor(keeper=world.keeper, prices=PRICES).audit("ana")
 
     world.store.before = audit_inside
     world.audit()
-    assert world.mismatches() == []
+    world.store.before = lambda _call: None
+    return world.mismatches()
+
+
+def test_two_audits_at_once_repair_once() -> None:
+    """Whenever the second one comes, the drift is added once."""
+    assert [at for at in range(25) if two_audits(at)] == []
+
+
+def test_without_its_marker_a_repair_is_done_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The marker's precondition is needed: with it off, two audits add the same drift."""
+    commit = MemoryLedger.commit
+
+    def without_marker(store: MemoryLedger, writes: Any) -> None:
+        commit(store, [write for write in writes if not write.path.startswith("usage/ana/repairs/")])
+
+    monkeypatch.setattr(MemoryLedger, "commit", without_marker)
+    assert [at for at in range(25) if two_audits(at)]
 
 
 def test_a_report_names_what_was_wrong() -> None:
@@ -254,6 +272,19 @@ def test_a_hot_user_is_spread_over_buckets_and_comes_together_again() -> None:
     world.roll_up()
     assert world.store.fields(books_path("ana"))["total_generations"] == 200
     assert [path for path in world.store.documents if "/buckets/" in path] == []
+
+
+def test_only_a_sustained_rate_makes_a_user_hot() -> None:
+    """Five writes at once go to the books themselves; then one a second, and what is beyond goes to a bucket."""
+    users = bookkeeper.HotUsers()
+
+    def places(*moments: float) -> list[bool]:
+        return [users.bucket("ana", moment, lambda _count: 7) is None for moment in moments]
+
+    assert places(0, 0, 0, 0, 0, 0) == [True] * 5 + [False]
+    assert places(0.9, 1.0, 1.5, 2.0) == [False, True, False, True]
+    assert places(100.0) == [True]
+    assert users.bucket("борис", 0.0, lambda _count: 7) is None
 
 
 def test_models_beyond_the_cap_fold_into_other() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -173,3 +175,37 @@ def test_a_backfill_first_counts_then_derives_what_events_have_missed(running: B
     assert apps.found() == apps.expected()
     again = apps.start("media.backfill", "again", prefix="users/bea/")["counts"]
     assert again["seen"] == again["as it should be"]
+
+
+def memory_of_functions_mib() -> int:
+    """What the largest process started by this one holds."""
+    parents, sizes = {}, {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError, IndexError):
+            text = status.read_text()
+            parents[int(status.parent.name)] = int(text.partition("PPid:")[2].split()[0])
+            sizes[int(status.parent.name)] = int(text.partition("VmRSS:")[2].split()[0]) // 1024
+    family = {os.getpid()}
+    for _ in parents:
+        family |= {pid for pid, parent in parents.items() if parent in family}
+    return max(sizes.get(pid, 0) for pid in family - {os.getpid()})
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("environment")
+def test_a_burst_of_two_hundred_uploads_loses_none_and_keeps_memory_flat(running: BackgroundSuite) -> None:
+    """Every picture ends as a settled record, and the second hundred takes no more memory than the first."""
+    apps = Apps(running, "burst")
+    bucket = apps.storage.bucket(apps.settings.originals_bucket)
+    picture = encoded(Image.effect_noise((1000, 750), 30).convert("RGB"), "JPEG")
+    held = []
+    for first in (0, 100):
+        with ThreadPoolExecutor(8) as pool:
+            names = [f"users/burst/ai_generated/images/{first + at}_portrait.jpg" for at in range(100)]
+            list(pool.map(lambda name: bucket.blob(name).upload_from_string(picture, "image/jpeg"), names))
+        running.settled(300)
+        held.append(memory_of_functions_mib())
+    found = [document.to_dict() or {} for document in apps.firestore.collection("users/burst/objects").stream()]
+    assert len(found) == 200
+    assert {document["status"] for document in found} == {"ready"}
+    assert held[1] <= held[0] * 1.15 + 10, held

@@ -1,6 +1,8 @@
 """Functions that tests call: each does one simple thing that shows from outside."""
 
+import contextlib
 import os
+import threading
 import time
 
 from firebase_functions import firestore_fn, https_fn, options, pubsub_fn, scheduler_fn, storage_fn
@@ -73,7 +75,9 @@ def loud(event):
 def hello(request):
     if request.path == "/stream":
         return https_fn.Response((f"{number}\n" for number in range(3)), mimetype="text/plain")
-    return https_fn.Response(f"{request.method} {request.path} {request.args.get('q')} {request.get_data(as_text=True)}")
+    return https_fn.Response(
+        f"{request.method} {request.path} {request.args.get('q')} {request.get_data(as_text=True)}"
+    )
 
 
 @https_fn.on_call()
@@ -81,9 +85,20 @@ def add(request):
     return request.data["a"] + request.data["b"]
 
 
+at_work = []
+peak = 0
+together = threading.Barrier(2)
+
+
 @https_fn.on_request(concurrency=2, max_instances=1)
 def busy(request):
-    return https_fn.Response(f"{os.getpid()}")
+    global peak
+    at_work.append(1)
+    peak = max(peak, len(at_work))
+    with contextlib.suppress(threading.BrokenBarrierError):
+        together.wait(timeout=5)
+    at_work.pop()
+    return https_fn.Response(f"{os.getpid()} {peak}")
 
 
 @scheduler_fn.on_schedule(schedule="every 5 minutes")

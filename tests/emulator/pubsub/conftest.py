@@ -1,0 +1,71 @@
+"""A Pub/Sub service on a real port, in a thread of its own, for the official client."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import pubsub_v1
+
+from emulator.activity import Activity
+from emulator.clock import Clock
+from emulator.events import CloudEvent, EventBus
+from emulator.faults import Faults
+from emulator.pubsub.service import PubSubService
+from emulator.wire.server import WireServer
+from tests.emulator.pubsub.serving import Serving
+
+
+class Wanting:
+    """A subscriber of the bus that wants the messages of one topic and keeps them."""
+
+    def __init__(self) -> None:
+        self.events: list[CloudEvent] = []
+
+    def wants(self, event_type: str, attributes: object) -> bool:
+        return isinstance(attributes, dict) and attributes.get("topic") == "functions"
+
+    def deliver(self, event: CloudEvent) -> None:
+        self.events.append(event)
+
+
+@pytest.fixture(scope="session")
+def pubsub() -> Iterator[Serving]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    clock, activity = Clock(), Activity()
+    events = EventBus(clock=clock, faults=Faults(), activity=activity)
+    wanting = Wanting()
+    events.subscribe(wanting)
+    service = PubSubService(clock=clock, events=events, activity=activity)
+    server = WireServer(name="pubsub", http=service.http, grpc=service.grpc)
+    asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
+    serving = Serving(service, clock, activity, wanting.events, loop, server.port)
+    yield serving
+    serving.run(server.stop())
+    serving.run(service.close())
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5)
+    loop.close()
+
+
+@pytest.fixture(scope="session")
+def publisher(pubsub: Serving) -> Iterator[pubsub_v1.PublisherClient]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{pubsub.port}")
+        yield pubsub_v1.PublisherClient(
+            credentials=AnonymousCredentials(),
+            publisher_options=pubsub_v1.types.PublisherOptions(enable_message_ordering=True),
+        )
+
+
+@pytest.fixture(scope="session")
+def subscriber(pubsub: Serving) -> Iterator[pubsub_v1.SubscriberClient]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{pubsub.port}")
+        with pubsub_v1.SubscriberClient(credentials=AnonymousCredentials()) as client:
+            yield client

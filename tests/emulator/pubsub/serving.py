@@ -1,0 +1,60 @@
+"""What tests hold of a running Pub/Sub service."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from emulator.activity import Activity
+from emulator.clock import Clock
+from emulator.events import CloudEvent
+from emulator.pubsub.service import PubSubService
+
+T = TypeVar("T")
+PROJECT = "demo-pubsub"
+_numbers = itertools.count(1)
+
+
+@dataclass(slots=True)
+class Serving:
+    """The service, the clock it lives by, and the thread it runs in."""
+
+    service: PubSubService
+    clock: Clock
+    activity: Activity
+    events: list[CloudEvent]
+    loop: asyncio.AbstractEventLoop
+    port: int
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
+
+    def call(self, work: Callable[[], T]) -> T:
+        async def inside() -> T:
+            return work()
+
+        return self.run(inside())
+
+    def settled(self) -> None:
+        self.run(self.activity.settled(20))
+
+    def rest(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/v1/{path}", data=data, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+
+def new_names(kind: str = "things") -> tuple[str, str]:
+    """A topic and a subscription that no other test uses."""
+    number = next(_numbers)
+    return f"projects/{PROJECT}/topics/{kind}-{number}", f"projects/{PROJECT}/subscriptions/{kind}-{number}"
