@@ -62,9 +62,11 @@ class CodebaseProcess:
             "debug_port": debug_port,
             "single": single,
         }
+        # Breakpoints are missed in modules that are compiled into the interpreter.
+        flags = ["-Xfrozen_modules=off"] if debug_port is not None else []
         try:
             self._process = subprocess.Popen(
-                [str(self._python), str(_HOST), json.dumps(options)],
+                [str(self._python), *flags, str(_HOST), json.dumps(options)],
                 cwd=self._source,
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,

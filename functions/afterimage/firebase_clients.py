@@ -31,11 +31,14 @@ def storage() -> StorageClient:
 
 @cache
 def firestore() -> FirestoreClient:
-    # The very class that firebase_admin.firestore hands out; asked for directly because the admin package wants
-    # credentials before it looks whether there is anybody to show them to.
-    from google.cloud.firestore_v1 import Client
+    import firebase_admin
+    from firebase_admin import firestore as admin_firestore
 
-    return Client(project=settings().project_id)
+    try:
+        app = firebase_admin.get_app()
+    except ValueError:  # there is none yet
+        app = firebase_admin.initialize_app(options={"projectId": settings().project_id})
+    return admin_firestore.client(app)
 
 
 @cache

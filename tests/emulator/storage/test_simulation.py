@@ -276,7 +276,7 @@ async def test_no_history_loses_or_invents_anything(seed: int, tmp_path: Path) -
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(100, 200))
+@pytest.mark.parametrize("seed", range(100, 150))
 async def test_long_histories(seed: int, tmp_path: Path) -> None:
     """The same, longer and oftener."""
     await Simulation(seed, tmp_path).run(steps=400)
