@@ -1,14 +1,17 @@
-"""The command line of the law's source: assemble, release, status."""
+"""The command line of the law's source: assemble, release, diff, status."""
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from emulator.rules_language import compile_ruleset
+from emulator.rules_testing.comparison import compare
 from rules.areas import AreaError, read_areas
 from rules.law import RELEASES_FILE, out_of_date, prove, read_law
 from rules.releases import History, Release, Shipped, read_history, write_history
@@ -43,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     releasing.add_argument("note", help="what a user of the rules would notice, in a line")
     releasing.add_argument("--date", default=datetime.datetime.now(datetime.UTC).date().isoformat())
     releasing.set_defaults(run=_release)
+    differing = commands.add_parser("diff", help="what the assembled rules decide differently from those of a commit")
+    differing.add_argument("commit", nargs="?", default="HEAD", help="of git (default: HEAD)")
+    differing.set_defaults(run=_diff)
     commands.add_parser("status", help="which area stands at which version").set_defaults(run=_status)
     return parser
 
@@ -107,6 +113,22 @@ def _add_to_changelog(path: Path, release: Release, before: dict[str, Shipped]) 
         *changed, *gone,
     ]  # fmt: skip
     path.write_text(title + "\n".join(entry) + "\n" + old, encoding="utf-8")
+
+
+def _diff(options: argparse.Namespace) -> int:
+    """For people to read in CI: it finds differences, and leaves it to them whether they are meant."""
+    law = read_law(options.rules, newest=True)
+    for assembled, ruleset in zip(law.files, law.rulesets, strict=True):
+        name = f"{options.commit}:{assembled.file_name}"
+        command = ["git", "-C", str(options.rules.parent), "show", f"{options.commit}:./{assembled.file_name}"]
+        found = subprocess.run(command, capture_output=True, check=False)
+        if found.returncode:
+            sys.stdout.write(f"{assembled.file_name}: nothing to compare with, `{name}` is not there\n")
+            continue
+        old = compile_ruleset(found.stdout, file_name=name)
+        comparison = compare(old, ruleset, law.cases(assembled.service))
+        sys.stdout.write(f"{assembled.file_name}, from {options.commit} to what rules/ says: {comparison.to_text()}\n")
+    return SUCCESS
 
 
 def _status(options: argparse.Namespace) -> int:

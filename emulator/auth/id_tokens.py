@@ -21,6 +21,8 @@ class Caller:
     is_admin: bool = False
     uid: str | None = None
     claims: Mapping[str, Any] = field(default_factory=dict)
+    wants_explanations: bool = False
+    """Whether the response to a denied request should say why; see `emulator.denials`."""
 
 
 ADMIN = Caller(is_admin=True)

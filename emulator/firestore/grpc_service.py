@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import secrets
 import string
@@ -9,6 +10,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, Final
 
 from emulator.auth.id_tokens import Caller, caller_from_authorization
+from emulator.denials import EXPLAIN_HEADER, is_asked_for
 from emulator.firestore.commits import Commits
 from emulator.firestore.field_paths import parse_mask
 from emulator.firestore.listen_stream import ListenService
@@ -29,12 +31,14 @@ _NOT_BUILT: Final = {"PartitionQuery": "PartitionQueryRequest", "ExecutePipeline
 
 
 @functools.lru_cache(maxsize=256)
-def _caller(authorization: str | None) -> Caller:
-    return caller_from_authorization(authorization)
+def caller_with(authorization: str | None, explain_denials: str | None) -> Caller:
+    """Whoever sent these two headers, over whichever wire."""
+    caller = caller_from_authorization(authorization)
+    return dataclasses.replace(caller, wants_explanations=True) if is_asked_for(explain_denials) else caller
 
 
 def caller_of(call: Call) -> Caller:
-    return _caller(call.metadata.get("authorization"))
+    return caller_with(call.metadata.get("authorization"), call.metadata.get(EXPLAIN_HEADER))
 
 
 class Operations:
@@ -142,7 +146,7 @@ def grpc_methods(operations: Operations, listens: ListenService, writes: WriteSe
 
 def _unary(name: str, request_class: Any, answer: Any) -> GrpcMethod:
     def handle(request: Any, call: Call) -> bytes | Awaitable[bytes]:
-        reply: bytes | Awaitable[bytes] = answer(request, _caller(call.metadata.get("authorization")))
+        reply: bytes | Awaitable[bytes] = answer(request, caller_of(call))
         return reply
 
     return GrpcMethod(path=SERVICE + name, request_class=request_class, unary=handle)
@@ -150,9 +154,7 @@ def _unary(name: str, request_class: Any, answer: Any) -> GrpcMethod:
 
 def _server_stream(name: str, request_class: Any, answer: Any) -> GrpcMethod:
     def handle(request: Any, call: Call) -> Iterable[bytes] | Awaitable[Iterable[bytes]]:
-        replies: Iterable[bytes] | Awaitable[Iterable[bytes]] = answer(
-            request, _caller(call.metadata.get("authorization"))
-        )
+        replies: Iterable[bytes] | Awaitable[Iterable[bytes]] = answer(request, caller_of(call))
         return replies
 
     return GrpcMethod(path=SERVICE + name, request_class=request_class, server_stream=handle)

@@ -10,7 +10,14 @@ from typing import Any, Final
 from emulator.auth.id_tokens import Caller
 from emulator.clock import Clock, Timer
 from emulator.firestore.document_store import Database, StoredDocument
-from emulator.firestore.listen_targets import Delta, DocumentsTarget, Target, query_target
+from emulator.firestore.listen_targets import (
+    Delta,
+    DocumentsTarget,
+    QueryTarget,
+    Target,
+    WindowTarget,
+    query_target,
+)
 from emulator.firestore.listeners import Listeners
 from emulator.firestore.query_parser import parse_query
 from emulator.firestore.resource_paths import document_path, invalid, parse_parent
@@ -33,6 +40,8 @@ class ListenService:
         self.listeners = listeners
         self.gate = gate
         self.clock = clock
+        self._streams: dict[_Listening, None] = {}
+        gate.on_change(self._authorize_again)
 
     async def listen(self, stream: MessageStream, caller: Caller) -> None:
         listening: _Listening | None = None
@@ -40,12 +49,18 @@ class ListenService:
             async for request in stream:
                 if listening is None:
                     listening = _Listening(self, stream, caller, self.sessions.named(request.database))
+                    self._streams[listening] = None
                 elif request.database and request.database != str(listening.database.name):
                     raise invalid(f"a Listen stream stays with one database, here `{listening.database.name}`")
                 await listening.take(request)
         finally:
             if listening is not None:
+                self._streams.pop(listening, None)
                 listening.close()
+
+    def _authorize_again(self) -> None:
+        for listening in tuple(self._streams):
+            listening.authorize_again()
 
 
 class _Listening:
@@ -59,6 +74,7 @@ class _Listening:
         self._targets: dict[int, Target] = {}
         self._dirty: dict[Target, None] = {}
         self._is_busy = False
+        self._has_new_rules = False
         self._waiting: asyncio.Task[None] | None = None
         self._next_id = 1
         self._heartbeat: Timer | None = None
@@ -100,7 +116,9 @@ class _Listening:
             await self._start(target, wanted)
         finally:
             self._is_busy = False
-        if wanted.once:
+        if self._has_new_rules:
+            self.authorize_again()
+        if wanted.once and target_id in self._targets:
             self._forget(target_id)
             self._stream.send(_target_change(_REMOVE, [target_id]))
         # What was committed while a slow client read the first state belongs to the snapshot too.
@@ -113,26 +131,46 @@ class _Listening:
         return self._next_id
 
     def _build(self, wanted: Any, target_id: int) -> Target:
+        """The target, if the rules allow it."""
         kind = wanted.WhichOneof("target_type")
-        gate = self._service.gate
-        is_open = gate.is_open_to(self._caller, self.database)
+        target: Target
         if kind == "documents":
             paths = [document_path(name, self.database.name) for name in wanted.documents.documents]
             if not paths:
                 raise invalid("a target of documents needs at least one")
-            if not is_open:
-                for path in paths:
-                    gate.check_get(self._caller, self.database, path, self.database.get(path))
-            return DocumentsTarget(target_id, list(dict.fromkeys(paths)))
+            target = DocumentsTarget(target_id, list(dict.fromkeys(paths)))
+            self._authorize(target)
+            return target
         if kind != "query" or wanted.query.WhichOneof("query_type") != "structured_query":
             raise invalid("a target needs `documents` or a `query` with a structured_query")
         name, parent = parse_parent(wanted.query.parent)
         if name != self.database.name:
             raise invalid(f"`{wanted.query.parent}` lies in another database than the stream's")
-        query = parse_query(name, parent, wanted.query.structured_query)
-        if not is_open:
-            gate.check_query(self._caller, self.database, query)
-        return query_target(target_id, query)
+        target = query_target(target_id, parse_query(name, parent, wanted.query.structured_query))
+        self._authorize(target)
+        return target
+
+    def _authorize(self, target: Target) -> None:
+        gate = self._service.gate
+        if gate.is_open_to(self._caller, self.database):
+            return
+        if isinstance(target, DocumentsTarget):
+            for path in target.paths:
+                gate.check_get(self._caller, self.database, path, self.database.get(path))
+        elif isinstance(target, QueryTarget | WindowTarget):
+            gate.check_query(self._caller, self.database, target.query)
+
+    def authorize_again(self) -> None:
+        """Other rules are in force: what they deny ends here. What is just being sent is asked about right after."""
+        self._has_new_rules = self._is_busy
+        if self._is_busy:
+            return
+        for target_id, target in tuple(self._targets.items()):
+            try:
+                self._authorize(target)
+            except StatusError as error:
+                self._forget(target_id)
+                self._stream.send(_target_change(_REMOVE, [target_id], cause=error))
 
     async def _start(self, target: Target, wanted: Any) -> None:
         """Sends what the target shows: all of it, or what is new since the client last heard of it."""
@@ -325,7 +363,8 @@ def _target_change(
     if target_ids:
         body += packed_field(2, target_ids)
     if cause is not None:
-        body += field(3, number_field(1, cause.code) + field(2, cause.message.encode()))
+        details = b"".join([field(3, detail) for detail in cause.details])
+        body += field(3, number_field(1, cause.code) + field(2, cause.message.encode()) + details)
     if token:
         body += field(4, token)
     if read_time:

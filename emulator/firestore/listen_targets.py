@@ -51,10 +51,6 @@ class Target:
     def shown_paths(self) -> Sequence[str]:
         raise NotImplementedError
 
-    @property
-    def shown_count(self) -> int:
-        return len(self.shown_paths())
-
     def taken(self) -> list[Change]:
         noted, self.noted = self.noted, {}
         return list(noted.values())

@@ -44,9 +44,6 @@ class Locks:
             return True
         return all(self._holders.get(path) in (None, holder) for path in paths)
 
-    def holder_of(self, path: str) -> LockHolder | None:
-        return self._holders.get(path)
-
     def take_free(self, holder: LockHolder, paths: Iterable[str]) -> None:
         """Takes locks known to be free (or held by the same holder)."""
         for path in paths:

@@ -89,11 +89,6 @@ class Query:
     def collection_path(self) -> str:
         return f"{self.parent}/{self.collection_id}" if self.parent else self.collection_id
 
-    @property
-    def spans_collections(self) -> bool:
-        """Whether documents are told apart by whole paths rather than by ids."""
-        return self.all_descendants
-
     def document_key(self, path: str) -> Any:
         return path_key(path) if self.all_descendants else id_key(path[path.rfind("/") + 1 :])
 

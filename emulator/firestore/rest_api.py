@@ -11,8 +11,9 @@ from urllib.parse import unquote
 
 from google.protobuf import json_format
 
-from emulator.auth.id_tokens import Caller, caller_from_authorization
-from emulator.firestore.grpc_service import Operations
+from emulator.auth.id_tokens import Caller
+from emulator.denials import EXPLAIN_HEADER, details_json
+from emulator.firestore.grpc_service import Operations, caller_with
 from emulator.firestore.resource_paths import invalid
 from emulator.protos import messages
 from emulator.status import HTTP_STATUS, Code, StatusError
@@ -79,7 +80,7 @@ class RestApi:
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         path = request.raw_path.removeprefix(PREFIX)
         verb = _VERB.search(path) if request.method == "POST" else None
-        caller = caller_from_authorization(request.headers.get("authorization"))
+        caller = caller_with(request.headers.get("authorization"), request.headers.get(EXPLAIN_HEADER))
         if verb is not None and verb[1] in self._streams:
             try:
                 return await self._stream(verb[1], _decoded(path[: verb.start()]), request, caller)
@@ -211,4 +212,7 @@ def _decoded(path: str) -> str:
 
 
 def error_body(error: StatusError) -> dict[str, Any]:
-    return {"error": {"code": HTTP_STATUS[error.code], "message": error.message, "status": error.code.name}}
+    body: dict[str, Any] = {"code": HTTP_STATUS[error.code], "message": error.message, "status": error.code.name}
+    if error.details:
+        body["details"] = details_json(error.details)
+    return {"error": body}

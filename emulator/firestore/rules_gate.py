@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -40,6 +40,10 @@ class RulesGate(Protocol):
         """Methods that only admins may call."""
         ...
 
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """`tell` is called whenever other rules are in force: what goes on has to be asked about again."""
+        ...
+
 
 class RulesControl(Protocol):
     """Loading rules and asking about them, as the control routes do; rules belong to a project."""
@@ -55,22 +59,3 @@ class RulesControl(Protocol):
     def coverage(self, project: str) -> dict[str, Any]: ...
 
     def coverage_text(self, project: str) -> str: ...
-
-
-class AllowAll:
-    """The gate while no rules are loaded."""
-
-    def is_open_to(self, caller: Caller, database: Database) -> bool:
-        return True
-
-    def check_get(self, caller: Caller, database: Database, path: str, document: StoredDocument | None) -> None:
-        return
-
-    def check_query(self, caller: Caller, database: Database, query: Query) -> None:
-        return
-
-    def check_writes(self, caller: Caller, database: Database, writes: Sequence[WriteAccess], time: int) -> None:
-        return
-
-    def check_admin(self, caller: Caller, database: Database, method: str) -> None:
-        return

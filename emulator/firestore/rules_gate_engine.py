@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from emulator.auth.id_tokens import Caller
+from emulator.denials import explained
 from emulator.firestore.document_store import Database, StoredDocument
 from emulator.firestore.field_paths import parse_field_path
 from emulator.firestore.query import Query
@@ -61,6 +62,7 @@ class RulesetGate:
     def __init__(self) -> None:
         self._of_project: dict[str, _Loaded] = {}
         self._of_database: dict[str, _Loaded] = {}
+        self._told: list[Callable[[], None]] = []
 
     # -- loading
 
@@ -71,6 +73,7 @@ class RulesetGate:
         except RulesetRejected as rejected:
             return [issue.to_json() for issue in rejected.issues]
         self._of_project[project] = _Loaded(ruleset, source, file_name)
+        self._tell()
         return [issue.to_json() for issue in ruleset.issues]
 
     def load_for_database(self, database: str, source: str, *, file_name: str) -> list[dict[str, Any]]:
@@ -80,7 +83,15 @@ class RulesetGate:
         except RulesetRejected as rejected:
             return [issue.to_json() for issue in rejected.issues]
         self._of_database[database] = _Loaded(ruleset, source, file_name)
+        self._tell()
         return [issue.to_json() for issue in ruleset.issues]
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        self._told.append(tell)
+
+    def _tell(self) -> None:
+        for tell in self._told:
+            tell()
 
     def _in_force(self, database: Database) -> _Loaded | None:
         return self._of_project.get(database.name.project) or self._of_database.get(database.name.database)
@@ -121,7 +132,7 @@ class RulesetGate:
             database=database.name.database,
             resource=rule_document(document),
         )
-        self._decide(database, request, _Lookup(database, {}))
+        self._decide(caller, database, request, _Lookup(database, {}))
 
     def check_query(self, caller: Caller, database: Database, query: Query) -> None:
         source = query.source
@@ -141,7 +152,7 @@ class RulesetGate:
                 all_descendants=query.all_descendants,
             ),
         )
-        self._decide(database, request, _Lookup(database, {}))
+        self._decide(caller, database, request, _Lookup(database, {}))
 
     def check_writes(self, caller: Caller, database: Database, writes: Sequence[WriteAccess], time: int) -> None:
         lookups = CommitLookups(_Lookup(database, {write.path: write.after for write in writes}))
@@ -155,17 +166,16 @@ class RulesetGate:
                 resource=rule_document(write.before),
                 request_resource=rule_document(write.after),
             )
-            self._decide(database, request, lookups)
+            self._decide(caller, database, request, lookups)
 
-    def _decide(self, database: Database, request: FirestoreRequest, lookup: Any) -> None:
+    def _decide(self, caller: Caller, database: Database, request: FirestoreRequest, lookup: Any) -> None:
         loaded = self._in_force(database)
         if loaded is None:
             return
         decision = loaded.ruleset.decide(request, lookup, coverage=loaded.coverage)
         if not decision.allowed:
-            message = decision.denial_message
-            _log.debug("denied: %s", decision.explain())
-            raise StatusError(Code.PERMISSION_DENIED, message)
+            details = explained(caller, decision.explain, _log)
+            raise StatusError(Code.PERMISSION_DENIED, decision.denial_message, details=details)
 
 
 class _Lookup:

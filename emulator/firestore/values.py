@@ -20,7 +20,7 @@ SURELY_SMALL_BYTES: Final = MAXIMUM_DOCUMENT_BYTES // 8
 
 SortKey = tuple[Any, ...]
 
-NULL, BOOLEAN, NAN, NUMBER, TIMESTAMP, STRING, BYTES, REFERENCE, GEO_POINT, ARRAY, VECTOR, MAP, AFTER_ALL = range(13)
+NULL, BOOLEAN, NAN, NUMBER, TIMESTAMP, STRING, BYTES, REFERENCE, GEO_POINT, ARRAY, VECTOR, MAP = range(12)
 """The types in their order. NaN is a type of its own: it comes before all numbers and equals itself."""
 
 NULL_KEY: Final[SortKey] = (NULL,)

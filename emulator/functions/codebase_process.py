@@ -50,8 +50,18 @@ class CodebaseProcess:
     def is_alive(self) -> bool:
         return self._control is not None
 
-    def spawn(self, environment: Mapping[str, str], *, debug_port: int | None = None, single: bool = False) -> None:
-        """Starts the process. `single`: it becomes the one instance it is asked for, instead of forking it."""
+    def spawn(
+        self,
+        environment: Mapping[str, str],
+        *,
+        debug_port: int | None = None,
+        single: bool = False,
+        early: bool = False,
+    ) -> None:
+        """Starts the process. `single`: it becomes the one instance it is asked for, instead of forking it.
+
+        `early`: it imports what all codebases need, and waits for `complete_environment` before the codebase itself.
+        """
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._output = OutputPipe(self._show)
@@ -61,6 +71,7 @@ class CodebaseProcess:
             "parent_pid": os.getpid(),
             "debug_port": debug_port,
             "single": single,
+            "early": early,
         }
         # Breakpoints are missed in modules that are compiled into the interpreter.
         flags = ["-Xfrozen_modules=off"] if debug_port is not None else []
@@ -84,6 +95,11 @@ class CodebaseProcess:
         self._output.close_write_end()
         self._control = ours
         self._loop.add_reader(ours.fileno(), self._receive)
+
+    def complete_environment(self, environment: Mapping[str, str]) -> None:
+        """Lets a process that was started early go on."""
+        if self._control is not None:
+            self._control.sendall(json.dumps(dict(environment)).encode() + b"\n")
 
     async def load(self, timeout_seconds: float) -> None:
         """Returns when the codebase is imported and described."""

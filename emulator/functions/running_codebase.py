@@ -54,7 +54,6 @@ class RunningCodebase:
         codebase: Codebase,
         *,
         project_id: str,
-        environment: Mapping[str, str],
         sockets: Path,
         activity: Activity,
         memory: MemoryWatch,
@@ -66,7 +65,8 @@ class RunningCodebase:
         self.error = ""
         self.loaded: Loaded | None = None
         self._project_id = project_id
-        self._environment = environment
+        self._environment: Mapping[str, str] = {}
+        self._prepared: CodebaseProcess | None = None
         self._sockets = sockets
         self._activity = activity
         self._memory = memory
@@ -79,12 +79,26 @@ class RunningCodebase:
         self._again = False
         self._retiring: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
+    def prepare(self) -> None:
+        """Starts the process while its environment is not yet known in full: imports take a while."""
+        self._prepared = CodebaseProcess(source=self.codebase.source, python=self._python(), show=self._show_of_import)
+        try:
+            known = {"GCLOUD_PROJECT": self._project_id, "FUNCTIONS_EMULATOR": "true", "TZ": "UTC"}
+            self._prepared.spawn({**os.environ, **known}, early=True)
+        except CodebaseError:
+            self._prepared = None  # `start` meets the same error, and reports it
+
+    async def start(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
         await self._load()
         self._watch.start()
 
     async def close(self) -> None:
         self._watch.stop()
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None:
+            prepared.kill()
+            await prepared.close()
         if self._reloading is not None:
             self._reloading.cancel()
             await asyncio.gather(self._reloading, return_exceptions=True)
@@ -152,8 +166,7 @@ class RunningCodebase:
             "FUNCTIONS_EMULATOR": "true",
             "TZ": "UTC",
         }
-        host = CodebaseProcess(source=self.codebase.source, python=self._python(), show=self._show_of_import)
-        host.spawn(environment)
+        host = self._host_with(environment)
         try:
             await host.load(float(environment.get("FUNCTIONS_DISCOVERY_TIMEOUT") or DISCOVERY_SECONDS))
             values, missing = parameter_values(host.manifest.get("params"), environment, built_in)
@@ -174,6 +187,15 @@ class RunningCodebase:
         loaded = Loaded(host=host, manifest=manifest, pools={}, environment=environment, parameters=parameters)
         loaded.pools = {spec.name: self._pool(loaded, spec) for spec in manifest.functions}
         return loaded
+
+    def _host_with(self, environment: Mapping[str, str]) -> CodebaseProcess:
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared.is_alive:
+            prepared.complete_environment(environment)
+            return prepared
+        host = CodebaseProcess(source=self.codebase.source, python=self._python(), show=self._show_of_import)
+        host.spawn(environment)
+        return host
 
     def _python(self) -> Path:
         return find_interpreter(self.codebase.source)

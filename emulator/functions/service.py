@@ -66,15 +66,14 @@ class FunctionsService:
 
     # -- life
 
-    async def start(self, environment: Mapping[str, str]) -> None:
-        """Loads every codebase. One that does not load is told of in the log and in `summary`; it loads when mended."""
+    def prepare(self) -> None:
+        """May be called before `start`, in the running loop: the imports then happen while other services start."""
         # Short, since the path of a Unix socket may have no more than about a hundred characters.
         self._sockets = Path(tempfile.mkdtemp(prefix="fn-"))
         self._running = [
             RunningCodebase(
                 codebase,
                 project_id=self._project_id,
-                environment=environment,
                 sockets=self._sockets,
                 activity=self._activity,
                 memory=self._memory,
@@ -84,8 +83,15 @@ class FunctionsService:
             )
             for codebase in self._codebases
         ]
+        for running in self._running:
+            running.prepare()
+
+    async def start(self, environment: Mapping[str, str]) -> None:
+        """Loads every codebase. One that does not load is told of in the log and in `summary`; it loads when mended."""
+        if self._sockets is None:
+            self.prepare()
         self._unsubscribe = self._events.subscribe(self._deliveries)
-        await asyncio.gather(*(running.start() for running in self._running))
+        await asyncio.gather(*(running.start(environment) for running in self._running))
 
     async def close(self) -> None:
         if self._unsubscribe is not None:

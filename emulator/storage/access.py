@@ -38,9 +38,9 @@ class RulesGate(Protocol):
         ...
 
 
-def forbidden(method: str) -> StorageError:
+def forbidden(method: str, *, details: tuple[bytes, ...] = ()) -> StorageError:
     permission = {"get": "READ", "list": "LIST"}.get(method, "WRITE")
-    return StorageError(Reason.FORBIDDEN, f"Permission denied. No {permission} permission.")
+    return StorageError(Reason.FORBIDDEN, f"Permission denied. No {permission} permission.", details=details)
 
 
 def stored_resource(record: ObjectRecord | None) -> Mapping[str, Any] | None:

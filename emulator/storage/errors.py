@@ -47,8 +47,8 @@ _CODES = {
 class StorageError(StatusError):
     """A refused storage request; `reason` says more than the canonical code can."""
 
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(_CODES[reason], message)
+    def __init__(self, reason: Reason, message: str, *, details: tuple[bytes, ...] = ()) -> None:
+        super().__init__(_CODES[reason], message, details=details)
         self.reason = reason
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from emulator.denials import details_json
 from emulator.status import StatusError
 from emulator.storage.errors import Reason, StorageError
 from emulator.storage.firebase_objects import FirebaseObjects
@@ -48,8 +51,10 @@ def _error(error: StatusError) -> HttpResponse:
     status = status_of(error)
     if status == 304:
         return HttpResponse(304)
-    message = error.message
-    answer = json_response({"error": {"code": status, "message": message}}, status)
+    body: dict[str, Any] = {"code": status, "message": error.message}
+    if error.details:
+        body["details"] = details_json(error.details)
+    answer = json_response({"error": body}, status)
     if isinstance(error, StorageError) and error.reason is Reason.UPLOAD_CANCELLED:
         answer.status = 400
         answer.with_header("x-goog-upload-status", "cancelled")

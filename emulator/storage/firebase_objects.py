@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from emulator.auth.id_tokens import Caller, caller_from_authorization
+from emulator.denials import EXPLAIN_HEADER, is_asked_for
 from emulator.clock import Clock
 from emulator.storage.access import Access, RulesGate, edited_resource, stored_resource
 from emulator.storage.errors import Reason, StorageError, invalid, no_such_object
@@ -123,7 +124,10 @@ class FirebaseObjects:
 
 
 def caller_of(request: HttpRequest) -> Caller:
-    return caller_from_authorization(request.headers.get("authorization"))
+    caller = caller_from_authorization(request.headers.get("authorization"))
+    if is_asked_for(request.headers.get(EXPLAIN_HEADER)):
+        return dataclasses.replace(caller, wants_explanations=True)
+    return caller
 
 
 def _has_token(request: HttpRequest, record: ObjectRecord | None) -> bool:

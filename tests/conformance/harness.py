@@ -36,8 +36,11 @@ class Outcome:
 class Reason:
     """Why tests that match do not pass here."""
 
-    tests: str
+    tests: tuple[str, ...]
     reason: str
+
+    def explains(self, test: str) -> bool:
+        return any(fnmatch.fnmatchcase(test, pattern) for pattern in self.tests)
 
 
 def unpack(distribution: str, folder: Path) -> Path:
@@ -83,7 +86,18 @@ def _outcome(case: ElementTree.Element) -> Outcome:
 
 def reasons_of(name: str) -> list[Reason]:
     with (REASONS / f"{name}.toml").open("rb") as file:
-        return [Reason(entry["tests"], entry["reason"]) for entry in tomllib.load(file).get("difference", [])]
+        entries = tomllib.load(file).get("difference", [])
+    return [Reason(tuple(_listed(entry["tests"])), entry["reason"]) for entry in entries]
+
+
+def left_out_of(name: str) -> list[tuple[str, str]]:
+    """Whole modules that are not run, with the reason."""
+    with (REASONS / f"{name}.toml").open("rb") as file:
+        return [(entry["tests"], entry["reason"]) for entry in tomllib.load(file).get("left_out", [])]
+
+
+def _listed(tests: str | list[str]) -> list[str]:
+    return [tests] if isinstance(tests, str) else tests
 
 
 def check(name: str, outcomes: Sequence[Outcome]) -> str:
@@ -94,16 +108,16 @@ def check(name: str, outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         if outcome.outcome == "passed":
             continue
-        reason = next((r for r in reasons if fnmatch.fnmatchcase(outcome.test, r.tests)), None)
+        reason = next((reason for reason in reasons if reason.explains(outcome.test)), None)
         if reason is not None:
-            used[reason.tests] += 1
+            used[reason.reason] += 1
         elif outcome.outcome == "skipped":
             used[f"skipped by the SDK: {outcome.message}"] += 1
         else:
             unexplained.append(f"{outcome.test}: {outcome.message[:300]}")
     counts = Counter(outcome.outcome for outcome in outcomes)
     table = _table(name, counts, reasons, used)
-    stale = [reason.tests for reason in reasons if not used[reason.tests]]
+    stale = [reason.reason for reason in reasons if not used[reason.reason]]
     assert outcomes, f"{name}: no test ran"
     assert not unexplained, f"{table}\n\n{len(unexplained)} without a reason on record:\n" + "\n".join(unexplained)
     assert not stale, f"{name}: these reasons explain nothing any more, so take them out: {stale}"
@@ -116,11 +130,10 @@ def _table(name: str, counts: Mapping[str, int], reasons: Sequence[Reason], used
         "",
         f"{counts.get('passed', 0)} passed, {counts.get('failed', 0)} failed, {counts.get('skipped', 0)} skipped.",
         "",
-        "| tests | how many | why they do not pass here |",
-        "|---|---|---|",
+        "| why tests do not pass here | how many |",
+        "|---|---|",
     ]
-    lines += [
-        f"| `{reason.tests}` | {used[reason.tests]} | {reason.reason} |" for reason in reasons if used[reason.tests]
-    ]
-    lines += [f"| (any) | {count} | {test} |" for test, count in used.items() if test.startswith("skipped by the SDK")]
+    lines += [f"| {reason.reason} | {used[reason.reason]} |" for reason in reasons if used[reason.reason]]
+    lines += [f"| {text} | {count} |" for text, count in used.items() if text.startswith("skipped by the SDK")]
+    lines += [f"| not run: `{module}`: {reason} | |" for module, reason in left_out_of(name)]
     return "\n".join(lines)

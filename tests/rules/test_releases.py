@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tests.rules.conftest import ROOT
 from tests.rules.test_bad_input import CASES, NOTES, source, write
 
 __all__ = ["source"]
+
+IDENTITY = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
 
 
 def run(source: Path, *command: str) -> int:
@@ -97,6 +100,23 @@ def test_nothing_new_is_no_release(source: Path, capsys: pytest.CaptureFixture[s
     assert run(source, "release", "the first") == 0
     assert run(source, "release", "the first again") == 1
     assert "nothing is new" in capsys.readouterr().err
+
+
+def test_a_change_is_shown_by_what_it_decides(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who reviews a change of rules reads requests and verdicts, not only conditions."""
+    assert run(source, "assemble") == 0
+    for command in (["init", "--quiet"], ["add", "."], [*IDENTITY, "commit", "--quiet", "-m", "rules"]):
+        subprocess.run(["git", "-C", str(source.parent), *command], check=True)
+    capsys.readouterr()
+    assert run(source, "diff") == 0
+    assert "0 of" in capsys.readouterr().out
+    write(source / "firestore/notes/v1.rules", NOTES.replace("!= null", "!= null && id != 'n2'"))
+    write(source / "firestore/notes/v1.cases.yaml", CASES + "  - {as: alice, get: notes/n2, expect: denied}\n")
+    assert run(source, "diff") == 0
+    shown = capsys.readouterr().out
+    assert "allowed → denied: case v1.cases.yaml:5 get notes/n2 (as alice)" in shown
+    assert run(source, "diff", "no-such-commit") == 0
+    assert "nothing to compare with" in capsys.readouterr().out
 
 
 def test_a_broken_record_is_named(source: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
@@ -37,6 +38,16 @@ class Codebase:
         if not isinstance(manifest, dict):
             raise TypeError(f"`functions.yaml` must hold a mapping, not {json.dumps(manifest, default=str)[:60]}")
         return manifest
+
+
+def import_frameworks() -> None:
+    """What nearly every codebase imports; one that lacks it fails when it is loaded, with its own traceback."""
+    with contextlib.suppress(ImportError):
+        import functions_framework
+        from firebase_functions.private import serving
+
+        assert functions_framework
+        assert serving
 
 
 def load(source: str) -> Codebase:

@@ -27,6 +27,9 @@ def run(text: str) -> None:
     os.chdir(os.path.dirname(options["source"]))
     if options.get("debug_port"):
         _wait_for_debugger(options, control)
+    if options.get("early"):
+        loading.import_frameworks()
+        os.environ.update(_read_line(control))
     try:
         codebase = loading.load(options["source"])
         manifest = codebase.manifest()
@@ -119,6 +122,18 @@ class Host:
                     del self._children[number]
                     code = os.waitstatus_to_exitcode(status)
                     _tell(self._control, {"event": "ended", "id": number, "code": code})
+
+
+def _read_line(control: socket.socket) -> dict[str, str]:
+    """What the environment lacked when the process was started early."""
+    data = b""
+    while not data.endswith(b"\n"):
+        more = control.recv(65_536)
+        if not more:
+            os._exit(0)
+        data += more
+    environment: dict[str, str] = json.loads(data)
+    return environment
 
 
 def _kill_group(pid: int) -> None:

@@ -193,3 +193,27 @@ def test_the_official_admin_client_is_never_asked(client: firestore.Client, call
     """`Bearer owner`, which the SDKs send to an emulator, passes all rules."""
     client.document("secret/1").set({"a": 1})
     assert client.document("secret/1").get().to_dict() == {"a": 1}
+
+
+def test_rest_asks_the_same_rules(running: RunningFirestore, caller: Caller) -> None:
+    """Over HTTP the same caller is allowed and denied the same, with the official status."""
+    caller.write(("notes/1", {"owner": "ann", "n": 1}), uid=None, admin=True)
+    url = f"http://{running.address}/v1/{caller.name('notes/1')}"
+    allowed = requests.get(url, headers={"authorization": f"Bearer {token('ann')}"}, timeout=5)
+    assert allowed.json()["fields"]["n"] == {"integerValue": "1"}
+    refused = requests.get(url, headers={"authorization": f"Bearer {token('bob')}"}, timeout=5)
+    assert (refused.status_code, refused.json()["error"]["status"]) == (403, "PERMISSION_DENIED")
+    assert requests.delete(url, timeout=5).status_code == 403
+
+
+def test_a_precondition_tells_a_stranger_nothing(caller: Caller) -> None:
+    """Rules are asked before preconditions: whether the document exists stays unknown to those who may not write it."""
+    caller.write(("notes/1", {"owner": "ann", "n": 1}), uid=None, admin=True)
+    for path in ("notes/1", "notes/none"):
+        for exists in (True, False):
+            request = _firestore.CommitRequest(database=caller.database)
+            write = request.writes.add(current_document={"exists": exists})
+            write.update.name = caller.name(path)
+            with pytest.raises(grpc.RpcError) as error:
+                caller.unary("Commit", request, _firestore.CommitResponse, "bob")
+            denied(error)

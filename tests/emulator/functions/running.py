@@ -95,9 +95,8 @@ def message_event(topic: str, event_id: str, data: str = "", *, project: str = P
     )
 
 
-@asynccontextmanager
-async def serving(source: Path, out: Path) -> AsyncIterator[Running]:
-    """A service with one codebase, closed at the end whatever happens."""
+def new_service(source: Path, out: Path) -> Running:
+    """Not started yet."""
     clock, activity = Clock(), Activity()
     events = EventBus(clock=clock, faults=Faults(), activity=activity)
     service = FunctionsService(
@@ -107,12 +106,18 @@ async def serving(source: Path, out: Path) -> AsyncIterator[Running]:
         events=events,
         activity=activity,
     )
-    running = Running(service, clock, events, activity, out)
+    return Running(service, clock, events, activity, out)
+
+
+@asynccontextmanager
+async def serving(source: Path, out: Path) -> AsyncIterator[Running]:
+    """A service with one codebase, closed at the end whatever happens."""
+    running = new_service(source, out)
     try:
-        await service.start(environment_for(out))
+        await running.service.start(environment_for(out))
         yield running
     finally:
-        await service.close()
+        await running.service.close()
 
 
 def environment_for(out: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from emulator.functions.running_codebase import RunningCodebase
-from tests.emulator.functions.running import PATIENCE_SECONDS, PROJECT, Running, serving
+from tests.emulator.functions.running import PATIENCE_SECONDS, PROJECT, Running, new_service, serving
 
 WRITTEN = """
 import os
@@ -207,6 +207,21 @@ async def test_nothing_is_left_when_the_service_closes(write_codebase: Callable[
             await running.service.close()
     await running.until(lambda: not any(map(is_alive, processes)))
     assert not sockets.exists()
+
+
+async def test_what_was_prepared_and_never_started_goes_too(
+    write_codebase: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """A suite that fails to start closes its functions before they were loaded."""
+    running = new_service(write_codebase(written()), tmp_path / "notes")
+    running.service.prepare()
+    prepared = codebase_of(running)._prepared
+    assert prepared is not None
+    pid = prepared.pid
+    assert pid is not None
+    assert is_alive(pid)
+    await running.service.close()
+    assert not is_alive(pid)
 
 
 ORPHANED = """

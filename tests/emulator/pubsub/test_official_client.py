@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from google.api_core import exceptions
@@ -17,8 +17,8 @@ from google.pubsub_v1 import PublisherClient as PublisherServiceClient
 
 from tests.emulator.pubsub.serving import PROJECT, Serving, new_names
 
-Publisher = pubsub_v1.PublisherClient
-Subscriber = pubsub_v1.SubscriberClient
+Publisher: TypeAlias = pubsub_v1.PublisherClient
+Subscriber: TypeAlias = pubsub_v1.SubscriberClient
 
 
 def pull(subscriber: Subscriber, subscription: str, count: int = 10) -> list[Any]:

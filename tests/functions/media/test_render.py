@@ -9,7 +9,7 @@ from afterimage.media.inspect import Verdict, inspect_image
 from afterimage.media.limits import limits_for
 from afterimage.media.plan import Plan, PlanOptions, make_plan
 from afterimage.media.render import Placeholder, RenderedFile, render
-from PIL import Image
+from PIL import Image, ImageCms
 
 from tests.functions.media import pictures
 from tests.functions.media.pictures import corner_names, corners, decoded, encoded
@@ -79,6 +79,15 @@ def test_a_profile_is_applied_before_it_is_dropped() -> None:
     _, files = derive(pictures.wide_gamut_png())
     red, green, _, _ = pixel(files["thumb_16.webp"], 8, 6)
     assert green > 150 > 100 > red
+
+
+def test_no_profile_is_handed_on() -> None:
+    """Not even one that says sRGB: AVIF would take it from the picture by itself."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    _, files = derive(encoded(corners(300, 200), "PNG", icc_profile=profile, compress_level=0))
+    assert {"thumb_32.avif", "full.avif", "full.webp"} <= set(files)
+    for name, data in files.items():
+        assert not decoded(data).info.get("icc_profile"), name
 
 
 def test_transparency_survives_a_palette() -> None:

@@ -89,7 +89,7 @@ def test_a_gif_that_grows_in_its_second_frame_is_refused_in_time() -> None:
     """Its header is harmless; the second frame would take gigabytes."""
     data = pictures.growing_gif()
     found = inspect_image(data, declared_type="image/gif", limits=LIMITS)
-    with pytest.raises(BrokenImageError):
+    with pytest.raises(BrokenImageError, match="exceeds limit"):
         list(render(data, found, make_plan(PlanOptions(), found, LIMITS), LIMITS, workers=1))
 
 
