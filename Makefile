@@ -6,11 +6,12 @@ PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(
 PY := .venv/bin/python
 WORKERS ?= 2
 
-.PHONY: help run test check bench conformance soak setup node clean
+.PHONY: help run test test-rules check bench conformance soak setup node clean
 
 help:
 	@echo "make run          the local suite with the functions loaded, and a picture sent through it"
 	@echo "make test         every promise of the project (under 10 minutes)"
+	@echo "make test-rules   the security rules' cases, also against another emulator"
 	@echo "make check        lint, format, strict types, structure"
 	@echo "make bench        the figures, each beside its floor"
 	@echo "make conformance  the official SDKs' own system tests, against the suite (long)"
@@ -22,10 +23,17 @@ run: setup
 test: setup node
 	@$(PY) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
+# The rules' cases, in process and over the wire. With FIRESTORE_EMULATOR_HOST and FIREBASE_STORAGE_EMULATOR_HOST set,
+# as `firebase emulators:exec` sets them, the wire is that of the other emulator.
+test-rules: setup
+	@$(PY) -m rules assemble --check
+	@$(PY) -m pytest tests/rules
+
 check: setup
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy emulator functions/afterimage demo tests/test_structure.py
+	@$(PY) -m mypy emulator functions/afterimage demo rules bench tests/test_structure.py
+	@$(PY) -m rules assemble --check
 	@$(PY) -m pytest tests/test_structure.py
 
 bench: setup node

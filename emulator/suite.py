@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -23,7 +23,7 @@ from emulator.faults import Faults
 from emulator.hub.locator import remove_locator, write_locator
 from emulator.hub.service import Hub
 from emulator.local_credentials import service_account
-from emulator.rules_files import RulesFiles
+from emulator.rules_files import RulesFiles, watch_files
 from emulator.wire.grpc_methods import GrpcMethod
 from emulator.wire.http_messages import HttpHandler
 from emulator.wire.observers import RequestObserver
@@ -106,6 +106,8 @@ class Suite:
             self._data = Path(tempfile.mkdtemp(prefix="local-firebase-"))
             for name in self.only:
                 self.services[name] = self._build(name)
+            if "functions" in self.services:
+                self.services["functions"].prepare()  # imports the codebases while the ports are being opened
             for name, service in self.services.items():
                 await self._serve(name, service.http, service.grpc)
             await self._serve("hub", Hub(self).http, ())
@@ -201,13 +203,13 @@ class Suite:
             lambda database, source, name: service.rules.load_for_database(database, source, file_name=name),
         )
         rules.load_changed()
-        self._watching.append(asyncio.get_running_loop().create_task(rules.watch()))
+        self._watch(rules.load_changed)
         return service
 
     def _build_storage(self) -> Service:
         from emulator.storage.service import StorageService
 
-        return StorageService(
+        service = StorageService(
             clock=self.clock,
             events=self.events,
             directory=self._folder("storage"),
@@ -215,6 +217,8 @@ class Suite:
             targets=self.configuration.storage,
             documents=self._documents_for_rules(),
         )
+        self._watch(service.rules.load_changed)
+        return service
 
     def _build_auth(self) -> Service:
         from emulator.auth.service import AuthService
@@ -237,6 +241,9 @@ class Suite:
             activity=self.activity,
             inspect=self._inspect,
         )
+
+    def _watch(self, load_changed: Callable[[], None]) -> None:
+        self._watching.append(asyncio.get_running_loop().create_task(watch_files(load_changed)))
 
     def _documents_for_rules(self) -> ProjectDocuments | None:
         """What `firestore.get` finds in Storage rules; nothing where no Firestore runs beside."""

@@ -29,6 +29,8 @@ class Triggers:
         self._numbers = itertools.count(1)
 
     def committed(self, database: Database, commit_time: int, changes: Sequence[Change], cause: Any) -> None:
+        if cause is IMPORTED or not self._events.has_subscribers:
+            return
         for change in changes:
             attributes = self._attributes(database, change)
             for event_type in _types_of(change):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hmac
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
 from emulator.auth.id_tokens import Caller, caller_from_authorization
-from emulator.denials import EXPLAIN_HEADER, is_asked_for
 from emulator.clock import Clock
+from emulator.denials import EXPLAIN_HEADER, is_asked_for
 from emulator.storage.access import Access, RulesGate, edited_resource, stored_resource
 from emulator.storage.errors import Reason, StorageError, invalid, no_such_object
 from emulator.storage.firebase_json import download_tokens, firebase_patched, firebase_resource, with_tokens

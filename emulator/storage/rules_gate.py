@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from emulator.clock import Clock
 from emulator.configuration import StorageTarget
+from emulator.denials import explained
+from emulator.rules_files import RulesFile
 from emulator.storage.access import Access, forbidden
 from emulator.storage.errors import Reason, StorageError, invalid
 
@@ -34,9 +35,8 @@ class RulesUpdate:
 class _Guard:
     """The rules of one bucket, or of all that have none of their own."""
 
-    file: Path | None = None
+    file: RulesFile | None = None
     ruleset: Ruleset | None = None
-    seen: tuple[int, int] | None = field(default=None)
 
 
 class BucketRules:
@@ -55,7 +55,14 @@ class BucketRules:
 
     def use(self, targets: Sequence[StorageTarget]) -> None:
         """The rules files that firebase.json names, each for its bucket."""
-        self._guards = {target.bucket: _Guard(file=target.rules) for target in targets if target.rules is not None}
+        self._guards = {
+            target.bucket: _Guard(file=RulesFile(target.rules, _log)) for target in targets if target.rules is not None
+        }
+
+    def load_changed(self) -> None:
+        """Loads every file that is not what it was, so that a broken edit is reported when it is made."""
+        for guard in self._guards.values():
+            self._current(guard)
 
     def authorize(self, access: Access) -> None:
         if not self._guards:
@@ -77,8 +84,7 @@ class BucketRules:
         )
         decision = ruleset.decide(request, self._documents)
         if not decision.allowed:
-            _log.info("%s of `%s/%s` denied: %s", access.method, access.bucket, access.path, decision.explain())
-            raise forbidden(access.method)
+            raise forbidden(access.method, details=explained(access.caller, decision.explain, _log))
 
     def set_rules(self, sources: Mapping[str | None, tuple[str, str]]) -> RulesUpdate:
         """Replaces all rules by (file name, source) for each bucket; None guards the buckets not named."""
@@ -112,19 +118,11 @@ class BucketRules:
 
     def _current(self, guard: _Guard) -> Ruleset | None:
         """Reads the file again when it has changed; rules that do not compile leave the last good ones in force."""
-        if guard.file is None:
-            return guard.ruleset
-        try:
-            status = guard.file.stat()
-            stamp = (status.st_mtime_ns, status.st_size)
-            if stamp != guard.seen:
-                guard.seen = stamp
-                ruleset, issues = _compile(guard.file.read_text("utf-8"), guard.file.name)
-                for issue in issues:
-                    _log.warning("%s", issue)
-                guard.ruleset = ruleset or guard.ruleset
-        except (OSError, UnicodeDecodeError) as error:
-            _log.warning("the rules in `%s` cannot be read: %s", guard.file, error)
+        source = None if guard.file is None else guard.file.changed_source()
+        if guard.file is not None and source is not None:
+            ruleset, issues = _compile(source, guard.file.path.name)
+            guard.file.report(issues)
+            guard.ruleset = ruleset or guard.ruleset
         return guard.ruleset
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,3 +133,15 @@ def test_a_subscriber_that_fails_does_not_fail_the_commit(client: firestore.Clie
     client.document("a/1").set({"x": 1})
     running.call(unsubscribe)
     assert client.document("a/1").get().to_dict() == {"x": 1}
+
+
+def test_an_import_is_no_event(
+    client: firestore.Client, running: RunningFirestore, collected: Collecting, tmp_path: Path
+) -> None:
+    """Seeding a database does not start functions; nobody made those changes now."""
+    client.document("a/1").set({"x": 1})
+    running.run(running.service.export_to(tmp_path))
+    collected.events.clear()
+    running.run(running.service.import_from(tmp_path))
+    assert client.document("a/1").get().exists
+    assert collected.events == []

@@ -6,6 +6,7 @@ import base64
 import json
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 
@@ -152,7 +153,7 @@ def test_a_retry_policy_puts_off_what_was_given_back(
         for wait_seconds in (10, 15, 15):
             (received,) = pull(subscriber, subscription)
             subscriber.modify_ack_deadline(subscription=subscription, ack_ids=[received.ack_id], ack_deadline_seconds=0)
-            pubsub.call(lambda wait=wait_seconds: pubsub.clock.advance(wait - 0.001))
+            pubsub.call(partial(pubsub.clock.advance, wait_seconds - 0.001))
             assert not backlog.can_take
             pubsub.call(lambda: pubsub.clock.advance(0.001))
             assert backlog.can_take
