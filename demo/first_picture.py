@@ -83,8 +83,10 @@ class Watched:
 def show(fields: dict[str, Any]) -> None:
     source = fields["source"]
     say(f"the record: {fields['kind']}, {source['width']} × {source['height']}, owned by {fields['owner']}")
+    folder = fields["variants"][0]["path"].rpartition("/")[0] if fields["variants"] else ""
+    say(f"derived files in {folder}/")
     for variant in fields["variants"]:
-        say(f"  {variant['width']:>5} × {variant['height']:<5} {variant['bytes']:>8,} bytes  {variant['path']}")
+        say(f"  {variant['width']:>5} × {variant['height']:<5} {variant['bytes']:>8,} bytes  {variant['name']}")
 
 
 def check_downloads(fields: dict[str, Any]) -> None:

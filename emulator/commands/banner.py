@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from emulator.configuration import Configuration
 from emulator.suite import Suite
 
@@ -21,6 +24,23 @@ def banner(suite: Suite, configuration: Configuration) -> str:
     return "\n".join([*lines, "", ""])
 
 
+def farewell(suite: Suite) -> str:
+    """What happened, in one line: requests by service, and events to functions with how many went wrong."""
+    counts = suite.observer.counts
+    parts = [f"{name} {counts[name]:,}" for name in suite.addresses() if counts[name]]
+    line = f"served {counts.total():,} requests" + (f" ({', '.join(parts)})" if parts else "")
+    if "functions" in suite.services:
+        failed = len(suite.records(failed_only=True))
+        line += f"; functions were called {len(suite.records(failed_only=False)):,} times, {failed:,} failed"
+    return line + "\n"
+
+
+def _python() -> str:
+    """The interpreter as one would type it here."""
+    here, executable = Path.cwd(), Path(sys.executable)
+    return str(executable.relative_to(here)) if executable.is_relative_to(here) else "python"
+
+
 def _try_it(suite: Suite) -> list[str]:
     """Commands that work as they stand, in another terminal."""
     addresses = suite.addresses()
@@ -34,5 +54,5 @@ def _try_it(suite: Suite) -> list[str]:
         root = f"http://{addresses['firestore']}/v1/projects/{suite.project_id}/databases/(default)/documents"
         lines.append(f"curl -X POST -H 'authorization: Bearer owner' '{root}:listCollectionIds'")
     if "functions" in addresses:
-        lines.append(f"python -m emulator events --project {suite.project_id}")
+        lines.append(f"{_python()} -m emulator events --project {suite.project_id}")
     return lines

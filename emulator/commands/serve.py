@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from emulator.commands.banner import banner
+from emulator.commands.banner import banner, farewell
 from emulator.configuration import Configuration, ConfigurationError, find_configuration, load_configuration
 from emulator.logs import set_up_logging
 from emulator.suite import Suite
@@ -32,7 +32,7 @@ def run_start(options: argparse.Namespace) -> int:
         if not stop.is_set():
             sys.stderr.write("serving; press Ctrl-C to stop\n")
             await stop.wait()
-        sys.stderr.write("\nstopping\n")
+        sys.stderr.write(f"\nstopping: {farewell(suite)}")
         return 0
 
     return _run(options, serve)

@@ -67,6 +67,8 @@ def test_the_demo_runs_and_ctrl_c_leaves_nothing_behind(project_id: str, tmp_pat
     finally:
         process.kill()
     assert process.returncode == 0, rest
+    assert "stopping: served " in rest
+    assert " 0 failed" in rest
     assert "Traceback" not in shown + rest
     assert processes_of(project_id) == []
 
