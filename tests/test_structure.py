@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,6 +116,37 @@ def test_cloud_client_packages_stay_out_of_the_suite() -> None:
             continue
         for name in imports(path):
             assert not name.startswith(("google.cloud", "firebase_", "grpc")), f"{name_of(path)} imports {name}"
+
+
+def imports_when_loaded(path: Path) -> Iterator[str]:
+    """What importing the module imports at once: not what functions import later, nor what only types need."""
+
+    def walk(nodes: list[ast.stmt]) -> Iterator[ast.stmt]:
+        for node in nodes:
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                continue
+            yield node
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield from walk([child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)])
+
+    for node in walk(ast.parse(path.read_text()).body):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_imports_run_in_no_circles() -> None:
+    """Any module can be read after those it imports, and never needs one that needs it."""
+    modules = {
+        name_of(path).removeprefix("functions/").removesuffix(".py").removesuffix("/__init__").replace("/", "."): path
+        for path in sources("emulator", "functions", "rules")
+        if "host" not in path.parts  # runs in another interpreter, and imports by relative names
+    }
+    graph = {name: {met for met in imports_when_loaded(path) if met in modules and met != name}
+             for name, path in modules.items()}  # fmt: skip
+    list(graphlib.TopologicalSorter(graph).static_order())
 
 
 @pytest.mark.parametrize("path", ALL, ids=name_of)
