@@ -21,6 +21,8 @@ run: setup
 	@$(PY) -m emulator start --run '$(PY) demo/first_picture.py'
 
 test: setup node
+	@$(PY) -m rules assemble --check
+	@if git rev-parse --quiet --verify HEAD~1 >/dev/null 2>&1; then $(PY) -m rules diff HEAD~1; fi
 	@$(PY) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 # The rules' cases, in process and over the wire. With FIRESTORE_EMULATOR_HOST and FIREBASE_STORAGE_EMULATOR_HOST set,
