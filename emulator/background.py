@@ -6,12 +6,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from emulator.faults import FaultRule
 from emulator.suite import Suite
 
 T = TypeVar("T")
+_PATIENCE_SECONDS: Final = 30.0
+_DAY_SECONDS: Final = 24 * 3600.0
 
 
 class BackgroundSuite:
@@ -88,8 +90,10 @@ class BackgroundSuite:
     def address(self, service: str) -> str:
         return str(self.suite.addresses()[service])
 
-    def settled(self, timeout_seconds: float = 30.0) -> None:
-        """Waits until no event is on its way and no function is at work."""
+    def settled(self, timeout_seconds: float | None = None) -> None:
+        """Waits until no event is on its way and no function is at work: 30 s, or a day where one may be debugging."""
+        if timeout_seconds is None:
+            timeout_seconds = _DAY_SECONDS if self.suite.functions_in_process else _PATIENCE_SECONDS
         self.run(self.suite.settled(timeout_seconds))
 
     def advance_clock(self, seconds: float) -> None:

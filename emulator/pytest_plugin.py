@@ -5,6 +5,7 @@ Switch it on with `pytest_plugins = ["emulator.pytest_plugin"]` in your top conf
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import re
@@ -39,6 +40,17 @@ def suite(suite_configuration: Configuration) -> Iterator[BackgroundSuite]:
 def functions_suite(suite_configuration: Configuration) -> Iterator[BackgroundSuite]:
     """Every service, with the project's functions loaded. They see the events of `functions_suite.project_id`."""
     with BackgroundSuite(Suite(suite_configuration, free_ports=True)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def functions_in_process(suite_configuration: Configuration) -> Iterator[BackgroundSuite]:
+    """As `functions_suite`, with handlers in threads of this process: breakpoints work in them, coverage counts them.
+
+    The SDKs' variables stand in `os.environ` for as long as this suite lives; a test does not mix it with another one.
+    """
+    configuration = dataclasses.replace(suite_configuration, project_id=f"{suite_configuration.project_id}-in-process")
+    with BackgroundSuite(Suite(configuration, free_ports=True, functions_in_process=True)) as running:
         yield running
 
 

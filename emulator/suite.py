@@ -69,6 +69,7 @@ class Suite:
         export_on_exit: Path | None = None,
         clock: Clock | None = None,
         inspect: str | None = None,
+        functions_in_process: bool = False,
     ) -> None:
         if configuration is None:
             configuration = Configuration(root=Path.cwd(), project_id=project_id or "demo-suite")
@@ -86,6 +87,7 @@ class Suite:
         self._import_from = import_from
         self._export_on_exit = export_on_exit
         self._inspect = inspect
+        self.functions_in_process = functions_in_process
         self._data: Path | None = None
         self._located = False
         self._watching: list[asyncio.Task[None]] = []
@@ -200,7 +202,9 @@ class Suite:
         service = FirestoreService(clock=self.clock, events=self.events)
         rules = RulesFiles(
             self.configuration.firestore,
-            lambda database, source, name: service.rules.load_for_database(database, source, file_name=name),
+            lambda database, source, name: service.rules.load_for_database(
+                database, source, file_name=name, over=self.project_id
+            ),
         )
         rules.load_changed()
         self._watch(rules.load_changed)
@@ -240,6 +244,7 @@ class Suite:
             events=self.events,
             activity=self.activity,
             inspect=self._inspect,
+            in_process=self.functions_in_process,
         )
 
     def _watch(self, load_changed: Callable[[], None]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "functions"))
 
+from afterimage.media.allocator import suit_pictures
 from afterimage.media.inspect import inspect_image
 from afterimage.media.limits import limits_for
 from afterimage.media.plan import Plan, PlanOptions, make_plan
@@ -28,11 +29,11 @@ def plan_of(data: bytes, options: dict[str, Any]) -> Plan:
     return make_plan(PlanOptions(**options), inspect_image(data, declared_type="", limits=LIMITS), LIMITS)
 
 
-def rendered(data: bytes, options: dict[str, Any]) -> dict[str, bytes]:
+def rendered(data: bytes, options: dict[str, Any], workers: int | None = None) -> dict[str, bytes]:
     """Everything between the bytes of the upload and the bytes of the variants."""
     inspection = inspect_image(data, declared_type="", limits=LIMITS)
     plan = make_plan(PlanOptions(**options), inspection, LIMITS)
-    files = [file for file in render(data, inspection, plan, LIMITS) if isinstance(file, RenderedFile)]
+    files = [file for file in render(data, inspection, plan, LIMITS, workers=workers) if isinstance(file, RenderedFile)]
     return {file.variant.name: file.data for file in files if file.data is not None}
 
 
@@ -67,7 +68,8 @@ def _encoded(frames: list[Image.Image], kind: str, quality: int) -> bytes:
     if kind == "AVIF":
         frames[0].save(buffer, kind, quality=quality, speed=AVIF_SPEED, max_threads=1)
     elif len(frames) > 1:
-        frames[0].save(buffer, kind, quality=quality, method=WEBP_METHOD, save_all=True, append_images=frames[1:])
+        options = {"quality": quality, "method": WEBP_METHOD, "kmax": 0}
+        frames[0].save(buffer, kind, save_all=True, append_images=frames[1:], **options)
     else:
         frames[0].save(buffer, kind, quality=quality, method=WEBP_METHOD)
     return buffer.getvalue()
@@ -82,7 +84,9 @@ def peak_memory_mib() -> float:
 def main(request: dict[str, Any]) -> None:
     data = Path(request["input"]).read_bytes()
     options = request["options"]
-    work = floor_of(data, options) if request["flow"] == "floor" else lambda: rendered(data, options)
+    suit_pictures()
+    workers = 1 if request["flow"] == "one thread" else None
+    work = floor_of(data, options) if request["flow"] == "floor" else lambda: rendered(data, options, workers)
     wall = cpu = float("inf")
     files: dict[str, bytes] = {}
     for _ in range(request["repeats"]):

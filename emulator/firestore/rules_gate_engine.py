@@ -76,13 +76,20 @@ class RulesetGate:
         self._tell()
         return [issue.to_json() for issue in ruleset.issues]
 
-    def load_for_database(self, database: str, source: str, *, file_name: str) -> list[dict[str, Any]]:
-        """For a database id in every project that has no rules of its own, as firebase.json says it."""
+    def load_for_database(
+        self, database: str, source: str, *, file_name: str, over: str | None = None
+    ) -> list[dict[str, Any]]:
+        """For a database id in every project that has no rules of its own, as firebase.json says it.
+
+        `over` is a project that loses its own: the last to load wins, be it a tool or the edited file.
+        """
         try:
             ruleset = compile_ruleset(source, file_name=file_name)
         except RulesetRejected as rejected:
             return [issue.to_json() for issue in rejected.issues]
         self._of_database[database] = _Loaded(ruleset, source, file_name)
+        if over is not None:
+            self._of_project.pop(over, None)
         self._tell()
         return [issue.to_json() for issue in ruleset.issues]
 

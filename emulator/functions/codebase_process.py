@@ -13,14 +13,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from emulator.functions.codebase_host import CodebaseError
 from emulator.functions.output import OutputPipe
 
 _HOST: Final = Path(__file__).parent / "host" / "__main__.py"
 _STOP_SECONDS: Final = 1.0
-
-
-class CodebaseError(Exception):
-    """A codebase that could not be loaded; the message is for the person who wrote it."""
 
 
 class CodebaseProcess:

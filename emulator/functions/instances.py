@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from emulator.functions.attempts import Attempt
-from emulator.functions.codebase_process import CodebaseProcess
+from emulator.functions.codebase_host import CodebaseHost
 from emulator.functions.instance_requests import InstanceAnswer, InstanceConnection, InstanceRequest
 from emulator.functions.manifest import FunctionSpec
 from emulator.functions.output import OutputPipe
@@ -38,14 +38,14 @@ class Instance:
         self._idle: list[InstanceConnection] = []
         self._attempts: list[Attempt] = []
         self._pid: int | None = None
-        self._host: CodebaseProcess | None = None
+        self._host: CodebaseHost | None = None
         self._output: OutputPipe | None = None
         self._owns_host = False
         self.is_alive = False
 
     def start(
         self,
-        host: CodebaseProcess,
+        host: CodebaseHost,
         environment: Mapping[str, str],
         sockets: Path,
         *,

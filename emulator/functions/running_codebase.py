@@ -14,8 +14,10 @@ from typing import Final
 
 from emulator.activity import Activity
 from emulator.configuration import Codebase
-from emulator.functions.codebase_process import CodebaseError, CodebaseProcess
+from emulator.functions.codebase_host import CodebaseError, CodebaseHost
+from emulator.functions.codebase_process import CodebaseProcess
 from emulator.functions.function_pool import FunctionPool
+from emulator.functions.in_process import InProcessCodebase
 from emulator.functions.instance_budget import InstanceBudget
 from emulator.functions.instances import Instance, MemoryWatch
 from emulator.functions.interpreters import find_interpreter
@@ -39,7 +41,7 @@ _numbers = itertools.count(1)
 class Loaded:
     """What one load brought."""
 
-    host: CodebaseProcess
+    host: CodebaseHost
     manifest: Manifest
     pools: Mapping[str, FunctionPool]
     environment: Mapping[str, str]
@@ -60,6 +62,7 @@ class RunningCodebase:
         budget: InstanceBudget,
         changed: Callable[[], None],
         inspect: str | None = None,
+        in_process: bool = False,
     ) -> None:
         self.codebase = codebase
         self.error = ""
@@ -73,6 +76,7 @@ class RunningCodebase:
         self._budget = budget
         self._changed = changed
         self._inspect = inspect
+        self._in_process = in_process
         self._debug_ports = itertools.count(DEBUG_PORT)
         self._watch = SourceWatch(codebase.source, self._files_changed)
         self._reloading: asyncio.Task[None] | None = None
@@ -81,6 +85,8 @@ class RunningCodebase:
 
     def prepare(self) -> None:
         """Starts the process while its environment is not yet known in full: imports take a while."""
+        if self._in_process:
+            return
         self._prepared = CodebaseProcess(source=self.codebase.source, python=self._python(), show=self._show_of_import)
         try:
             known = {"GCLOUD_PROJECT": self._project_id, "FUNCTIONS_EMULATOR": "true", "TZ": "UTC"}
@@ -91,7 +97,8 @@ class RunningCodebase:
     async def start(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         await self._load()
-        self._watch.start()
+        if not self._in_process:  # a test run does not change its own code
+            self._watch.start()
 
     async def close(self) -> None:
         self._watch.stop()
@@ -188,7 +195,9 @@ class RunningCodebase:
         loaded.pools = {spec.name: self._pool(loaded, spec) for spec in manifest.functions}
         return loaded
 
-    def _host_with(self, environment: Mapping[str, str]) -> CodebaseProcess:
+    def _host_with(self, environment: Mapping[str, str]) -> CodebaseHost:
+        if self._in_process:
+            return InProcessCodebase(source=self.codebase.source, environment=environment)
         prepared, self._prepared = self._prepared, None
         if prepared is not None and prepared.is_alive:
             prepared.complete_environment(environment)
@@ -215,32 +224,19 @@ class RunningCodebase:
             start=start,
             busy=self._memory.look_soon,
             freed=self._budget.freed,
-            time_limits=not inspected,
-            limit=1 if inspected else None,
+            time_limits=not inspected and not self._in_process,
+            limit=1 if inspected or self._in_process else None,
         )
 
     async def _start_instance(
         self, loaded: Loaded, spec: FunctionSpec, gone: Callable[[Instance], None], *, inspected: bool
     ) -> Instance:
         instance = Instance(number=next(_numbers), spec=spec, show=_shown_as(spec.name), gone=gone)
-        environment = {**loaded.parameters, **_instance_environment(spec)}
-        host, single = loaded.host, bool(inspected or loaded.host.unforkable)
+        # Functions that share a process share its variables: there, none of them can be told its own name.
+        environment = {**loaded.parameters, **({} if self._in_process else _instance_environment(spec))}
+        host, single = loaded.host, bool(inspected or loaded.host.unforkable) and not self._in_process
         if single:
-            host = CodebaseProcess(source=self.codebase.source, python=self._python(), show=_shown_as(spec.name))
-            host.spawn(
-                {**loaded.environment, **environment},
-                single=True,
-                debug_port=next(self._debug_ports) if inspected else None,
-            )
-            try:
-                await host.load(float("inf") if inspected else DISCOVERY_SECONDS)
-            except CodebaseError as error:
-                host.kill()
-                await host.close()
-                raise ConnectionError(str(error)) from None
-            except BaseException:
-                host.kill()
-                raise
+            host = await self._host_of_one(loaded, spec, environment, inspected=inspected)
         instance.start(
             host,
             environment,
@@ -250,6 +246,27 @@ class RunningCodebase:
             limit_memory=not inspected,
         )
         return instance
+
+    async def _host_of_one(
+        self, loaded: Loaded, spec: FunctionSpec, environment: Mapping[str, str], *, inspected: bool
+    ) -> CodebaseProcess:
+        """A fresh process that will be the instance itself."""
+        host = CodebaseProcess(source=self.codebase.source, python=self._python(), show=_shown_as(spec.name))
+        host.spawn(
+            {**loaded.environment, **environment},
+            single=True,
+            debug_port=next(self._debug_ports) if inspected else None,
+        )
+        try:
+            await host.load(float("inf") if inspected else DISCOVERY_SECONDS)
+        except CodebaseError as error:
+            host.kill()
+            await host.close()
+            raise ConnectionError(str(error)) from None
+        except BaseException:
+            host.kill()
+            raise
+        return host
 
     async def _retire(self, loaded: Loaded) -> None:
         await asyncio.gather(*(pool.retire() for pool in loaded.pools.values()))

@@ -30,7 +30,10 @@ _log = logging.getLogger("emulator.functions")
 
 
 class FunctionsService:
-    """Loads codebases and runs their functions. `start` needs the addresses of the other services, so it comes last."""
+    """Loads codebases and runs their functions. `start` needs the addresses of the other services, so it comes last.
+
+    `in_process`: functions run in threads of this process, for tests that debug or measure coverage.
+    """
 
     grpc: Sequence[GrpcMethod] = ()
 
@@ -43,6 +46,7 @@ class FunctionsService:
         events: EventBus,
         activity: Activity,
         inspect: str | None = None,
+        in_process: bool = False,
         retry: RetryPolicy | None = None,
     ) -> None:
         self.record = AttemptRecord()
@@ -51,6 +55,7 @@ class FunctionsService:
         self._events = events
         self._codebases = tuple(codebases)
         self._inspect = inspect
+        self._in_process = in_process
         self._running: list[RunningCodebase] = []
         self._pools: dict[str, FunctionPool] = {}
         self._memory = MemoryWatch(self._instances)
@@ -80,6 +85,7 @@ class FunctionsService:
                 budget=self._budget,
                 changed=self._route,
                 inspect=self._inspect,
+                in_process=self._in_process,
             )
             for codebase in self._codebases
         ]
@@ -91,7 +97,11 @@ class FunctionsService:
         if self._sockets is None:
             self.prepare()
         self._unsubscribe = self._events.subscribe(self._deliveries)
-        await asyncio.gather(*(running.start(environment) for running in self._running))
+        if self._in_process:  # one after the other: they change the same process
+            for running in self._running:
+                await running.start(environment)
+        else:
+            await asyncio.gather(*(running.start(environment) for running in self._running))
 
     async def close(self) -> None:
         if self._unsubscribe is not None:
@@ -101,6 +111,8 @@ class FunctionsService:
         self._memory.stop()
         await self._deliveries.close()
         running, self._running = self._running, []
+        for codebase in reversed(running) if self._in_process else ():
+            await codebase.close()
         await asyncio.gather(*(codebase.close() for codebase in running))
         if self._sockets is not None:
             shutil.rmtree(self._sockets, ignore_errors=True)

@@ -1,14 +1,17 @@
 """Security rules under test: cases as data, an environment for Python, and what the cases leave unproven.
 
 python -m emulator rules test cases/*.yaml      the verdict of every case, and why it is not the expected one
-RulesEnvironment(source).as_user("alice")       the same from Python; see `environment`
+RulesEnvironment(source).as_user("alice")       the same from Python; see `environment`, `storage_environment`
 """
 
+from emulator.rules_testing.answers import Answer, WireAnswer, assert_allowed, assert_denied
 from emulator.rules_testing.cases import CaseFile, CaseFileError, RuleCase, read_case_file
-from emulator.rules_testing.environment import RulesEnvironment, assert_allowed, assert_denied
+from emulator.rules_testing.environment import RulesEnvironment
 from emulator.rules_testing.runner import CaseResult, Driver, InProcessDriver, Verdict, run_cases
+from emulator.rules_testing.storage_environment import StorageRulesEnvironment
 
 __all__ = [
+    "Answer",
     "CaseFile",
     "CaseFileError",
     "CaseResult",
@@ -16,7 +19,9 @@ __all__ = [
     "InProcessDriver",
     "RuleCase",
     "RulesEnvironment",
+    "StorageRulesEnvironment",
     "Verdict",
+    "WireAnswer",
     "assert_allowed",
     "assert_denied",
     "read_case_file",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,9 @@ from emulator.rules_testing.cases import CaseFileError, RuleCase, read_case_file
 from emulator.rules_testing.comparison import GENERATED_REQUESTS, compare
 from emulator.rules_testing.mutants import mutate
 from emulator.rules_testing.runner import CaseResult, Driver, InProcessDriver, run_cases
-from emulator.rules_testing.wire_driver import NotOverTheWireError, WireDriver
+from emulator.rules_testing.storage_wire_driver import StorageWireDriver
+from emulator.rules_testing.wire_connection import NotOverTheWireError
+from emulator.rules_testing.wire_driver import WireDriver
 
 DESCRIPTION: Final = """\
 Checks, tests, explains, measures and compares security rules.
@@ -75,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         if name == "test":
             command.add_argument("--verbose", action="store_true", help="show the cases that pass, too")
-            command.add_argument("--wire", metavar="HOST:PORT", help="ask a running Firestore, which loads the rules")
+            command.add_argument("--wire", metavar="HOST:PORT", help="ask a running service, which loads the rules")
         if name == "coverage":
             command.add_argument("--lcov", type=Path, metavar="FILE", help="write an LCOV record")
             command.add_argument("--minimum-branches", type=float, metavar="PERCENT", default=0.0)
@@ -165,15 +168,26 @@ def _test(options: argparse.Namespace) -> int:
 
 
 def _driver(address: str | None, rules: Ruleset) -> Driver:
-    """The engine itself, or a running Firestore with these rules in force."""
+    """The engine itself, or a running Firestore or Storage with these rules in force."""
     if address is None:
         return InProcessDriver(rules)
+    driver: WireDriver | StorageWireDriver
+    if "firebase.storage" in rules.services:
+        # Storage rules look documents up in the default project of the suite, which `exec` names.
+        beside, project = os.environ.get("FIRESTORE_EMULATOR_HOST"), os.environ.get("GCLOUD_PROJECT", "demo-rules")
+        documents = None if beside is None else WireDriver(*_host_and_port(beside), project=project)
+        driver = StorageWireDriver(*_host_and_port(address), documents=documents)
+    else:
+        driver = WireDriver(*_host_and_port(address))
+    driver.load(rules.source.text)
+    return driver
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise UnusableError(f"`{address}` is no address; write one like `127.0.0.1:8080`")
-    driver = WireDriver(host, int(port))
-    driver.load(rules.source.text)
-    return driver
+    return host, int(port)
 
 
 def _json(result: CaseResult) -> dict[str, Any]:

@@ -6,7 +6,8 @@
     assert_allowed(alice.update("notes/n1", {"text": "hi"}))
     assert_denied(environment.as_nobody().get("notes/n1"), reason="Null value error.")
 
-Allowed writes take effect, so that what follows sees them; denied ones change nothing.
+Allowed writes take effect, so that what follows sees them; denied ones change nothing. With `wire=WireDriver(…)` the
+same tests ask a running Firestore.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from typing import Any, Final
 from emulator.rules_language import (
     Both,
     CommitLookups,
-    Decision,
     FieldFilter,
     FirestoreRequest,
     MemoryLookup,
@@ -25,6 +25,10 @@ from emulator.rules_language import (
     Timestamp,
     compile_ruleset,
 )
+from emulator.rules_testing.answers import Answer, ask, assert_allowed, assert_denied
+from emulator.rules_testing.wire_driver import WireDriver
+
+__all__ = ["DELETED", "SERVER_TIME", "Actor", "RulesEnvironment", "assert_allowed", "assert_denied"]
 
 SERVER_TIME: Final = object()
 DELETED: Final = object()
@@ -43,11 +47,22 @@ class RulesEnvironment:
         documents: Mapping[str, Mapping[str, Any]] | None = None,
         now: Timestamp | None = None,
         database: str = "(default)",
+        wire: WireDriver | None = None,
     ) -> None:
         self.ruleset = compile_ruleset(source, file_name=file_name)
         self.documents: dict[str, dict[str, Any]] = {path: dict(data) for path, data in (documents or {}).items()}
         self.now = now or Timestamp.from_seconds(1_704_067_200)
         self.database = database
+        self._wire = wire
+        if wire is not None:
+            wire.load(self.ruleset.source.text)
+
+    def decide(self, requests: Sequence[FirestoreRequest], after: Mapping[str, Any]) -> list[Answer]:
+        """The answer to each request of one commit, or to a single one that reads."""
+        if self._wire is not None:
+            return [ask(self._wire, request, documents=self.documents, after=after) for request in requests]
+        lookups = CommitLookups(MemoryLookup(self.documents, after=after, database=self.database))
+        return [self.ruleset.decide(request, lookups) for request in requests]
 
     def seed(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
         """Stores documents as an administrator would: no rule is asked."""
@@ -72,19 +87,17 @@ class Actor:
         self._environment = environment
         self._auth = auth
 
-    def get(self, path: str) -> Decision:
+    def get(self, path: str) -> Answer:
         environment = self._environment
-        return environment.ruleset.decide(
-            FirestoreRequest(
-                method="get",
-                path=path,
-                time=environment.now,
-                auth=self._auth,
-                database=environment.database,
-                resource=environment.documents.get(path),
-            ),
-            self._lookup({}),
+        request = FirestoreRequest(
+            method="get",
+            path=path,
+            time=environment.now,
+            auth=self._auth,
+            database=environment.database,
+            resource=environment.documents.get(path),
         )
+        return environment.decide([request], {})[0]
 
     def list(
         self,
@@ -93,7 +106,7 @@ class Actor:
         order_by: Mapping[str, str] | None = None,
         limit: int | None = None,
         all_descendants: bool = False,
-    ) -> Decision:
+    ) -> Answer:
         """A query; `where` are filters `("owner", "==", "alice")`, all of which hold."""
         filters = [FieldFilter(field=tuple(name.split(".")), op=op, value=value) for name, op, value in where]
         query = Query(
@@ -103,33 +116,31 @@ class Actor:
             all_descendants=all_descendants,
         )
         environment = self._environment
-        return environment.ruleset.decide(
-            FirestoreRequest(
-                method="list",
-                path=path,
-                time=environment.now,
-                auth=self._auth,
-                database=environment.database,
-                query=query,
-            ),
-            self._lookup({}),
+        request = FirestoreRequest(
+            method="list",
+            path=path,
+            time=environment.now,
+            auth=self._auth,
+            database=environment.database,
+            query=query,
         )
+        return environment.decide([request], {})[0]
 
-    def create(self, path: str, data: Mapping[str, Any]) -> Decision:
+    def create(self, path: str, data: Mapping[str, Any]) -> Answer:
         return self.commit([("create", path, data)])[0]
 
-    def set(self, path: str, data: Mapping[str, Any]) -> Decision:
+    def set(self, path: str, data: Mapping[str, Any]) -> Answer:
         """Replaces a document, or creates it."""
         return self.commit([("set", path, data)])[0]
 
-    def update(self, path: str, changes: Mapping[str, Any]) -> Decision:
+    def update(self, path: str, changes: Mapping[str, Any]) -> Answer:
         """Changes some fields; `DELETED` takes one away, `SERVER_TIME` is the time of the request."""
         return self.commit([("update", path, changes)])[0]
 
-    def delete(self, path: str) -> Decision:
+    def delete(self, path: str) -> Answer:
         return self.commit([("delete", path, None)])[0]
 
-    def commit(self, writes: Sequence[Write]) -> Sequence[Decision]:
+    def commit(self, writes: Sequence[Write]) -> Sequence[Answer]:
         """Several writes `(method, path, data)` at once: all take effect, or with one denial none."""
         environment = self._environment
         after: dict[str, dict[str, Any] | None] = {}
@@ -151,8 +162,7 @@ class Actor:
                 )
             )
             after[path] = written
-        lookups = CommitLookups(self._lookup(after))
-        decisions = [environment.ruleset.decide(request, lookups) for request in requests]
+        decisions = environment.decide(requests, after)
         if all(decision.allowed for decision in decisions):
             for path, left in after.items():
                 if left is None:
@@ -161,30 +171,7 @@ class Actor:
                     environment.documents[path] = left
         return decisions
 
-    def _lookup(self, after: Mapping[str, Mapping[str, Any] | None]) -> MemoryLookup:
-        environment = self._environment
-        return MemoryLookup(environment.documents, after=after, database=environment.database)
-
     def _resolved(self, method: str, stored: Mapping[str, Any] | None, data: Mapping[str, Any]) -> dict[str, Any]:
         merged = {**(stored or {}), **data} if method == "update" else dict(data)
         now = self._environment.now
         return {name: now if value is SERVER_TIME else value for name, value in merged.items() if value is not DELETED}
-
-
-def assert_allowed(*decisions: Decision) -> None:
-    """All of these are allowed; a failure shows why one is not."""
-    for decision in decisions:
-        if not decision.allowed:
-            raise AssertionError(f"expected to be allowed, but the rules deny it\n{decision.explain()}")
-
-
-def assert_denied(*decisions: Decision, reason: str | None = None) -> None:
-    """All of these are denied, for the given reason, if any: a part of the official text."""
-    for decision in decisions:
-        if decision.allowed:
-            raise AssertionError(f"expected to be denied, but the rules allow it\n{decision.explain()}")
-        if reason is not None and reason not in decision.denial_message:
-            raise AssertionError(
-                f"expected to be denied because of `{reason}`, but the reason was "
-                f"`{decision.denial_message.strip()}`\n{decision.explain()}"
-            )

@@ -1,13 +1,12 @@
 """Puts cases before rules that a running Firestore enforces: over REST, with unsigned tokens, as any client would.
 
-The state of each case is stored with the rules off, then the request is made as the case's user. What cannot be said
-over the wire without changing the question, such as further writes of the same commit, is refused by name.
+The state of each case is stored with the rules off, then the request is made as the case's user. What else the same
+commit writes is judged there, too: where that is what was denied, the asked write, which comes first, was allowed.
 """
 
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -17,17 +16,23 @@ from urllib.parse import quote
 from emulator.rules_language import Both, Either, FieldFilter, FirestoreRequest, LatLng, Path, Query, Timestamp
 from emulator.rules_testing.cases import RuleCase
 from emulator.rules_testing.runner import Verdict
+from emulator.rules_testing.wire_connection import (
+    ADMIN,
+    EXPLAINED,
+    NotOverTheWireError,
+    credentials,
+    explanation_of,
+    message_of,
+    send,
+)
+
+__all__ = ["NotOverTheWireError", "WireDriver"]
 
 _OPERATORS: Final = {
     "==": "EQUAL", "!=": "NOT_EQUAL", "<": "LESS_THAN", "<=": "LESS_THAN_OR_EQUAL", ">": "GREATER_THAN",
     ">=": "GREATER_THAN_OR_EQUAL", "in": "IN", "not-in": "NOT_IN", "array-contains": "ARRAY_CONTAINS",
     "array-contains-any": "ARRAY_CONTAINS_ANY",
 }  # fmt: skip
-_ADMIN: Final = {"Authorization": "Bearer owner"}
-
-
-class NotOverTheWireError(Exception):
-    """A case that only the in-process driver can decide; the message says what stands in the way."""
 
 
 class WireDriver:
@@ -53,35 +58,51 @@ class WireDriver:
     def decide(self, case: RuleCase) -> Verdict:
         request = case.request
         if not isinstance(request, FirestoreRequest):
-            raise NotOverTheWireError(f"{case.title}: only Firestore is spoken over the wire")
-        if set(case.after) - {request.path}:
-            raise NotOverTheWireError(f"{case.title}: `commit` writes more than the case asks about")
+            raise NotOverTheWireError(f"{case.title}: this is a Firestore; Storage has a driver of its own")
+        also = {path: data for path, data in case.after.items() if path != request.path}
+        if also and request.method in ("get", "list"):
+            raise NotOverTheWireError(f"{case.title}: `commit` says what a write's commit writes; this one reads")
         self._store(case, request)
-        headers = {} if request.auth is None else {"Authorization": f"Bearer {_token(request.auth['token'])}"}
-        status, answer = self._ask(request, headers)
+        status, answer = self._ask(request, also, credentials(request.auth) | EXPLAINED)
         if status == 403:
-            message = _message(answer)
-            return Verdict(is_allowed=False, message=message)
+            explanation = explanation_of(answer)
+            if also and self._denies_another(case, request, explanation):
+                return Verdict(is_allowed=True)
+            return Verdict(is_allowed=False, message=message_of(answer), explanation=explanation)
         if status != 200 and not (request.method == "get" and status == 404):
-            raise NotOverTheWireError(f"{case.title}: the server answered {status}: {_message(answer)}")
+            raise NotOverTheWireError(f"{case.title}: the server answered {status}: {message_of(answer)}")
         return Verdict(is_allowed=True)
+
+    def _denies_another(self, case: RuleCase, request: FirestoreRequest, explanation: str) -> bool:
+        """Whether a commit failed by another of its writes: its explanation names the one that was denied."""
+        if not explanation:
+            raise NotOverTheWireError(f"{case.title}: the server does not say which write of its `commit` it denies")
+        asked = f"denied: {request.method} /databases/{request.database}/documents/{request.path} by "
+        return not explanation.startswith(asked)
 
     # -- the state
 
-    def _database(self, request: FirestoreRequest) -> str:
-        return f"projects/{self._project}/databases/{request.database}"
+    def _database(self, database: str) -> str:
+        return f"projects/{self._project}/databases/{database}"
 
     def _store(self, case: RuleCase, request: FirestoreRequest) -> None:
-        database = self._database(request)
-        self._call("DELETE", f"/emulator/v1/{database}/documents", None, _ADMIN)
         documents = dict(case.documents)
         if request.resource is not None:
             documents[request.path] = request.resource
-        writes = [{"update": self._document(database, path, data)} for path, data in documents.items()]
+        try:
+            self.store(documents, database=request.database)
+        except NotOverTheWireError as error:
+            raise NotOverTheWireError(f"{case.title}: {error}") from None
+
+    def store(self, documents: Mapping[str, Mapping[str, Any]], *, database: str = "(default)") -> None:
+        """Leaves exactly these documents in a database, with the rules off."""
+        name = self._database(database)
+        self._call("DELETE", f"/emulator/v1/{name}/documents", None, ADMIN)
+        writes = [{"update": self._document(name, path, data)} for path, data in documents.items()]
         if writes:
-            status, answer = self._call("POST", f"/v1/{database}/documents:commit", {"writes": writes}, _ADMIN)
+            status, answer = self._call("POST", f"/v1/{name}/documents:commit", {"writes": writes}, ADMIN)
             if status != 200:
-                raise NotOverTheWireError(f"{case.title}: its documents cannot be stored: {_message(answer)}")
+                raise NotOverTheWireError(f"the documents cannot be stored: {message_of(answer)}")
 
     def _document(self, database: str, path: str, data: Mapping[str, Any]) -> dict[str, Any]:
         name = f"{database}/documents/{path}"
@@ -114,8 +135,8 @@ class WireDriver:
 
     # -- the request
 
-    def _ask(self, request: FirestoreRequest, headers: Mapping[str, str]) -> tuple[int, Any]:
-        documents = f"/v1/{self._database(request)}/documents"
+    def _ask(self, request: FirestoreRequest, also: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[int, Any]:
+        documents = f"/v1/{self._database(request.database)}/documents"
         if request.method == "get":
             return self._call("GET", f"{documents}/{quote(request.path)}", None, headers)
         if request.method == "list":
@@ -123,18 +144,19 @@ class WireDriver:
             address = f"{documents}/{quote(parent)}:runQuery" if parent else f"{documents}:runQuery"
             query = self._structured_query(collection, request.query or Query())
             return self._call("POST", address, {"structuredQuery": query}, headers)
-        return self._call("POST", f"{documents}:commit", {"writes": [self._write(request)]}, headers)
+        asked = self._write(request, request.path, request.request_resource)
+        if request.method != "delete":
+            asked["currentDocument"] = {"exists": request.method == "update"}
+        writes = [asked, *(self._write(request, path, data) for path, data in also.items())]
+        return self._call("POST", f"{documents}:commit", {"writes": writes}, headers)
 
-    def _write(self, request: FirestoreRequest) -> dict[str, Any]:
-        database = self._database(request)
-        if request.method == "delete":
-            return {"delete": f"{database}/documents/{request.path}"}
-        data = request.request_resource or {}
+    def _write(self, request: FirestoreRequest, path: str, data: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What leaves `data` behind, its server timestamps as transforms; None deletes."""
+        database = self._database(request.database)
+        if data is None:
+            return {"delete": f"{database}/documents/{path}"}
         fixed = {name: value for name, value in data.items() if value != request.time}
-        write: dict[str, Any] = {
-            "update": self._document(database, request.path, fixed),
-            "currentDocument": {"exists": request.method == "update"},
-        }
+        write: dict[str, Any] = {"update": self._document(database, path, fixed)}
         if len(fixed) < len(data):
             names = [name for name in data if name not in fixed]
             write["updateTransforms"] = [
@@ -173,28 +195,10 @@ class WireDriver:
         return {"compositeFilter": {"op": "OR" if isinstance(where, Either) else "AND", "filters": parts}}
 
     def _call(self, method: str, path: str, body: Any, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=30)
-        try:
-            sent = None if body is None else json.dumps(body)
-            connection.request(method, path, body=sent, headers={"Content-Type": "application/json", **(headers or {})})
-            response = connection.getresponse()
-            content = response.read()
-            return response.status, json.loads(content) if content.strip() else {}
-        finally:
-            connection.close()
-
-
-def _token(claims: Mapping[str, Any]) -> str:
-    """A token as the local suite takes it: nobody signs it."""
-    parts = [{"alg": "none", "typ": "JWT"}, {"iat": 0, "exp": 3600, **claims}]
-    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
-    return f"{'.'.join(encoded)}."
-
-
-def _message(answer: Any) -> str:
-    found = answer[0] if isinstance(answer, list) and answer else answer
-    error = found.get("error", {}) if isinstance(found, dict) else {}
-    return str(error.get("message", "")) if isinstance(error, dict) else str(error)
+        sent = b"" if body is None else json.dumps(body).encode()
+        given = {"Content-Type": "application/json", **(headers or {})}
+        status, content = send(self._host, self._port, method, path, sent, given)
+        return status, json.loads(content) if content.strip() else {}
 
 
 def _special(value: float) -> str:

@@ -7,8 +7,11 @@ import inspect
 import json
 import os
 import threading
+import traceback
 from types import ModuleType
 from typing import Any
+
+from . import local_app_check
 
 
 class Codebase:
@@ -57,6 +60,7 @@ def load(source: str) -> Codebase:
     import functions_framework
     from functions_framework import _function_registry
 
+    local_app_check.install()
     module, spec = _function_registry.load_function_module(source)
     import flask
 
@@ -80,10 +84,26 @@ def application(codebase: Codebase, target: str, signature: str) -> Any:
             """It has run."""
 
     _Loaded.loader = _Loaded
-    setattr(  # noqa: B010 — replaces a function of another package: a plain assignment reads like a local one
-        _function_registry, "load_function_module", lambda source: (codebase.module, _Loaded)
-    )
-    return functions_framework.create_app(target, codebase.source, signature)
+    load_function_module = _function_registry.load_function_module
+    _replace(_function_registry, "load_function_module", lambda source: (codebase.module, _Loaded))
+    try:
+        return functions_framework.create_app(target, codebase.source, signature)
+    finally:
+        _replace(_function_registry, "load_function_module", load_function_module)
+
+
+def _replace(module: ModuleType, name: str, function: Any) -> None:
+    setattr(module, name, function)
+
+
+def traceback_of(error: BaseException, *outer_files: str) -> str:
+    """The traceback from the codebase's own first line on: what lies above it is of no use to its author."""
+    ours = (os.path.dirname(os.path.abspath(__file__)), "<frozen importlib", *outer_files)
+    frames = traceback.extract_tb(error.__traceback__)
+    while frames and frames[0].filename.startswith(ours):
+        del frames[0]
+    lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames)] if frames else []
+    return "".join([*lines, *traceback.format_exception_only(type(error), error)])
 
 
 def warm_up(codebase: Codebase, manifest: dict[str, Any]) -> None:

@@ -13,7 +13,6 @@ import select
 import signal
 import socket
 import sys
-import traceback
 from typing import Any
 
 from . import instance, loading, parent_death
@@ -34,7 +33,7 @@ def run(text: str) -> None:
         codebase = loading.load(options["source"])
         manifest = codebase.manifest()
     except BaseException as error:
-        _tell(control, {"event": "failed", "traceback": _without_host(error)})
+        _tell(control, {"event": "failed", "traceback": loading.traceback_of(error)})
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)
@@ -156,16 +155,6 @@ def _files(source: str) -> list[str]:
     folder = os.path.dirname(os.path.realpath(source)) + os.sep
     loaded = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     return [file for file in loaded if file and os.path.realpath(file).startswith(folder)]
-
-
-def _without_host(error: BaseException) -> str:
-    """The traceback from the codebase's own first line on."""
-    own = os.path.dirname(os.path.abspath(__file__))
-    frames = traceback.extract_tb(error.__traceback__)
-    while frames and frames[0].filename.startswith((own, "<frozen importlib")):
-        del frames[0]
-    lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames)] if frames else []
-    return "".join([*lines, *traceback.format_exception_only(type(error), error)])
 
 
 def _wait_for_debugger(options: dict[str, Any], control: socket.socket) -> None:

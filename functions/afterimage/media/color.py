@@ -13,15 +13,14 @@ _PROFILE_SPACES: Final = {"RGB ": ("RGB", "RGBA"), "CMYK": ("CMYK",), "GRAY": ("
 
 
 def to_screen(image: Image) -> Image:
-    """The picture as L, RGB or RGBA in sRGB, carrying nothing but its pixels."""
+    """The picture as L, RGB or RGBA in sRGB, carrying nothing but its pixels; the one given is taken over."""
     profile = image.info.get("icc_profile")
     plain = _plain_mode(image)
     if isinstance(profile, bytes):
         plain = _through_profile(plain, profile)
     if plain.mode not in {"L", "RGB", "RGBA"}:
         plain = plain.convert("RGB")
-    if plain is image:
-        plain = image.copy()
+    # Not copied even where nothing was converted: a second copy of a large picture would be the peak of memory.
     plain.info = {}
     return plain
 

@@ -7,6 +7,7 @@ from functools import cache, partial
 
 from afterimage import firebase_clients
 from afterimage.events import ObjectEvent
+from afterimage.media.allocator import suit_pictures
 from afterimage.media.google_stores import google_stores
 from afterimage.media.pipeline import Pipeline
 from afterimage.messages import publish
@@ -26,6 +27,7 @@ def deleted(event: ObjectEvent) -> None:
 
 @cache
 def pipeline() -> Pipeline:
+    suit_pictures()
     settings = firebase_clients.settings()
     stores = google_stores(firebase_clients.storage(), firebase_clients.firestore(), settings.derived_bucket)
     if not settings.ready_topic:

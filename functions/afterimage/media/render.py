@@ -21,11 +21,13 @@ from afterimage.media.placeholder import placeholder_of
 from afterimage.media.plan import Plan, Variant
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image, Resampling
 
 WEBP_METHOD: Final = 4
 """Two is twice as fast and a tenth larger at the same quality: no honest win."""
 AVIF_SPEED: Final = 8
+SHARPEST_UP_TO: Final = 400
+"""Outputs up to this side show the difference that the widest filter makes."""
 
 Size = tuple[int, int]
 
@@ -122,16 +124,24 @@ def _decoded(data: bytes, inspection: Inspection, largest: Size, limits: Limits)
 
 def _pyramid(image: Image, sizes: list[Size]) -> Mapping[Size, Image]:
     """Each size from the one above it: the work of all thumbnails together is little more than that of the largest."""
-    from PIL.Image import Resampling
-
     levels: dict[Size, Image] = {}
+    whole = image
     for size in sizes:
         if image.size != size:
-            # Where much is thrown away a narrow filter looks the same, and costs a third.
-            shrinks_much = image.width >= 2 * size[0]
-            image = image.resize(size, Resampling.HAMMING if shrinks_much and not levels else Resampling.LANCZOS)
+            image = image.resize(size, _resampling(image.size, size, is_first=image is whole))
         levels[size] = image
     return levels
+
+
+def _resampling(source: Size, target: Size, *, is_first: bool) -> Resampling:
+    """The step from the whole picture costs the most, and there a narrower filter looks the same."""
+    from PIL.Image import Resampling
+
+    if is_first and source[0] >= 2 * target[0]:
+        return Resampling.HAMMING
+    if is_first and max(target) > SHARPEST_UP_TO:
+        return Resampling.BICUBIC
+    return Resampling.LANCZOS
 
 
 def _upright(image: Image, orientation: int | None) -> Image:
@@ -163,7 +173,7 @@ def _animation_levels(
                 image.seek(number)
                 image.load()
                 # A frame that reaches over the edge makes Pillow grow the picture; screens cut it off there.
-                frame = to_screen(image).crop(canvas)
+                frame = to_screen(image.crop(canvas))
                 frame = _upright(frame, inspection.orientation)
                 frame = frame.convert("RGB") if frame.mode == "L" else frame
                 durations.append(max(10, int(image.info.get("duration") or 100)))
@@ -200,6 +210,8 @@ def _encode(frames: list[Image], variant: Variant, movement: Movement | None) ->
             loop=movement.loops,
             quality=variant.quality,
             method=WEBP_METHOD,
+            # No key frames after the first: each candidate is encoded twice, and nobody seeks in a looping picture.
+            kmax=0,
         )
     else:
         first.save(output, "WEBP", quality=variant.quality, method=WEBP_METHOD)

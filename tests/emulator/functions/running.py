@@ -95,7 +95,7 @@ def message_event(topic: str, event_id: str, data: str = "", *, project: str = P
     )
 
 
-def new_service(source: Path, out: Path) -> Running:
+def new_service(source: Path, out: Path, *, in_process: bool = False) -> Running:
     """Not started yet."""
     clock, activity = Clock(), Activity()
     events = EventBus(clock=clock, faults=Faults(), activity=activity)
@@ -105,14 +105,15 @@ def new_service(source: Path, out: Path) -> Running:
         clock=clock,
         events=events,
         activity=activity,
+        in_process=in_process,
     )
     return Running(service, clock, events, activity, out)
 
 
 @asynccontextmanager
-async def serving(source: Path, out: Path) -> AsyncIterator[Running]:
+async def serving(source: Path, out: Path, *, in_process: bool = False) -> AsyncIterator[Running]:
     """A service with one codebase, closed at the end whatever happens."""
-    running = new_service(source, out)
+    running = new_service(source, out, in_process=in_process)
     try:
         await running.service.start(environment_for(out))
         yield running

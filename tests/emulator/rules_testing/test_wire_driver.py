@@ -78,13 +78,61 @@ def test_verdicts_and_words_are_the_same(folder: Path, write_cases: Callable[...
     assert [result.verdict.message for result in there] == [result.verdict.message for result in here]
 
 
+POSTS = """
+service cloud.firestore {
+  match /databases/{database}/documents {
+    match /posts/{id} {
+      allow create: if getAfter(/databases/$(database)/documents/counts/$(id)).data.n == 1
+        && !exists(/databases/$(database)/documents/counts/$(id));
+      allow delete: if !existsAfter(/databases/$(database)/documents/counts/$(id));
+    }
+    match /counts/{id} { allow create: if request.resource.data.n < 3; }
+  }
+}
+"""
+COMMITS = """
+at: 2024-05-01T12:00:00Z
+cases:
+  - {as: alice, create: posts/p, with: {at: {$now: true}}, commit: {counts/p: {n: 1}}, expect: allowed}
+  - {as: alice, create: posts/p, with: {}, commit: {counts/p: {n: 2}}, expect: denied}
+  - {as: alice, create: posts/p, with: {}, expect: denied}
+  - {as: alice, create: posts/p, with: {}, commit: {counts/p: {n: 1}, counts/q: {n: 9}}, expect: allowed}
+  - {as: alice, delete: posts/p, documents: {posts/p: {}, counts/p: {n: 1}}, commit: {counts/p: null}, expect: allowed}
+  - {as: alice, delete: posts/p, documents: {posts/p: {}, counts/p: {n: 1}}, commit: {counts/q: {n: 1}}, expect: denied}
+"""
+
+
+def test_what_else_a_commit_writes_is_written_over_the_wire(write_cases: Callable[..., Path], wire: WireDriver) -> None:
+    """`commit` is part of the same request, and the verdict is on the write that the case asks about alone."""
+    wire.load(POSTS)
+    cases = read_case_file(write_cases(COMMITS)).cases
+    here = run_cases(cases, InProcessDriver(compile_ruleset(POSTS)))
+    there = run_cases(cases, wire)
+    assert [result.problem for result in here] == [None] * len(cases)
+    assert [result.problem for result in there] == [None] * len(cases)
+    assert [result.verdict.message for result in there] == [result.verdict.message for result in here]
+
+
+def test_denials_over_the_wire_come_with_their_why(folder: Path, wire: WireDriver) -> None:
+    """The server is asked for its explanation, which is the engine's own."""
+    source = (folder / "notes.rules").read_text()
+    wire.load(source)
+    denied = [case for case in read_case_file(folder / "notes.yaml").cases if not case.is_allowed]
+    assert denied
+    engine = InProcessDriver(compile_ruleset(source, file_name="firestore.rules"))
+    for case in denied:
+        explanation = wire.decide(case).explanation
+        assert explanation.splitlines()[0] == engine.decide(case).explanation.splitlines()[0]
+        assert "firestore.rules:" in explanation
+
+
 def test_what_the_wire_cannot_say_is_refused(write_cases: Callable[..., Path], wire: WireDriver) -> None:
     """A case that would be another question over the wire is refused by name, never answered wrongly."""
-    path = write_cases("cases: [{create: a/b, with: {}, commit: {c/d: {}}, expect: denied}]")
-    with pytest.raises(NotOverTheWireError, match="`commit` writes more than the case asks about"):
+    path = write_cases("cases: [{get: a/b, commit: {c/d: {}}, expect: denied}]")
+    with pytest.raises(NotOverTheWireError, match="`commit` says what a write's commit writes"):
         wire.decide(read_case_file(path).cases[0])
     path = write_cases("service: firebase.storage\ncases: [{get: a/b, expect: denied}]")
-    with pytest.raises(NotOverTheWireError, match="only Firestore is spoken over the wire"):
+    with pytest.raises(NotOverTheWireError, match="Storage has a driver of its own"):
         wire.decide(read_case_file(path).cases[0])
 
 

@@ -7,11 +7,13 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from afterimage.dead_letters import DeadLetter, FirestoreDeadLetters
 from afterimage.media.google_stores import google_stores
 from afterimage.media.pipeline import Pipeline
 from afterimage.settings import read_settings
@@ -138,6 +140,35 @@ def test_events_that_go_astray(running: BackgroundSuite, fault: str) -> None:
         assert apps.start("media.sweep", f"sweep-{apps.uid}")["state"] == "done"
     assert apps.found() == apps.expected()
     assert apps.found()[0], "something must be left to compare"
+
+
+@pytest.mark.usefixtures("environment")
+def test_recorded_events_are_made_good_by_one_message(running: BackgroundSuite) -> None:
+    """`media.replay`, started over Pub/Sub, derives what was recorded instead of handled, and closes the letters."""
+    apps = Apps(running, "rae")
+    running.add_fault(FaultRule(action="drop"))
+    try:
+        apps.act(Random(5), actions=6)
+        running.settled(60)
+    finally:
+        running.clear_faults()
+    assert apps.found()[0] == {}
+    letters = FirestoreDeadLetters(apps.firestore)
+    bucket = apps.settings.originals_bucket
+    live = list(apps.storage.list_blobs(bucket, prefix="users/rae/"))
+    for number, blob in enumerate(live):
+        data = {"bucket": bucket, "name": blob.name, "generation": str(blob.generation)}
+        attributes = {"id": f"rae-{number}", "type": "t", "source": "s", "time": "2026-11-01T00:00:00Z"}
+        letters.record(
+            DeadLetter.of(
+                trigger="media_finalized", attributes=attributes, data=data, reason="too old", at=datetime.now(UTC)
+            )
+        )
+    job = apps.start("media.replay", "replay-rae")
+    assert job["state"] == "done"
+    assert (job["counts"]["letters"], job["counts"]["settled"]) == (len(live), len(live))
+    assert apps.found() == apps.expected()
+    assert letters.open_letters(after="", limit=10) == []
 
 
 @pytest.mark.usefixtures("environment")
