@@ -123,7 +123,7 @@ def naive(client: Any, user: str, seen: Observation, bill: Bill) -> None:
 
     books = client.document(f"naive/{user}")
 
-    @firestore.transactional
+    @firestore.transactional  # type: ignore[untyped-decorator]  # the client has no types
     def add(transaction: Any) -> None:
         held = books.get(transaction=transaction).to_dict() or {"n": 0, "cost": 0}
         bill.reads += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from math import isqrt
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image, ImageChops
 
 from tests.functions.media.pictures import encoded, swapped_profile
 
+has_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
 MEMORY_MIB = 256
 LIMITS = limits_for(MEMORY_MIB)
@@ -20,16 +22,19 @@ SCRIPT = """
 import sys
 import firebase_functions.storage_fn, google.cloud.firestore_v1, google.cloud.storage
 from pathlib import Path
+from afterimage.media.allocator import suit_pictures
 from afterimage.media.inspect import Verdict, inspect_image
 from afterimage.media.limits import limits_for
 from afterimage.media.plan import PlanOptions, make_plan
 from afterimage.media.render import render
+suit_pictures()
 data, limits = Path(sys.argv[1]).read_bytes(), limits_for(int(sys.argv[2]))
 found = inspect_image(data, declared_type="", limits=limits)
 assert found.verdict is Verdict.ACCEPT, found.reason
 plan = make_plan(PlanOptions(avif=True), found, limits)
-assert list(render(data, found, plan, limits, workers=2))
-print(int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) // 1024)
+for _ in range(int(sys.argv[3])):
+    assert list(render(data, found, plan, limits, workers=2))
+    print(int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) // 1024)
 """
 
 
@@ -56,14 +61,27 @@ def moving(limits: Limits) -> bytes:
     return encoded(first, "GIF", save_all=True, append_images=frames)
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
-@pytest.mark.parametrize("make", [opaque, transparent, in_avif_too, moving])
-def test_the_largest_accepted_picture_fits(make: object, tmp_path: Path) -> None:
-    """A process with all that a function loads stays within its memory at each limit, with two encoders at work."""
-    assert callable(make)
-    picture = tmp_path / "picture"
-    picture.write_bytes(make(LIMITS))
-    command = [sys.executable, "-c", SCRIPT, str(picture), str(MEMORY_MIB)]
+def peaks_mib(picture: Path, repeats: int) -> list[int]:
+    """The highest memory of a process with all that a function loads, after each time it rendered the picture."""
+    command = [sys.executable, "-c", SCRIPT, str(picture), str(MEMORY_MIB), str(repeats)]
     done = subprocess.run(command, cwd=FUNCTIONS, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < MEMORY_MIB
+    return [int(line) for line in done.stdout.split()]
+
+
+@has_proc
+@pytest.mark.parametrize("make", [opaque, transparent, in_avif_too, moving])
+def test_the_largest_accepted_picture_fits(make: Callable[[Limits], bytes], tmp_path: Path) -> None:
+    """A process with all that a function loads stays within its memory at each limit, with two encoders at work."""
+    picture = tmp_path / "picture"
+    picture.write_bytes(make(LIMITS))
+    assert peaks_mib(picture, 1)[0] < MEMORY_MIB
+
+
+@has_proc
+def test_one_picture_after_another_takes_no_more_than_the_first(tmp_path: Path) -> None:
+    """What a large picture took goes back to the system before the next one: the peak does not creep up."""
+    picture = tmp_path / "picture"
+    picture.write_bytes(opaque(LIMITS))
+    first, *_, last = peaks_mib(picture, 4)
+    assert last <= first + 6
