@@ -44,7 +44,7 @@ bench: setup node
 
 conformance: setup node
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r tests/conformance/requirements.txt -c constraints.txt
-	@$(PY) -m pytest -m conformance -s tests/conformance
+	@$(PY) -m pytest -m conformance -s tests/conformance tests/functions/media
 
 soak: setup
 	@$(PY) -m pytest -m soak -s tests

@@ -1,10 +1,12 @@
-"""The command line: `python -m emulator start`, `exec`, `events`, `rules`."""
+"""The command line: `python -m emulator start`, `exec`, `events`, `send`, `rules`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+
+from emulator.commands.send import add_send
 
 DESCRIPTION = """\
 A local Firebase in pure Python: Firestore, Storage, Auth, Pub/Sub and Python functions, no Java, no Node.
@@ -13,6 +15,7 @@ A local Firebase in pure Python: Firestore, Storage, Auth, Pub/Sub and Python fu
   python -m emulator start --only firestore,auth  only these
   python -m emulator exec 'pytest tests'          start, run a command against it, stop; its exit code is passed on
   python -m emulator events --failed              what functions were sent, and what went wrong
+  python -m emulator send pubsub news --data hi   fire an event by hand (see: send --help)
   python -m emulator rules test                   test security rules (see: rules --help)
 
 SDKs find it through the usual variables (FIRESTORE_EMULATOR_HOST, STORAGE_EMULATOR_HOST, …), which `exec` sets."""
@@ -28,6 +31,10 @@ def main(arguments: list[str]) -> int:
         from emulator.commands.events import run_events
 
         return run_events(options)
+    if options.command == "send":
+        from emulator.commands.send import run_send
+
+        return run_send(options)
     from emulator.commands.serve import run_exec, run_start
 
     return run_exec(options) if options.command == "exec" else run_start(options)
@@ -48,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     events.add_argument("--failed", action="store_true", help="only what went wrong")
     events.add_argument("--replay", metavar="ID", help="send this event to its functions again")
     events.add_argument("--project", metavar="ID", help="the running suite's project (default: from .firebaserc)")
+    add_send(commands)
     commands.add_parser("rules", help="check, test, explain, measure and compare security rules")
     return parser
 

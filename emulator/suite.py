@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -17,19 +18,21 @@ from emulator.activity import Activity
 from emulator.clock import Clock
 from emulator.configuration import DEFAULT_HOST, Address, Configuration, ConfigurationError
 from emulator.environment import sdk_environment
-from emulator.events import EventBus
+from emulator.events import CloudEvent, EventBus
 from emulator.exports import export_services, import_services
 from emulator.faults import Faults
 from emulator.hub.locator import remove_locator, write_locator
 from emulator.hub.service import Hub
 from emulator.local_credentials import service_account
 from emulator.rules_files import RulesFiles, watch_files
+from emulator.status import Code, StatusError
 from emulator.wire.grpc_methods import GrpcMethod
 from emulator.wire.http_messages import HttpHandler
 from emulator.wire.observers import RequestObserver
 from emulator.wire.server import WireServer
 
 if TYPE_CHECKING:
+    from emulator.firestore.index_limits import IndexSettings
     from emulator.firestore.rules_gate_documents import ProjectDocuments
 
 CREDENTIALS_FILE = "local-service-account.json"
@@ -88,6 +91,8 @@ class Suite:
         self._export_on_exit = export_on_exit
         self._inspect = inspect
         self.functions_in_process = functions_in_process
+        self.shut_down: Callable[[], None] | None = None
+        """What POST /shutdown does; set by whoever can end the process that the suite runs in."""
         self._data: Path | None = None
         self._located = False
         self._watching: list[asyncio.Task[None]] = []
@@ -190,6 +195,17 @@ class Suite:
         functions = self.services.get("functions")
         return 0 if functions is None else await functions.replay(event_id)
 
+    def send(self, event: CloudEvent) -> int:
+        """An event made by hand; answers how many functions want it."""
+        functions = self.services.get("functions")
+        return 0 if functions is None else functions.send(event)
+
+    def run_schedule(self, name: str) -> None:
+        functions = self.services.get("functions")
+        if functions is None:
+            raise StatusError(Code.FAILED_PRECONDITION, "this suite runs no functions")
+        functions.run_schedule(name)
+
     # -- building; each service's package is imported only when it is wanted
 
     def _build(self, name: str) -> Service:
@@ -199,7 +215,12 @@ class Suite:
     def _build_firestore(self) -> Service:
         from emulator.firestore.service import FirestoreService
 
-        service = FirestoreService(clock=self.clock, events=self.events)
+        service = FirestoreService(
+            clock=self.clock,
+            events=self.events,
+            shut_down=self.shut_down,
+            index_settings=self._index_settings(),
+        )
         rules = RulesFiles(
             self.configuration.firestore,
             lambda database, source, name: service.rules.load_for_database(
@@ -209,6 +230,18 @@ class Suite:
         rules.load_changed()
         self._watch(rules.load_changed)
         return service
+
+    def _index_settings(self) -> Mapping[str, IndexSettings]:
+        from emulator.firestore.index_limits import IndexSettings
+
+        settings = {}
+        for target in self.configuration.firestore:
+            if target.indexes is not None:
+                try:
+                    settings[target.database] = IndexSettings.parse(json.loads(target.indexes.read_text()))
+                except (OSError, ValueError) as error:
+                    raise ConfigurationError(f"`{target.indexes}` cannot be used: {error}") from error
+        return settings
 
     def _build_storage(self) -> Service:
         from emulator.storage.service import StorageService

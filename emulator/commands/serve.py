@@ -67,6 +67,7 @@ async def _serve(
     suite: Suite, configuration: Configuration, body: Callable[[Suite, asyncio.Event], Awaitable[int]]
 ) -> int:
     stop = asyncio.Event()
+    suite.shut_down = stop.set
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 from emulator.auth.id_tokens import Caller
-from emulator.firestore.document_store import StoredDocument
+from emulator.firestore.document_store import Change, Database, StoredDocument
+from emulator.firestore.index_limits import IndexSettings
 from emulator.firestore.locks import LockHolder
 from emulator.firestore.resource_paths import invalid
 from emulator.firestore.rules_gate import RulesGate, WriteAccess
@@ -27,8 +28,10 @@ from emulator.status import Code, StatusError
 class Commits:
     """Applies writes. Answers at once where no lock is in the way."""
 
-    def __init__(self, gate: RulesGate) -> None:
+    def __init__(self, gate: RulesGate, index_settings: Mapping[str, IndexSettings]) -> None:
         self._gate = gate
+        self._index_settings = index_settings
+        self._plain_settings = IndexSettings()
 
     def commit(self, session: Session, request: Any, caller: Caller) -> bytes | Awaitable[bytes]:
         """The serialized CommitResponse."""
@@ -91,11 +94,19 @@ class Commits:
                 self._gate.check_writes(caller, database, _accesses(writes, pending), commit_time)
             for write in writes:
                 pending.apply(write)
-            database.commit(pending.changes(), commit_time, caller)
+            changes = pending.changes()
+            self._check_index_entries(database, changes)
+            database.commit(changes, commit_time, caller)
             return pending
         finally:
             if transaction is not None:
                 session.transactions.end(transaction)
+
+    def _check_index_entries(self, database: Database, changes: Sequence[Change]) -> None:
+        settings = self._index_settings.get(database.name.database, self._plain_settings)
+        for change in changes:
+            if change.after is not None:
+                settings.check(change.path, change.after.fields, len(change.after.wire))
 
     # -- independent writes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from emulator.clock import Clock
@@ -13,6 +13,7 @@ from emulator.firestore.document_store import DocumentStore
 from emulator.firestore.exports import export_databases, import_databases
 from emulator.firestore.grpc_service import Operations, grpc_methods
 from emulator.firestore.http_front import HttpFront
+from emulator.firestore.index_limits import IndexSettings
 from emulator.firestore.listen_stream import ListenService
 from emulator.firestore.listeners import Listeners
 from emulator.firestore.listing import Listing
@@ -37,12 +38,13 @@ class FirestoreService:
         rules: RulesetGate | None = None,
         location: str = DEFAULT_LOCATION,
         shut_down: Callable[[], None] | None = None,
+        index_settings: Mapping[str, IndexSettings] | None = None,
     ) -> None:
         self.store = DocumentStore(clock=clock)
         self.sessions = Sessions(self.store, clock)
         self.rules = rules or RulesetGate()
         reads = Reads(self.sessions, self.rules)
-        commits = Commits(self.rules)
+        commits = Commits(self.rules, index_settings or {})
         listing = Listing(self.sessions, reads, self.rules)
         self.operations = Operations(self.sessions, reads, commits, listing)
         self.listeners = Listeners()

@@ -13,7 +13,7 @@ from typing import Any
 from emulator.activity import Activity
 from emulator.clock import Clock
 from emulator.configuration import Codebase
-from emulator.events import EventBus
+from emulator.events import CloudEvent, EventBus
 from emulator.functions.attempts import AttemptRecord
 from emulator.functions.deliveries import Deliveries, FunctionCalls, RetryPolicy
 from emulator.functions.function_pool import FunctionPool
@@ -145,6 +145,10 @@ class FunctionsService:
         event = self.record.event(event_id)
         return 0 if event is None else self._deliveries.send(event)
 
+    def send(self, event: CloudEvent) -> int:
+        """An event made by hand; answers how many functions want it."""
+        return self._deliveries.send(event)
+
     def run_schedule(self, name: str) -> None:
         """Runs a scheduled function now, whatever its time table says."""
         self._schedules.run_now(name)
@@ -183,10 +187,11 @@ class FunctionsService:
 def _described(spec: FunctionSpec) -> str:
     trigger = spec.trigger
     if isinstance(trigger, EventTrigger):
-        where = ", ".join(f"{key}={value}" for key, value in {**trigger.filters, **trigger.patterns}.items())
+        where = {**trigger.filters, **trigger.patterns}
+        named = " ".join(value for value in where.values() if value != "(default)")
         kind = trigger.event_type.removeprefix("google.cloud.").replace(".v1.", " ")
-        return f"{spec.name}: {kind} ({where})"
+        return f"{spec.name:<26} {kind:<24} {named}"
     if isinstance(trigger, ScheduleTrigger):
-        return f"{spec.name}: every `{trigger.schedule}` ({trigger.time_zone})"
+        return f"{spec.name:<26} {'schedule':<24} {trigger.schedule} ({trigger.time_zone})"
     assert isinstance(trigger, HttpTrigger)
-    return f"{spec.name}: {'callable' if trigger.callable else 'http'} ({', '.join(spec.regions)})"
+    return f"{spec.name:<26} {'callable' if trigger.callable else 'http':<24} {', '.join(spec.regions)}"

@@ -11,9 +11,10 @@ from typing import Any, Protocol
 from emulator.activity import Activity
 from emulator.clock import Clock
 from emulator.configuration import Address
-from emulator.events import EventBus
+from emulator.events import CloudEvent, EventBus
 from emulator.faults import FaultRule, Faults
 from emulator.hub.locator import VERSION
+from emulator.hub.structured_events import read_structured_event
 from emulator.status import Code, StatusError
 from emulator.wire.http1 import error_response
 from emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
@@ -41,6 +42,10 @@ class SuiteView(Protocol):
 
     async def replay(self, event_id: str) -> int: ...
 
+    def send(self, event: CloudEvent) -> int: ...
+
+    def run_schedule(self, name: str) -> None: ...
+
 
 class Hub:
     """Answers on the hub's port."""
@@ -64,7 +69,9 @@ class Hub:
         add("POST", "/control/settled", self._settled)
         add("POST", "/control/reset", self._reset)
         add("GET", "/control/events", self._events)
+        add("POST", "/control/events", self._send)
         add("POST", "/control/events/{id}:replay", self._replay)
+        add("POST", "/control/schedules/{name}:run", self._run_schedule)
 
     async def http(self, request: HttpRequest) -> HttpResponse:
         # Nothing here asks who is calling, so a page of some web site must not be able to call it.
@@ -183,6 +190,15 @@ class Hub:
 
     async def _replay(self, request: HttpRequest) -> HttpResponse:
         return json_response({"deliveries": await self._suite.replay(request.params["id"])})
+
+    async def _send(self, request: HttpRequest) -> HttpResponse:
+        """Straight to the functions, past pauses and fault rules: who sends by hand wants it to arrive."""
+        event = read_structured_event(await _object(request), now=self._suite.clock.now())
+        return json_response({"id": event.id, "deliveries": self._suite.send(event)})
+
+    async def _run_schedule(self, request: HttpRequest) -> HttpResponse:
+        self._suite.run_schedule(request.params["name"])
+        return json_response({})
 
 
 async def _object(request: HttpRequest) -> Mapping[str, Any]:

@@ -220,3 +220,31 @@ def test_functions_served_by_the_cli_do_their_work(visit: Visit, suite: Backgrou
         assert {variant["path"] for variant in record.get("variants")} == derived
         books = documents.document("usage/cli-user").get()
         assert books.get("storage.objects"), books.to_dict()
+
+
+def test_what_is_sent_to_the_platform_asks_for_retries_and_ceilings(node_modules: Path, tmp_path: Path) -> None:
+    """The request that a deploy would make says of every event that it is retried, and caps every function."""
+    script = (
+        "import json, yaml; from firebase_functions.private import serving; "
+        "print(json.dumps(yaml.safe_load(serving.functions_as_yaml(serving.get_functions()))))"
+    )
+    manifest = subprocess.run(
+        [sys.executable, "-B", "-c", script], cwd=ROOT / "functions", check=True, capture_output=True, text=True,
+        env=os.environ | {"GCLOUD_PROJECT": "demo-resolve"}, timeout=60,
+    ).stdout  # fmt: skip
+    lines = [line for line in (ROOT / "functions/.env").read_text().splitlines() if "=" in line and line[0] != "#"]
+    parameters = dict(line.split("=", 1) for line in lines) | {"ORIGINALS_BUCKET": "b", "DERIVED_BUCKET": "d"}
+    files = [tmp_path / "manifest.json", tmp_path / "parameters.json"]
+    files[0].write_text(manifest)
+    files[1].write_text(json.dumps(parameters))
+    resolved = subprocess.run(
+        ["node", str(ROOT / "tests/conformance/firebase_resolve.mjs"), str(node_modules), *map(str, files)],
+        check=True, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    sent = json.loads(resolved.stdout)
+    assert set(sent) == _declared()
+    for name, function in sent.items():
+        assert function["serviceConfig"]["maxInstanceCount"], f"{name} has no ceiling"
+        if "eventTrigger" in function:
+            assert function["eventTrigger"]["retryPolicy"] == "RETRY_POLICY_RETRY", name
+    assert sum("eventTrigger" in function for function in sent.values()) == len(sent) - 3  # without the schedules

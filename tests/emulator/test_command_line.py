@@ -171,3 +171,20 @@ def test_debug_shows_one_line_a_request_and_json_logs_are_json(tmp_path: Path, p
     lines = run("exec", *common, "--debug", "--log-json", asked).stderr.splitlines()
     entries = [json.loads(line) for line in lines if line.startswith("{")]
     assert any(f"GET /v1/projects/{project_id}" in entry["message"] for entry in entries)
+
+
+def test_post_shutdown_stops_the_command(tmp_path: Path, project_id: str) -> None:
+    """POST /shutdown of Firestore is answered, and then the suite ends as if told by a signal."""
+    file = project(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-m", "emulator", "start", "--only", "firestore", "--project", project_id,
+         "--config", str(file), "--run", "curl -sS -X POST http://$FIRESTORE_EMULATOR_HOST/shutdown"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as suite:  # fmt: skip
+        try:
+            _, stderr = suite.communicate(timeout=30)
+        finally:
+            suite.kill()
+    assert suite.returncode == 0, stderr
+    assert "stopping" in stderr
+    assert not locator_path(project_id).exists()

@@ -221,6 +221,8 @@ def test_the_control_routes_load_show_and_refuse(guarded: BackgroundSuite, folde
             assert requests.put(address, json=body, timeout=10).status_code == answer
             assert (status(guards(guarded)), status(guards(guarded), "ann")) == (403, 200)
         assert requests.put(address, json={"rules": {}}, timeout=10).status_code == 400
+    (folder / "storage.rules").write_text(storage_rules("if request.auth == null"))
+    assert status(file(guarded)) == 403, "what a tool loaded into Storage stays in force until the suite ends"
     shown = requests.get(firestore, timeout=10).json()["rules"]["files"]
     assert shown == [{"name": "any.rules", "content": firestore_rules(CLOSED)}]
     coverage = requests.get(firestore.replace("securityRules", "ruleCoverage"), timeout=10).json()

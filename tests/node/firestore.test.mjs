@@ -307,3 +307,16 @@ test("getDocs and getDoc from the cache-aware client", async () => {
   assert.equal((await getDocs(things)).size, 1);
   assert.equal((await getDoc(doc(things, "a"))).get("n"), 1);
 });
+
+test("a client with the LRU cache still has offline what no listener holds", async () => {
+  const path = `${fresh()}/a`;
+  await setDoc(doc(db, path), { n: 1 });
+  await getDocFromServer(doc(other, path));
+  await disableNetwork(other);
+  try {
+    assert.equal((await getDocFromCache(doc(other, path))).get("n"), 1);
+    assert.equal((await getDoc(doc(other, path))).metadata.fromCache, true);
+  } finally {
+    await enableNetwork(other);
+  }
+});

@@ -1,7 +1,8 @@
 """How the process's memory allocator treats pixels: small pictures are reused, large ones go back at once.
 
 Left to itself, glibc learns from the first large picture to keep such memory, in pieces that the next one does not fit
-into: the peak grows from picture to picture. Both thresholds set, it stays flat, and small pictures cost no page faults.
+into: the peak grows from picture to picture. With both thresholds set it stays flat, and small pictures cost no page
+faults.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How long a video or a sound plays, from its container's own words; nothing is decoded, and little is read.
 
-MP4 and QuickTime say it in `mvhd`, Ogg by the position of its last page, WAV by its sizes. Other containers are not
-read: a library that reads them all would weigh more than everything else here together.
+MP4 and QuickTime say it in `mvhd`, Ogg by the position of its last page, WAV by its sizes, FLAC in its first block.
+Other containers are not read: a library that reads them all would weigh more than everything else here together.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ def duration_of(content_type: str, size: int, read: Reader) -> float | None:
             return _ogg_duration(size, read)
         if content_type == "audio/wav":
             return _wav_duration(read)
+        if content_type == "audio/flac":
+            return _flac_duration(read)
     except (struct.error, IndexError, ZeroDivisionError):
         return None
     return None
@@ -91,3 +93,10 @@ def _wav_duration(read: Reader) -> float | None:
             return round(int(length) / rate, 3)
         at += 8 + length + length % 2
     return None
+
+
+def _flac_duration(read: Reader) -> float | None:
+    """The first block names the rate in 20 bits and, at the end of the same eight bytes, the samples in 36."""
+    packed = struct.unpack_from(">Q", read(0, 64), 18)[0]
+    rate, samples = packed >> 44, packed & (1 << 36) - 1
+    return round(samples / rate, 3) or None

@@ -49,7 +49,7 @@ async def test_a_handler_runs_in_the_tests_own_process(
         await running.settled()
         assert running.attempts(event)[0]["outcome"] == "ok"
         assert stops == ["news"]
-        assert sys.modules["main"].SEEN == [(os.getpid(), "aGVsbG8=", "green")]
+        assert [(os.getpid(), "aGVsbG8=", "green")] == sys.modules["main"].SEEN
         assert (await running.request("/demo-functions/us-central1/hello"))[1] == b"None demo-functions"
         failed = running.publish("broken")
         await running.settled()

@@ -121,7 +121,7 @@ def test_firestore_answers_the_same(firestore: WireDriver) -> None:
     assert here.documents == there.documents
     assert_denied(there.as_user("bob").get("notes/n2"), reason="false for 'get'")
     assert_allowed(there.as_user("ann").get("notes/n2"))
-    with pytest.raises(AssertionError, match="request.auth.uid is 'bob'"):
+    with pytest.raises(AssertionError, match=r"request\.auth\.uid is 'bob'"):
         assert_allowed(there.as_user("bob").get("notes/n2"))
 
 

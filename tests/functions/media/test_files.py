@@ -52,6 +52,12 @@ def wav(seconds: float) -> bytes:
     return b"RIFF" + struct.pack("<I", 36 + len(body)) + b"WAVE" + form + b"data" + struct.pack("<I", len(body)) + body
 
 
+def flac(seconds: float) -> bytes:
+    """The stream's first block: block and frame sizes, then rate, channels and depth, and the number of samples."""
+    rates = 44_100 << 44 | 1 << 41 | 15 << 36 | int(seconds * 44_100)
+    return b"fLaC\x80\0\0\x22" + b"\0" * 10 + struct.pack(">Q", rates) + b"\0" * 16
+
+
 def inspected(data: bytes, declared: str = "", **changes: Any) -> tuple[Any, bytes | None, list[str]]:
     """The inspection, what was handed on, and which parts were read."""
     world, reads = World(), list[str]()
@@ -71,6 +77,7 @@ def inspected(data: bytes, declared: str = "", **changes: Any) -> tuple[Any, byt
         (opus(4.5), "audio/opus", Kind.AUDIO, 4.5),
         (opus(4.5), "audio/ogg", Kind.AUDIO, 4.5),
         (wav(1.5), "audio/wav", Kind.AUDIO, 1.5),
+        (flac(2.5), "audio/flac", Kind.AUDIO, 2.5),
         (b"\x1aE\xdf\xa3" + b"\0" * 99, "video/webm", Kind.VIDEO, None),
         (b"ID3" + b"\0" * 99, "audio/mpeg", Kind.AUDIO, None),
     ],
@@ -92,7 +99,9 @@ def test_of_a_large_video_only_heads_are_read() -> None:
     assert len(reads) <= 6
 
 
-@given(data=st.binary(max_size=300), content_type=st.sampled_from(["video/mp4", "audio/opus", "audio/wav", "x"]))
+@given(
+    data=st.binary(max_size=300), content_type=st.sampled_from(["video/mp4", "audio/opus", "audio/wav", "audio/flac"])
+)
 def test_any_bytes_have_a_duration_or_none(data: bytes, content_type: str) -> None:
     """Containers that lie or end early raise nothing and are not walked for ever."""
     found = duration_of(content_type, len(data), lambda start, end: data[start:end])

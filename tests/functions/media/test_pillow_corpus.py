@@ -53,13 +53,12 @@ def outcome_of(path: Path) -> Outcome:
     if found.verdict is not Verdict.ACCEPT:
         assert found.reason, f"{path.name} is refused without a reason"
         return Outcome(path=path, inspection=found, files=[])
-    files = []
+    files: list[tuple[Variant, bytes]] = []
     try:
         for options in PLANS:
             plan = make_plan(options, found, LIMITS)
-            for result in render(data, found, plan, LIMITS, workers=1):
-                if isinstance(result, RenderedFile) and result.data is not None:
-                    files.append((result.variant, result.data))
+            rendered = render(data, found, plan, LIMITS, workers=1)
+            files += [(one.variant, one.data) for one in rendered if isinstance(one, RenderedFile) and one.data]
     except BrokenImageError as error:
         return Outcome(path=path, inspection=found, files=[], broken=str(error))
     except Exception as error:

@@ -164,11 +164,11 @@ def test_recorded_events_are_made_good_by_one_message(running: BackgroundSuite) 
                 trigger="media_finalized", attributes=attributes, data=data, reason="too old", at=datetime.now(UTC)
             )
         )
-    job = apps.start("media.replay", "replay-rae")
-    assert job["state"] == "done"
-    assert (job["counts"]["letters"], job["counts"]["settled"]) == (len(live), len(live))
-    assert apps.found() == apps.expected()
-    assert letters.open_letters(after="", limit=10) == []
+    # The message comes twice and both may be at work at once, so who settled which is chance; the end is not.
+    assert apps.start("media.replay", "replay-rae")["state"] == "done"
+    assert apps.found() == apps.expected() != ({}, set())
+    still_open = letters.open_letters(after="", limit=50)
+    assert [one for one in still_open if one.attributes["id"].startswith("rae-")] == []
 
 
 @pytest.mark.usefixtures("environment")
