@@ -45,6 +45,7 @@ class Place:
 
     family: Family
     owner: str | None
+    """From the path; under `media/`, from the metadata, where rules let nobody name somebody else."""
     output: Output
     records: str | None
     """The collection that holds the record of such an object; None where none is kept."""
@@ -181,7 +182,7 @@ def _generating(segments: list[str], metadata: Mapping[str, str]) -> Place | Non
     return None
 
 
-def _media(segments: list[str], _metadata: Mapping[str, str]) -> Place | None:
+def _media(segments: list[str], metadata: Mapping[str, str]) -> Place | None:
     match segments:
         case [_, file] if file:
             output = _NO_OUTPUT
@@ -189,7 +190,9 @@ def _media(segments: list[str], _metadata: Mapping[str, str]) -> Place | None:
             output = _output("mediaAssets", asset, {"asset_id": asset})
         case _:
             return None
-    return Place(family=Family.MEDIA, owner=None, output=output, records="mediaObjects")
+    uploader = metadata.get("owner", "")
+    owner = uploader if is_document_id(uploader) else None
+    return Place(family=Family.MEDIA, owner=owner, output=output, records="mediaObjects")
 
 
 def _projects(segments: list[str], _metadata: Mapping[str, str]) -> Place | None:

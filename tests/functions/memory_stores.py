@@ -31,7 +31,9 @@ class World:
         self._tick += 1
         return self._tick
 
-    def upload(self, name: str, data: bytes, content_type: str = "image/png", bucket: str = "uploads") -> Original:
+    def upload(
+        self, name: str, data: bytes, content_type: str = "image/png", bucket: str = "uploads", **metadata: str
+    ) -> Original:
         original = Original(
             bucket=bucket,
             name=name,
@@ -40,6 +42,7 @@ class World:
             size=len(data),
             content_type=content_type,
             created=STORED_AT,
+            metadata=metadata,
         )
         self.originals[bucket, name] = (original, data)
         return original

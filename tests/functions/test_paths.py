@@ -143,6 +143,15 @@ def test_what_is_not_a_derived_path_is_not_taken_for_one(path: str) -> None:
     assert parse_derived(path) is None
 
 
+@pytest.mark.parametrize(("stated", "owner"), [({"owner": "ann"}, "ann"), ({"owner": "a/b"}, None), ({}, None)])
+def test_a_shared_file_is_its_uploader_s_where_it_says_so(stated: dict[str, str], owner: str | None) -> None:
+    """No path under media/ names anybody; a file under a user's folder stays theirs whatever its metadata says."""
+    shared, own = place_of("media/a/x.png", stated), place_of("users/eve/ai_generated/images/a_b.png", stated)
+    assert shared is not None
+    assert own is not None
+    assert (shared.owner, own.owner) == (owner, "eve")
+
+
 def test_a_name_whose_record_could_not_exist_has_no_record_path() -> None:
     """Document ids end at 1,500 bytes; a longer one is reported, not truncated into a collision."""
     place = place_of("media/x")

@@ -1,25 +1,34 @@
 """user.erase: everything of one user goes: files, what was derived from them, and documents.
 
-Request: `uid`. Files under `media/` carry no owner in their path and are not erased here: delete them by asset. Every
-step deletes what it still finds, so an interrupted job simply goes on, and the same message twice finds nothing left.
+Request: `uid`. Files under `media/` are shared content, named by asset; those whose metadata names the user as uploader
+go too, found by walking through all of them. Every step deletes what it still finds, so an interrupted job simply goes
+on, and the same message twice finds nothing left. The account itself stays: it is not the functions' to delete.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Final, Protocol
 
 from afterimage.delivery import PermanentError
 from afterimage.jobs.progress import Page, Turn
+from afterimage.media.pipeline import Pipeline
 from afterimage.media.stores import MediaStores
-from afterimage.paths import is_document_id
+from afterimage.paths import is_document_id, place_of
 
 PAGE: Final = 200
+SHARED_PAGE: Final = 1000
+"""As many as Cloud Storage lists at once: nearly all are somebody else's and cost nothing more."""
 FILE_ROOTS: Final = ("users", "generating", "artifacts")
+SHARED_ROOT: Final = "media/"
 DOCUMENT_ROOTS: Final = ("users", "ai_outputs", "generations", "players", "usage")
+
+
+Emptied = tuple[int, str]
+"""How many were deleted, and where to go on; nowhere and nothing deleted means that the place is empty."""
 
 
 class DocumentTree(Protocol):
@@ -32,52 +41,71 @@ class DocumentTree(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Erase:
-    """One turn; the cursor is the number of the place that is being emptied."""
+    """One turn; the cursor is the number of the place that is being emptied, and how far into it the walk has come."""
 
-    stores: MediaStores
+    pipeline: Pipeline
     documents: DocumentTree
-    originals_bucket: str
     page: int = PAGE
+    shared_page: int = SHARED_PAGE
 
     def turn(self, turn: Turn) -> Page:
         uid = turn.request.get("uid")
         if not isinstance(uid, str) or not is_document_id(uid):
             raise PermanentError(f"user.erase needs the `uid` of one user; it got `{uid}`")
-        place = int(turn.cursor or 0)
+        first, _, token = turn.cursor.partition(":")
         steps = self._steps(uid)
-        counts: Counter[str] = Counter()
-        while place < len(steps):
+        for place in range(int(first or 0), len(steps)):
             name, empty = steps[place]
-            deleted = empty()
-            if deleted:
-                counts[name] += deleted
-                return Page(next_cursor=str(place), counts=dict(counts))
-            place += 1
-        return Page(next_cursor=None, counts=dict(counts))
+            deleted, following = empty(token)
+            if deleted or following:
+                return Page(next_cursor=f"{place}:{following}", counts={name: deleted} if deleted else {})
+            token = ""
+        return Page(next_cursor=None)
 
-    def _steps(self, uid: str) -> list[tuple[str, Callable[[], int]]]:
+    def _steps(self, uid: str) -> list[tuple[str, Callable[[str], Emptied]]]:
         """Originals first, so that nothing derives anew; their events meanwhile find nothing, or less, to do."""
         files = [f"{root}/{uid}/" for root in FILE_ROOTS]
         return [
             *(("files deleted", partial(self._originals, prefix)) for prefix in files),
+            ("shared files deleted", partial(self._shared, uid)),
             *(("derived files deleted", partial(self._derived, prefix)) for prefix in files),
-            *(
-                ("documents deleted", partial(self.documents.delete_some, f"{root}/{uid}", self.page))
-                for root in DOCUMENT_ROOTS
-            ),
+            *(("documents deleted", partial(self._documents, f"{root}/{uid}")) for root in DOCUMENT_ROOTS),
         ]
 
-    def _originals(self, prefix: str) -> int:
-        found = self.stores.originals.page(self.originals_bucket, prefix, "", self.page)
-        for original in found.originals:
-            self.stores.originals.delete(original)
-        return len(found.originals)
+    @property
+    def _stores(self) -> MediaStores:
+        return self.pipeline.stores
 
-    def _derived(self, prefix: str) -> int:
+    @property
+    def _bucket(self) -> str:
+        return self.pipeline.settings.originals_bucket
+
+    def _originals(self, prefix: str, _token: str) -> Emptied:
+        found = self._stores.originals.page(self._bucket, prefix, "", self.page)
+        for original in found.originals:
+            self._stores.originals.delete(original)
+        return len(found.originals), ""
+
+    def _shared(self, uid: str, token: str) -> Emptied:
+        """One page of everybody's files; what was made of each goes with it, as no prefix names the user's alone."""
+        found = self._stores.originals.page(self._bucket, SHARED_ROOT, token, self.shared_page)
         deleted = 0
-        for file in self.stores.derived.list(f"{self.originals_bucket}/{prefix}"):
-            self.stores.derived.delete(file.path)
+        for original in found.originals:
+            place = place_of(original.name, original.metadata)
+            if place is not None and place.owner == uid:
+                # The original last: while it is there, a repeated turn finds it and what was made of it.
+                self.pipeline.take_back(original.bucket, original.name, original.generation)
+                self._stores.originals.delete(original)
+                deleted += 1
+        return deleted, found.next_token
+
+    def _derived(self, prefix: str, _token: str) -> Emptied:
+        files = islice(self._stores.derived.list(f"{self._bucket}/{prefix}"), self.page)
+        deleted = 0
+        for file in files:
+            self._stores.derived.delete(file.path)
             deleted += 1
-            if deleted == self.page:
-                break
-        return deleted
+        return deleted, ""
+
+    def _documents(self, root: str, _token: str) -> Emptied:
+        return self.documents.delete_some(root, self.page), ""

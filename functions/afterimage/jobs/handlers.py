@@ -40,8 +40,7 @@ def erase(event: MessageEvent) -> None:
     from afterimage.jobs.erase import Erase
 
     documents = FirestoreDocumentTree(firebase_clients.firestore())
-    bucket = firebase_clients.settings().originals_bucket
-    _take_turn("user.erase", event, Erase(stores=pipeline().stores, documents=documents, originals_bucket=bucket).turn)
+    _take_turn("user.erase", event, Erase(pipeline=pipeline(), documents=documents).turn)
 
 
 def start_nightly_sweep(event: Any) -> None:

@@ -15,7 +15,7 @@ from afterimage.media.inspect import Inspection
 from afterimage.media.limits import Limits
 from afterimage.paths import Family
 
-RENDERER_VERSION: Final = 2
+RENDERER_VERSION: Final = 3
 """Grows when the same options make other bytes, so that the digest changes with them."""
 DIGEST_LENGTH: Final = 12
 
@@ -53,7 +53,7 @@ class Variant:
     quality: int
     animated: bool = False
     must_shrink: bool = False
-    """Dropped if it turns out larger than the source, because it has the source's size in pixels."""
+    """Dropped unless it turns out smaller than the source, because it has the source's size in pixels."""
 
     @property
     def content_type(self) -> str:
@@ -92,7 +92,7 @@ def make_plan(options: PlanOptions, inspection: Inspection, limits: Limits) -> P
     longest = max(width, height)
     sizes = sorted(size for size in set(options.thumbnails) if size < longest)
     if not sizes and options.thumbnails:
-        # A picture smaller than every thumbnail still gets one, at its own size: cleaned, and in a known format.
+        # A picture smaller than every thumbnail gets one at its own size, if that is the smaller file.
         sizes = [min(options.thumbnails)]
     variants: list[Variant] = []
     for size in sizes:
@@ -121,7 +121,7 @@ def _outputs(
         format="WEBP",
         quality=options.full_quality if stem == "full" else options.thumbnail_quality,
         animated=animated,
-        must_shrink=stem == "full",
+        must_shrink=size == (inspection.width, inspection.height),
     )
     wants_avif = options.avif and not animated and max(size) >= options.avif_from
     source_pixels = (inspection.width or 1) * (inspection.height or 1)

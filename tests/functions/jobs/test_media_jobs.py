@@ -163,22 +163,31 @@ def test_erasing_a_user_leaves_nothing_of_them_and_everything_of_others() -> Non
     for uid in ("ann", "anna"):
         for name in (f"users/{uid}/ai_generated/images/a_x.png", f"generating/{uid}/image/f_0.png"):
             pipeline.finalized("uploads", name, world.upload(name, PICTURES[1]).generation)
+        for index in range(3):
+            name = f"media/a{index}/{uid}.png"
+            pipeline.finalized("uploads", name, world.upload(name, PICTURES[1], owner=uid).generation)
         world.documents[f"ai_outputs/{uid}/dialogues/d"] = ({}, world.tick())
         world.documents[f"usage/{uid}"] = ({}, world.tick())
+    world.upload("media/a1/nobodys.png", PICTURES[1])
     heal = dying(world, random, 0.15)
-    erase = Erase(stores=world.stores(), documents=Trees(world), originals_bucket="uploads", page=2)
+    erase = Erase(pipeline=pipeline, documents=Trees(world), page=2, shared_page=2)
     job = run_job(world, "user.erase", erase.turn, {"uid": "ann"}, random=random, duplicates=2)
     heal()
     left = [*world.documents, *world.derived, *(name for _, name in world.originals)]
-    assert not [path for path in left if "/ann/" in path or path.endswith("/ann")]
+    assert not [path for path in left if "/ann/" in path or path.endswith(("/ann", "/ann.png"))]
+    assert not [1 for fields, _ in world.documents.values() if fields.get("owner") == "ann"]
     assert len([path for path in left if "/anna/" in path or path.endswith("/anna")]) > 5
-    assert job["state"] == "done"
+    assert len([name for _, name in world.originals if name.startswith("media/")]) == 4
+    assert len([path for path in world.documents if path.startswith("mediaObjects/")]) == 3
+    assert (job["state"], job["counts"]["shared files deleted"]) == ("done", 3)
+    again = run_job(world, "user.erase", erase.turn, {"uid": "ann"})
+    assert (again["state"], again["counts"]) == ("done", {})
 
 
 def test_erase_wants_exactly_one_user() -> None:
     """No uid, or something that would reach further than one user, is refused."""
     world = World()
-    erase = Erase(stores=world.stores(), documents=Trees(world), originals_bucket="uploads")
+    erase = Erase(pipeline=pipeline_of(world), documents=Trees(world))
     for uid in (None, "", "a/b", "..", 7):
         with pytest.raises(PermanentError):
             erase.turn(Turn(request={"uid": uid}, cursor="", counts={}))

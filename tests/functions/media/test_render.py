@@ -165,6 +165,17 @@ def test_a_full_size_file_larger_than_its_source_is_dropped() -> None:
     assert files["thumb_100.webp"].data is not None
 
 
+@pytest.mark.parametrize("size", [(16, 16), (90, 60)])
+def test_nothing_of_the_source_s_own_size_is_larger_than_it(size: tuple[int, int]) -> None:
+    """Not a thumbnail either: a picture smaller than all of them has none where its own file is the smallest."""
+    tiny = encoded(Image.effect_noise(size, 90).convert("1"), "PNG", optimize=True)
+    _, files = derive(tiny, PlanOptions(thumbnails=(100, 200), avif=True, avif_from=1))
+    assert files == {}, {name: len(data) for name, data in files.items()}
+    wasteful = encoded(Image.effect_noise(size, 9), "BMP") + bytes(2000)
+    _, files = derive(wasteful, PlanOptions(thumbnails=(100, 200)))
+    assert set(files) == {"thumb_100.webp", "full.webp"}
+
+
 def test_shrinking_while_loading_shows_no_difference() -> None:
     """Thumbnails made from a JPEG that was decoded at half its size match those of a full decode."""
     image = Image.effect_mandelbrot((1600, 1200), (-2, -1.5, 1, 1.5), 60).convert("RGB")

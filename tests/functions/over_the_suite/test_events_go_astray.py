@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -178,13 +179,21 @@ def test_a_user_is_erased_by_one_message(running: BackgroundSuite) -> None:
     for apps in (gone, stays):
         apps.act(Random(apps.uid), actions=6)
         apps.firestore.document(f"ai_outputs/{apps.uid}/dialogues/one").set({"text": "x"})
+        shared = apps.storage.bucket(apps.settings.originals_bucket).blob(f"media/{apps.uid}/map.png")
+        shared.metadata = {"owner": apps.uid}
+        shared.upload_from_string(PICTURES[0], "image/jpeg")
     running.settled(60)
+    objects = gone.firestore.collection("mediaObjects")
+    assert {one.get("owner") for one in objects.stream()} >= {"eve", "evelyn"}
     before = stays.found()
     job = gone.start("user.erase", "erase-eve", uid="eve")
     assert job["state"] == "done"
     assert job["counts"]["files deleted"] > 0
     assert gone.found() == ({}, set())
+    assert job["counts"]["shared files deleted"] == 1
     assert not gone.firestore.document("ai_outputs/eve/dialogues/one").get().exists
+    owners = {one.get("owner") for one in objects.stream()}
+    assert ("eve" in owners, "evelyn" in owners) == (False, True)
     assert stays.found() == before == stays.expected()
 
 
@@ -239,4 +248,5 @@ def test_a_burst_of_two_hundred_uploads_loses_none_and_keeps_memory_flat(running
     found = [document.to_dict() or {} for document in apps.firestore.collection("users/burst/objects").stream()]
     assert len(found) == 200
     assert {document["status"] for document in found} == {"ready"}
+    sys.stdout.write(f"memory of the largest function process: {held[0]} MiB after 100, {held[1]} MiB after 200\n")
     assert held[1] <= held[0] * 1.15 + 10, held
