@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 WEBP_METHOD: Final = 3
 """On photos as small and as alike as four, and a little faster; two is twice as fast and a twentieth larger."""
 AVIF_SPEED: Final = 8
+FRAMES_AHEAD: Final = 2
+"""How many decoded frames of an animation may wait to be made smaller."""
 SHARPEST_UP_TO: Final = 400
 """Outputs up to this side show the difference that the widest filter makes."""
 
@@ -71,7 +73,7 @@ def render(
     threads = workers or available_cpus()
     with ThreadPoolExecutor(max_workers=threads) as pool:
         if any(variant.animated for variant in plan.variants):
-            encodes = _Encodes(pool, *_animation_levels(data, inspection, plan, limits))
+            encodes = _Encodes(pool, *_animation_levels(data, inspection, plan, limits, pool))
         else:
             encodes = _Encodes(pool, {}, None)
             image = _decoded(data, inspection, _sizes(plan)[0], limits)
@@ -189,11 +191,14 @@ def _upright(image: Image, orientation: int | None) -> Image:
 
 
 def _animation_levels(
-    data: bytes, inspection: Inspection, plan: Plan, limits: Limits
+    data: bytes, inspection: Inspection, plan: Plan, limits: Limits, pool: ThreadPoolExecutor
 ) -> tuple[dict[Size, list[Image]], Movement]:
-    """All frames at all sizes; the plan has made sure that they fit into memory."""
+    """All frames at all sizes; the plan has made sure that they fit into memory.
+
+    Frames can only be decoded one after the other, so meanwhile the pool makes the smaller ones of the frame before.
+    """
     sizes = _sizes(plan)
-    levels: dict[Size, list[Image]] = {size: [] for size in sizes}
+    pyramids: list[Future[Mapping[Size, Image]]] = []
     durations: list[int] = []
     try:
         with open_image(data, inspection.file_type.pillow_format or "", limits) as image:
@@ -206,9 +211,11 @@ def _animation_levels(
                 frame = _upright(frame, inspection.orientation)
                 frame = frame.convert("RGB") if frame.mode == "L" else frame
                 durations.append(max(10, int(image.info.get("duration") or 100)))
-                for size, level in _pyramid(frame, sizes).items():
-                    levels[size].append(level)
+                if len(pyramids) >= FRAMES_AHEAD:
+                    pyramids[-FRAMES_AHEAD].result()
+                pyramids.append(pool.submit(_pyramid, frame, sizes))
             loops = _loops(image)
+        levels = {size: [pyramid.result()[size] for pyramid in pyramids] for size in sizes}
     except MemoryError:
         raise
     except Exception as error:
