@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import json
 import os
 import shutil
@@ -21,18 +22,25 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import google_crc32c
+
 ROOT = Path(__file__).resolve().parent.parent
 SMALL_BYTES = 50 * 1024
 SMALL_CLIENTS = 16
 ROUNDS = 5
+PAUSE_SECONDS = 0.5
+"""For the system to take the file of a deleted object apart."""
 PIECE = os.urandom(256 * 1024)
 
 
 # -- the servers, each in a process of its own
 
 
-async def serve_floor(directory: Path) -> None:
-    """PUT writes a file, GET sends it: nothing is parsed beyond the request line and the length, nothing is summed."""
+async def serve_floor(directory: Path, *, sums: bool) -> None:
+    """PUT writes a file, GET sends it, DELETE removes it: nothing is parsed beyond the request line and the length.
+
+    With `sums` it counts MD5 and CRC32C of what it writes, as every object of Cloud Storage has them.
+    """
 
     async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
@@ -42,14 +50,21 @@ async def serve_floor(directory: Path) -> None:
                 file_path = directory / path.decode().strip("/").replace("/", "_")
                 if method == b"PUT":
                     left = int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
+                    md5, crc32c = hashlib.md5(usedforsecurity=False), 0
                     with file_path.open("wb") as file:
                         while left:
                             piece = await reader.read(min(left, 1024 * 1024))
                             left -= len(piece)
                             file.write(piece)
+                            if sums:
+                                md5.update(piece)
+                                crc32c = google_crc32c.extend(crc32c, piece)
                         file.flush()
                         await loop.run_in_executor(None, os.fdatasync, file.fileno())
                     writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+                elif method == b"DELETE":
+                    file_path.unlink()
+                    writer.write(b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n")
                 else:
                     with file_path.open("rb") as file:
                         size = os.fstat(file.fileno()).st_size
@@ -98,14 +113,18 @@ class Server:
         self.idle_mb = self.memory_mb("VmRSS")
 
     def upload_head(self, name: str, size: int) -> bytes:
-        target = f"POST /upload/storage/v1/b/bench/o?uploadType=media&name={name}"
-        if self.kind == "floor":
-            target = f"PUT /{name}"
+        target = f"PUT /{name}"
+        if self.kind == "ours":
+            target = f"POST /upload/storage/v1/b/bench/o?uploadType=media&name={name}"
         return f"{target} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {size}\r\n\r\n".encode()
 
     def download_head(self, name: str) -> bytes:
-        path = f"/{name}" if self.kind == "floor" else f"/download/storage/v1/b/bench/o/{name}?alt=media"
+        path = f"/download/storage/v1/b/bench/o/{name}?alt=media" if self.kind == "ours" else f"/{name}"
         return f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()
+
+    def delete_head(self, name: str) -> bytes:
+        path = f"/storage/v1/b/bench/o/{name}" if self.kind == "ours" else f"/{name}"
+        return f"DELETE {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()
 
     def memory_mb(self, field: str) -> float:
         for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
@@ -151,8 +170,9 @@ class Client:
 
     async def body(self, *, keep: bool = True) -> bytes:
         head = await self._reader.readuntil(b"\r\n\r\n")
-        assert head.split(b" ", 2)[1] == b"200", head
-        self.length = int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
+        status = head.split(b" ", 2)[1]
+        assert status in (b"200", b"204"), head
+        self.length = int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0]) if status == b"200" else 0
         kept, left = [], self.length
         while left:
             piece = await self._reader.read(min(left, 1024 * 1024))
@@ -172,10 +192,12 @@ async def timed(work: Awaitable[object]) -> float:
 
 
 async def large(server: Server, size: int) -> tuple[float, float]:
-    """MB/s up and down of one object."""
+    """MB/s up and down of one object, which is deleted again: every upload finds the same disk."""
     client = await Client.connect(server.port)
     up = await timed(client.upload(server.upload_head("large", size), size))
     down = await timed(client.request(server.download_head("large")))
+    await client.request(server.delete_head("large"))
+    await asyncio.sleep(PAUSE_SECONDS)
     client.close()
     return size / up / 1e6, size / down / 1e6
 
@@ -232,19 +254,19 @@ async def listed(server: Server, count: int) -> None:
 
 async def measure(size: int, small_count: int, listed_count: int) -> None:
     directory = Path(tempfile.mkdtemp(prefix="bench-storage-"))
-    servers = [Server(kind, directory / kind) for kind in ("floor", "ours")]
-    _floor, ours = servers
+    servers = [Server(kind, directory / kind) for kind in ("floor", "floor with sums", "ours")]
+    ours = servers[-1]
     try:
         rates = await _rounds(servers, lambda server: large(server, size))
         peak = ours.memory_mb("VmHWM") - ours.idle_mb
         for index, what in enumerate(("upload", "download")):
-            _print(f"{what} of {size / 1e6:.0f} MB", rates["floor"][index], rates["ours"][index], "MB/s")
+            _print(f"{what} of {size / 1e6:.0f} MB", rates, index, "MB/s")
         print(f"memory at its peak: {peak:.1f} MB above the idle {ours.idle_mb:.1f} MB")
         if small_count:
             rates = await _rounds(servers, lambda server: small(server, small_count))
             for index, what in enumerate(("upload", "download")):
                 label = f"{what} of {small_count} x 50 KB, {SMALL_CLIENTS} clients"
-                _print(label, rates["floor"][index], rates["ours"][index], "objects/s")
+                _print(label, rates, index, "objects/s")
         if listed_count:
             await listed(ours, listed_count)
             print(f"memory with {listed_count} objects: {ours.memory_mb('VmRSS') - ours.idle_mb:.1f} MB above idle")
@@ -268,8 +290,12 @@ async def _rounds(
     }
 
 
-def _print(what: str, floor: float, ours: float, unit: str) -> None:
-    print(f"{what}: {ours:,.0f} {unit}, floor {floor:,.0f}, ratio {ours / floor:.2f}")
+def _print(what: str, rates: dict[str, tuple[float, float]], index: int, unit: str) -> None:
+    ours = rates["ours"][index]
+    floors = (
+        f"{kind} {rate[index]:,.0f}, ratio {ours / rate[index]:.2f}" for kind, rate in rates.items() if kind != "ours"
+    )
+    print(f"{what}: {ours:,.0f} {unit}; {'; '.join(floors)}")
 
 
 def main() -> None:
@@ -280,8 +306,8 @@ def main() -> None:
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        serve = serve_floor if arguments.serve[0] == "floor" else serve_ours
-        asyncio.run(serve(Path(arguments.serve[1])))
+        kind, directory = arguments.serve[0], Path(arguments.serve[1])
+        asyncio.run(serve_ours(directory) if kind == "ours" else serve_floor(directory, sums="sums" in kind))
     else:
         asyncio.run(measure(arguments.megabytes * 1_000_000, arguments.small, arguments.listed))
 

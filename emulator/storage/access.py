@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from emulator.auth.id_tokens import Caller
-from emulator.storage.blob_files import Blob
+from emulator.storage.blob_writer import Blob
 from emulator.storage.errors import Reason, StorageError
 from emulator.storage.object_requests import Upload
 from emulator.storage.records import DEFAULT_CONTENT_TYPE, ObjectMetadata, ObjectRecord

@@ -11,7 +11,8 @@ from urllib.parse import quote
 from emulator.auth.id_tokens import Caller
 from emulator.clock import Clock
 from emulator.storage.access import Access, RulesGate, stored_resource, uploaded_resource
-from emulator.storage.blob_files import Blob, BlobFiles
+from emulator.storage.blob_files import BlobFiles
+from emulator.storage.blob_writer import Blob
 from emulator.storage.errors import StorageError, invalid
 from emulator.storage.firebase_json import firebase_resource, firebase_upload_metadata
 from emulator.storage.firebase_objects import caller_of

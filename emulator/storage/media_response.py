@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from emulator.storage.blob_files import Blob
+from emulator.storage.blob_writer import Blob
 from emulator.storage.byte_ranges import parse_range
 from emulator.storage.records import DEFAULT_CONTENT_TYPE, ObjectRecord
 from emulator.storage.timestamps import print_http_date

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from emulator.clock import Clock
 from emulator.storage import object_events
-from emulator.storage.blob_files import Blob, BlobFiles
+from emulator.storage.blob_files import BlobFiles
+from emulator.storage.blob_writer import Blob
 from emulator.storage.errors import Reason, StorageError, invalid, no_such_bucket, no_such_object
 from emulator.storage.listing import Namespace, list_page
 from emulator.storage.names import check_bucket_name, check_object_name

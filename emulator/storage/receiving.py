@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable
 
-from emulator.storage.blob_files import Blob, BlobFiles
+from emulator.storage.blob_files import BlobFiles
+from emulator.storage.blob_writer import Blob
 from emulator.storage.object_requests import Upload
 from emulator.storage.object_store import ObjectStore
 from emulator.storage.records import ObjectRecord

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from emulator.storage.blob_files import Blob
+from emulator.storage.blob_writer import Blob
 
 DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
 STORAGE_CLASSES: Final = frozenset(

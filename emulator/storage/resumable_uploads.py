@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from emulator.clock import Clock, Timer
-from emulator.storage.blob_files import Blob, BlobFiles, BlobWriter
+from emulator.storage.blob_files import BlobFiles
+from emulator.storage.blob_writer import Blob, BlobWriter
 from emulator.storage.errors import Reason, StorageError, invalid
 from emulator.storage.object_requests import Upload
 from emulator.storage.records import ObjectRecord

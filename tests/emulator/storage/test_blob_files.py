@@ -7,13 +7,15 @@ import base64
 import errno
 import hashlib
 import os
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import google_crc32c
 import pytest
 
-from emulator.storage.blob_files import PIECE_BYTES, BlobFiles
+from emulator.storage.blob_files import BlobFiles
+from emulator.storage.blob_writer import AHEAD_BYTES, PIECE_BYTES
 from emulator.storage.errors import Reason, StorageError
 
 
@@ -74,6 +76,54 @@ async def test_a_full_disk_corrupts_nothing(files: BlobFiles, disk: Disk) -> Non
     blob = await writer.finish()
     assert blob.path.read_bytes() == first + second
     assert blob.md5 == base64.b64encode(hashlib.md5(first + second).digest()).decode()
+
+
+@pytest.mark.parametrize("room", [0, 1, PIECE_BYTES, 3 * PIECE_BYTES + 17])
+async def test_what_came_behind_a_failed_write_is_dropped_with_it(files: BlobFiles, disk: Disk, room: int) -> None:
+    """Pieces run ahead of the disk; once one fails, none behind it closes the gap, and `size` says where to go on."""
+    content = os.urandom(12 * PIECE_BYTES)
+    writer = files.new_writer()
+    disk.room = room
+
+    async def send() -> None:
+        for start in range(0, len(content), 100_000):
+            await writer.write(content[start : start + 100_000])
+        await writer.pause()
+
+    with pytest.raises(StorageError):
+        await send()
+    assert writer.size == writer.received_bytes <= room
+    disk.room = 1 << 40
+    await writer.write(content[writer.size :])
+    blob = await writer.finish()
+    assert blob.path.read_bytes() == content
+    assert blob.md5 == base64.b64encode(hashlib.md5(content).digest()).decode()
+    assert blob.crc32c == base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
+
+
+async def test_no_more_than_a_few_pieces_wait_in_memory(files: BlobFiles, disk: Disk) -> None:
+    """A disk that stands still holds the client back; an upload that is given up meanwhile hangs nobody."""
+    moves = threading.Event()
+    write_pieces = files.write_pieces
+    files.write_pieces = lambda file, pieces: moves.wait(30) and write_pieces(file, pieces)
+    writer = files.new_writer()
+    piece = bytes(PIECE_BYTES)
+
+    async def send() -> None:
+        for _ in range(64):
+            await writer.write(piece)
+
+    sending = asyncio.ensure_future(send())
+    while writer.received_bytes < AHEAD_BYTES:
+        await asyncio.sleep(0)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert writer.received_bytes <= AHEAD_BYTES + PIECE_BYTES
+    writer.abort()
+    moves.set()
+    await sending
+    await files.cleaned()
+    assert list(files.folder.iterdir()) == []
 
 
 async def test_an_aborted_upload_leaves_no_file(files: BlobFiles) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.storage.blob_files import Blob
+from emulator.storage.blob_writer import Blob
 from emulator.storage.errors import StorageError
 from emulator.storage.listing import Namespace, compile_glob, list_page, successor
 from emulator.storage.object_requests import Listing, Page
