@@ -203,7 +203,7 @@ async def large(server: Server, size: int) -> tuple[float, float]:
 
 
 async def small(server: Server, count: int) -> tuple[float, float]:
-    """Objects a second up and down at 16 clients."""
+    """Objects a second up and down at 16 clients; they are deleted again, as the large one is."""
 
     async def each(work: Callable[[Client, str], Awaitable[object]]) -> float:
         names = iter([f"small-{number}" for number in range(count)])
@@ -218,6 +218,8 @@ async def small(server: Server, count: int) -> tuple[float, float]:
 
     up = await each(lambda client, name: client.upload(server.upload_head(name, SMALL_BYTES), SMALL_BYTES))
     down = await each(lambda client, name: client.request(server.download_head(name)))
+    await each(lambda client, name: client.request(server.delete_head(name)))
+    await asyncio.sleep(PAUSE_SECONDS)
     return count / up, count / down
 
 
