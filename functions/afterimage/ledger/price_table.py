@@ -2,6 +2,11 @@
 
 A row holds from its date until the next row of the same model and unit. Add rows, never change one: what was booked
 under a row stays explained by it. Raise `TABLE_VERSION` with every change: records know what they were priced by.
+
+Where the figures are from: list prices in dollars, without discounts, of Google's Gemini API price page (images as of
+September 2025; video before and after the cut that Google announced that month) and of OpenAI's pages on its speech
+models. A model whose price depends on what no document says (size and quality at DALL-E 3, resolution from Veo 3.1 on)
+has no row: there the reported figure counts, marked as such. Vertex AI and resellers may bill otherwise: add your rows.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-TABLE_VERSION: Final = 2026112101
+TABLE_VERSION: Final = 2026112102
 """Year, month, day and a running number of the day: a later table has a greater one."""
 
 
@@ -45,7 +50,6 @@ OWN_PRICES: Final = (
     _row("imagen-4.0-generate-001", Unit.IMAGE, "2025-08-14", "0.04"),
     _row("imagen-4.0-ultra-generate-001", Unit.IMAGE, "2025-08-14", "0.06"),
     _row("gemini-2.5-flash-image", Unit.IMAGE, "2025-08-26", "0.039"),
-    _row("dall-e-3", Unit.IMAGE, "2023-11-06", "0.04"),
     _row("veo-2.0-generate-001", Unit.SECOND, "2025-04-09", "0.35"),
     _row("veo-3.0-generate-001", Unit.SECOND, "2025-07-17", "0.75"),
     _row("veo-3.0-generate-001", Unit.SECOND, "2025-09-09", "0.40"),
