@@ -19,11 +19,11 @@ from afterimage.jobs.progress import Page, Turn
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import Outcome
 from afterimage.ledger.closing import Closing
-from afterimage.ledger.contribution import OUTPUT_KINDS, Status
+from afterimage.ledger.contribution import Status
 from afterimage.ledger.events import book_document, book_object
 from afterimage.ledger.observing import observe_document
 from afterimage.ledger.roll_up import RollUp, every
-from afterimage.ledger.sources import SOURCES
+from afterimage.ledger.sources import SOURCES, document_of
 from afterimage.ledger.stores import LedgerStore
 from afterimage.paths import is_document_id
 
@@ -141,13 +141,6 @@ def reprice_of(auditor: Auditor) -> Checked:
         return counts, []
 
     return reprice
-
-
-def document_of(user: str, kind: str, identifier: str) -> str | None:
-    """The document that a record is about; None for objects."""
-    if kind in OUTPUT_KINDS:
-        return f"ai_outputs/{user}/{kind}/{identifier}"
-    return f"generations/{user}/files/{identifier}" if kind == "files" else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -109,6 +109,46 @@ class Bookkeeper:
             f"could not book `{seen.record_path}` in {MOST_ATTEMPTS} attempts: contention or an outage"
         )
 
+    def book_many(self, found: Sequence[tuple[Observation, Stored | None]]) -> list[Observation]:
+        """Books what the audit found of one user, each beside the record as it was read; returns what was booked.
+
+        All in one commit, which costs the books one write; one by one where anybody else writes at the same time.
+        """
+        try:
+            return self._book_together(found)
+        except (ConflictError, UncertainError):
+            return [
+                seen
+                for seen, stored in found
+                if self.book(seen, is_first=stored is None, from_audit=True) is not Outcome.KNOWN
+            ]
+
+    def _book_together(self, found: Sequence[tuple[Observation, Stored | None]]) -> list[Observation]:
+        booked, writes, parts, gone = list[Observation](), list[Write](), list[books.Amounts](), list[Life]()
+        user = found[0][0].user
+        main = self.store.read(books_path(user))
+        known = books.known_models(main.fields) if main else frozenset()
+        for seen, stored in found:
+            was = records.from_fields(stored.fields) if stored else records.EMPTY
+            becomes = records.joined(was, seen)
+            if becomes == was:
+                continue
+            shelves = _shelves(becomes.models_to_shelve(), known)
+            known |= frozenset(shelves.values())
+            becomes = becomes.shelved(shelves)
+            kept, over = records.overflow(becomes, is_object=seen.is_object)
+            fields = records.as_fields(kept, kind=seen.kind, identifier=seen.id)
+            expected = stored.version if stored else Expect.ABSENT
+            writes.append(Replace(path=seen.record_path, fields=fields, expected=expected))
+            parts += [becomes.amounts(), books.difference({}, was.amounts())]
+            gone += over
+            booked.append(seen)
+        if delta := books.total(parts):
+            writes.append(_addition(user, delta, None, main, is_read=True))
+        if writes:
+            self.store.commit(writes + retirement(user, gone))
+        return booked
+
     def _writes(
         self, seen: Observation, stored: Stored | None, was: Record, becomes: Record, *, contended: bool
     ) -> list[Write]:

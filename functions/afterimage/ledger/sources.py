@@ -61,7 +61,16 @@ class BucketObjects:
 
 
 def collections_of(user: str) -> list[str]:
-    return [f"{root}/{user}/{group}" for root, groups in SOURCES.items() for group in groups]
+    """In the order of their kinds, which is the order of the records of what is in them."""
+    places = [(group, f"{root}/{user}/{group}") for root, groups in SOURCES.items() for group in groups]
+    return [place for _, place in sorted(places)]
+
+
+def document_of(user: str, kind: str, identifier: str) -> str | None:
+    """The document that a record is about; None for objects."""
+    if kind in OUTPUT_KINDS:
+        return f"ai_outputs/{user}/{kind}/{identifier}"
+    return f"generations/{user}/files/{identifier}" if kind == "files" else None
 
 
 def object_prefixes_of(user: str) -> list[str]:
@@ -69,7 +78,7 @@ def object_prefixes_of(user: str) -> list[str]:
 
 
 def live_documents(reader: Reader, user: str, prices: Prices) -> Iterator[Observation]:
-    """What a user's live documents say, read one by one and not from any event."""
+    """What a user's live documents say, read one by one and not from any event; by kind, then by id."""
     for collection in collections_of(user):
         for found in every(reader, collection):
             seen = observe_document(

@@ -6,7 +6,7 @@ The oracle looks at what clients did and which events arrived, and shares no ari
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,7 +19,7 @@ from afterimage.ledger.observing import observe_document
 from afterimage.ledger.pricing import Prices
 from afterimage.ledger.records import Observation
 from afterimage.ledger.roll_up import RollUp, held_by
-from afterimage.ledger.stores import ConflictError, UncertainError
+from afterimage.ledger.stores import ConflictError, Stored, UncertainError
 
 from tests.functions.ledger.memory_ledger import MemoryLedger
 
@@ -93,13 +93,18 @@ class World:
             dice=random.Random(self.seed),
             hot_users=HotUsers(burst=1.0),
         )
-        book = self.keeper.book
+        book, book_many = self.keeper.book, self.keeper.book_many
 
         def listening(seen: Observation, **options: Any) -> object:
             self.told.add((seen.record_path, seen.created, seen.version))
             return book(seen, **options)
 
+        def listening_to_many(found: Sequence[tuple[Observation, Stored | None]]) -> list[Observation]:
+            self.told.update((seen.record_path, seen.created, seen.version) for seen, _ in found)
+            return book_many(found)
+
         self.keeper.book = listening
+        self.keeper.book_many = listening_to_many
         self.store.before = self.faults.before
         self.store.after = self.faults.after
 

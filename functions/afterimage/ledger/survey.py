@@ -1,0 +1,158 @@
+"""Reads a user's live documents and objects beside the ledger's records, and tells where the records are behind.
+
+Documents and records are read at one single moment and in the same order, so each is read once and a page of either is
+all that is held in memory, however many there are. What the records owe the books at that moment is summed on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from afterimage.ledger import books, records
+from afterimage.ledger.pricing import Prices
+from afterimage.ledger.records import OBJECT_KIND, Life, Observation, Record
+from afterimage.ledger.roll_up import every
+from afterimage.ledger.sources import NoObjects, Objects, document_of, live_documents, live_objects
+from afterimage.ledger.stores import Reader, Stored
+
+Unseen = tuple[Observation, Stored | None]
+"""What a record does not know yet, and the record, if there is one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _KnownObject:
+    """As much of an object's record as the walk has to remember: there may be very many."""
+
+    generation: int
+    is_deleted: bool
+    retired_through: int
+
+
+@dataclass(kw_only=True)
+class Survey:
+    """One walk through everything of one user. `owed` is complete when the walk is."""
+
+    moment: Reader
+    present: Reader
+    """For the few objects that turn out to differ: their bucket is listed now, not at the moment."""
+    user: str
+    prices: Prices
+    objects: Objects
+    owed: books.Amounts = field(default_factory=dict)
+    _known_objects: dict[str, _KnownObject] = field(default_factory=dict)
+
+    def unseen(self) -> Iterator[Unseen]:
+        looks_at_objects = not isinstance(self.objects, NoObjects)
+        for stored, seen in self._side_by_side():
+            if seen is not None:
+                if records.joined(record_in(stored), seen) != record_in(stored):
+                    yield seen, stored
+            elif stored is not None and stored.fields["kind"] == OBJECT_KIND:
+                if looks_at_objects:
+                    self._remember(stored)
+            elif stored is not None and (newest := _live_in(stored)) and not self._is_there(stored):
+                yield _gone(self.user, stored, newest), stored
+        self.owed = books.total([self.owed, owed_by_days(self.moment, self.user)])
+        if looks_at_objects:
+            yield from self._unseen_objects()
+
+    def _side_by_side(self) -> Iterator[tuple[Stored | None, Observation | None]]:
+        """Records and what is live, in pairs where they belong together. Both come in the order of the record's id."""
+        found = self._records()
+        live = live_documents(self.moment, self.user, self.prices)
+        stored, seen = next(found, None), next(live, None)
+        while stored is not None or seen is not None:
+            if seen is not None and not _is_in_order(seen.record_path, seen):
+                yield self.moment.read(seen.record_path), seen
+                seen = next(live, None)
+            elif seen is None or (stored is not None and stored.path < seen.record_path):
+                yield stored, None
+                stored = next(found, None)
+            elif stored is None or seen.record_path < stored.path:
+                yield None, seen
+                seen = next(live, None)
+            else:
+                yield stored, seen
+                stored, seen = next(found, None), next(live, None)
+
+    def _records(self) -> Iterator[Stored]:
+        for stored in every(self.moment, f"usage/{self.user}/records"):
+            for path, amount in record_in(stored).amounts().items():
+                self.owed[path] = self.owed.get(path, 0) + amount
+            yield stored
+
+    def _is_there(self, stored: Stored) -> bool:
+        """Of a record beside which no live document came: only of a long id is that to be expected."""
+        if _is_in_order(stored.path, stored):
+            return False
+        place = document_of(self.user, stored.fields["kind"], stored.fields["output_id"])
+        return place is not None and self.moment.read(place) is not None
+
+    def _remember(self, stored: Stored) -> None:
+        record = record_in(stored)
+        newest = record.newest
+        self._known_objects[stored.path] = _KnownObject(
+            generation=newest.created if newest else 0,
+            is_deleted=newest.is_deleted if newest else True,
+            retired_through=record.retired_through,
+        )
+
+    def _unseen_objects(self) -> Iterator[Unseen]:
+        """The bucket is listed after the records were read: an object created in between is at worst found twice."""
+        for seen in live_objects(self.objects, self.user):
+            known = self._known_objects.pop(seen.record_path, None)
+            if known is None:
+                yield seen, None
+            elif seen.created != known.generation and seen.created > known.retired_through:
+                yield seen, self.present.read(seen.record_path)
+        for path, known in self._known_objects.items():
+            stored = None if known.is_deleted else self.present.read(path)
+            newest = stored and _live_in(stored)
+            if stored and newest and newest.created == known.generation:
+                yield _gone(self.user, stored, newest), stored
+
+
+def owed_by_records(reader: Reader, user: str) -> books.Amounts:
+    """What the books must hold: the sum over all records, and over what records that are gone left in their days."""
+    owed = books.total(record_in(stored).amounts() for stored in every(reader, f"usage/{user}/records"))
+    return books.total([owed, owed_by_days(reader, user)])
+
+
+def owed_by_days(reader: Reader, user: str) -> books.Amounts:
+    owed: books.Amounts = {}
+    for day in every(reader, f"usage/{user}/days"):
+        name = day.path.rpartition("/")[2]
+        retired = books.amounts_in(day.fields, [books.RETIRED]).items()
+        owed = books.total([owed, *(books.spread(path[1], name, {path[2]: amount}) for path, amount in retired)])
+    return owed
+
+
+def record_in(stored: Stored | None) -> Record:
+    return records.from_fields(stored.fields) if stored else records.EMPTY
+
+
+def _live_in(stored: Stored) -> Life | None:
+    newest = record_in(stored).newest
+    return newest if newest is not None and not newest.is_deleted else None
+
+
+def _gone(user: str, stored: Stored, newest: Life) -> Observation:
+    """Gone for good in this life: the same life never comes back, and a later one has its own version."""
+    return Observation(
+        user=user,
+        kind=stored.fields["kind"],
+        id=stored.fields["output_id"],
+        created=newest.created,
+        version=newest.version,
+        happened=newest.version,
+        is_deleted=True,
+        table=newest.table,
+        facts=replace(newest.facts, hits=newest.hits),
+    )
+
+
+def _is_in_order(path: str, of: Observation | Stored) -> bool:
+    """Whether the record's id spells the output's; those that are too long for it are hashed, and stand elsewhere."""
+    kind, identifier = (of.kind, of.id) if isinstance(of, Observation) else (of.fields["kind"], of.fields["output_id"])
+    return path.endswith(f"/{kind}~{identifier}")
