@@ -24,7 +24,8 @@ SHARED_PAGE: Final = 1000
 """As many as Cloud Storage lists at once: nearly all are somebody else's and cost nothing more."""
 FILE_ROOTS: Final = ("users", "generating", "artifacts")
 SHARED_ROOT: Final = "media/"
-DOCUMENT_ROOTS: Final = ("users", "ai_outputs", "generations", "players", "usage")
+DOCUMENT_ROOTS: Final = ("users", "ai_outputs", "generations", "players")
+BOOKS_ROOT: Final = "usage"
 
 
 Emptied = tuple[int, str]
@@ -34,8 +35,12 @@ Emptied = tuple[int, str]
 class DocumentTree(Protocol):
     """Documents with everything beneath them."""
 
-    def delete_some(self, root: str, limit: int) -> int:
+    def delete_some(self, root: str, limit: int, *, with_root: bool = True) -> int:
         """Deletes up to `limit` documents at and beneath a path, the deepest first; zero when none is left."""
+        ...
+
+    def bury(self, root: str) -> None:
+        """Puts a tombstone in place of a document, which says when it was written and until when it is needed."""
         ...
 
 
@@ -70,6 +75,10 @@ class Erase:
             ("shared files deleted", partial(self._shared, uid)),
             *(("derived files deleted", partial(self._derived, prefix)) for prefix in files),
             *(("documents deleted", partial(self._documents, f"{root}/{uid}")) for root in DOCUMENT_ROOTS),
+            # From now on events about what was deleted open no books; again, for one that was at work meanwhile.
+            ("books buried", partial(self._bury, f"{BOOKS_ROOT}/{uid}")),
+            ("documents deleted", partial(self._documents, f"{BOOKS_ROOT}/{uid}", with_root=False)),
+            ("books buried", partial(self._bury, f"{BOOKS_ROOT}/{uid}")),
         ]
 
     @property
@@ -107,5 +116,9 @@ class Erase:
             deleted += 1
         return deleted, ""
 
-    def _documents(self, root: str, _token: str) -> Emptied:
-        return self.documents.delete_some(root, self.page), ""
+    def _documents(self, root: str, _token: str, *, with_root: bool = True) -> Emptied:
+        return self.documents.delete_some(root, self.page, with_root=with_root), ""
+
+    def _bury(self, root: str, _token: str) -> Emptied:
+        self.documents.bury(root)
+        return 0, ""

@@ -19,6 +19,7 @@ from afterimage.ledger.roll_up import held_by
 from afterimage.ledger.sources import NoObjects, Objects
 from afterimage.ledger.stores import Add, ConflictError, Expect, Reader, Replace, Stored, UncertainError
 from afterimage.ledger.survey import Survey, owed_by_records
+from afterimage.ledger.tombstones import revived
 
 BOOKED_AT_ONCE: Final = 200
 _MOST_TRIES: Final = 8
@@ -99,7 +100,7 @@ class Auditor:
                 Add(
                     path=books_path(user),
                     amounts=drift,
-                    put=books.shown(after),
+                    put={**books.shown(after), **revived(main)},
                     expected=main.version if main else Expect.ABSENT,
                 ),
             ]

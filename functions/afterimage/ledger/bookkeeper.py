@@ -19,6 +19,7 @@ from afterimage.delivery import TransientError
 from afterimage.ledger import books, records
 from afterimage.ledger.records import Life, Observation, Record
 from afterimage.ledger.stores import Add, ConflictError, Expect, LedgerStore, Replace, Stored, UncertainError, Write
+from afterimage.ledger.tombstones import record_of_the_erased, revived
 
 MOST_ATTEMPTS: Final = 10
 BUCKETS: Final = 32
@@ -35,6 +36,8 @@ class Outcome(StrEnum):
     """The record changed, the books did not."""
     KNOWN = "known"
     LATE = "late"
+    ERASED = "erased"
+    """It happened before its user was erased."""
 
 
 @dataclass
@@ -90,13 +93,15 @@ class Bookkeeper:
         for attempt in range(MOST_ATTEMPTS):
             try:
                 stored = None if is_first and attempt == 0 else self.store.read(seen.record_path)
-                was = records.from_fields(stored.fields) if stored else records.EMPTY
+                # Without a record nothing tells whether the user was erased, except the books.
+                main = self.store.read(books_path(seen.user)) if stored is None else None
+                was = _record_in(stored, main, seen, is_alive=from_audit and not seen.is_deleted)
                 becomes = records.joined(was, seen, reprice=reprice)
                 if becomes == was:
-                    return Outcome.KNOWN
+                    return Outcome.KNOWN if stored else Outcome.ERASED
                 if stored is None and not from_audit and self._is_late(seen):
                     return Outcome.LATE
-                writes = self._writes(seen, stored, was, becomes, contended=attempt > 2)
+                writes = self._writes(seen, stored, was, becomes, main, contended=attempt > 2)
                 self.store.commit(writes)
                 return Outcome.BOOKED if len(writes) > 1 else Outcome.RECORDED
             except ConflictError:
@@ -150,15 +155,27 @@ class Bookkeeper:
         return booked
 
     def _writes(
-        self, seen: Observation, stored: Stored | None, was: Record, becomes: Record, *, contended: bool
+        self,
+        seen: Observation,
+        stored: Stored | None,
+        was: Record,
+        becomes: Record,
+        main: Stored | None,
+        *,
+        contended: bool,
     ) -> list[Write]:
         """The commit that takes record and books from one state to the next."""
         models = becomes.models_to_shelve()
         bucket = self._bucket(seen.user, contended=contended)
-        main: Stored | None = None
-        is_read = False
-        if models or (bucket is None and books.changes_shown(books.difference(becomes.amounts(), was.amounts()))):
-            main, is_read = self.store.read(books_path(seen.user)), True
+        wants_main = models or (
+            bucket is None and books.changes_shown(books.difference(becomes.amounts(), was.amounts()))
+        )
+        if wants_main and stored is not None:
+            main = self.store.read(books_path(seen.user))
+        is_read = bool(wants_main)
+        if revived(main):
+            # The first booking of one who came back: into the books themselves, or they would expire.
+            bucket, is_read = None, True
         known = books.known_models(main.fields) if main else frozenset()
         shelves = _shelves(models, known)
         becomes = becomes.shelved(shelves)
@@ -187,6 +204,12 @@ class Bookkeeper:
         self.wait(self.dice.uniform(0, min(5.0, 0.05 * 2**attempt)))
 
 
+def _record_in(stored: Stored | None, main: Stored | None, seen: Observation, *, is_alive: bool) -> Record:
+    if stored is not None:
+        return records.from_fields(stored.fields)
+    return records.EMPTY if is_alive else record_of_the_erased(seen, main)
+
+
 def retirement(user: str, gone: Sequence[Life]) -> list[Write]:
     """Keeps what retired lives contributed in the documents of their days, so that the sum stays provable."""
     by_day: dict[str, list[books.Amounts]] = {}
@@ -212,4 +235,4 @@ def _addition(user: str, delta: books.Amounts, bucket: str | None, main: Stored 
     after = books.total([books.amounts_in(main.fields) if main else {}, delta])
     # The shown figures are right because nobody else may have written since they were computed.
     expected = main.version if main else Expect.ABSENT
-    return Add(path=books_path(user), amounts=delta, put=books.shown(after), expected=expected)
+    return Add(path=books_path(user), amounts=delta, put={**books.shown(after), **revived(main)}, expected=expected)

@@ -24,6 +24,7 @@ from afterimage.ledger.stores import (
     UncertainError,
     Write,
 )
+from afterimage.ledger.tombstones import revived
 
 OPERATIONS_TOTALS: Final = "operations/totals"
 _PUBLISHED: Final = (books.TOTALS, books.DAYS, books.STORAGE)
@@ -67,7 +68,8 @@ class RollUp:
             moved = books.amounts_in(seen.fields)
             after = books.total([books.amounts_in(main.fields) if main else {}, moved])
             expected = main.version if main else Expect.ABSENT
-            addition = Add(path=books_path(user), amounts=moved, put=books.shown(after), expected=expected)
+            put = {**books.shown(after), **revived(main)}
+            addition = Add(path=books_path(user), amounts=moved, put=put, expected=expected)
             try:
                 self.store.commit([Remove(path=seen.path, expected=seen.version), addition])
             except (ConflictError, UncertainError):

@@ -148,12 +148,17 @@ class Trees:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    def delete_some(self, root: str, limit: int) -> int:
-        paths = [path for path in self.world.documents if path == root or path.startswith(f"{root}/")][:limit]
+    def delete_some(self, root: str, limit: int, *, with_root: bool = True) -> int:
+        beneath = [path for path in self.world.documents if path.startswith(f"{root}/")]
+        paths = [*beneath, *([root] if with_root and root in self.world.documents else [])][:limit]
         self.world.before("delete documents")
         for path in paths:
             del self.world.documents[path]
         return len(paths)
+
+    def bury(self, root: str) -> None:
+        self.world.before("bury")
+        self.world.documents[root] = ({"erased_at": True}, self.world.tick())
 
 
 def test_erasing_a_user_leaves_nothing_of_them_and_everything_of_others() -> None:
@@ -173,6 +178,8 @@ def test_erasing_a_user_leaves_nothing_of_them_and_everything_of_others() -> Non
     erase = Erase(pipeline=pipeline, documents=Trees(world), page=2, shared_page=2)
     job = run_job(world, "user.erase", erase.turn, {"uid": "ann"}, random=random, duplicates=2)
     heal()
+    assert world.record("usage/ann") == {"erased_at": True}
+    del world.documents["usage/ann"]
     left = [*world.documents, *world.derived, *(name for _, name in world.originals)]
     assert not [path for path in left if "/ann/" in path or path.endswith(("/ann", "/ann.png"))]
     assert not [1 for fields, _ in world.documents.values() if fields.get("owner") == "ann"]
