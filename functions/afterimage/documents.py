@@ -29,6 +29,8 @@ class DocumentChange:
     after: Mapping[str, Any] | None
     version: int
     """Nanoseconds of the later of both update times: grows with every write to this document."""
+    version_before: int | None = None
+    """The same of what was there before."""
     created: int
     """Nanoseconds of the creation time: tells a document from the one that had its path before it."""
 
@@ -57,6 +59,7 @@ def decode_document_change(data: object) -> DocumentChange:
         before=None if before is None else _fields(before.fields),
         after=None if after is None else _fields(after.fields),
         version=max(document.update_time.ToNanoseconds() for document in present),
+        version_before=None if before is None else before.update_time.ToNanoseconds(),
         created=present[-1].create_time.ToNanoseconds(),
     )
 

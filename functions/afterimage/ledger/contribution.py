@@ -54,7 +54,8 @@ class Facts:
     cost_origin: str = ""
     reported_nano_usd: int | None = None
     is_cached: bool = False
-    hits: int = 0
+    hits: int | None = 0
+    """The counter; None where what stands there is no count."""
     latency_ms: int | None = None
     bytes: int = 0
     bytes_kind: str = ""
@@ -85,7 +86,7 @@ def facts_of(kind: str, fields: Mapping[str, Any], created: datetime, prices: Pr
     reasons: list[str] = []
     flat = _worker_fields(fields) if kind == "files" else dict(fields)
     # Hits are kept even of a version that books nothing: the next one may be understood, with its counter set back.
-    hits = _whole(flat, "cache_hit_count", MOST_HITS, reasons) or 0
+    hits = _hits(flat, reasons)
     if kind == "files":
         if flat["status"] == "failed":
             named = _model(flat, reasons) or UNKNOWN_MODEL
@@ -126,6 +127,11 @@ def facts_of(kind: str, fields: Mapping[str, Any], created: datetime, prices: Pr
         latency_ms=_whole(flat, "latency_ms", MOST_LATENCY_MS, reasons),
         reasons=tuple(reasons),
     )
+
+
+def hits_of(fields: Mapping[str, Any]) -> int | None:
+    """The counter of a document; nought where there is none, None where what stands there is no count."""
+    return _hits(fields, [])
 
 
 def object_facts(kind: str, size: int) -> Facts:
@@ -188,6 +194,11 @@ def _whole(fields: Mapping[str, Any], name: str, most: int, reasons: list[str]) 
         reasons.append(f"`{name}` must be a number from 0 to {most}; it is not counted")
         return None
     return round(value)
+
+
+def _hits(fields: Mapping[str, Any], reasons: list[str]) -> int | None:
+    count = _whole(fields, "cache_hit_count", MOST_HITS, reasons)
+    return 0 if fields.get("cache_hit_count") is None else count
 
 
 def _seconds(fields: Mapping[str, Any], reasons: list[str]) -> Decimal | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from afterimage import firebase_clients
+from afterimage.documents import DocumentChange
 from afterimage.events import DocumentEvent, ObjectEvent
 from afterimage.ledger.bookkeeper import Bookkeeper
 from afterimage.ledger.observing import observe_document, observe_object
@@ -41,10 +44,17 @@ def book_document(event: DocumentEvent, keeper: Bookkeeper, price: Prices) -> No
         version=change.version,
         is_deleted=change.after is None,
         prices=price,
+        before=_replaced(change),
     )
     if seen is not None:
         outcome = keeper.book(seen, is_first=change.before is None)
         logger.info("document `%s` version %d: %s", change.path, change.version, outcome)
+
+
+def _replaced(change: DocumentChange) -> tuple[int, Mapping[str, Any]] | None:
+    if change.before is None or change.after is None or change.version_before is None:
+        return None
+    return change.version_before, change.before
 
 
 def book_object(event: ObjectEvent, keeper: Bookkeeper, *, is_deleted: bool) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from afterimage import paths
-from afterimage.ledger.contribution import facts_of, object_facts, source_of
+from afterimage.ledger.contribution import facts_of, hits_of, object_facts, source_of
 from afterimage.ledger.pricing import Prices
 from afterimage.ledger.records import OBJECT_KIND, Observation
 from afterimage.paths import Family
@@ -23,9 +23,19 @@ BYTES_KINDS: Final = {
 
 
 def observe_document(
-    path: str, fields: Mapping[str, Any], *, created: int, version: int, is_deleted: bool, prices: Prices
+    path: str,
+    fields: Mapping[str, Any],
+    *,
+    created: int,
+    version: int,
+    is_deleted: bool,
+    prices: Prices,
+    before: tuple[int, Mapping[str, Any]] | None = None,
 ) -> Observation | None:
-    """What one version of a document says; `fields` are the last ones of a deleted one. None if not for the books."""
+    """What one version of a document says; `fields` are the last ones of a deleted one. None if not for the books.
+
+    `before` is the version that this one replaced, where an event tells.
+    """
     source = source_of(path)
     if source is None:
         return None
@@ -39,6 +49,7 @@ def observe_document(
         happened=version,
         is_deleted=is_deleted,
         table=prices.version,
+        before=None if before is None else (before[0], hits_of(before[1])),
         facts=facts_of(source.kind, fields, created_at, prices),
     )
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from afterimage.ledger import books
-from afterimage.ledger.contribution import CostSource, Facts, Status, day_of
+from afterimage.ledger.contribution import MOST_HITS, CostSource, Facts, Status, day_of
+from afterimage.ledger.hits import Hits
 
 MOST_LIVES: Final = 20
 """How many lives of one path a record keeps; the oldest is retired into its day's document."""
@@ -37,6 +38,8 @@ class Observation:
     table: int
     """The version of the price table that the facts were priced with."""
     facts: Facts
+    before: tuple[int, int | None] | None = None
+    """The version that was replaced by this one, and its count of hits, where an event tells."""
 
     @property
     def record_path(self) -> str:
@@ -59,14 +62,18 @@ class Life:
     is_deleted: bool
     table: int
     facts: Facts
-    hits: int
-    """The highest count ever seen: a client that sets its counter back takes nothing out of the books."""
+    counts: Hits
+    """What its counter showed: setting it back takes nothing out of the books, and later hits go on counting."""
     shelf: str = ""
     """The model's name in the books; empty until it has been decided."""
 
     @property
     def day(self) -> str:
         return day_of(self.created)
+
+    @property
+    def hits(self) -> int:
+        return min(self.counts.booked, MOST_HITS)
 
     def figures(self) -> dict[str, int]:
         return books.figures(self.facts, self.hits)
@@ -121,7 +128,7 @@ def joined(record: Record, seen: Observation, *, reprice: bool = False) -> Recor
             is_deleted=seen.is_deleted,
             table=seen.table,
             facts=seen.facts,
-            hits=seen.facts.hits,
+            counts=_counts(Hits(), seen),
         )
     elif is_newer(seen, known, reprice=reprice):
         life = replace(
@@ -130,14 +137,23 @@ def joined(record: Record, seen: Observation, *, reprice: bool = False) -> Recor
             is_deleted=seen.is_deleted,
             table=seen.table,
             facts=seen.facts,
-            hits=max(known.hits, seen.facts.hits),
+            counts=_counts(known.counts, seen),
             # A model that stays keeps its name in the books, whatever room there is by now.
             shelf=known.shelf if seen.facts.model == known.facts.model else "",
         )
     else:
-        # An older version can still hold a higher count than the newest: one that was set back since.
-        life = replace(known, hits=max(known.hits, seen.facts.hits))
+        # An older version can still tell of hits: of a count that was set back since, or that it was set back itself.
+        life = replace(known, counts=_counts(known.counts, seen))
     return record if life == known else replace(record, lives={**record.lives, life.created: life})
+
+
+def _counts(known: Hits, seen: Observation) -> Hits:
+    count, before = seen.facts.hits, seen.before
+    if before is not None and before[1] is not None:
+        known = known.with_count(before[0], before[1])
+        if count is not None:
+            known = known.with_reset(seen.version, before[1] - count)
+    return known if count is None else known.with_count(seen.version, count)
 
 
 def is_newer(seen: Observation, known: Life, *, reprice: bool) -> bool:
@@ -216,9 +232,29 @@ def _life_fields(life: Life) -> dict[str, Any]:
         "version": life.version,
         "is_deleted": life.is_deleted,
         "table": life.table,
-        "hits": life.hits,
+        "hits": _hits_fields(life.counts),
         "shelf": life.shelf,
     }
+
+
+def _hits_fields(counts: Hits) -> dict[str, Any]:
+    return {
+        "peaks": {str(version): count for version, count in counts.peaks.items()},
+        "resets": {str(version): amount for version, amount in counts.resets.items()},
+        "folded": counts.folded,
+        "folded_through": counts.folded_through,
+        "least": counts.least,
+    }
+
+
+def _hits_in(fields: Mapping[str, Any]) -> Hits:
+    return Hits(
+        peaks={int(version): count for version, count in fields["peaks"].items()},
+        resets={int(version): amount for version, amount in fields["resets"].items()},
+        folded=fields["folded"],
+        folded_through=fields["folded_through"],
+        least=fields["least"],
+    )
 
 
 def _life(created: int, fields: Mapping[str, Any]) -> Life:
@@ -243,6 +279,6 @@ def _life(created: int, fields: Mapping[str, Any]) -> Life:
         is_deleted=fields["is_deleted"],
         table=fields["table"],
         facts=facts,
-        hits=fields["hits"],
+        counts=_hits_in(fields["hits"]),
         shelf=fields["shelf"],
     )

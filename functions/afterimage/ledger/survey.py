@@ -7,7 +7,7 @@ all that is held in memory, however many there are. What the records owe the boo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from afterimage.ledger import books, records
 from afterimage.ledger.pricing import Prices
@@ -148,7 +148,7 @@ def _gone(user: str, stored: Stored, newest: Life) -> Observation:
         happened=newest.version,
         is_deleted=True,
         table=newest.table,
-        facts=replace(newest.facts, hits=newest.hits),
+        facts=newest.facts,
     )
 
 

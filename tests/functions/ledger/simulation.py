@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -38,6 +38,7 @@ class Event:
     version: int
     is_deleted: bool
     is_first: bool
+    before: tuple[int, dict[str, Any]] | None = None
 
     def seen(self) -> Observation:
         found = observe_document(
@@ -47,6 +48,7 @@ class Event:
             version=self.version,
             is_deleted=self.is_deleted,
             prices=PRICES,
+            before=self.before,
         )
         assert found is not None
         return found
@@ -81,6 +83,8 @@ class World:
     events: list[Event] = field(default_factory=list)
     told: set[tuple[str, int, int]] = field(default_factory=set)
     """Which versions the ledger was told of, by an event or by the audit."""
+    told_before: set[tuple[str, int, int]] = field(default_factory=set)
+    """Those of them of which it was also told what they replaced."""
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
@@ -97,6 +101,8 @@ class World:
 
         def listening(seen: Observation, **options: Any) -> object:
             self.told.add((seen.record_path, seen.created, seen.version))
+            if seen.before is not None:
+                self.told_before.add((seen.record_path, seen.created, seen.version))
             return book(seen, **options)
 
         def listening_to_many(found: Sequence[tuple[Observation, Stored | None]]) -> list[Observation]:
@@ -126,9 +132,13 @@ class World:
         return self.write(path, fields)
 
     def write(self, path: str, fields: dict[str, Any], *, is_first: bool = False) -> Event:
+        replaced = self.store.documents.get(path)
         self.store.put(path, fields)
         _, created, updated = self.store.documents[path]
-        return self._happened(Event(path, dict(fields), created, updated, is_deleted=False, is_first=is_first))
+        before = (replaced[2], dict(replaced[0])) if replaced else None
+        return self._happened(
+            Event(path, dict(fields), created, updated, is_deleted=False, is_first=is_first, before=before)
+        )
 
     def delete(self, path: str) -> Event:
         fields, created, updated = self.store.documents[path]
@@ -207,8 +217,11 @@ def oracle(world: World, user: str, *, heard_of_all: bool) -> dict[str, int]:
     heard = []
     for event in world.events:
         seen = event.seen()
-        if heard_of_all or (seen.record_path, seen.created, seen.version) in world.told:
+        version = (seen.record_path, seen.created, seen.version)
+        if heard_of_all or version in world.told_before:
             heard.append(event)
+        elif version in world.told:
+            heard.append(replace(event, before=None))
     for path, (fields, created, updated) in world.store.documents.items():
         if path.startswith("ai_outputs/"):
             heard.append(Event(path, fields, created, updated, is_deleted=False, is_first=False))
@@ -216,7 +229,7 @@ def oracle(world: World, user: str, *, heard_of_all: bool) -> dict[str, int]:
 
 
 def due_for(user: str, events: Iterable[Event]) -> dict[str, int]:
-    """The sum over all lives of all outputs: the last version of each, with the highest count of hits."""
+    """The sum over all lives of all outputs: the last version of each, with the hits that all versions tell of."""
     lives: dict[tuple[str, int], list[Event]] = {}
     for event in events:
         if event.path.split("/")[1] == user:
@@ -226,10 +239,23 @@ def due_for(user: str, events: Iterable[Event]) -> dict[str, int]:
         last = max(versions, key=lambda event: (event.version, event.is_deleted))
         day = datetime.fromtimestamp(created / 1e9, UTC).strftime("%Y-%m-%d")
         model = str(last.fields["model"])
-        for name, amount in figures(last.fields, max(event.fields["cache_hit_count"] for event in versions)).items():
+        for name, amount in figures(last.fields, hits_told_by(versions)).items():
             for place in ("totals", f"models/{model}", f"days/{day}"):
                 due[f"{place}/{name}"] = due.get(f"{place}/{name}", 0) + amount
     return {key: amount for key, amount in due.items() if amount}
+
+
+def hits_told_by(versions: list[Event]) -> int:
+    """The most that any version tells of: its count, and all that events say was set back up to then."""
+    counts = {event.version: event.fields["cache_hit_count"] for event in versions}
+    set_back: dict[int, int] = {}
+    for event in versions:
+        if event.before is not None:
+            counts[event.before[0]] = event.before[1]["cache_hit_count"]
+            set_back[event.version] = max(0, event.before[1]["cache_hit_count"] - event.fields["cache_hit_count"])
+    return max(
+        count + sum(amount for at, amount in set_back.items() if at <= version) for version, count in counts.items()
+    )
 
 
 def figures(fields: dict[str, Any], hits: int) -> dict[str, int]:

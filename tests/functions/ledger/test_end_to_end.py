@@ -83,6 +83,17 @@ def test_outputs_hits_and_bytes_reach_the_books(client: Client) -> None:
     assert client.figure("totals", "cost_nano_usd") == 100_000_000
 
 
+def test_hits_after_a_counter_was_set_back_count_on(client: Client) -> None:
+    """The events of a real trigger tell what a save replaced; each comes three times and in any order."""
+    client.suite.add_fault(FaultRule(action="duplicate", match={"document": f"ai_outputs/{client.uid}/*"}, copies=2))
+    client.suite.add_fault(FaultRule(action="reorder", seconds=0.2, match={"document": f"ai_outputs/{client.uid}/*"}))
+    fields = {"model": "house-model", "cost_usd": 0.5, "cached": True, "cache_hit_count": 0}
+    for count in (0, 1, 2, 3, 0, 1, 2, 0, 1):
+        client.dialogue("c_1").set(fields | {"cache_hit_count": count})
+    eventually(client.suite, lambda: client.figure("totals", "cache_hits") == 3 + 2 + 1)
+    assert client.figure("totals", "saved_nano_usd") == 6 * 500_000_000
+
+
 def test_a_hot_user_and_the_operators_follow_within_a_minute(client: Client) -> None:
     """Twelve outputs at once go partly to buckets; the roll-up of the next minute brings all of them together."""
     for number in range(12):

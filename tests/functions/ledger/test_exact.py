@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from afterimage.ledger import bookkeeper, records
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import Outcome, books_path
+from afterimage.ledger.hits import Hits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -192,12 +194,12 @@ def test_a_report_names_what_was_wrong() -> None:
 
 
 def test_hits_never_fall() -> None:
-    """A client that saves the output anew sets its counter to nought; what was booked stays, with what it saved."""
+    """A client that saves the output anew sets its counter to nought; what was booked stays, later hits add."""
     world = World(2)
     for fields in (output(), output(cache_hit_count=3), output(cache_hit_count=0), output(cache_hit_count=2)):
         world.deliver(world.write(PATH, fields))
-    assert world.books("ana")["totals/cache_hits"] == 3
-    assert world.books("ana")["totals/saved_nano_usd"] == 750_000_000
+    assert world.books("ana")["totals/cache_hits"] == 5
+    assert world.books("ana")["totals/saved_nano_usd"] == 1_250_000_000
 
 
 def test_shown_figures_are_the_seeds_and_follow_the_totals() -> None:
@@ -362,7 +364,8 @@ GUARDS = {
     "the order of versions": (records, "is_newer", lambda _seen, _known, reprice=False: True),
     "the precondition on what was read": (None, "ignores_preconditions", True),
     "one life apart from the next": (records, "joined", None),
-    "the highest count of hits": (records, "max", lambda *values: values[-1] if len(values) > 1 else max(*values)),
+    "the highest count of hits": (Hits, "with_count", lambda hits, at, n: replace(hits, peaks={at: n})),
+    "what was set back": (Hits, "with_reset", lambda hits, _at, _amount: hits),
 }
 
 
@@ -379,7 +382,7 @@ def test_without_a_guard_the_books_go_wrong(guard: str, monkeypatch: pytest.Monk
         true_joined = records.joined
 
         def one_life(record: records.Record, seen: records.Observation, *, reprice: bool = False) -> records.Record:
-            return true_joined(record, records_replace(seen, created=1_700_000_000_000_000_000), reprice=reprice)
+            return true_joined(record, replace(seen, created=1_700_000_000_000_000_000), reprice=reprice)
 
         without = one_life
     if place is not None:
@@ -390,12 +393,6 @@ def test_without_a_guard_the_books_go_wrong(guard: str, monkeypatch: pytest.Monk
             setattr(world.store, name, without)
 
     assert first_failure(prepare) is not None, f"nothing noticed that {guard} was off"
-
-
-def records_replace(seen: records.Observation, **changes: Any) -> records.Observation:
-    from dataclasses import replace
-
-    return replace(seen, **changes)
 
 
 def test_without_the_record_in_the_commit_the_books_go_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

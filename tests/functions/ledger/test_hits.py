@@ -1,0 +1,145 @@
+"""Hits: what a counter's versions tell, whoever sets it back, in whatever order and however often they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import pytest
+from afterimage.ledger.hits import MOST_PEAKS, MOST_RESETS, Hits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write to the counter, as its event tells it; an audit tells of no `before`."""
+
+    version: int
+    count: int
+    before: tuple[int, int] | None = None
+
+
+def history(counts: Sequence[int]) -> list[Write]:
+    """Writes with one version after another; the first one creates."""
+    writes = [Write(10, counts[0])]
+    for count in counts[1:]:
+        last = writes[-1]
+        writes.append(Write(last.version + 10, count, (last.version, last.count)))
+    return writes
+
+
+def told(hits: Hits, write: Write) -> Hits:
+    if write.before is not None:
+        hits = hits.with_count(*write.before).with_reset(write.version, write.before[1] - write.count)
+    return hits.with_count(write.version, write.count)
+
+
+def after(writes: Sequence[Write]) -> Hits:
+    hits = Hits()
+    for write in writes:
+        hits = told(hits, write)
+    return hits
+
+
+def truth(counts: Sequence[int]) -> int:
+    """Every rise is that many hits."""
+    return sum(max(0, count - before) for before, count in zip([0, *counts], counts, strict=False))
+
+
+def told_of(writes: Sequence[Write]) -> int:
+    """The most that any version tells of, without keeping anything small."""
+    counts = {
+        at: count
+        for write in writes
+        for at, count in [(write.version, write.count), *([write.before] if write.before else [])]
+    }
+    resets = {write.version: max(0, write.before[1] - write.count) for write in writes if write.before}
+    return max(
+        (count + sum(n for at, n in resets.items() if at <= version) for version, count in counts.items()), default=0
+    )
+
+
+counters = st.lists(st.integers(0, 6), min_size=1, max_size=12)
+
+
+@settings(max_examples=300)
+@given(counts=counters, seed=st.integers(0, 2**32))
+def test_every_hit_counts_in_whatever_order_and_however_often_it_comes(counts: list[int], seed: int) -> None:
+    """Shuffled and repeated, the end is the same as in order: the sum of all rises."""
+    random = Random(seed)
+    writes = history(counts)
+    waiting = [write for write in writes for _ in range(random.randrange(1, 4))]
+    random.shuffle(waiting)
+    assert after(waiting) == after(writes)
+    assert after(waiting).booked == truth(counts)
+
+
+@settings(max_examples=300)
+@given(counts=counters, seed=st.integers(0, 2**32))
+def test_what_is_lost_costs_only_itself(counts: list[int], seed: int) -> None:
+    """Whichever events are lost: never more than there was, never less than any version showed, in any order."""
+    random = Random(seed)
+    heard = [write for write in history(counts) if random.random() < 0.6]
+    shuffled = random.sample(heard, len(heard))
+    assert after(shuffled).booked == after(heard).booked == told_of(heard) <= truth(counts)
+    assert all(after(heard).booked >= write.count for write in heard)
+
+
+@settings(max_examples=300)
+@given(counts=counters, seed=st.integers(0, 2**32))
+def test_booked_hits_never_fall(counts: list[int], seed: int) -> None:
+    """Not with any event that comes, in any order, nor with what an audit sees by itself."""
+    random, hits, booked = Random(seed), Hits(), 0
+    for write in random.choices(history(counts), k=15):
+        hits = told(hits, write if random.random() < 0.7 else Write(write.version, write.count))
+        assert hits.booked >= booked
+        booked = hits.booked
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 2**32))
+def test_what_is_kept_stays_small_and_the_sum_stays_right(seed: int) -> None:
+    """A thousand resets in order: folded on the way, and not a hit is missing."""
+    random, counts = Random(seed), [0]
+    for _ in range(600):
+        counts.append(random.choice([counts[-1] + 1, 0]))
+    hits, booked = Hits(), 0
+    for write in history(counts):
+        hits = told(hits, write)
+        assert hits.booked >= booked
+        booked = hits.booked
+        assert len(hits.resets) <= MOST_RESETS
+        assert len(hits.peaks) <= MOST_PEAKS
+    assert hits.booked == truth(counts)
+
+
+@settings(max_examples=100)
+@given(seed=st.integers(0, 2**32))
+def test_beyond_the_limits_late_news_adds_little_but_never_too_much(seed: int) -> None:
+    """With more resets than are kept, shuffled: at most the truth, and never falling."""
+    random, counts = Random(seed), [0]
+    for _ in range(300):
+        counts.append(random.choice([counts[-1] + 1, 0]))
+    writes = history(counts)
+    hits, booked = Hits(), 0
+    for write in random.sample(writes, len(writes)):
+        hits = told(hits, write)
+        assert booked <= hits.booked <= truth(counts)
+        booked = hits.booked
+
+
+def test_lost_resets_leave_no_more_than_a_few_peaks() -> None:
+    """Ever lower counts, each with its reset lost: the first still stands, and not all are kept."""
+    hits = Hits()
+    for version in range(100):
+        hits = hits.with_count(version, 1000 - version)
+    assert hits.booked == 1000
+    assert len(hits.peaks) <= MOST_PEAKS
+
+
+@pytest.mark.parametrize("amount", [0, -3])
+def test_a_counter_that_rises_is_no_reset(amount: int) -> None:
+    """Only what is set back is added."""
+    assert Hits().with_count(1, 4).with_reset(2, amount).booked == 4
