@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     execute.add_argument("script", metavar="COMMAND", help="run by the shell, with the SDKs' variables set")
     events = commands.add_parser("events", help="show what functions were sent by a running suite")
     events.add_argument("--failed", action="store_true", help="only what went wrong")
+    events.add_argument("--log", action="store_true", help="with what each attempt printed")
     events.add_argument("--replay", metavar="ID", help="send this event to its functions again")
     events.add_argument("--project", metavar="ID", help="the running suite's project (default: from .firebaserc)")
     add_send(commands)

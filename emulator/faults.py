@@ -1,5 +1,7 @@
 """Faults on demand: rules that drop, duplicate, delay and shuffle events, and fail requests before or after they act.
 
+`redeliver` is Pub/Sub's own: what a subscriber acknowledged comes again, as if the acknowledgement had been lost.
+
 A rule matches by glob on what is known of an event (`type`, `source`, `subject`, `bucket`, `document`, …) or of a
 request (`service`, `method`, `resource`). Chance comes from the rule's own seeded generator, so a run can be repeated.
 """
@@ -17,6 +19,7 @@ from emulator.status import Code, StatusError
 
 EVENT_ACTIONS: Final = frozenset({"drop", "duplicate", "delay", "reorder"})
 REQUEST_ACTIONS: Final = frozenset({"fail", "apply_then_fail", "disconnect", "stall"})
+ACKNOWLEDGEMENT_ACTIONS: Final = frozenset({"redeliver"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +52,8 @@ class FaultRule:
                 f"unknown fault field `{unknown[0]}`; known are {', '.join(FaultRule.__dataclass_fields__)}",
             )
         action = known.get("action")
-        if action not in EVENT_ACTIONS | REQUEST_ACTIONS:
-            choices = ", ".join(sorted(EVENT_ACTIONS | REQUEST_ACTIONS))
+        if action not in EVENT_ACTIONS | REQUEST_ACTIONS | ACKNOWLEDGEMENT_ACTIONS:
+            choices = ", ".join(sorted(EVENT_ACTIONS | REQUEST_ACTIONS | ACKNOWLEDGEMENT_ACTIONS))
             raise StatusError(Code.INVALID_ARGUMENT, f"unknown fault action `{action}`; choose one of {choices}")
         if "code" in known:
             known["code"] = _parse_code(known["code"])
@@ -119,15 +122,19 @@ class Faults:
     def __init__(self) -> None:
         self._events: list[_Armed] = []
         self._requests: list[_Armed] = []
+        self._acknowledgements: list[_Armed] = []
         self._ids = itertools.count(1)
 
     def add(self, rule: FaultRule) -> str:
         armed = _Armed(f"fault-{next(self._ids)}", rule, random.Random(rule.seed))
-        (self._events if rule.is_for_events else self._requests).append(armed)
+        if rule.action in ACKNOWLEDGEMENT_ACTIONS:
+            self._acknowledgements.append(armed)
+        else:
+            (self._events if rule.is_for_events else self._requests).append(armed)
         return armed.id
 
     def remove(self, fault_id: str) -> None:
-        for rules in (self._events, self._requests):
+        for rules in (self._events, self._requests, self._acknowledgements):
             for armed in rules:
                 if armed.id == fault_id:
                     rules.remove(armed)
@@ -137,11 +144,12 @@ class Faults:
     def clear(self) -> None:
         self._events.clear()
         self._requests.clear()
+        self._acknowledgements.clear()
 
     def listing(self) -> Sequence[dict[str, Any]]:
         return [
             {"id": armed.id, "matched": armed.seen, "struck": armed.struck, **armed.rule.to_json()}
-            for armed in (*self._events, *self._requests)
+            for armed in (*self._events, *self._requests, *self._acknowledgements)
         ]
 
     def deliveries(self, event: Mapping[str, str]) -> Sequence[float]:
@@ -162,6 +170,13 @@ class Faults:
             else:  # reorder: each delivery waits its own random while, so later ones overtake earlier ones
                 delays = [delay + armed.chance.uniform(0, rule.seconds or 0.05) for delay in delays]
         return delays
+
+    def redelivery(self, acknowledged: Mapping[str, str]) -> float | None:
+        """In how many seconds a message comes again although it was acknowledged; None where it is done with."""
+        for armed in self._acknowledgements:
+            if armed.strikes(acknowledged):
+                return armed.rule.seconds
+        return None
 
     def for_request(self, *, service: str, method: str, resource: str) -> FaultRule | None:
         """The fault that this request shall suffer, if any."""

@@ -265,7 +265,7 @@ class Suite:
     def _build_pubsub(self) -> Service:
         from emulator.pubsub.service import PubSubService
 
-        return PubSubService(clock=self.clock, events=self.events, activity=self.activity)
+        return PubSubService(clock=self.clock, events=self.events, activity=self.activity, faults=self.faults)
 
     def _build_functions(self) -> Service:
         from emulator.functions.service import FunctionsService
@@ -278,6 +278,7 @@ class Suite:
             activity=self.activity,
             inspect=self._inspect,
             in_process=self.functions_in_process,
+            subscriptions=self.services["pubsub"].function_subscriptions if "pubsub" in self.services else None,
         )
 
     def _watch(self, load_changed: Callable[[], None]) -> None:

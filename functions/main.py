@@ -1,22 +1,40 @@
-"""The table of contents: every trigger, what happens → who handles it."""
+"""The table of contents: every trigger, what happens → who handles it, with how much, as whom."""
 
-from afterimage.deployment import BATCH_WORK, IMAGE_WORK, LIGHT_WORK
+from afterimage.deployment import (
+    AS_ERASE,
+    AS_LEDGER,
+    AS_LEDGER_JOBS,
+    AS_MEDIA,
+    AS_MEDIA_JOBS,
+    AS_SCHEDULES,
+    BATCH_WORK,
+    IMAGE_WORK,
+    LIGHT_WORK,
+)
 from afterimage.ledger.declaring import on_document_written
 from afterimage.triggers import on_document, on_message, on_object, on_schedule
 
 # What clients and workers store in the originals' bucket.
-media_finalized = on_object("finalized", "media_finalized", "afterimage.media.handlers:finalized", **IMAGE_WORK)
-media_deleted = on_object("deleted", "media_deleted", "afterimage.media.handlers:deleted", **LIGHT_WORK)
-media_archived = on_object("archived", "media_archived", "afterimage.media.handlers:deleted", **LIGHT_WORK)
+media_finalized = on_object(
+    "finalized", "media_finalized", "afterimage.media.handlers:finalized", **IMAGE_WORK, **AS_MEDIA
+)
+media_deleted = on_object("deleted", "media_deleted", "afterimage.media.handlers:deleted", **LIGHT_WORK, **AS_MEDIA)
+media_archived = on_object("archived", "media_archived", "afterimage.media.handlers:deleted", **LIGHT_WORK, **AS_MEDIA)
 
 # Jobs, each started by a message on its topic.
-media_backfill = on_message("media.backfill", "media_backfill", "afterimage.jobs.handlers:backfill", **BATCH_WORK)
-media_replay = on_message("media.replay", "media_replay", "afterimage.jobs.handlers:replay", **BATCH_WORK)
-media_sweep = on_message("media.sweep", "media_sweep", "afterimage.jobs.handlers:sweep", **BATCH_WORK)
-user_erase = on_message("user.erase", "user_erase", "afterimage.jobs.handlers:erase", **BATCH_WORK)
+media_backfill = on_message(
+    "media.backfill", "media_backfill", "afterimage.jobs.handlers:backfill", **BATCH_WORK, **AS_MEDIA_JOBS
+)
+media_replay = on_message(
+    "media.replay", "media_replay", "afterimage.jobs.handlers:replay", **BATCH_WORK, **AS_MEDIA_JOBS
+)
+media_sweep = on_message("media.sweep", "media_sweep", "afterimage.jobs.handlers:sweep", **BATCH_WORK, **AS_MEDIA_JOBS)
+user_erase = on_message("user.erase", "user_erase", "afterimage.jobs.handlers:erase", **BATCH_WORK, **AS_ERASE)
 
 # Schedules publish the messages of the nightly jobs.
-nightly_sweep = on_schedule("20 3 * * *", "nightly_sweep", "afterimage.jobs.handlers:start_nightly_sweep", **LIGHT_WORK)
+nightly_sweep = on_schedule(
+    "20 3 * * *", "nightly_sweep", "afterimage.jobs.handlers:start_nightly_sweep", **LIGHT_WORK, **AS_SCHEDULES
+)
 
 # The books: outputs that clients and workers write, and the bytes of what is stored.
 ledger_output_written = on_document(
@@ -25,6 +43,7 @@ ledger_output_written = on_document(
     "ledger_output_written",
     "afterimage.ledger.events:document_written",
     **LIGHT_WORK,
+    **AS_LEDGER,
 )
 ledger_generation_written = on_document(
     on_document_written,
@@ -32,28 +51,41 @@ ledger_generation_written = on_document(
     "ledger_generation_written",
     "afterimage.ledger.events:document_written",
     **LIGHT_WORK,
+    **AS_LEDGER,
 )
 ledger_object_finalized = on_object(
-    "finalized", "ledger_object_finalized", "afterimage.ledger.events:object_finalized", **LIGHT_WORK
+    "finalized", "ledger_object_finalized", "afterimage.ledger.events:object_finalized", **LIGHT_WORK, **AS_LEDGER
 )
 ledger_object_deleted = on_object(
-    "deleted", "ledger_object_deleted", "afterimage.ledger.events:object_deleted", **LIGHT_WORK
+    "deleted", "ledger_object_deleted", "afterimage.ledger.events:object_deleted", **LIGHT_WORK, **AS_LEDGER
 )
 ledger_object_archived = on_object(
-    "archived", "ledger_object_archived", "afterimage.ledger.events:object_deleted", **LIGHT_WORK
+    "archived", "ledger_object_archived", "afterimage.ledger.events:object_deleted", **LIGHT_WORK, **AS_LEDGER
 )
 
 # The ledger's jobs, and its schedules: what is kept apart for speed comes together every minute.
-ledger_audit = on_message("ledger.audit", "ledger_audit", "afterimage.jobs.ledger_handlers:audit", **BATCH_WORK)
-ledger_rebuild = on_message("ledger.rebuild", "ledger_rebuild", "afterimage.jobs.ledger_handlers:rebuild", **BATCH_WORK)
-ledger_close_day = on_message(
-    "ledger.close-day", "ledger_close_day", "afterimage.jobs.ledger_handlers:close_day", **BATCH_WORK
+ledger_audit = on_message(
+    "ledger.audit", "ledger_audit", "afterimage.jobs.ledger_handlers:audit", **BATCH_WORK, **AS_LEDGER_JOBS
 )
-ledger_reprice = on_message("ledger.reprice", "ledger_reprice", "afterimage.jobs.ledger_handlers:reprice", **BATCH_WORK)
-ledger_replay = on_message("ledger.replay", "ledger_replay", "afterimage.jobs.ledger_handlers:replay", **BATCH_WORK)
+ledger_rebuild = on_message(
+    "ledger.rebuild", "ledger_rebuild", "afterimage.jobs.ledger_handlers:rebuild", **BATCH_WORK, **AS_LEDGER_JOBS
+)
+ledger_close_day = on_message(
+    "ledger.close-day", "ledger_close_day", "afterimage.jobs.ledger_handlers:close_day", **BATCH_WORK, **AS_LEDGER_JOBS
+)
+ledger_reprice = on_message(
+    "ledger.reprice", "ledger_reprice", "afterimage.jobs.ledger_handlers:reprice", **BATCH_WORK, **AS_LEDGER_JOBS
+)
+ledger_replay = on_message(
+    "ledger.replay", "ledger_replay", "afterimage.jobs.ledger_handlers:replay", **BATCH_WORK, **AS_LEDGER_JOBS
+)
 ledger_roll_up = on_schedule(
-    "* * * * *", "ledger_roll_up", "afterimage.jobs.ledger_handlers:roll_up", **(LIGHT_WORK | {"max_instances": 1})
+    "* * * * *",
+    "ledger_roll_up",
+    "afterimage.jobs.ledger_handlers:roll_up",
+    **(LIGHT_WORK | {"max_instances": 1}),
+    **AS_LEDGER,
 )
 ledger_nightly = on_schedule(
-    "40 3 * * *", "ledger_nightly", "afterimage.jobs.ledger_handlers:start_nightly_audit", **LIGHT_WORK
+    "40 3 * * *", "ledger_nightly", "afterimage.jobs.ledger_handlers:start_nightly_audit", **LIGHT_WORK, **AS_SCHEDULES
 )

@@ -137,7 +137,11 @@ class IdentityToolkitApi:
         router.add("*", f"{TOOLKIT}/v1/recaptchaParams", _refusal("recaptchaParams"))
         router.add("*", f"{TOOLKIT}/v1/publicKeys", _refusal("publicKeys"))
         router.add("*", f"{TOOLKIT}/v1/sessionCookiePublicKeys", _refusal("sessionCookiePublicKeys"))
-        for name in ("mfaEnrollment", "mfaSignIn"):
+        router.add("*", f"{TOOLKIT}/v2/accounts:revokeToken", _refusal("revokeToken"))
+        router.add(
+            "*", f"{TOOLKIT}/v2/projects/{{project}}/identityPlatform:initializeAuth", _refusal("initializeAuth")
+        )
+        for name in ("mfaEnrollment", "mfaSignIn", "passkeyEnrollment", "passkeySignIn"):
             router.add("*", f"{TOOLKIT}/v2/accounts/{name}:{{step}}", _refusal(name))
         for name in ("recaptchaConfig", "passwordPolicy", "defaultSupportedIdps"):
             router.add("*", f"{TOOLKIT}/v2/{name}", _refusal(name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,22 +12,31 @@ from typing import Any, Final
 
 STORAGE_KINDS: Final = ("finalized", "deleted", "archived", "metadataUpdated")
 FIRESTORE_KINDS: Final = ("created", "updated", "deleted", "written")
+AUTH_TYPES: Final = ("service_account", "api_key", "system", "unauthenticated", "unknown")
+"""Whom Firestore names as the cause of a change; a signed-in user of an app is `unknown`, with the uid as id."""
+
+_ATTRIBUTE: Final = re.compile(r"[a-z0-9]{1,20}")
+_OWN_MEMBERS: Final = frozenset(
+    {"specversion", "id", "type", "source", "subject", "time", "datacontenttype", "dataschema", "data", "data_base64"}
+)
 
 
 class HandMadeEventError(ValueError):
     """What was typed makes no event; the message says why."""
 
 
-def storage_event(*, kind: str, bucket: str, name: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    now = _now()
-    generation = str(int(datetime.now(UTC).timestamp() * 1e6))
+def storage_event(*, kind: str, bucket: str, name: str, metadata: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    if name.startswith("gs://"):
+        raise HandMadeEventError(f"`{name}`: give the object's name alone, and its bucket with --bucket")
+    generation = str(int(now.timestamp() * 1e6))
     known = {
         "kind": "storage#object", "id": f"{bucket}/{name}/{generation}", "bucket": bucket, "name": name,
         "generation": generation, "metageneration": "1", "contentType": "application/octet-stream", "size": "0",
-        "timeCreated": now, "updated": now, "storageClass": "STANDARD",
+        "timeCreated": _stamp(now), "updated": _stamp(now), "storageClass": "STANDARD",
     }  # fmt: skip
     return _event(
         f"google.cloud.storage.object.v1.{kind}",
+        now=now,
         source=f"//storage.googleapis.com/projects/_/buckets/{bucket}",
         subject=f"objects/{name}",
         data={**known, **metadata},
@@ -42,6 +52,7 @@ def firestore_event(
     path: str,
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
+    now: datetime,
     auth: tuple[str, str] | None = None,
 ) -> dict[str, Any]:
     """`auth`: type and id of the caller, for the triggers that ask for it."""
@@ -56,13 +67,14 @@ def firestore_event(
 
     change = messages("google.events.cloud.firestore.v1").DocumentEventData()
     if after is not None and kind != "deleted":
-        change.value.ParseFromString(_document(f"{name}/documents/{path}", after))
+        change.value.ParseFromString(_document(f"{name}/documents/{path}", after, now))
     if before is not None and kind != "created":
-        change.old_value.ParseFromString(_document(f"{name}/documents/{path}", before))
+        change.old_value.ParseFromString(_document(f"{name}/documents/{path}", before, now))
     data: bytes = change.SerializeToString()
     caller = {} if auth is None else {"authtype": auth[0], "authid": auth[1]}
     event = _event(
         f"google.cloud.firestore.document.v1.{kind}{'' if auth is None else '.withAuthContext'}",
+        now=now,
         source=f"//firestore.googleapis.com/{name}",
         subject=f"documents/{path}",
         project=project_id,
@@ -75,9 +87,14 @@ def firestore_event(
     return {**event, "datacontenttype": "application/protobuf", "data_base64": base64.b64encode(data).decode()}
 
 
-def message_event(*, project_id: str, topic: str, text: str, attributes: Mapping[str, str]) -> dict[str, Any]:
+def message_event(
+    *, project_id: str, topic: str, text: str, attributes: Mapping[str, str], now: datetime
+) -> dict[str, Any]:
+    if "/" in topic:
+        raise HandMadeEventError(f"`{topic}`: give the topic's name alone, such as {topic.rpartition('/')[2]}")
     event = _event(
         "google.cloud.pubsub.topic.v1.messagePublished",
+        now=now,
         source=f"//pubsub.googleapis.com/projects/{project_id}/topics/{topic}",
         topic=topic,
         project=project_id,
@@ -92,30 +109,37 @@ def message_event(*, project_id: str, topic: str, text: str, attributes: Mapping
 
 
 def custom_event(
-    *, event_type: str, source: str, subject: str | None, data: Any, attributes: Mapping[str, str]
+    *, event_type: str, source: str, subject: str | None, data: Any, attributes: Mapping[str, str], now: datetime
 ) -> dict[str, Any]:
-    return _event(event_type, source=source, subject=subject, data=data, **attributes)
+    for name in attributes:
+        if name in _OWN_MEMBERS:
+            raise HandMadeEventError(
+                f"`{name}` is a member of every event, not an attribute; --source, --subject and --data set theirs, "
+                "and `send event FILE` takes a whole event"
+            )
+        if _ATTRIBUTE.fullmatch(name) is None:
+            raise HandMadeEventError(f"`{name}` is no name of an attribute: up to 20 lower-case letters and digits")
+    return _event(event_type, now=now, source=source, subject=subject, data=data) | dict(attributes)
 
 
-def _event(event_type: str, **members: Any) -> dict[str, Any]:
-    fixed = {"specversion": "1.0", "id": str(uuid.uuid4()), "type": event_type, "time": _now()}
+def _event(event_type: str, *, now: datetime, **members: Any) -> dict[str, Any]:
+    fixed = {"specversion": "1.0", "id": str(uuid.uuid4()), "type": event_type, "time": _stamp(now)}
     return {**{name: value for name, value in members.items() if value is not None}, **fixed}
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _document(name: str, fields: Mapping[str, Any]) -> bytes:
+def _document(name: str, fields: Mapping[str, Any], now: datetime) -> bytes:
     from emulator.protos import messages
 
     types = messages("google.firestore.v1")
     document = types.Document(name=name)
     for key, value in fields.items():
         _set(document.fields[key], value)
-    moment = datetime.now(UTC)
-    document.create_time.FromDatetime(moment)
-    document.update_time.FromDatetime(moment)
+    document.create_time.FromDatetime(now)
+    document.update_time.FromDatetime(now)
     encoded: bytes = document.SerializeToString()
     return encoded
 

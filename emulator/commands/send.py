@@ -7,10 +7,12 @@ import json
 import sys
 import urllib.error
 import urllib.parse
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from emulator.commands.hand_made_events import (
+    AUTH_TYPES,
     FIRESTORE_KINDS,
     STORAGE_KINDS,
     HandMadeEventError,
@@ -30,12 +32,21 @@ Fires an event at the functions of a running suite. Only functions hear of it: n
   python -m emulator send storage finalized photos/cat.jpg --metadata '{"contentType": "image/jpeg"}'
   python -m emulator send firestore created cards/one --data '{"title": "hello"}'
   python -m emulator send firestore updated cards/one --before '{"n": 1}' --data '{"n": 2}'
+  python -m emulator send firestore deleted cards/one --before '{"n": 1}' --auth-type unknown --auth-id UID
   python -m emulator send pubsub news --data hello --attribute colour=blue
   python -m emulator send custom com.example.order.placed --data '{"order": 7}'
   python -m emulator send event order.json        a whole CloudEvent as JSON; `-` reads it from the input
   python -m emulator send schedule nightly        a scheduled function, now, whatever its time table says
 
-`python -m emulator events` then shows what became of it. Exit code 1 where no function wants the event."""
+Where nothing here raises the events of a trigger (Alerts, Remote Config, Test Lab, Realtime Database, Data Connect, an
+Eventarc channel), `custom` stands in for it: the event's type, the attributes by which the trigger chooses, and as data
+what the real source sends. An alert of Crashlytics:
+
+  python -m emulator send custom google.firebase.firebasealerts.alerts.v1.published \\
+      --attribute alerttype=crashlytics.newFatalIssue --attribute appid=1:2:web:3 --data "$(cat alert.json)"
+
+Events carry the time of the suite's clock. `python -m emulator events` then shows what became of them. The exit code is
+1 where no function wants the event."""
 
 
 def add_send(commands: Any) -> None:
@@ -56,9 +67,11 @@ def add_send(commands: Any) -> None:
     firestore.add_argument("--before", metavar="JSON", help="its fields before")
     firestore.add_argument("--database", default="(default)")
     firestore.add_argument(
-        "--auth-type", help="for triggers with auth context: user, service_account, unauthenticated …"
-    )
-    firestore.add_argument("--auth-id", default="", help="who did it; with --auth-type")
+        "--auth-type", choices=AUTH_TYPES,
+        help="for the triggers with auth context, which hear of it instead of those without; "
+        "a signed-in user of an app is `unknown`, with the uid as --auth-id",
+    )  # fmt: skip
+    firestore.add_argument("--auth-id", help="who did it; with --auth-type")
     pubsub = kinds.add_parser("pubsub", help="a message came")
     pubsub.add_argument("topic")
     pubsub.add_argument("--data", default="", help="the message's text")
@@ -79,38 +92,46 @@ def add_send(commands: Any) -> None:
 
 def run_send(options: argparse.Namespace) -> int:
     try:
+        hub = find_hub(options.project)
         if options.kind == "schedule":
             name = urllib.parse.quote(options.name, safe="")
-            ask_hub(find_hub(options.project), f"/control/schedules/{name}:run", method="POST")
+            ask_hub(hub, f"/control/schedules/{name}:run", method="POST")
             sys.stdout.write(f"started {options.name}\n")
             return 0
-        event = _event(options)
-        answer = ask_hub(find_hub(options.project), "/control/events", method="POST", body=event)
+        now = datetime.fromisoformat(ask_hub(hub, "/control/clock")["now"])
+        event = _event_of_file(options.file) if options.kind == "event" else _event(options, now)
+        answer = ask_hub(hub, "/control/events", method="POST", body=event)
     except (ConfigurationError, HandMadeEventError, urllib.error.HTTPError) as error:
         sys.stderr.write(f"{reason_of(error)}\n")
         return 1
     if not answer["deliveries"]:
         sys.stderr.write(f"no function wants it: `{event['type']}` with {_attributes(event)}\n")
+        if options.kind == "firestore" and options.auth_type is None:
+            sys.stderr.write("with --auth-type it goes to the triggers with auth context\n")
         return 1
     sys.stdout.write(f"sent to {answer['deliveries']} function(s) as {answer['id']}\n")
     return 0
 
 
-def _event(options: argparse.Namespace) -> dict[str, Any]:
-    if options.kind == "event":
-        try:
-            text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise HandMadeEventError(f"cannot read `{options.file}`: {error}") from None
-        event = read_object(text, f"the event in {options.file}")
-        if not isinstance(event.get("type"), str):
-            raise HandMadeEventError(f"the event in `{options.file}` has no `type`")
-        return event
+def _event_of_file(file: str) -> dict[str, Any]:
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise HandMadeEventError(f"cannot read `{file}`: {error}") from None
+    event = read_object(text, f"the event in {file}")
+    if not isinstance(event.get("type"), str):
+        raise HandMadeEventError(f"the event in `{file}` has no `type`")
+    return event
+
+
+def _event(options: argparse.Namespace, now: datetime) -> dict[str, Any]:
     if options.kind == "storage":
         bucket = options.bucket or _default_bucket(options.project)
         metadata = read_object(options.metadata, "--metadata")
-        return storage_event(kind=options.what, bucket=bucket, name=options.name, metadata=metadata)
+        return storage_event(kind=options.what, bucket=bucket, name=options.name, metadata=metadata, now=now)
     if options.kind == "firestore":
+        if options.auth_id is not None and options.auth_type is None:
+            raise HandMadeEventError("--auth-id needs --auth-type, which says what kind of caller it names")
         return firestore_event(
             kind=options.what,
             project_id=chosen_project(options.project),
@@ -118,18 +139,26 @@ def _event(options: argparse.Namespace) -> dict[str, Any]:
             path=options.document.strip("/"),
             before=None if options.before is None else read_object(options.before, "--before"),
             after=None if options.data is None else read_object(options.data, "--data"),
-            auth=None if options.auth_type is None else (options.auth_type, options.auth_id),
+            now=now,
+            auth=None if options.auth_type is None else (options.auth_type, options.auth_id or ""),
         )
     attributes = read_attributes(options.attribute)
     if options.kind == "pubsub":
         project_id = chosen_project(options.project)
-        return message_event(project_id=project_id, topic=options.topic, text=options.data, attributes=attributes)
+        return message_event(
+            project_id=project_id, topic=options.topic, text=options.data, attributes=attributes, now=now
+        )
     try:
         data = json.loads(options.data)
     except ValueError as error:
         raise HandMadeEventError(f"--data `{options.data[:60]}` is not JSON: {error}") from None
     return custom_event(
-        event_type=options.type, source=options.source, subject=options.subject, data=data, attributes=attributes
+        event_type=options.type,
+        source=options.source,
+        subject=options.subject,
+        data=data,
+        attributes=attributes,
+        now=now,
     )
 
 

@@ -15,7 +15,7 @@ FieldPath = tuple[str, ...]
 DOCUMENT_NAME: Final[FieldPath] = ("__name__",)
 MAXIMUM_FIELD_PATH_BYTES: Final = 1500
 _SIMPLE: Final = re.compile(r"[a-zA-Z_][a-zA-Z_0-9]*")
-_SEGMENT: Final = re.compile(r"(?:([^.`\\~*/\[\]]+)|`((?:[^`\\]|\\.)+)`)(\.|\Z)", re.DOTALL)
+_SEGMENT: Final = re.compile(r"(?:([a-zA-Z_][a-zA-Z_0-9]*)|`((?:[^`\\]|\\.)+)`)(\.|\Z)", re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _NEEDS_ESCAPE: Final = re.compile(r"([\\`])")
 
@@ -30,7 +30,10 @@ def parse_field_path(text: str) -> FieldPath:
     while not ended:
         matched = _SEGMENT.match(text, position)
         if matched is None:
-            raise invalid(f'Invalid property path "{text}".')
+            raise invalid(
+                f'Invalid property path "{text}". Unquoted property names must match regex ([a-zA-Z_][a-zA-Z_0-9]*), '
+                r"and quoted property names must match regex (`(?:[^`\\]|(?:\\.))+`)"
+            )
         segments.append(matched[1] if matched[1] is not None else _ESCAPED.sub(r"\1", matched[2]))
         position = matched.end()
         ended = matched[3] == ""

@@ -89,7 +89,7 @@ class Listing:
         database = view.session.database
         path = collection_under(parent, request.collection_id)
         ids = _ids_with_missing(database, path, view.at)
-        after = _missing_token_key(request.page_token)
+        after = _id_in(request.page_token)
         ordered = [key for key in sorted(ids, key=id_key) if after is None or id_key(key) > id_key(after)]
         shown: list[bytes] = []
         mask = parse_mask(request.mask.field_paths) if request.HasField("mask") else None
@@ -101,7 +101,7 @@ class Listing:
             else:
                 shown.append(field(1, document.wire if mask is None else masked(document, mask)))
         if len(ordered) > page_size:
-            token = base64.urlsafe_b64encode(b"\0" + ordered[page_size - 1].encode())
+            token = _id_token(ordered[page_size - 1])
             shown.append(field(2, token))
         return b"".join(shown)
 
@@ -115,13 +115,13 @@ class Listing:
         ids = {c.path.split("/")[depth] for c in database.collections_under(parent)}
         if view.at is not None:
             ids = _collection_ids_at(database, parent, view.at)
-        after = request.page_token
+        after = _id_in(request.page_token) or ""
         ordered = sorted(collection_id for collection_id in ids if collection_id > after)
         page_size = _page_size(request, MAXIMUM_PAGE_SIZE)
         page = ordered[:page_size]
         shown = [field(1, collection_id.encode()) for collection_id in page]
         if len(ordered) > page_size:
-            shown.append(field(2, page[-1].encode()))
+            shown.append(field(2, _id_token(page[-1])))
         return b"".join(shown)
 
 
@@ -176,7 +176,11 @@ def _parse_token(token: str) -> Any:
         raise invalid(f"`{token}` is no page token of this list; begin again without one") from None
 
 
-def _missing_token_key(token: str) -> str | None:
+def _id_token(last_id: str) -> bytes:
+    return base64.urlsafe_b64encode(b"\0" + last_id.encode())
+
+
+def _id_in(token: str) -> str | None:
     if not token:
         return None
     try:

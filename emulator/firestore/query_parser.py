@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from emulator.firestore.field_paths import DOCUMENT_NAME, FieldPath, parse_field_path
+from emulator.firestore.field_paths import DOCUMENT_NAME, FieldPath, format_field_path, parse_field_path
 from emulator.firestore.query import (
     CONTAINS,
     EQUAL,
@@ -87,6 +87,7 @@ class _Parser:
         if limit is not None and limit < 0:
             raise invalid(f"The query's limit must not be negative, but is {limit}.")
         alternatives: Alternatives = self._alternatives(source.where, 0) if source.HasField("where") else [()]
+        _check_together(alternatives)
         orders = self._orders()
         return Query(
             parent=self._parent,
@@ -178,6 +179,8 @@ class _Parser:
         return [(Condition(path, single, (key,)),) for key in distinct]
 
     def _operand(self, path: FieldPath, value: Any) -> Any:
+        if value.WhichOneof("value_type") is None:
+            raise invalid(f"a value that `{format_field_path(path)}` is compared with has no type set")
         if path != DOCUMENT_NAME:
             return sort_key(value)
         if value.WhichOneof("value_type") != "reference_value":
@@ -223,6 +226,18 @@ class _Parser:
     def _bound_keys(self, values: Any, orders: Sequence[Order]) -> Iterator[Any]:
         for value, order in zip(values, orders, strict=False):
             yield self._operand(order.path, value)
+
+
+def _check_together(alternatives: Alternatives) -> None:
+    """Refuses filters that the service does not take beside each other."""
+    for conditions in alternatives:
+        operators = [condition.op for condition in conditions]
+        if operators.count(CONTAINS) > 1:
+            raise invalid("A maximum of 1 'ARRAY_CONTAINS' filter is allowed per disjunction.")
+        if NOT_IN in operators and (NOT_EQUAL in operators or operators.count(NOT_IN) > 1):
+            raise invalid("Only one of the filters NOT_IN, NOT_EQUAL, IS_NOT_NAN and IS_NOT_NULL may stand in a query.")
+    if len(alternatives) > 1 and any(condition.op == NOT_IN for conditions in alternatives for condition in conditions):
+        raise invalid("NOT_IN cannot be combined with OR, IN or ARRAY_CONTAINS_ANY in the same query.")
 
 
 def _counted(alternatives: Alternatives) -> Alternatives:

@@ -21,6 +21,8 @@ from emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 
 _firestore: Any = messages("google.firestore.v1")
 PREFIX: Final = "/v1/"
+_BYTES_FIELDS: Final = {"bytesValue", "bytes_value", "transaction", "retryTransaction", "retry_transaction"}
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 _VERB: Final = re.compile(r":([a-zA-Z]+)$")
 # What Google's front end takes on any method; none of it means anything here.
 _SYSTEM_PARAMETERS: Final = frozenset(
@@ -180,10 +182,23 @@ async def _from_body(request: HttpRequest, request_class: Any, place: str = "", 
 
 
 def _parse(body: dict[str, Any], message: Any) -> Any:
+    _check_bytes(body)
     try:
         return json_format.ParseDict(body, message)
     except (json_format.ParseError, RecursionError) as error:
         raise invalid(f"Invalid JSON payload received. {error}") from None
+
+
+def _check_bytes(body: Any) -> None:
+    """Refuses what is no base64: the parser drops what it does not know, and other bytes would be stored."""
+    for name, value in body.items() if isinstance(body, dict) else ():
+        if name in _BYTES_FIELDS and isinstance(value, str) and not _BASE64.fullmatch(value):
+            raise invalid(f"Invalid JSON payload received. Invalid value at `{name}`: `{value[:40]}` is no base64.")
+        if isinstance(value, dict | list):
+            _check_bytes(value)
+    for element in body if isinstance(body, list) else ():
+        if isinstance(element, dict):
+            _check_bytes(element)
 
 
 async def _awaited(answer: Any) -> Any:

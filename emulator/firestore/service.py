@@ -10,6 +10,7 @@ from emulator.events import EventBus
 from emulator.firestore.commits import Commits
 from emulator.firestore.control_routes import ControlRoutes
 from emulator.firestore.document_store import DocumentStore
+from emulator.firestore.expiry import Expiry
 from emulator.firestore.exports import export_databases, import_databases
 from emulator.firestore.grpc_service import Operations, grpc_methods
 from emulator.firestore.http_front import HttpFront
@@ -52,6 +53,8 @@ class FirestoreService:
         self.writes = WriteService(self.sessions, commits)
         self.store.observe(self.listeners)
         self.store.observe(Triggers(events, location=location))
+        lifetimes = {database: settings.lifetimes for database, settings in (index_settings or {}).items()}
+        self.store.observe(Expiry(self.sessions, clock, lifetimes))
         self.grpc: Sequence[GrpcMethod] = grpc_methods(self.operations, self.listens, self.writes)
         control = ControlRoutes(store=self.store, sessions=self.sessions, rules=self.rules, shut_down=shut_down)
         self.http: HttpHandler = HttpFront(rest=RestApi(self.operations), control=control)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from emulator.auth.id_tokens import Caller
 from emulator.events import CloudEvent, EventBus
 from emulator.firestore.document_store import IMPORTED, Change, Database
+from emulator.firestore.expiry import EXPIRED
 from emulator.firestore.field_paths import changed_paths, format_field_path
 from emulator.firestore.wire_bytes import field, timestamp_text
 
@@ -81,6 +82,8 @@ def _types_of(change: Change) -> Iterator[str]:
 
 def _auth_attributes(cause: Any) -> dict[str, str]:
     """Who did it. Both are always there: the Python SDK fails on an event without them."""
+    if cause is EXPIRED:
+        return {"authtype": "system", "authid": ""}
     if not isinstance(cause, Caller) or cause.is_admin:
         return {"authtype": "service_account", "authid": "owner"}
     if cause.uid is None:

@@ -36,7 +36,11 @@ class CheckedWrite:
 
 
 def check_request_size(request: Any) -> None:
-    if len(request.writes) >= _MANY_WRITES and request.ByteSize() > MAXIMUM_REQUEST_BYTES:
+    # A few documents and names cannot be that large without being refused by themselves; operands of transforms can.
+    may_be_large = len(request.writes) >= _MANY_WRITES or any(
+        write.update_transforms or write.HasField("transform") for write in request.writes
+    )
+    if may_be_large and request.ByteSize() > MAXIMUM_REQUEST_BYTES:
         raise invalid(f"Request payload size exceeds the limit: {MAXIMUM_REQUEST_BYTES} bytes.")
 
 

@@ -16,9 +16,9 @@ KEPT_EVENT_BYTES: Final = 8 * 1024 * 1024
 OK: Final = "ok"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Attempt:
-    """One try to have one function take one event (or request, or run of a schedule)."""
+    """One try to have one function take one event (or request, or run of a schedule); a double is another one."""
 
     id: str
     function: str
@@ -27,6 +27,8 @@ class Attempt:
     time: str
     outcome: str = "running"
     detail: str = ""
+    consequence: str = ""
+    """What followed from a failure: another attempt, the dead letter topic, nothing more."""
     duration_ms: float | None = None
     lines: list[str] = field(default_factory=list)
     lines_left_out: int = 0
@@ -46,6 +48,7 @@ class Attempt:
             "time": self.time,
             "outcome": self.outcome,
             "detail": self.detail,
+            "consequence": self.consequence,
             "duration_ms": self.duration_ms,
             "log": list(self.lines),
             "log_lines_left_out": self.lines_left_out,

@@ -20,6 +20,11 @@ class CodebaseHost(Protocol):
     def unforkable(self) -> str: ...
 
     @property
+    def runtime(self) -> str:
+        """As firebase.json names it, such as `python312`."""
+        ...
+
+    @property
     def pid(self) -> int | None:
         """Of its process, where it has one of its own."""
         ...

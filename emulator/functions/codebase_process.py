@@ -25,7 +25,7 @@ class CodebaseProcess:
 
     def __init__(self, *, source: Path, python: Path, show: Callable[[str], None]) -> None:
         self._source = source
-        self._python = python
+        self.python = python
         self._show = show
         self._loop = asyncio.get_running_loop()
         self._unread = b""
@@ -38,6 +38,7 @@ class CodebaseProcess:
         self.manifest: Mapping[str, Any] = {}
         self.files: tuple[Path, ...] = ()
         self.unforkable = ""
+        self.runtime = ""
 
     @property
     def pid(self) -> int | None:
@@ -74,7 +75,7 @@ class CodebaseProcess:
         flags = ["-Xfrozen_modules=off"] if debug_port is not None else []
         try:
             self._process = subprocess.Popen(
-                [str(self._python), *flags, str(_HOST), json.dumps(options)],
+                [str(self.python), *flags, str(_HOST), json.dumps(options)],
                 cwd=self._source,
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
@@ -86,7 +87,7 @@ class CodebaseProcess:
         except OSError as error:
             ours.close()
             self._output.close()
-            raise CodebaseError(f"`{self._python}` does not start: {error}") from None
+            raise CodebaseError(f"`{self.python}` does not start: {error}") from None
         finally:
             theirs.close()
         self._output.close_write_end()
@@ -109,6 +110,7 @@ class CodebaseProcess:
             ) from None
         self.manifest = described["manifest"]
         self.unforkable = described["unforkable"]
+        self.runtime = described["runtime"]
         self.files = tuple(Path(file) for file in described["files"])
 
     def start_instance(

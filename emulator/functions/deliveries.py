@@ -14,9 +14,11 @@ from emulator.clock import Clock
 from emulator.events import CloudEvent
 from emulator.functions.attempts import OK, Attempt, AttemptRecord
 from emulator.functions.event_filters import Matches, filter_of
+from emulator.functions.event_subscriptions import EventSubscriptions, addressed_to, subscription_of, topic_of
 from emulator.functions.function_pool import FunctionFailedError, FunctionPool, PoolRetiredError
 from emulator.functions.instance_requests import InstanceAnswer, InstanceRequest, request_head
 from emulator.functions.manifest import EventTrigger, FunctionSpec
+from emulator.functions.streamed_answers import StreamedAnswer
 
 _SHOWN_ANSWER_CHARACTERS: Final = 300
 _log = logging.getLogger("emulator.functions")
@@ -64,12 +66,24 @@ class FunctionCalls:
             attempt.outcome, attempt.detail = "cancelled", "the caller went away, or the suite stopped"
             raise
         else:
-            attempt.outcome = OK if answer.status < 400 else "failed"
-            if answer.status >= 400:
-                attempt.detail = f"status {answer.status}: {_reason(attempt, answer)}"
+            if isinstance(answer.body, StreamedAnswer):
+                answer.body.when_ended(lambda failure: self._settle(attempt, answer, started, failure))
+                return attempt, answer
+            self._settle(attempt, answer, started, None)
         finally:
             attempt.duration_ms = round((loop.time() - started) * 1000, 3)
         return attempt, answer
+
+    def _settle(self, attempt: Attempt, answer: InstanceAnswer, started: float, failure: Exception | None) -> None:
+        attempt.duration_ms = round((asyncio.get_running_loop().time() - started) * 1000, 3)
+        if failure is not None:
+            attempt.outcome = failure.outcome if isinstance(failure, FunctionFailedError) else "cancelled"
+            attempt.detail = str(failure)
+        elif answer.status >= 400:
+            attempt.outcome, attempt.detail = "failed", f"status {answer.status}: {_reason(attempt, answer)}"
+        else:  # what follows from a failure is the caller's to say, together with the failure
+            attempt.outcome = OK
+            _log.info("[%s] %s %s: ok in %.0f ms", attempt.function, attempt.what, attempt.id, attempt.duration_ms)
 
     async def _answer(self, name: str, request: InstanceRequest, attempt: Attempt) -> InstanceAnswer:
         while True:
@@ -94,13 +108,23 @@ class Deliveries:
     """A subscriber of the bus, on behalf of all functions with an event trigger."""
 
     def __init__(
-        self, *, calls: FunctionCalls, clock: Clock, activity: Activity, project_id: str, retry: RetryPolicy
+        self,
+        *,
+        calls: FunctionCalls,
+        clock: Clock,
+        activity: Activity,
+        project_id: str,
+        retry: RetryPolicy,
+        subscriptions: EventSubscriptions | None,
     ) -> None:
         self._calls = calls
         self._clock = clock
         self._activity = activity
         self._project_id = project_id
         self._retry = retry
+        self._subscriptions = subscriptions
+        if subscriptions is not None:
+            subscriptions.declare(self._declared)
         self._wanted: dict[str, list[tuple[FunctionSpec, Matches]]] = {}
         self._under_way: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -113,6 +137,10 @@ class Deliveries:
                 matches = filter_of(spec.trigger, self._project_id)
                 wanted.setdefault(spec.trigger.event_type, []).append((spec, matches))
         self._wanted = wanted
+
+    def _declared(self) -> dict[str, str]:
+        specs = [spec for wanting in self._wanted.values() for spec, _ in wanting]
+        return {subscription_of(spec, self._project_id): topic_of(spec, self._project_id) for spec in specs}
 
     def wants(self, event_type: str, attributes: Mapping[str, str]) -> bool:
         return any(matches(attributes) for _, matches in self._wanted.get(event_type, ()))
@@ -141,8 +169,9 @@ class Deliveries:
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _deliver(self, spec: FunctionSpec, event: CloudEvent) -> None:
+        subscription = subscription_of(spec, self._project_id)
         try:
-            request = event_request(event)
+            request = event_request(addressed_to(event, subscription))
             first_ns = self._clock.now_ns()
             for number in itertools.count(1):
                 attempt, _ = await self._calls.call(
@@ -150,27 +179,42 @@ class Deliveries:
                 )
                 if attempt.outcome == OK:
                     return
-                wait_seconds = self._retry.wait_seconds(number)
                 age_seconds = (self._clock.now_ns() - first_ns) / 1e9
-                if not self._says_retry(spec) or attempt.outcome == "gone":
-                    self._tell(spec, event, attempt, "dropped, as its trigger does not ask for retries")
+                wait_seconds = self._after_failure(spec, event, subscription, attempt, age_seconds)
+                reason = f"{attempt.outcome}: {attempt.detail}" if attempt.detail else attempt.outcome
+                _log.warning(
+                    "[%s] event %s (%s) %s — %s", spec.name, event.id, event.subject or "", reason, attempt.consequence
+                )
+                if wait_seconds is None:
                     return
-                if age_seconds + wait_seconds > self._retry.for_seconds:
-                    self._tell(spec, event, attempt, f"dropped after {number} attempts")
-                    return
-                self._tell(spec, event, attempt, f"tried again in {wait_seconds:g} s")
                 await self._clock.sleep(wait_seconds)
         finally:
             self._activity.end(spec.name)
 
-    @staticmethod
-    def _says_retry(spec: FunctionSpec) -> bool:
-        return isinstance(spec.trigger, EventTrigger) and spec.trigger.retry
-
-    @staticmethod
-    def _tell(spec: FunctionSpec, event: CloudEvent, attempt: Attempt, consequence: str) -> None:
-        reason = f"{attempt.outcome}: {attempt.detail}" if attempt.detail else attempt.outcome
-        _log.warning("[%s] event %s (%s) %s — %s", spec.name, event.id, event.subject or "", reason, consequence)
+    def _after_failure(
+        self, spec: FunctionSpec, event: CloudEvent, subscription: str, attempt: Attempt, age_seconds: float
+    ) -> float | None:
+        """The wait before the next attempt, None where there is none; the attempt's record says which and why."""
+        if not (isinstance(spec.trigger, EventTrigger) and spec.trigger.retry):
+            attempt.consequence = "dropped, as its trigger does not ask for retries"
+            return None
+        if attempt.outcome == "gone":
+            attempt.consequence = "dropped, as its function is gone"
+            return None
+        ways = self._subscriptions
+        wait_seconds = None if ways is None else ways.backoff_seconds(subscription, attempt.number)
+        window_seconds = None if ways is None else ways.window_seconds(subscription)
+        wait_seconds = self._retry.wait_seconds(attempt.number) if wait_seconds is None else wait_seconds
+        window_seconds = self._retry.for_seconds if window_seconds is None else window_seconds
+        dead_letter_topic = "" if ways is None else ways.give_up(subscription, event, attempt.number)
+        if dead_letter_topic:
+            attempt.consequence = f"sent to `{dead_letter_topic}` after {attempt.number} attempts"
+            return None
+        if age_seconds + wait_seconds > window_seconds:
+            attempt.consequence = f"dropped after {attempt.number} attempts in {window_seconds / 3600:g} h"
+            return None
+        attempt.consequence = f"tried again in {wait_seconds:g} s"
+        return wait_seconds
 
 
 def event_request(event: CloudEvent) -> InstanceRequest:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from emulator.functions.attempts import Attempt
 from emulator.functions.instance_requests import InstanceAnswer, InstanceRequest
 from emulator.functions.instances import Instance
 from emulator.functions.manifest import FunctionSpec
+from emulator.functions.streamed_answers import StreamedAnswer
 
 LOCAL_INSTANCES: Final = 8
 """More processes than this help no one machine, whatever `max_instances` says."""
@@ -63,32 +64,56 @@ class FunctionPool:
         """Raises FunctionFailedError where there is no answer, PoolRetiredError where another pool should be asked."""
         instance = await self._place()
         self._busy()
+        # Real time, not the suite's clock: the function runs in real time too.
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.spec.timeout_seconds if self._time_limits else None
         streaming = False
         try:
-            # Real time, not the suite's clock: the function runs in real time too.
-            async with asyncio.timeout(self.spec.timeout_seconds if self._time_limits else None):
+            async with asyncio.timeout_at(deadline):
                 answer = await instance.exchange(request, attempt)
             if not isinstance(answer.body, bytes):
                 streaming = True
-                answer.body = self._streamed(instance, answer.body)
+                answer.body = self._streamed(instance, answer, attempt, deadline)
             return answer
-        except TimeoutError:
-            message = f"it took longer than its timeout of {self.spec.timeout_seconds:g} s"
-            self._retire(instance, message)
-            raise FunctionFailedError("timeout", message) from None
+        except (TimeoutError, ConnectionError) as error:
+            raise await self._failure(instance, error) from None
         except asyncio.CancelledError:
             # The caller has gone; the function may still be at work, so its place is not given to others.
             self._retire(instance, "its caller went away")
             raise
-        except ConnectionError as error:
-            await self._hear_of_end(instance)
-            outcome = "out of memory" if "memory limit" in instance.fate else "crashed"
-            message = instance.fate or f"the function's process broke off: {error}"
-            self._retire(instance, message)
-            raise FunctionFailedError(outcome, message) from None
         finally:
             if not streaming:
                 self._leave(instance)
+
+    async def _failure(self, instance: Instance, error: Exception) -> FunctionFailedError:
+        """What happened, in the words of the record; the instance takes no more work."""
+        if isinstance(error, TimeoutError):
+            message = f"it took longer than its timeout of {self.spec.timeout_seconds:g} s"
+            self._retire(instance, message)
+            return FunctionFailedError("timeout", message)
+        await self._hear_of_end(instance)
+        outcome = "out of memory" if "memory limit" in instance.fate else "crashed"
+        message = instance.fate or f"the function's process broke off: {error}"
+        self._retire(instance, message)
+        return FunctionFailedError(outcome, message)
+
+    def _streamed(
+        self, instance: Instance, answer: InstanceAnswer, attempt: Attempt | None, deadline: float | None
+    ) -> StreamedAnswer:
+        assert not isinstance(answer.body, bytes)
+        streamed = StreamedAnswer(
+            answer.body,
+            deadline=deadline,
+            explained=lambda error: self._failure(instance, error),
+            abandon=answer.abandon,
+        )
+
+        def ended(failure: Exception | None) -> None:
+            instance.done_with(attempt)
+            self._leave(instance)
+
+        streamed.when_ended(ended)
+        return streamed
 
     async def retire(self) -> None:
         """No new work; returns when what was under way has ended."""
@@ -208,13 +233,6 @@ class FunctionPool:
             self._keep(instance.close())
         self._freed()
         self._start_for_waiting()
-
-    async def _streamed(self, instance: Instance, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        try:
-            async for piece in pieces:
-                yield piece
-        finally:
-            self._leave(instance)
 
     async def _hear_of_end(self, instance: Instance) -> None:
         """The broken connection is often seen before the news of how the process ended."""

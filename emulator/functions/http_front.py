@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from emulator.activity import Activity
+from emulator.functions.attempts import OK, Attempt
 from emulator.functions.deliveries import FunctionCalls
 from emulator.functions.instance_requests import InstanceRequest, request_head
 from emulator.functions.manifest import FunctionSpec, HttpTrigger
+from emulator.functions.streamed_answers import StreamedAnswer
 from emulator.status import Code, StatusError
 from emulator.wire.http_messages import HttpRequest, HttpResponse, text_response
 
@@ -20,6 +23,7 @@ _NOT_HANDED_ON: Final = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "content-length",
      "expect"}
 )  # fmt: skip
+_log = logging.getLogger("emulator.functions")
 
 
 class HttpFront:
@@ -52,8 +56,16 @@ class HttpFront:
             if error.code is Code.RESOURCE_EXHAUSTED:
                 return text_response(f"the request is larger than {REQUEST_LIMIT_BYTES:,} bytes", 413)
             raise
-        with self._activity.working(spec.name):
-            return await self._forward(spec, request, "/" + rest, body)
+        self._activity.begin(spec.name)
+        answer: HttpResponse | None = None
+        try:
+            answer = await self._forward(spec, request, "/" + rest, body)
+            return answer
+        finally:
+            if answer is not None and isinstance(answer.body, StreamedAnswer):
+                answer.body.when_ended(lambda failure: self._activity.end(spec.name))
+            else:
+                self._activity.end(spec.name)
 
     def _find(self, project: str, region: str, name: str) -> FunctionSpec | None:
         spec = self._functions().get(name)
@@ -87,7 +99,16 @@ class HttpFront:
         attempt, answer = await self._calls.call(
             spec.name, sent, what=f"{request.method} {path}", work_id=self._calls.new_id("request")
         )
+        if answer is not None and isinstance(answer.body, StreamedAnswer):
+            answer.body.when_ended(lambda failure: _tell(attempt))
+        else:
+            _tell(attempt)
         if answer is None:
             return text_response(attempt.detail, _STATUS_OF_OUTCOME.get(attempt.outcome, 500))
         kept = [(name, value) for name, value in answer.headers if name not in _NOT_HANDED_ON]
         return HttpResponse(answer.status, kept, answer.body)
+
+
+def _tell(attempt: Attempt) -> None:
+    if attempt.outcome != OK:
+        _log.warning("[%s] %s %s: %s — %s", attempt.function, attempt.what, attempt.id, attempt.outcome, attempt.detail)

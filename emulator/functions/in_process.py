@@ -26,6 +26,7 @@ class InProcessCodebase:
 
     unforkable: Final = ""
     pid: Final = None
+    runtime: Final = loading.runtime()
 
     def __init__(self, *, source: Path, environment: Mapping[str, str]) -> None:
         self.manifest: Mapping[str, Any] = {}
@@ -97,7 +98,7 @@ class InProcessCodebase:
 
 def _serve(application: Any, listener: socket.socket) -> None:
     with contextlib.suppress(OSError):  # the listener was shut
-        wsgi_server.serve(application, listener)
+        wsgi_server.serve(application, listener, may_exit=False)
     listener.close()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +31,8 @@ class InstanceAnswer:
     status: int
     headers: list[tuple[str, str]]
     body: bytes | AsyncIterator[bytes]
+    abandon: Callable[[], None] = lambda: None
+    """For a body that nobody wants to the end: what is left of it is not read."""
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key == name), None)
@@ -85,7 +87,7 @@ class InstanceConnection:
             return answer
         pieces = self._pieces(None if length is None else int(length))
         if request.wants_stream:
-            answer.body = pieces
+            answer.body, answer.abandon = pieces, self.close
             return answer
         kept = b""
         async for piece in pieces:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +15,13 @@ from emulator.functions.codebase_host import CodebaseHost
 from emulator.functions.instance_requests import InstanceAnswer, InstanceConnection, InstanceRequest
 from emulator.functions.manifest import FunctionSpec
 from emulator.functions.output import OutputPipe
+from emulator.functions.process_tree import descendants, used_bytes
 
-_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+PROCESSES_LIMIT: Final = 200
+"""More than any function needs, fewer than bring the machine down."""
 _MEBIBYTE: Final = 1024 * 1024
+_LOOKS_PER_TREE: Final = 10
+"""What a process has started is looked at less often: finding it takes longer than all the rest."""
 
 
 class Instance:
@@ -49,11 +53,15 @@ class Instance:
         environment: Mapping[str, str],
         sockets: Path,
         *,
+        without: Collection[str] = (),
         owns_host: bool = False,
         one_thread: bool = False,
         limit_memory: bool = True,
     ) -> None:
-        """Its socket listens from now on: requests may be sent before the process is ready to take them."""
+        """Its socket listens from now on: requests may be sent before the process is ready to take them.
+
+        `without`: variables of its codebase that this function may not see.
+        """
         self._path = str(sockets / str(self.number))
         listener = socket.socket(socket.AF_UNIX)
         self._output = OutputPipe(self._line)
@@ -64,6 +72,7 @@ class Instance:
                 "target": self.spec.entry_point,
                 "signature": self.spec.signature,
                 "environment": dict(environment),
+                "without": list(without),
                 "memory_bytes": self.spec.memory_mib * _MEBIBYTE if limit_memory else None,
                 "one_thread": one_thread,
             }
@@ -80,38 +89,53 @@ class Instance:
             self._pid = host.pid
 
     async def exchange(self, request: InstanceRequest, attempt: Attempt | None) -> InstanceAnswer:
-        """One request, at most for the function's timeout. Raises TimeoutError or ConnectionError."""
+        """One request. Raises ConnectionError. Where the answer's body is still to come, `done_with` has to follow."""
         if attempt is not None:
             self._attempts.append(attempt)
-        connection: InstanceConnection | None = None
+        is_whole = True
         try:
-            while self._idle and connection is None:
-                kept = self._idle.pop()
-                connection = None if kept.closed else kept
-            if connection is None:
-                try:
-                    connection = await InstanceConnection.open(self._path)
-                except OSError as error:
-                    raise ConnectionError(str(error)) from None
+            connection = await self._connection()
             answer = await connection.exchange(request)
-            if isinstance(answer.body, bytes):
+            is_whole = isinstance(answer.body, bytes)
+            if is_whole:
                 self._idle.append(connection)
             return answer
         finally:
-            if self._output is not None:
-                self._output.drain()  # what was printed before the answer belongs to this attempt
-            if attempt is not None:
-                self._attempts.remove(attempt)
+            if is_whole:
+                self.done_with(attempt)
 
-    def used_bytes(self) -> int | None:
-        """Resident memory, where the system tells."""
-        if self._pid is None:
-            return None
+    async def _connection(self) -> InstanceConnection:
+        while self._idle:
+            kept = self._idle.pop()
+            if not kept.closed:
+                return kept
         try:
-            with open(f"/proc/{self._pid}/statm", "rb") as file:
-                return int(file.read().split()[1]) * _PAGE_BYTES
-        except (OSError, IndexError, ValueError):
-            return None
+            return await InstanceConnection.open(self._path)
+        except OSError as error:
+            raise ConnectionError(str(error)) from None
+
+    def done_with(self, attempt: Attempt | None) -> None:
+        """What it prints from now on belongs to others; what was printed before still is the attempt's."""
+        if self._output is not None:
+            self._output.drain()
+        if attempt is not None:
+            self._attempts.remove(attempt)
+
+    def excess(self, *, with_children: bool) -> str:
+        """What it takes more of than it may; empty where it keeps to its limits."""
+        if self._pid is None:
+            return ""
+        below = descendants(self._pid) if with_children else []
+        if len(below) > PROCESSES_LIMIT:
+            return f"it had started {len(below):,} processes, and {PROCESSES_LIMIT} is what a function may have here"
+        used, limit = used_bytes(self._pid, below), self.spec.memory_mib * _MEBIBYTE
+        if used is None or used <= limit:
+            return ""
+        together = f"it and the {len(below)} processes it started" if below else "it"
+        return (
+            f"{together} used {used // _MEBIBYTE} MiB, and its memory limit is {self.spec.memory_mib} MiB; "
+            "give the function more with `memory=`"
+        )
 
     def kill(self, fate: str) -> None:
         if not self.fate:
@@ -160,12 +184,13 @@ class Instance:
 
 
 class MemoryWatch:
-    """Looks at what instances use while they work, and kills those that take more than their function may."""
+    """Looks at what instances use while they work, and kills those that take more than they may."""
 
     def __init__(self, instances: Callable[[], list[Instance]], interval_seconds: float = 0.1) -> None:
         self._instances = instances
         self._interval_seconds = interval_seconds
         self._handle: asyncio.TimerHandle | None = None
+        self._looks = 0
 
     def look_soon(self) -> None:
         """Called whenever work begins; stops by itself when there is none."""
@@ -180,13 +205,13 @@ class MemoryWatch:
 
     def _look(self) -> None:
         self._handle = None
+        with_children, self._looks = self._looks % _LOOKS_PER_TREE == 0, self._looks + 1
         busy = [instance for instance in self._instances() if instance.in_flight and instance.is_alive]
         for instance in busy:
-            used, limit = instance.used_bytes(), instance.spec.memory_mib * _MEBIBYTE
-            if used is not None and used > limit:
-                instance.kill(
-                    f"it used {used // _MEBIBYTE} MiB, and its memory limit is {instance.spec.memory_mib} MiB; "
-                    "give the function more with `memory=`"
-                )
+            excess = instance.excess(with_children=with_children)
+            if excess:
+                instance.kill(excess)
         if busy:
             self.look_soon()
+        else:
+            self._looks = 0

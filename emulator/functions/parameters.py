@@ -11,6 +11,7 @@ from typing import Any, Final
 Value = str | int | float | bool | list[str]
 Values = Mapping[str, Value]
 
+SECRETS_FILE: Final = ".secret.local"
 _KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENTRY: Final = re.compile(
     r"""^[ \t]*(?:export[ \t]+)?(?P<key>[^\s=#]+)[ \t]*=[ \t]*
@@ -34,13 +35,26 @@ class EnvironmentFileError(Exception):
 
 
 def read_environment_files(source: Path, project_id: str) -> dict[str, str]:
-    """`.env`, then `.env.<project>`, then `.env.local`, then `.secret.local`: later ones win."""
+    """`.env`, then `.env.<project>`, then `.env.local`: later ones win."""
     found: dict[str, str] = {}
-    for name in (".env", f".env.{project_id}", ".env.local", ".secret.local"):
-        file = source / name
-        if file.is_file():
-            found |= parse_environment_file(file.read_text("utf-8"), name)
+    for name in (".env", f".env.{project_id}", ".env.local"):
+        found |= _read_file(source / name)
     return found
+
+
+def read_secrets(source: Path) -> dict[str, str]:
+    """`.secret.local`: what a function sees of it are the secrets that it declares."""
+    return _read_file(source / SECRETS_FILE)
+
+
+def _read_file(file: Path) -> dict[str, str]:
+    if not file.is_file():
+        return {}
+    try:
+        text = file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise EnvironmentFileError(f"`{file.name}` is not UTF-8: {error}") from None
+    return parse_environment_file(text, file.name)
 
 
 def parse_environment_file(text: str, name: str = ".env") -> dict[str, str]:
@@ -80,7 +94,10 @@ def parameter_values(
         name = str(parameter.get("name"))
         kind = str(parameter.get("type", "string"))
         if name in environment:
-            values[name] = _typed(environment[name], kind)
+            try:
+                values[name] = _typed(environment[name], kind)
+            except ValueError:
+                raise ValueError(f"`{name}` is declared as {kind}, and its value is `{environment[name]}`") from None
         elif "default" in parameter:
             values[name] = resolve(parameter["default"], values)
         else:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import itertools
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -23,15 +25,19 @@ from emulator.functions.instances import Instance, MemoryWatch
 from emulator.functions.interpreters import find_interpreter
 from emulator.functions.manifest import EventTrigger, FunctionSpec, Manifest, read_manifest
 from emulator.functions.parameters import (
+    SECRETS_FILE,
     EnvironmentFileError,
     as_environment,
     built_in_values,
     parameter_values,
     read_environment_files,
+    read_secrets,
 )
 from emulator.functions.source_watch import SourceWatch
 
 DISCOVERY_SECONDS: Final = 30.0
+SPARE_AFTER_SECONDS: Final = 2.0
+"""Real time after a load: its first events need the processors more."""
 DEBUG_PORT: Final = 5678
 _log = logging.getLogger("emulator.functions")
 _numbers = itertools.count(1)
@@ -46,6 +52,12 @@ class Loaded:
     pools: Mapping[str, FunctionPool]
     environment: Mapping[str, str]
     parameters: Mapping[str, str]
+    secrets: Collection[str] = ()
+    """Names of all that .secret.local holds."""
+
+    def secrets_hidden_from(self, spec: FunctionSpec) -> list[str]:
+        """As on the platform, a function sees the secrets that it declares, and no others."""
+        return [name for name in self.secrets if name not in spec.secrets]
 
 
 class RunningCodebase:
@@ -70,6 +82,7 @@ class RunningCodebase:
         self._project_id = project_id
         self._environment: Mapping[str, str] = {}
         self._prepared: CodebaseProcess | None = None
+        self._spare: asyncio.TimerHandle | None = None
         self._sockets = sockets
         self._activity = activity
         self._memory = memory
@@ -85,7 +98,7 @@ class RunningCodebase:
 
     def prepare(self) -> None:
         """Starts the process while its environment is not yet known in full: imports take a while."""
-        if self._in_process:
+        if self._in_process or self._prepared is not None:
             return
         self._prepared = CodebaseProcess(source=self.codebase.source, python=self._python(), show=self._show_of_import)
         try:
@@ -99,9 +112,12 @@ class RunningCodebase:
         await self._load()
         if not self._in_process:  # a test run does not change its own code
             self._watch.start()
+            self._prepare_later()
 
     async def close(self) -> None:
         self._watch.stop()
+        if self._spare is not None:
+            self._spare.cancel()
         prepared, self._prepared = self._prepared, None
         if prepared is not None:
             prepared.kill()
@@ -137,6 +153,13 @@ class RunningCodebase:
                 await self._load()
         finally:
             self._activity.end("reload of functions")
+        self._prepare_later()
+
+    def _prepare_later(self) -> None:
+        """A process that waits with the frameworks imported makes the next reload a matter of the codebase alone."""
+        if self._spare is not None:
+            self._spare.cancel()
+        self._spare = asyncio.get_running_loop().call_later(SPARE_AFTER_SECONDS, self.prepare)
 
     async def _load(self) -> None:
         try:
@@ -164,16 +187,18 @@ class RunningCodebase:
 
     async def _start_host(self) -> Loaded:
         files = read_environment_files(self.codebase.source, self._project_id)
+        secrets = read_secrets(self.codebase.source)
         built_in = built_in_values(self._project_id, json.loads(self._environment.get("FIREBASE_CONFIG", "{}")))
         environment = {
             **os.environ,
             **as_environment(built_in),
             **files,
+            **secrets,
             **self._environment,
             "FUNCTIONS_EMULATOR": "true",
             "TZ": "UTC",
         }
-        host = self._host_with(environment)
+        host = await self._host_with(environment)
         try:
             await host.load(float(environment.get("FUNCTIONS_DISCOVERY_TIMEOUT") or DISCOVERY_SECONDS))
             values, missing = parameter_values(host.manifest.get("params"), environment, built_in)
@@ -185,24 +210,43 @@ class RunningCodebase:
             host.kill()
             await host.close()
             raise
-        for name in missing:
+        if self.codebase.runtime not in (None, host.runtime):
             _log.warning(
-                "codebase %s: `%s` has no value; write `%s=…` into %s",
-                self.codebase.name, name, name, self.codebase.source / ".env.local",
+                "codebase %s: firebase.json says `%s`, and what runs it here is %s; make a virtual environment of that "
+                "version in %s",
+                self.codebase.name, self.codebase.runtime, host.runtime, self.codebase.source / "venv",
             )  # fmt: skip
+        self._tell_of_missing(missing, manifest, environment)
         parameters = {name: text for name, text in as_environment(values).items() if name not in environment}
-        loaded = Loaded(host=host, manifest=manifest, pools={}, environment=environment, parameters=parameters)
+        loaded = Loaded(
+            host=host,
+            manifest=manifest,
+            pools={},
+            environment=environment,
+            parameters=parameters,
+            secrets=secrets.keys() - files.keys(),
+        )
         loaded.pools = {spec.name: self._pool(loaded, spec) for spec in manifest.functions}
         return loaded
 
-    def _host_with(self, environment: Mapping[str, str]) -> CodebaseHost:
+    def _tell_of_missing(self, parameters: Iterable[str], manifest: Manifest, environment: Mapping[str, str]) -> None:
+        secrets = {name for spec in manifest.functions for name in spec.secrets if name not in environment}
+        for name in sorted({*parameters, *secrets}):
+            file = self.codebase.source / (SECRETS_FILE if name in secrets else ".env.local")
+            _log.warning("codebase %s: `%s` has no value; write `%s=…` into %s", self.codebase.name, name, name, file)
+
+    async def _host_with(self, environment: Mapping[str, str]) -> CodebaseHost:
         if self._in_process:
             return InProcessCodebase(source=self.codebase.source, environment=environment)
+        python = self._python()
         prepared, self._prepared = self._prepared, None
-        if prepared is not None and prepared.is_alive:
+        if prepared is not None and prepared.is_alive and prepared.python == python:
             prepared.complete_environment(environment)
             return prepared
-        host = CodebaseProcess(source=self.codebase.source, python=self._python(), show=self._show_of_import)
+        if prepared is not None:
+            prepared.kill()
+            await prepared.close()
+        host = CodebaseProcess(source=self.codebase.source, python=python, show=self._show_of_import)
         host.spawn(environment)
         return host
 
@@ -241,6 +285,7 @@ class RunningCodebase:
             host,
             environment,
             self._sockets,
+            without=loaded.secrets_hidden_from(spec),
             owns_host=single,
             one_thread=inspected,
             limit_memory=not inspected,
@@ -251,11 +296,12 @@ class RunningCodebase:
         self, loaded: Loaded, spec: FunctionSpec, environment: Mapping[str, str], *, inspected: bool
     ) -> CodebaseProcess:
         """A fresh process that will be the instance itself."""
+        hidden = loaded.secrets_hidden_from(spec)
         host = CodebaseProcess(source=self.codebase.source, python=self._python(), show=_shown_as(spec.name))
         host.spawn(
-            {**loaded.environment, **environment},
+            {name: value for name, value in {**loaded.environment, **environment}.items() if name not in hidden},
             single=True,
-            debug_port=next(self._debug_ports) if inspected else None,
+            debug_port=self._free_debug_port() if inspected else None,
         )
         try:
             await host.load(float("inf") if inspected else DISCOVERY_SECONDS)
@@ -267,6 +313,13 @@ class RunningCodebase:
             host.kill()
             raise
         return host
+
+    def _free_debug_port(self) -> int:
+        """The next one from 5678 on that nobody else listens on, such as another suite's debugger."""
+        while True:
+            port = next(self._debug_ports)
+            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+                return port
 
     async def _retire(self, loaded: Loaded) -> None:
         await asyncio.gather(*(pool.retire() for pool in loaded.pools.values()))

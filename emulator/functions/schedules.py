@@ -27,7 +27,8 @@ _log = logging.getLogger("emulator.functions")
 class _Job:
     spec: FunctionSpec
     trigger: ScheduleTrigger
-    table: TimeTable
+    table: TimeTable | None
+    """None for a schedule that cannot be read: it runs only by hand."""
     timer: Timer | None = None
     due: datetime | None = None
     is_running: bool = False
@@ -56,12 +57,7 @@ class Schedules:
                 self._jobs[spec.name] = known
                 continue
             _stop(known)
-            try:
-                job = _Job(spec, spec.trigger, read_schedule(spec.trigger.schedule, spec.trigger.time_zone))
-            except ScheduleError as error:
-                _log.error("[%s] %s; it runs only by hand", spec.name, error)
-                continue
-            self._jobs[spec.name] = job
+            job = self._jobs[spec.name] = _Job(spec, spec.trigger, _table(spec.name, spec.trigger))
             self._set_timer(job, self._clock.now())
         for job in previous.values():
             _stop(job)
@@ -83,6 +79,8 @@ class Schedules:
             task.cancel()
 
     def _set_timer(self, job: _Job, after: datetime) -> None:
+        if job.table is None:
+            return
         try:
             job.due = job.table(after)
         except ScheduleError as error:
@@ -123,10 +121,13 @@ class Schedules:
                 age_seconds = (self._clock.now_ns() - started_ns) / 1e9
                 too_late = 0 < job.trigger.retry.max_seconds < age_seconds
                 reason = f"{attempt.outcome}: {attempt.detail}"
-                if number > job.trigger.retry.count or too_late:
-                    _log.warning("[%s] scheduled run %s — given up after %d attempts", spec.name, reason, number)
+                ends = number > job.trigger.retry.count or too_late
+                attempt.consequence = (
+                    f"given up after {number} attempts" if ends else f"tried again in {wait_seconds:g} s"
+                )
+                _log.warning("[%s] scheduled run %s — %s", spec.name, reason, attempt.consequence)
+                if ends:
                     return
-                _log.warning("[%s] scheduled run %s — tried again in %g s", spec.name, reason, wait_seconds)
                 await self._clock.sleep(wait_seconds)
         finally:
             job.is_running = False
@@ -150,6 +151,14 @@ def backoff_seconds(retry: RetrySchedule, failures: int) -> float:
     if failures - 1 > retry.max_doublings:
         wait_seconds += (failures - 1 - retry.max_doublings) * retry.min_backoff_seconds * 2**retry.max_doublings
     return float(min(wait_seconds, retry.max_backoff_seconds))
+
+
+def _table(name: str, trigger: ScheduleTrigger) -> TimeTable | None:
+    try:
+        return read_schedule(trigger.schedule, trigger.time_zone)
+    except ScheduleError as error:
+        _log.error("[%s] %s; it runs only by hand", name, error)
+        return None
 
 
 def _stop(job: _Job | None) -> None:

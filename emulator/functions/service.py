@@ -16,6 +16,7 @@ from emulator.configuration import Codebase
 from emulator.events import CloudEvent, EventBus
 from emulator.functions.attempts import AttemptRecord
 from emulator.functions.deliveries import Deliveries, FunctionCalls, RetryPolicy
+from emulator.functions.event_subscriptions import EventSubscriptions
 from emulator.functions.function_pool import FunctionPool
 from emulator.functions.http_front import HttpFront
 from emulator.functions.instance_budget import InstanceBudget
@@ -33,6 +34,7 @@ class FunctionsService:
     """Loads codebases and runs their functions. `start` needs the addresses of the other services, so it comes last.
 
     `in_process`: functions run in threads of this process, for tests that debug or measure coverage.
+    `subscriptions`: the Pub/Sub beside it, where there is one, which knows of dead letters and retry policies.
     """
 
     grpc: Sequence[GrpcMethod] = ()
@@ -48,6 +50,7 @@ class FunctionsService:
         inspect: str | None = None,
         in_process: bool = False,
         retry: RetryPolicy | None = None,
+        subscriptions: EventSubscriptions | None = None,
     ) -> None:
         self.record = AttemptRecord()
         self._project_id = project_id
@@ -62,7 +65,12 @@ class FunctionsService:
         self._budget = InstanceBudget(self._instances)
         calls = FunctionCalls(clock=clock, record=self.record, find=lambda name: self._pools.get(name))
         self._deliveries = Deliveries(
-            calls=calls, clock=clock, activity=activity, project_id=project_id, retry=retry or RetryPolicy()
+            calls=calls,
+            clock=clock,
+            activity=activity,
+            project_id=project_id,
+            retry=retry or RetryPolicy(),
+            subscriptions=subscriptions,
         )
         self._schedules = Schedules(calls=calls, clock=clock, activity=activity, project_id=project_id)
         self._front = HttpFront(calls=calls, project_id=project_id, activity=activity, functions=self.functions)

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-INTERVAL_SECONDS: Final = 0.2
+INTERVAL_SECONDS: Final = 0.1
+LOOKING_SHARE: Final = 0.05
+"""Of the time, at most: a codebase of many files is looked at less often."""
 _SUFFIXES: Final = (".py", ".yaml", ".yml", ".json", ".toml")
 _SKIPPED: Final = frozenset({"venv", ".venv", "__pycache__", "node_modules", ".git", ".mypy_cache", ".pytest_cache"})
 _FILES_LIMIT: Final = 20_000
@@ -63,11 +65,13 @@ class SourceWatch:
             self._handle = None
 
     def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         now = fingerprint(self._source)
+        interval_seconds = max(INTERVAL_SECONDS, (loop.time() - began) / LOOKING_SHARE)
         if now != self._seen:
             self._seen, self._restless = now, True
         elif self._restless:
             self._restless = False
             self._changed()
-        loop = asyncio.get_running_loop()
-        self._handle = loop.call_later(INTERVAL_SECONDS / 4 if self._restless else INTERVAL_SECONDS, self._look)
+        self._handle = loop.call_later(interval_seconds / 2 if self._restless else interval_seconds, self._look)

@@ -33,7 +33,7 @@ def read_structured_event(body: Mapping[str, Any], *, now: datetime) -> CloudEve
         id=str(body.get("id") or uuid.uuid4()),
         source=body["source"],
         type=body["type"],
-        time=str(body.get("time") or now.isoformat().replace("+00:00", "Z")),
+        time=str(body.get("time") or now.isoformat(timespec="microseconds").replace("+00:00", "Z")),
         subject=None if subject is None else str(subject),
         content_type=str(body.get("datacontenttype") or "application/json"),
         data=_data(body),

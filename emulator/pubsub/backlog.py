@@ -66,6 +66,7 @@ class Backlog:
         give_up: Callable[[Entry], bool] = lambda entry: False,
         available: Callable[[], None] = lambda: None,
         finished: Callable[[Entry], None] = lambda entry: None,
+        loses_acknowledgement: Callable[[Entry], float | None] = lambda entry: None,
     ) -> None:
         self.ordered = ordered
         self.retention_seconds = retention_seconds
@@ -74,6 +75,7 @@ class Backlog:
         self._give_up = give_up
         self._available = available
         self._finished = finished
+        self._loses_acknowledgement = loses_acknowledgement
         self._queue: deque[Entry | str] = deque()
         self._lanes: dict[str, _Lane] = {}
         self._out: dict[str, _Out] = {}
@@ -89,6 +91,9 @@ class Backlog:
     @property
     def out_count(self) -> int:
         return len(self._out)
+
+    def is_out(self, ack_id: str) -> bool:
+        return ack_id in self._out
 
     @property
     def can_take(self) -> bool:
@@ -142,9 +147,14 @@ class Backlog:
     def acknowledge(self, ack_ids: Iterable[str]) -> None:
         """Unknown ids are passed over: their deadline has passed, or they were acknowledged before."""
         for ack_id in ack_ids:
-            out = self._end(ack_id)
+            out = self._out.get(ack_id)
             if out is None:
                 continue
+            again_in_seconds = self._loses_acknowledgement(out.entry)
+            if again_in_seconds is not None:
+                self.modify([ack_id], again_in_seconds)
+                continue
+            self._end(ack_id)
             self._leave_lane(out.entry, ack_id)
             self._finished(out.entry)
 

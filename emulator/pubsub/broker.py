@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from emulator.activity import Activity
 from emulator.clock import NANOS_PER_SECOND, Clock
 from emulator.events import CloudEvent, EventBus
+from emulator.faults import Faults
 from emulator.protos import messages
 from emulator.pubsub.backlog import Entry
 from emulator.pubsub.resource_names import DELETED_TOPIC, check_name, project_of, short_name
@@ -27,8 +28,9 @@ _protos = messages("google.pubsub.v1")
 class Broker:
     """The state of the service. Adapters translate; this decides."""
 
-    def __init__(self, *, clock: Clock, events: EventBus, activity: Activity) -> None:
+    def __init__(self, *, clock: Clock, events: EventBus, activity: Activity, faults: Faults | None = None) -> None:
         self._clock = clock
+        self._faults = faults
         self._events = events
         self._activity = activity
         self._message_ids = itertools.count(1)
@@ -37,6 +39,8 @@ class Broker:
         self._of_topic: dict[str, list[Subscription]] = {}
         self.pushing: Any = None
         """Told of subscriptions that push; set once by the service."""
+        self.before_looking: Callable[[], None] = lambda: None
+        """Makes what functions need to be there; set once by the service."""
 
     # -- topics
 
@@ -62,8 +66,15 @@ class Broker:
         if found is None and self._events.wants(MESSAGE_PUBLISHED, _event_attributes(name)):
             return self.create_topic(_protos.Topic(name=name))
         if found is None:
+            self.before_looking()
+            found = self._topics.get(name)
+        if found is None:
             raise not_found(name)
         return found
+
+    def ensure_topic(self, name: str) -> None:
+        if name not in self._topics:
+            self.create_topic(_protos.Topic(name=name))
 
     def change_topic(self, wanted: Any, paths: Iterable[str]) -> Any:
         topic = self.topic(wanted.name)
@@ -77,10 +88,12 @@ class Broker:
             subscription.settings.topic = DELETED_TOPIC
 
     def topics(self, project: str) -> list[Any]:
+        self.before_looking()
         return [self._topics[name] for name in sorted(self._topics) if name.startswith(f"{project}/topics/")]
 
     def subscriptions_of(self, topic: str) -> list[str]:
         self.topic(topic)
+        self.before_looking()
         return sorted(subscription.name for subscription in self._of_topic[topic])
 
     # -- subscriptions
@@ -94,7 +107,11 @@ class Broker:
         if settings.dead_letter_policy.dead_letter_topic:
             self.topic(settings.dead_letter_policy.dead_letter_topic)
         subscription = Subscription(
-            settings, clock=self._clock, activity=self._activity, forward_dead_letter=self._forward_dead_letter
+            settings,
+            clock=self._clock,
+            activity=self._activity,
+            forward_dead_letter=self._forward_dead_letter,
+            faults=self._faults,
         )
         self._subscriptions[settings.name] = subscription
         if settings.topic != DELETED_TOPIC:
@@ -104,6 +121,8 @@ class Broker:
 
     def subscription(self, name: str) -> Subscription:
         check_name(name, "subscriptions")
+        if name not in self._subscriptions:
+            self.before_looking()
         found = self._subscriptions.get(name)
         if found is None:
             raise not_found(name)
@@ -136,6 +155,7 @@ class Broker:
         subscription.close()
 
     def subscriptions(self, project: str) -> list[Subscription]:
+        self.before_looking()
         prefix = f"{project}/subscriptions/"
         return [self._subscriptions[name] for name in sorted(self._subscriptions) if name.startswith(prefix)]
 

@@ -10,7 +10,7 @@ import ssl
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from emulator.clock import Clock
+from emulator.clock import NANOS_PER_SECOND, Clock
 from emulator.protos import messages
 from emulator.pubsub.backlog import Entry
 from emulator.pubsub.broker import message_json
@@ -60,6 +60,8 @@ class Pushing:
                 if room > 0:
                     taken = subscription.backlog.take(count=room, deadline_seconds=subscription.ack_deadline_seconds)
                 for ack_id, entry in taken:
+                    if not subscription.backlog.is_out(ack_id):
+                        continue  # one before it on its key has failed, and took it back
                     task = asyncio.get_running_loop().create_task(self._push(subscription, ack_id, entry))
                     under_way.add(task)
                     task.add_done_callback(under_way.discard)
@@ -75,7 +77,7 @@ class Pushing:
 
     async def _push(self, subscription: Subscription, ack_id: str, entry: Entry) -> None:
         config = subscription.settings.push_config
-        body, headers = push_request(subscription, entry)
+        body, headers = push_request(subscription, entry, now_seconds=self._clock.now_ns() // NANOS_PER_SECOND)
         try:
             # Real time: the endpoint is outside the suite's clock.
             async with asyncio.timeout(subscription.ack_deadline_seconds):
@@ -92,14 +94,16 @@ class Pushing:
         subscription.backlog.modify([ack_id], 0)
 
 
-def push_request(subscription: Subscription, entry: Entry) -> tuple[bytes, dict[str, str]]:
+def push_request(subscription: Subscription, entry: Entry, *, now_seconds: int) -> tuple[bytes, dict[str, str]]:
     """Body and headers of one push. Pure."""
     message = _protos.PubsubMessage.FromString(entry.raw)
     config = subscription.settings.push_config
     headers = {"user-agent": "CloudPubSub-Google", "content-type": "application/json"}
     if config.oidc_token.service_account_email:
         audience = config.oidc_token.audience or config.push_endpoint
-        headers["authorization"] = f"Bearer {_unsigned_token(config.oidc_token.service_account_email, audience)}"
+        headers["authorization"] = (
+            f"Bearer {_unsigned_token(config.oidc_token.service_account_email, audience, now_seconds)}"
+        )
     if config.HasField("no_wrapper"):
         headers["content-type"] = "application/octet-stream"
         if config.no_wrapper.write_metadata:
@@ -117,11 +121,20 @@ def push_request(subscription: Subscription, entry: Entry) -> tuple[bytes, dict[
     return json.dumps(wrapped, ensure_ascii=False).encode(), headers
 
 
-def _unsigned_token(email: str, audience: str) -> str:
+def _unsigned_token(email: str, audience: str, now_seconds: int) -> str:
     """The shape of Google's OIDC token, unsigned as all tokens here are."""
     parts = (
         {"alg": "none", "typ": "JWT"},
-        {"aud": audience, "email": email, "email_verified": True, "iss": "https://accounts.google.com", "sub": email},
+        {
+            "aud": audience,
+            "azp": email,
+            "email": email,
+            "email_verified": True,
+            "exp": now_seconds + 3600,
+            "iat": now_seconds,
+            "iss": "https://accounts.google.com",
+            "sub": email,
+        },
     )
     return ".".join(base64.urlsafe_b64encode(json.dumps(p).encode()).rstrip(b"=").decode() for p in parts) + "."
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from google.protobuf import json_format
 
 from emulator.protos import messages
+from emulator.pubsub import not_here
 from emulator.pubsub.publisher import PublisherApi
 from emulator.pubsub.subscriber import SubscriberApi
 from emulator.status import Code, StatusError
@@ -36,6 +37,7 @@ class RestApi:
         self._routes.add("GET", "/", _alive)
         self._add_topics(publisher)
         self._add_subscriptions(subscriber, publisher)
+        not_here.add_routes(self._routes)
 
     def _add_topics(self, api: PublisherApi) -> None:
         add = self._add

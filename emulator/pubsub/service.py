@@ -12,9 +12,12 @@ from google.protobuf import json_format
 from emulator.activity import Activity
 from emulator.clock import Clock
 from emulator.events import EventBus
+from emulator.faults import Faults
 from emulator.protos import messages
 from emulator.pubsub.backlog import Entry
 from emulator.pubsub.broker import Broker
+from emulator.pubsub.function_subscriptions import FunctionSubscriptions
+from emulator.pubsub.not_here import schema_methods
 from emulator.pubsub.publisher import PublisherApi
 from emulator.pubsub.push import Pushing
 from emulator.pubsub.rest_api import RestApi
@@ -28,13 +31,14 @@ _EXPORT_FILE = "pubsub.json"
 class PubSubService:
     """gRPC and REST over one broker."""
 
-    def __init__(self, *, clock: Clock, events: EventBus, activity: Activity) -> None:
+    def __init__(self, *, clock: Clock, events: EventBus, activity: Activity, faults: Faults | None = None) -> None:
         self._events = events
-        self.broker = Broker(clock=clock, events=events, activity=activity)
+        self.broker = Broker(clock=clock, events=events, activity=activity, faults=faults)
+        self.function_subscriptions = FunctionSubscriptions(broker=self.broker, clock=clock)
         self._pushing = Pushing(clock=clock)
         self.broker.pushing = self._pushing
         publisher, subscriber = PublisherApi(self.broker), SubscriberApi(self.broker)
-        self.grpc: Sequence[GrpcMethod] = (*publisher.methods(), *subscriber.methods())
+        self.grpc: Sequence[GrpcMethod] = (*publisher.methods(), *subscriber.methods(), *schema_methods())
         self._rest = RestApi(publisher, subscriber)
 
     async def http(self, request: HttpRequest) -> HttpResponse:

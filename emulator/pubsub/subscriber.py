@@ -111,7 +111,9 @@ class SubscriberApi:
         return _protos.ListSnapshotsResponse()
 
     def not_here(self, request: Any, call: Call) -> Any:
-        raise StatusError(Code.UNIMPLEMENTED, f"{call.method.rpartition('/')[2]} is not implemented here")
+        raise StatusError(
+            Code.UNIMPLEMENTED, f"{call.method.rpartition('/')[2]} is not implemented here; see docs/pubsub.md"
+        )
 
 
 def check_ack_deadline(seconds: int) -> None:

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from emulator.activity import Activity
 from emulator.clock import Clock
+from emulator.faults import Faults
 from emulator.protos import messages
 from emulator.pubsub.backlog import Backlog, Entry
 from emulator.pubsub.message_filters import Filter, read_filter
-from emulator.pubsub.resource_names import DELETED_TOPIC, check_name
+from emulator.pubsub.resource_names import DELETED_TOPIC, check_name, short_name
 from emulator.status import Code, StatusError
 
 DEFAULT_ACK_DEADLINE_SECONDS: Final = 10
@@ -26,11 +27,20 @@ class Subscription:
     """`wait` returns when there may be something to take; `backlog` has it."""
 
     def __init__(
-        self, settings: Any, *, clock: Clock, activity: Activity, forward_dead_letter: ForwardDeadLetter
+        self,
+        settings: Any,
+        *,
+        clock: Clock,
+        activity: Activity,
+        forward_dead_letter: ForwardDeadLetter,
+        faults: Faults | None = None,
     ) -> None:
         self.settings = settings
+        self.for_function = False
+        """Whether it is a function's own, to which its messages come as events: none waits here."""
         self._activity = activity
         self._forward_dead_letter = forward_dead_letter
+        self._faults = faults or Faults()
         self._filter: Filter = read_filter(settings.filter)
         self._waiting: list[asyncio.Future[None]] = []
         self._listeners: list[Callable[[], None]] = []
@@ -39,10 +49,11 @@ class Subscription:
             clock=clock,
             ordered=settings.enable_message_ordering,
             retention_seconds=_seconds(settings.message_retention_duration) or WEEK_SECONDS,
-            backoff_seconds=self._backoff_seconds,
-            give_up=self._give_up,
+            backoff_seconds=self.backoff_seconds,
+            give_up=self.give_up,
             available=self._wake,
             finished=self._finished,
+            loses_acknowledgement=self._loses_acknowledgement,
         )
 
     @property
@@ -62,7 +73,7 @@ class Subscription:
         return bool(self.settings.dead_letter_policy.dead_letter_topic)
 
     def accept(self, entry: Entry, attributes: Mapping[str, str]) -> None:
-        if self.settings.detached or not self._filter(attributes):
+        if self.for_function or self.settings.detached or not self._filter(attributes):
             return
         if self.pushes:  # nobody has to ask for it: it is on its way
             self._activity.begin(f"push to {self.name}")
@@ -120,11 +131,16 @@ class Subscription:
             self._counted.discard(entry)
             self._activity.end(f"push to {self.name}")
 
-    def _give_up(self, entry: Entry) -> bool:
+    def _loses_acknowledgement(self, entry: Entry) -> float | None:
+        described = {"subscription": short_name(self.name), "source": self.name, "ordering_key": entry.key}
+        return self._faults.redelivery(described | {"topic": short_name(self.settings.topic)})
+
+    def give_up(self, entry: Entry) -> bool:
+        """Sends a message that was delivered too often to the dead letter topic; False where it is to be tried on."""
         limit = int(self.settings.dead_letter_policy.max_delivery_attempts)
         return self.has_dead_letters and entry.attempt >= limit and self._forward_dead_letter(self, entry)
 
-    def _backoff_seconds(self, attempt: int) -> float:
+    def backoff_seconds(self, attempt: int) -> float:
         if self.settings.HasField("retry_policy"):
             policy = self.settings.retry_policy
             first, longest = _seconds(policy.minimum_backoff), _seconds(policy.maximum_backoff)

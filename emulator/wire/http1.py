@@ -310,7 +310,9 @@ class Http1Connection(asyncio.Protocol):
                 self.will_close = True
             if not body.is_ended and not await body.discard():
                 self.will_close = True
-            if not self._lost:
+            if self._lost:
+                await _close(response.body)
+            else:
                 await self._write(request, response)
 
     async def _respond(self, request: HttpRequest, fault: FaultRule | None) -> HttpResponse:
@@ -321,6 +323,7 @@ class Http1Connection(asyncio.Protocol):
                 await asyncio.sleep(fault.seconds)
             response = await self._handler(request)
             if fault is not None and fault.action == "apply_then_fail":
+                await _close(response.body)
                 raise StatusError(fault.code, fault.message)
             return response
         except StatusError as error:
@@ -380,9 +383,7 @@ class Http1Connection(asyncio.Protocol):
             self._transport.abort()
         finally:
             self._streaming = False
-            close = getattr(body, "aclose", None)
-            if close is not None:
-                await close()
+            await _close(body)
 
     async def _drain(self) -> None:
         if self._writable is not None:
@@ -390,6 +391,13 @@ class Http1Connection(asyncio.Protocol):
                 await asyncio.wait_for(asyncio.shield(self._writable), self.limits.stall_seconds * 4)
             except TimeoutError:
                 self._transport.abort()
+
+
+async def _close(body: object) -> None:
+    """For a body that is made while it is read: nobody reads on."""
+    close = getattr(body, "aclose", None)
+    if close is not None:
+        await close()
 
 
 def error_response(error: StatusError) -> HttpResponse:

@@ -1,14 +1,19 @@
-"""Events that could not be handled: each one whole in a document of `_events`, until it is replayed."""
+"""Events that could not be handled: each one whole in a document of `_events`, until it is replayed.
+
+A letter that was closed says when it may go (`expires_at`); a TTL policy deletes it then. An open one never goes.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from afterimage.settings import KEEP_FINISHED_FOR
 
 if TYPE_CHECKING:
     from google.cloud.firestore_v1 import Client
@@ -95,10 +100,19 @@ class DeadLetters(Protocol):
 class FirestoreDeadLetters:
     """Letters in the `_events` collection, which clients cannot read without the admin claim."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(
+        self,
+        client: Client,
+        *,
+        keep_for: timedelta = KEEP_FINISHED_FOR,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._client = client
+        self._keep_for = keep_for
+        self._now = now
 
     def record(self, letter: DeadLetter) -> None:
+        # The whole document is replaced: a closed letter whose event fails once more is open again, and stays.
         self._client.collection(COLLECTION).document(letter.key).set(letter.as_fields())
 
     def open_letters(self, *, after: str, limit: int) -> list[DeadLetter]:
@@ -111,4 +125,5 @@ class FirestoreDeadLetters:
         return [DeadLetter.from_fields(found.id, found.to_dict() or {}) for found in query.stream()]
 
     def close(self, key: str, outcome: str) -> None:
-        self._client.collection(COLLECTION).document(key).update({"status": "closed", "outcome": outcome})
+        closing = {"status": "closed", "outcome": outcome, "expires_at": self._now() + self._keep_for}
+        self._client.collection(COLLECTION).document(key).update(closing)

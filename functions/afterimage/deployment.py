@@ -5,6 +5,7 @@ Every parameter has a default, so that importing the codebase never fails for wa
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
 from firebase_functions import params
@@ -55,6 +56,11 @@ EVENT_AGE_LIMIT_HOURS: Final = params.IntParam(
     default=20,
     description="An event older than this is recorded for replay instead of being processed.",
 )
+KEEP_FINISHED_DAYS: Final = params.IntParam(
+    "KEEP_FINISHED_DAYS",
+    default=30,
+    description="After how many days, at least 2, a TTL policy deletes closed letters and finished jobs.",
+)
 MEDIA_PLANS: Final = params.StringParam(
     "MEDIA_PLANS",
     default="",
@@ -65,6 +71,45 @@ MEDIA_READY_TOPIC: Final = params.StringParam(
     default="",
     description="A Pub/Sub topic that is told of each settled object, for example `media.ready`; empty: none.",
 )
+
+
+def _account(name: str, who: str) -> params.StringParam:
+    return params.StringParam(
+        name,
+        default="",
+        description=f"The service account of {who}, by its name or its whole address; empty: the project's default.",
+    )
+
+
+MEDIA_ACCOUNT: Final = _account("MEDIA_ACCOUNT", "the functions that derive files as they are stored")
+MEDIA_JOBS_ACCOUNT: Final = _account("MEDIA_JOBS_ACCOUNT", "backfill, replay and sweep")
+ERASE_ACCOUNT: Final = _account("ERASE_ACCOUNT", "the one function that deletes originals")
+LEDGER_ACCOUNT: Final = _account("LEDGER_ACCOUNT", "the functions that keep the books")
+LEDGER_JOBS_ACCOUNT: Final = _account(
+    "LEDGER_JOBS_ACCOUNT", "the ledger's audit, rebuild, close-day, reprice and replay"
+)
+SCHEDULES_ACCOUNT: Final = _account("SCHEDULES_ACCOUNT", "the nightly schedules, which only publish")
+
+
+def run_as(account: params.StringParam) -> dict[str, Any]:
+    """The option that makes a function run as an account; none where the parameter is empty.
+
+    Read while the code is loaded, when the Firebase CLI has put `.env` into the environment, because an expression in
+    the manifest cannot say "none": a schedule that runs as the empty text cannot be created. The name is completed
+    here because the CLI completes it for events, but not for the caller of a schedule.
+    """
+    name, _, domain = account.value.strip().partition("@")
+    if not name:
+        return {}
+    return {"service_account": f"{name}@{domain or os.environ.get('GCLOUD_PROJECT', '') + '.iam.gserviceaccount.com'}"}
+
+
+AS_MEDIA: Final = run_as(MEDIA_ACCOUNT)
+AS_MEDIA_JOBS: Final = run_as(MEDIA_JOBS_ACCOUNT)
+AS_ERASE: Final = run_as(ERASE_ACCOUNT)
+AS_LEDGER: Final = run_as(LEDGER_ACCOUNT)
+AS_LEDGER_JOBS: Final = run_as(LEDGER_JOBS_ACCOUNT)
+AS_SCHEDULES: Final = run_as(SCHEDULES_ACCOUNT)
 
 IMAGE_WORK: Final[dict[str, Any]] = {
     "region": REGION,

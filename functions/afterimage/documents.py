@@ -56,8 +56,8 @@ def decode_document_change(data: object) -> DocumentChange:
         project=project,
         database=database,
         path=path,
-        before=None if before is None else _fields(before.fields),
-        after=None if after is None else _fields(after.fields),
+        before=None if before is None else plain_fields(before.fields),
+        after=None if after is None else plain_fields(after.fields),
         version=max(document.update_time.ToNanoseconds() for document in present),
         version_before=None if before is None else before.update_time.ToNanoseconds(),
         created=present[-1].create_time.ToNanoseconds(),
@@ -73,7 +73,8 @@ def _split(name: str) -> tuple[str, str, str]:
     return parts[1], parts[3], path
 
 
-def _fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+def plain_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a document, in Firestore's protobuf, as plain values."""
     return {key: _value(value) for key, value in fields.items()}
 
 
@@ -85,7 +86,7 @@ def _value(value: Any) -> Any:
         case "array_value":
             return [_value(item) for item in value.array_value.values]
         case "map_value":
-            return _fields(value.map_value.fields)
+            return plain_fields(value.map_value.fields)
         case "timestamp_value":
             return _time(value.timestamp_value)
         case "geo_point_value":

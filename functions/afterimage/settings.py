@@ -21,7 +21,10 @@ ENVIRONMENT_NAMES: Final = (
     "RETRY_EVENTS",
     "EVENT_AGE_LIMIT_HOURS",
     "MEDIA_READY_TOPIC",
+    "KEEP_FINISHED_DAYS",
 )
+KEEP_FINISHED_FOR: Final = timedelta(days=30)
+"""The default of how long closed letters and finished jobs can be read."""
 
 
 class SettingsError(ValueError):
@@ -39,6 +42,8 @@ class Settings:
     timeout: timedelta = timedelta(seconds=300)
     event_age_limit: timedelta = timedelta(hours=20)
     platform_retries: bool = True
+    keep_finished_for: timedelta = KEEP_FINISHED_FOR
+    """How long a closed letter and a finished job stay before a TTL policy may delete them."""
     ready_topic: str = ""
     """Where settled objects are announced; empty: nowhere."""
     plan_overrides: Mapping[str, Mapping[str, object]]
@@ -56,14 +61,22 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             f"DERIVED_BUCKET is `{derived}`, the same as ORIGINALS_BUCKET: derived files would trigger the functions "
             "that make them; name a bucket of their own"
         )
+    event_age_limit = timedelta(hours=_whole_number(variables, "EVENT_AGE_LIMIT_HOURS", default=20, least=1))
+    keep_days = _whole_number(variables, "KEEP_FINISHED_DAYS", default=KEEP_FINISHED_FOR.days, least=2)
+    if timedelta(days=keep_days) <= event_age_limit:
+        raise SettingsError(
+            f"KEEP_FINISHED_DAYS is `{keep_days}`, no longer than EVENT_AGE_LIMIT_HOURS: a job's message that comes "
+            "again would find the job gone and start it anew; keep it longer"
+        )
     return Settings(
         project_id=project_id,
         originals_bucket=originals,
         derived_bucket=derived,
         memory_mib=_whole_number(variables, "MEDIA_MEMORY_MIB", default=1024, least=256),
         timeout=timedelta(seconds=_whole_number(variables, "MEDIA_TIMEOUT_SECONDS", default=300, least=10)),
-        event_age_limit=timedelta(hours=_whole_number(variables, "EVENT_AGE_LIMIT_HOURS", default=20, least=1)),
+        event_age_limit=event_age_limit,
         platform_retries=_truth(variables, "RETRY_EVENTS", default=True),
+        keep_finished_for=timedelta(days=keep_days),
         ready_topic=_value(variables, "MEDIA_READY_TOPIC"),
         plan_overrides=_plans(variables),
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shlex
 import shutil
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -164,6 +166,25 @@ def test_firebase_json_fits_the_schema_of_the_cli(node_modules: Path, tmp_path: 
     assert misfits(tmp_path / "firebase.json")
 
 
+def test_a_deploy_of_the_indexes_sets_the_exemptions_and_the_lifetimes(node_modules: Path) -> None:
+    """The CLI's own code finds the file valid and would patch each field: no index, and where it says so an expiry."""
+    done = subprocess.run(
+        ["node", str(ROOT / "tests/conformance/firebase_indexes.mjs"), str(node_modules),
+         str(ROOT / "firestore.indexes.json")],
+        check=True, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    patched = {
+        "/".join(patch["url"].split("/collectionGroups/")[1].split("/fields/")): patch["body"]
+        for patch in json.loads(done.stdout.splitlines()[-1])
+    }
+    overrides = json.loads((ROOT / "firestore.indexes.json").read_text())["fieldOverrides"]
+    assert set(patched) == {f"{entry['collectionGroup']}/{entry['fieldPath']}" for entry in overrides}
+    assert all(body["indexConfig"] == {"indexes": []} for body in patched.values())
+    lifetimes = {place for place, body in patched.items() if "ttlConfig" in body}
+    assert {"_events/expires_at", "_jobs/expires_at"} <= lifetimes
+    assert all(place.endswith("/expires_at") for place in lifetimes)
+
+
 def test_the_cli_loads_every_function(visit: Visit) -> None:
     """Its discovery finds the functions of main.py, all of them, and complains of none."""
     assert _declared()
@@ -222,29 +243,90 @@ def test_functions_served_by_the_cli_do_their_work(visit: Visit, suite: Backgrou
         assert books.get("storage.objects"), books.to_dict()
 
 
-def test_what_is_sent_to_the_platform_asks_for_retries_and_ceilings(node_modules: Path, tmp_path: Path) -> None:
-    """The request that a deploy would make says of every event that it is retried, and caps every function."""
+def test_what_is_uploaded_is_the_code_alone_and_loads_by_itself(node_modules: Path, tmp_path: Path) -> None:
+    """No interpreter, cache or local secret goes along, and the archive needs nothing of what stays behind."""
+    project, archive = tmp_path / "project", tmp_path / "functions.zip"
+    shutil.copytree(ROOT / "functions", project / "functions", ignore=shutil.ignore_patterns("venv", ".venv"))
+    shutil.copy(ROOT / "firebase.json", project)
+    for litter in (
+        "venv/bin/python",
+        ".mypy_cache/x.json",
+        "afterimage/__pycache__/x.pyc",
+        ".secret.local",
+        ".env.local",
+    ):
+        (project / "functions" / litter).parent.mkdir(parents=True, exist_ok=True)
+        (project / "functions" / litter).touch()
+    subprocess.run(
+        ["node", str(ROOT / "tests/conformance/firebase_package.mjs"), str(node_modules), str(project), str(archive)],
+        check=True, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(tmp_path / "there")
+        names = set(packed.namelist())
+    assert {name for name in names if not name.startswith("afterimage/")} == {
+        ".env", "constraints.txt", "main.py", "requirements.txt"
+    }  # fmt: skip
+    assert all(name.endswith((".py", "/")) for name in names if name.startswith("afterimage/")), names
+    loaded = subprocess.run(
+        [sys.executable, "-B", "-I", "-c", "import sys; sys.path.insert(0, '.'); import main; print(len(vars(main)))"],
+        cwd=tmp_path / "there", env={"GCLOUD_PROJECT": "demo-there"}, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert loaded.returncode == 0, loaded.stderr
+
+
+def _sent(node_modules: Path, folder: Path, **variables: str) -> dict[str, dict[str, Any]]:
+    """The request that a deploy would make for each function, with these variables in `.env.PROJECT`."""
     script = (
         "import json, yaml; from firebase_functions.private import serving; "
         "print(json.dumps(yaml.safe_load(serving.functions_as_yaml(serving.get_functions()))))"
     )
     manifest = subprocess.run(
         [sys.executable, "-B", "-c", script], cwd=ROOT / "functions", check=True, capture_output=True, text=True,
-        env=os.environ | {"GCLOUD_PROJECT": "demo-resolve"}, timeout=60,
+        env=os.environ | {"GCLOUD_PROJECT": "demo-resolve"} | variables, timeout=60,
     ).stdout  # fmt: skip
     lines = [line for line in (ROOT / "functions/.env").read_text().splitlines() if "=" in line and line[0] != "#"]
     parameters = dict(line.split("=", 1) for line in lines) | {"ORIGINALS_BUCKET": "b", "DERIVED_BUCKET": "d"}
-    files = [tmp_path / "manifest.json", tmp_path / "parameters.json"]
+    files = [folder / "manifest.json", folder / "parameters.json"]
     files[0].write_text(manifest)
-    files[1].write_text(json.dumps(parameters))
+    files[1].write_text(json.dumps(parameters | variables))
     resolved = subprocess.run(
         ["node", str(ROOT / "tests/conformance/firebase_resolve.mjs"), str(node_modules), *map(str, files)],
         check=True, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    sent = json.loads(resolved.stdout)
+    sent: dict[str, dict[str, Any]] = json.loads(resolved.stdout)
     assert set(sent) == _declared()
+    return sent
+
+
+def test_what_is_sent_to_the_platform_asks_for_retries_and_ceilings(node_modules: Path, tmp_path: Path) -> None:
+    """The request that a deploy would make says of every event that it is retried, and caps every function."""
+    sent = _sent(node_modules, tmp_path)
     for name, function in sent.items():
         assert function["serviceConfig"]["maxInstanceCount"], f"{name} has no ceiling"
+        assert function["serviceConfig"].get("serviceAccountEmail") is None, f"{name} is not the default account's"
         if "eventTrigger" in function:
             assert function["eventTrigger"]["retryPolicy"] == "RETRY_POLICY_RETRY", name
     assert sum("eventTrigger" in function for function in sent.values()) == len(sent) - 3  # without the schedules
+
+
+def test_what_is_sent_names_the_account_that_the_environment_names(node_modules: Path, tmp_path: Path) -> None:
+    """For the function and for its trigger, which calls it as the same account."""
+    sent = _sent(node_modules, tmp_path, ERASE_ACCOUNT="eraser", SCHEDULES_ACCOUNT="planner")
+    named = {
+        name: function["serviceConfig"]["serviceAccountEmail"]
+        for name, function in sent.items()
+        if function["serviceConfig"].get("serviceAccountEmail")
+    }
+    planner = "planner@demo-resolve.iam.gserviceaccount.com"
+    eraser = "eraser@demo-resolve.iam.gserviceaccount.com"
+    assert named == {"user_erase": eraser, "nightly_sweep": planner, "ledger_nightly": planner}
+    assert sent["user_erase"]["eventTrigger"]["serviceAccountEmail"] == eraser
+
+
+def test_the_cli_reads_the_environment_before_it_loads_the_functions(node_modules: Path) -> None:
+    """The accounts are decided while the code is loaded: the CLI must have put `.env` into the environment by then."""
+    source = (node_modules / "firebase-tools/lib/deploy/functions/prepare.js").read_text()
+    [loaded] = re.findall(r"discoverBuild\(\w+, \{([^}]*)\}", source)
+    assert "...userEnvs" in loaded

@@ -54,6 +54,26 @@ def test_exec_sets_the_sdks_variables_and_passes_the_exit_code_on(tmp_path: Path
     assert not locator_path(project_id).exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('{"indexes": [', "Expecting value: line 1 column 14"),
+        ("[]", "`fieldOverrides` or `indexes` is not of the form that deploys take"),
+        ('{"indexes": [{"collectionGroup": "a", "fields": [{"fieldPath": "a..b"}]}]}', 'Invalid property path "a..b"'),
+    ],
+)
+def test_broken_indexes_are_named_at_start(tmp_path: Path, content: str, says: str) -> None:
+    """A file that could not be deployed stops the start, by its name and what is wrong with it."""
+    indexes = tmp_path / "firestore.indexes.json"
+    indexes.write_text(content)
+    file = project(tmp_path, firestore={"indexes": indexes.name})
+    ended = run("exec", "--only", "firestore", "--project", "demo-indexes", "--config", str(file), "true")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"cannot start: `{indexes}` cannot be used: ")
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_signal_stops_everything_and_leaves_no_process(tmp_path: Path, project_id: str) -> None:
     """Ctrl-C ends the suite and the command it runs, cleanly."""
     file = project(tmp_path)

@@ -35,6 +35,20 @@ def test_duplicates_come_as_many_times_more_as_asked_and_as_late() -> None:
     assert list(faults.deliveries(FINALIZED)) == [0.0, 1.5, 1.5]
 
 
+def test_a_redelivery_is_for_acknowledgements_alone() -> None:
+    """Its turns are not used up by events or requests, nor theirs by an acknowledgement."""
+    faults = Faults()
+    identifier = faults.add(FaultRule(action="redeliver", match={"subscription": "jobs-*"}, times=1, seconds=3))
+    faults.add(FaultRule(action="drop", times=1))
+    assert faults.redelivery({"subscription": "other"}) is None
+    assert faults.for_request(service="pubsub", method="Acknowledge", resource="") is None
+    assert [faults.redelivery({"subscription": "jobs-1"}) for _ in range(2)] == [3, None]
+    assert list(faults.deliveries(FINALIZED)) == []
+    assert [listed["struck"] for listed in faults.listing()] == [1, 1]
+    faults.remove(identifier)
+    assert len(faults.listing()) == 1
+
+
 def test_times_and_skip_choose_exactly_which_matches_are_struck() -> None:
     """The third and fourth match, and no other."""
     faults = Faults()

@@ -36,6 +36,8 @@ def test_an_unresolved_expression_counts_as_not_set() -> None:
         ({"GCLOUD_PROJECT": "p", "MEDIA_MEMORY_MIB": "lots"}, "MEDIA_MEMORY_MIB is `lots`"),
         ({"GCLOUD_PROJECT": "p", "MEDIA_MEMORY_MIB": "64"}, "at least 256"),
         ({"GCLOUD_PROJECT": "p", "RETRY_EVENTS": "yes"}, "`true` or `false`"),
+        ({"GCLOUD_PROJECT": "p", "KEEP_FINISHED_DAYS": "1"}, "at least 2"),
+        ({"GCLOUD_PROJECT": "p", "KEEP_FINISHED_DAYS": "2", "EVENT_AGE_LIMIT_HOURS": "48"}, "keep it longer"),
         ({"GCLOUD_PROJECT": "p", "MEDIA_PLANS": "{"}, "not JSON"),
         ({"GCLOUD_PROJECT": "p", "MEDIA_PLANS": "[1]"}, "an object of objects"),
         ({"GCLOUD_PROJECT": "p", "FIREBASE_CONFIG": "{oops"}, "FIREBASE_CONFIG"),

@@ -47,7 +47,10 @@ def become(
         if watch is not None:
             threading.Thread(target=_end_with, args=(watch,), daemon=True).start()
         os.environ.update(command["environment"])
-        _limit_memory(command.get("memory_bytes"))
+        for name in command["without"]:
+            os.environ.pop(name, None)
+        if command.get("memory_bytes"):
+            limit_memory(command["memory_bytes"] + _DATA_SLACK_BYTES)
         application = loading.application(codebase, command["target"], command["signature"])
         if not hasattr(application, "wsgi_app"):
             raise NotImplementedError(f"`{command['target']}` is an ASGI function: not implemented here")
@@ -71,10 +74,10 @@ def _end_with(control: socket.socket) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _limit_memory(limit_bytes: int | None) -> None:
+def limit_memory(limit_bytes: int) -> None:
     """A backstop: the suite watches what is really used, this keeps one greedy allocation from taking the machine."""
-    if limit_bytes:
-        try:
-            resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes + _DATA_SLACK_BYTES,) * 2)
-        except (OSError, ValueError):
-            return
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    try:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, hard))
+    except (OSError, ValueError):
+        return

@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import json
 import os
+import sys
 import threading
 import traceback
 from types import ModuleType
@@ -87,9 +88,25 @@ def application(codebase: Codebase, target: str, signature: str) -> Any:
     load_function_module = _function_registry.load_function_module
     _replace(_function_registry, "load_function_module", lambda source: (codebase.module, _Loaded))
     try:
-        return functions_framework.create_app(target, codebase.source, signature)
+        created = functions_framework.create_app(target, codebase.source, signature)
     finally:
         _replace(_function_registry, "load_function_module", load_function_module)
+    folder = os.path.dirname(os.path.realpath(codebase.source)) + os.sep
+    if hasattr(created, "log_exception"):
+        created.log_exception = lambda raised: sys.stderr.write(handlers_traceback(raised[1], folder))
+    return created
+
+
+def handlers_traceback(error: BaseException, folder: str) -> str:
+    """From the first line of the codebase on: the twenty lines of the frameworks above it are always the same."""
+    whole = traceback.TracebackException.from_exception(error)
+    own = [
+        at
+        for at, frame in enumerate(whole.stack)
+        if os.path.realpath(frame.filename).startswith(folder) and "site-packages" not in frame.filename
+    ]
+    del whole.stack[: own[0] if own else 0]
+    return "".join(whole.format())
 
 
 def _replace(module: ModuleType, name: str, function: Any) -> None:
@@ -120,6 +137,10 @@ def warm_up(codebase: Codebase, manifest: dict[str, Any]) -> None:
     finally:
         os.environ.clear()
         os.environ.update(kept)
+
+
+def runtime() -> str:
+    return f"python{sys.version_info.major}{sys.version_info.minor}"
 
 
 def why_not_forkable(sockets_before: set[str]) -> str:

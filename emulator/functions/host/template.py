@@ -17,6 +17,9 @@ from typing import Any
 
 from . import instance, loading, parent_death
 
+_ROUNDS = 100
+_IMPORT_SHARE = 0.75  # of the machine's memory
+
 
 def run(text: str) -> None:
     options: dict[str, Any] = json.loads(text)
@@ -29,6 +32,7 @@ def run(text: str) -> None:
     if options.get("early"):
         loading.import_frameworks()
         os.environ.update(_read_line(control))
+    instance.limit_memory(int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _IMPORT_SHARE))
     try:
         codebase = loading.load(options["source"])
         manifest = codebase.manifest()
@@ -38,7 +42,8 @@ def run(text: str) -> None:
         sys.stderr.flush()
         os._exit(1)
     reason = loading.why_not_forkable(before)
-    _tell(control, {"event": "loaded", "manifest": manifest, "unforkable": reason, "files": _files(codebase.source)})
+    described = {"manifest": manifest, "unforkable": reason, "files": _files(codebase.source)}
+    _tell(control, {"event": "loaded", "runtime": loading.runtime(), **described})
     sys.stdout.flush()
     sys.stderr.flush()
     if not options.get("single"):
@@ -60,6 +65,7 @@ class Host:
     def serve(self) -> None:
         # From here on the suite's end shows on the control socket, and the instances are taken along.
         parent_death.outlive_parent()
+        parent_death.adopt_orphans()
         gc.collect()
         gc.freeze()
         awake, waker = os.pipe()
@@ -76,7 +82,22 @@ class Host:
                 break
         for pid in self._children.values():
             _kill_group(pid)
+        self._end_orphans()
         os._exit(0)
+
+    def _end_orphans(self) -> None:
+        """What instances have left behind comes here when they are gone; ended in turn, it may leave more."""
+        for _ in range(_ROUNDS):
+            left = parent_death.children()
+            if not left:
+                return
+            for pid in left:
+                _kill_group(pid)
+            for pid in left:
+                try:
+                    os.waitpid(pid, 0)
+                except ChildProcessError:
+                    continue
 
     def _receive(self) -> bool:
         try:

@@ -7,11 +7,12 @@ of threads; it always sends a content-length, and never the next request before 
 from __future__ import annotations
 
 import io
+import os
 import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -19,30 +20,42 @@ _WITHOUT_BODY = frozenset({204, 304})
 _HEAD_LIMIT_BYTES = 1024 * 1024
 
 
-def serve(application: Any, listener: socket.socket) -> None:
-    """Never returns; the process ends when it is killed."""
+def serve(application: Any, listener: socket.socket, *, may_exit: bool = True) -> None:
+    """Never returns; the process ends when it is killed, or, with `may_exit`, when a handler says so."""
     while True:
         connection, _ = listener.accept()
-        threading.Thread(target=_serve_connection, args=(application, connection), daemon=True).start()
+        threading.Thread(target=_serve_connection, args=(application, connection, may_exit), daemon=True).start()
 
 
 def serve_in_one_thread(application: Any, listener: socket.socket) -> None:
     """For a debugger: requests one after another, in the main thread."""
     while True:
         connection, _ = listener.accept()
-        _serve_connection(application, connection)
+        _serve_connection(application, connection, may_exit=True)
 
 
-def _serve_connection(application: Any, connection: socket.socket) -> None:
+def _serve_connection(application: Any, connection: socket.socket, may_exit: bool) -> None:
     reader = connection.makefile("rb", 65_536)
     try:
         while _serve_request(application, reader, connection):
             pass
     except (OSError, ValueError):
         pass
+    except SystemExit as ended:  # in a thread it would end nothing
+        if may_exit:
+            _exit_as_told(ended.code)
     finally:
         reader.close()
         connection.close()
+
+
+def _exit_as_told(code: Any) -> None:
+    """As the interpreter itself would: nothing is 0, a text is printed and is 1."""
+    if code is not None and not isinstance(code, int):
+        sys.stderr.write(f"{code}\n")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0 if code is None else code if isinstance(code, int) else 1)
 
 
 def _serve_request(application: Any, reader: Any, connection: socket.socket) -> bool:
@@ -105,8 +118,9 @@ def _answer(application: Any, environ: dict[str, Any], method: str, connection: 
         return lambda data: None
 
     chunks: Iterable[bytes] = ()
+    served_by = os.getpid()
     try:
-        chunks = application(environ, start_response)
+        chunks = _of_one_process(application(environ, start_response), served_by)
         status, headers = started
         code = int(status.split(" ", 1)[0])
         _write(connection, status, code, headers, chunks, method)
@@ -122,6 +136,38 @@ def _answer(application: Any, environ: dict[str, Any], method: str, connection: 
         if close is not None:
             close()
     return True
+
+
+def _of_one_process(chunks: Iterable[bytes], served_by: int) -> Iterable[bytes]:
+    """A copy that the handler forked must not answer too: its answer would be taken for that of the next request."""
+    _end_if_forked(served_by)
+    return chunks if isinstance(chunks, list) else _Chunks(chunks, served_by)
+
+
+class _Chunks:
+    """The pieces of an answer that is made while it is sent, and that may fork as well."""
+
+    def __init__(self, chunks: Iterable[bytes], served_by: int) -> None:
+        self._chunks = chunks
+        self._served_by = served_by
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            _end_if_forked(self._served_by)
+            yield chunk
+        _end_if_forked(self._served_by)
+
+    def close(self) -> None:
+        close = getattr(self._chunks, "close", None)
+        if close is not None:
+            close()
+
+
+def _end_if_forked(served_by: int) -> None:
+    if os.getpid() != served_by:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _write(

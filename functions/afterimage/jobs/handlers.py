@@ -25,7 +25,7 @@ def backfill(event: MessageEvent) -> None:
 def replay(event: MessageEvent) -> None:
     from afterimage.jobs.replay import Replay
 
-    letters = FirestoreDeadLetters(firebase_clients.firestore())
+    letters = FirestoreDeadLetters(firebase_clients.firestore(), keep_for=firebase_clients.settings().keep_finished_for)
     _take_turn("media.replay", event, Replay(pipeline=pipeline(), letters=letters).turn)
 
 
@@ -50,5 +50,6 @@ def start_nightly_sweep(event: Any) -> None:
 
 def _take_turn(kind: str, event: MessageEvent, work: Work) -> None:
     records = FirestoreRecords(firebase_clients.firestore())
-    state = Jobs(kind=kind, records=records, publish=publish).receive(event.body, event.envelope.id, work)
+    jobs = Jobs(kind=kind, records=records, publish=publish, keep_for=firebase_clients.settings().keep_finished_for)
+    state = jobs.receive(event.body, event.envelope.id, work)
     logger.info("%s: %s", kind, state)

@@ -42,7 +42,7 @@ def reprice(event: MessageEvent) -> None:
 
 
 def replay(event: MessageEvent) -> None:
-    letters = FirestoreDeadLetters(firebase_clients.firestore())
+    letters = FirestoreDeadLetters(firebase_clients.firestore(), keep_for=firebase_clients.settings().keep_finished_for)
     _take_turn("ledger.replay", event, ledger_jobs.LedgerReplay(auditor=_auditor(), letters=letters).turn)
 
 
@@ -81,5 +81,6 @@ def _take_turn(kind: str, event: MessageEvent, work: Work) -> None:
     from afterimage.media.google_stores import FirestoreRecords
 
     records = FirestoreRecords(firebase_clients.firestore())
-    state = Jobs(kind=kind, records=records, publish=publish).receive(event.body, event.envelope.id, work)
+    jobs = Jobs(kind=kind, records=records, publish=publish, keep_for=firebase_clients.settings().keep_finished_for)
+    state = jobs.receive(event.body, event.envelope.id, work)
     logger.info("%s: %s", kind, state)

@@ -3,21 +3,26 @@
 A message names a job and a turn. The job's document holds the turn that is due and where it begins; a turn is done,
 then the document moves on by compare-and-set, then the next message is published and noted as published. A message for
 a turn that is past publishes the next one only if nobody has noted doing so: that is what a crash leaves behind.
+
+A job that is done says when its document may go (`expires_at`); a TTL policy deletes it then. Any other stays.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 from afterimage.delivery import PermanentError, TransientError
 from afterimage.media.stores import ConflictError, Record, Records
 from afterimage.paths import is_document_id
+from afterimage.settings import KEEP_FINISHED_FOR
 
+logger = logging.getLogger("afterimage.jobs")
 COLLECTION: Final = "_jobs"
 MOST_TURNS: Final = 100_000
 """No job goes on for ever: the ceiling of what one message can cost."""
@@ -58,6 +63,8 @@ class Jobs:
     records: Records
     publish: Publisher
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    keep_for: timedelta = KEEP_FINISHED_FOR
+    """How long the document of a job that is done stays: until then, its first message again starts nothing."""
 
     def receive(self, body: Mapping[str, Any], message_id: str, work: Work) -> str:
         """Takes one message through; returns the state of the job."""
@@ -82,6 +89,8 @@ class Jobs:
             return "running"
         if moved.fields["state"] == "running":
             self._announce(moved, job)
+        else:
+            _tell_the_end(job, moved.fields)
         return str(moved.fields["state"])
 
     def _move_on(self, record: Record, page: Page) -> Record | None:
@@ -121,6 +130,7 @@ class Jobs:
             "next_published": True,
             "started_at": self.now(),
             "updated_at": self.now(),
+            "expires_at": None,
         }
         try:
             return self.records.write(path, fields, None)
@@ -131,6 +141,7 @@ class Jobs:
             return found
 
     def _moved_on(self, fields: Mapping[str, Any], page: Page) -> dict[str, Any]:
+        now = self.now()
         counts = dict(fields["counts"])
         for name, count in page.counts.items():
             counts[name] = counts.get(name, 0) + count
@@ -145,7 +156,9 @@ class Jobs:
             "counts": counts,
             "failures": [*fields["failures"], *page.failures][-_FAILURES_KEPT:],
             "next_published": state != "running",
-            "updated_at": self.now(),
+            "updated_at": now,
+            # Written even where there is none: a job that somebody sets going again must not expire on its way.
+            "expires_at": now + self.keep_for if state == "done" else None,
         }
 
     def _announce(self, record: Record, job: str) -> None:
@@ -155,3 +168,11 @@ class Jobs:
         except ConflictError:
             # Whoever came between has moved the job on already.
             return
+
+
+def _tell_the_end(job: str, fields: Mapping[str, Any]) -> None:
+    """One line for each job, which alerts can be set on; a warning where somebody should look."""
+    troubled = fields["state"] != "done" or bool(fields["failures"])
+    level = logging.WARNING if troubled else logging.INFO
+    counts = json.dumps(fields["counts"], sort_keys=True)
+    logger.log(level, "job `%s` is %s, %d failures: %s", job, fields["state"], len(fields["failures"]), counts)

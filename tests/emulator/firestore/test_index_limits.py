@@ -90,9 +90,51 @@ def test_composite_indexes_count_their_entries_too() -> None:
         check(settings, document(elements=HALF + 1, numbers=1))
 
 
+def text_of(*sizes: int) -> Any:
+    made = _firestore.Document()
+    for number, size in enumerate(sizes):
+        made.fields[f"t{number}"].string_value = "x" * size
+    return made
+
+
+LONG_PATH = "/".join(f"{'c' * 750}/{'d' * 560}" for _ in range(3))
+
+
+def test_long_values_are_indexed_by_their_beginning() -> None:
+    """A text of any length makes an entry of 1,500 bytes, which fits."""
+    check(IndexSettings(), text_of(900_000))
+
+
+def test_an_entry_has_room_for_a_path_or_for_a_value_but_not_for_any_path() -> None:
+    """The names of document and parent stand in every entry: the longest paths leave no room, unless exempt."""
+    check(IndexSettings(), text_of(1_000), LONG_PATH.rpartition("/")[0].rpartition("/")[0])
+    with pytest.raises(StatusError, match=r"an index entry of `ccc.*` for `t0` takes 8,\d\d\d bytes.*exempt the field"):
+        check(IndexSettings(), text_of(1_600), LONG_PATH)
+    group = LONG_PATH.split("/")[-2]
+    check(override("t0", NO_INDEX, group), text_of(1_600), LONG_PATH)
+
+
+def test_a_composite_index_over_many_long_values_has_no_room_either() -> None:
+    """Five texts of 1,500 bytes and a short one fit; five and a longer one are more than an entry holds."""
+    fields = [{"fieldPath": f"t{number}", "order": "ASCENDING"} for number in range(6)]
+    settings = IndexSettings.parse({"indexes": [{"collectionGroup": "rooms", "fields": fields}]})
+    check(settings, text_of(2_000, 2_000, 2_000, 2_000, 2_000, 100))
+    with pytest.raises(StatusError, match=r"an index entry of `rooms/a` for `t0`, .* takes 7,\d\d\d bytes"):
+        check(settings, text_of(2_000, 2_000, 2_000, 2_000, 2_000, 200))
+
+
+def test_all_entries_together_have_a_limit() -> None:
+    """Fewer than 40,000, but more than 8 MiB, because every one of them carries a long path."""
+    path = f"rooms/{'a' * 900}"
+    check(IndexSettings(), document(numbers=4_000), path)
+    with pytest.raises(StatusError, match=r"the index entries of `rooms/aaa.*` take 9,\d+,\d+ bytes together"):
+        check(IndexSettings(), document(numbers=5_000), path)
+    check(override("map", NO_INDEX), document(numbers=5_000), path)
+
+
 def test_small_documents_are_not_looked_into() -> None:
     """The check costs nothing where it cannot matter."""
-    IndexSettings().check("rooms/a", lambda: pytest.fail("was looked into"), 99_999)
+    IndexSettings().check("rooms/a", lambda: pytest.fail("was looked into"), 40_000)
 
 
 @pytest.mark.parametrize("content", [[], {"fieldOverrides": [{}]}, {"indexes": [1]}, {"fieldOverrides": 3}])

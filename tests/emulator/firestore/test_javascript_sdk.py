@@ -1,4 +1,4 @@
-"""The official JavaScript SDKs in Node against the local Firestore; the cases: tests/node/firestore.test.mjs."""
+"""The official JavaScript SDKs in Node against the local Firestore; the cases: tests/node/firestore*.test.mjs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ NODE_TESTS = Path(__file__).resolve().parents[2] / "node"
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 @pytest.mark.skipif(not (NODE_TESTS / "node_modules").is_dir(), reason="`make node` installs the SDKs")
-def test_the_javascript_sdks_work_against_this_service(running: RunningFirestore) -> None:
-    """Client, Lite and admin SDK, unmodified and over real sockets: listeners, transactions, offline and back."""
+@pytest.mark.parametrize("cases", ["firestore.test.mjs", "firestore_persistence.test.mjs"])
+def test_the_javascript_sdks_work_against_this_service(running: RunningFirestore, cases: str) -> None:
+    """Client, Lite and admin SDK, unmodified and over real sockets: listeners, transactions, offline, persistence."""
     finished = subprocess.run(
-        ["node", "--test-reporter=spec", "firestore.test.mjs"],
+        ["node", "--test-reporter=spec", cases],
         cwd=NODE_TESTS,
         env={**os.environ, "FIRESTORE_EMULATOR_HOST": running.address},
         capture_output=True,

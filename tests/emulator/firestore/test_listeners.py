@@ -371,6 +371,33 @@ async def test_a_window_asks_again_only_when_something_left_it() -> None:
     await here.disconnect()
 
 
+async def test_a_commit_looks_at_no_listener_that_it_does_not_concern() -> None:
+    """A thousand listeners elsewhere, on collections, groups, documents and windows: none of them is even asked."""
+    here = Listening()
+    for number in range(250):
+        for at, query in enumerate((
+            NaiveQuery(f"other{number}"),
+            NaiveQuery(f"groups{number}", is_group=True),
+            NaiveQuery(f"windows{number}", orders=[("a", False)], limit=5),
+            NaiveQuery(f"rooms/x/deep{number}"),
+        )):  # fmt: skip
+            await here.listen(2 + 2 * (number * 4 + at), query)
+    await here.listen(9001, NaiveQuery("rooms"))
+    here.read()
+    (registry,) = here.service.listeners._registries.values()
+    assert len(registry.all) == 1001
+    asked: list[Any] = []
+    for target in registry.all:
+        original = target.note
+        target.note = lambda change, target=target, original=original: asked.append(target) or original(change)
+    here.write("rooms/a", {"a": 1})
+    await here.turn()
+    assert len(asked) == 1
+    here.read()
+    assert list(here.client.shown[9001]) == [f"{ROOT}/rooms/a"]
+    await here.disconnect()
+
+
 async def test_a_quiet_stream_hears_a_heartbeat() -> None:
     """Every thirty seconds the client learns that it still has everything, as of now."""
     here = Listening()

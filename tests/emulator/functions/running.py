@@ -46,6 +46,7 @@ class Running:
     clock: Clock
     events: EventBus
     activity: Activity
+    faults: Faults
     out: Path
 
     def publish(self, topic: str, data: str = "", **changes: Any) -> str:
@@ -80,10 +81,13 @@ class Running:
                 await asyncio.sleep(0.005)
 
 
-def message_event(topic: str, event_id: str, data: str = "", *, project: str = PROJECT) -> CloudEvent:
+def message_event(
+    topic: str, event_id: str, data: str = "", *, project: str = PROJECT, attributes: Mapping[str, str] | None = None
+) -> CloudEvent:
     moment = "2026-01-02T03:04:05.678Z"
     message = {
-        "data": data, "messageId": event_id, "message_id": event_id, "publishTime": moment, "publish_time": moment,
+        "data": data, "attributes": dict(attributes or {}),
+        "messageId": event_id, "message_id": event_id, "publishTime": moment, "publish_time": moment,
     }  # fmt: skip
     return CloudEvent(
         id=event_id,
@@ -95,19 +99,20 @@ def message_event(topic: str, event_id: str, data: str = "", *, project: str = P
     )
 
 
-def new_service(source: Path, out: Path, *, in_process: bool = False) -> Running:
+def new_service(source: Path, out: Path, *, in_process: bool = False, codebase: Codebase | None = None) -> Running:
     """Not started yet."""
     clock, activity = Clock(), Activity()
-    events = EventBus(clock=clock, faults=Faults(), activity=activity)
+    faults = Faults()
+    events = EventBus(clock=clock, faults=faults, activity=activity)
     service = FunctionsService(
-        codebases=[Codebase(name="default", source=source)],
+        codebases=[codebase or Codebase(name="default", source=source)],
         project_id=PROJECT,
         clock=clock,
         events=events,
         activity=activity,
         in_process=in_process,
     )
-    return Running(service, clock, events, activity, out)
+    return Running(service, clock, events, activity, faults, out)
 
 
 @asynccontextmanager

@@ -32,7 +32,7 @@ def heard(event):
     with open(os.environ["OUT_FILE"], "a") as file:
         file.write("{version}\\n")
 
-@https_fn.on_request()
+@https_fn.on_request(secrets=[SECRET])
 def tell(request):
     return https_fn.Response(f"{{GREETING.value}}|{{SECRET.value}}|{{os.environ['K_SERVICE']}}|{{BORN == os.getpid()}}")
 """
@@ -121,6 +121,55 @@ async def test_a_save_reloads_and_what_waits_is_served_by_the_new_code(
         assert running.notes() == ["one", "two", "two"]
 
 
+async def test_a_reload_takes_the_process_that_waits_for_it(
+    write_codebase: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """What takes long, starting Python and importing the frameworks, is done before the save; the new code runs."""
+    source = write_codebase(written("one"))
+    async with serving(source, tmp_path / "notes") as running:
+        codebase = codebase_of(running)
+        codebase.prepare()
+        assert codebase._prepared is not None
+        waiting = codebase._prepared.pid
+        (source / ".env.local").write_text("GREETING=later\n")
+        write_codebase(written("two", "olds"))
+        await running.until(lambda: " olds" in "".join(running.service.summary()))
+        assert codebase.loaded is not None
+        assert codebase.loaded.host.pid == waiting
+        running.publish("olds")
+        await running.settled()
+        assert running.notes() == ["two"]
+        assert (await running.request(f"/{PROJECT}/us-central1/tell"))[1].startswith(b"later|")
+        codebase.prepare()
+        spare = codebase._prepared
+        assert spare is not None
+        assert spare.pid is not None
+    assert not is_alive(spare.pid)
+
+
+async def test_a_waiting_process_of_another_interpreter_is_not_taken(
+    write_codebase: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """A virtual environment made while the suite runs counts from the next reload on."""
+    source = write_codebase(written("one"))
+    async with serving(source, tmp_path / "notes") as running:
+        codebase = codebase_of(running)
+        codebase.prepare()
+        spare = codebase._prepared
+        assert spare is not None
+        assert spare.pid is not None
+        (source / "venv" / "bin").mkdir(parents=True)
+        (source / "venv" / "bin" / "python").write_text(f'#!/bin/sh\nOWN=yes exec {sys.executable} "$@"\n')
+        (source / "venv" / "bin" / "python").chmod(0o755)
+        write_codebase(
+            "import os\nfrom firebase_functions import https_fn\n"
+            "@https_fn.on_request()\ndef own(request):\n    return os.environ['OWN']\n"
+        )
+        await running.until(lambda: "own" in running.service.functions())
+        assert (await running.request(f"/{PROJECT}/us-central1/own"))[1] == b"yes"
+        assert not is_alive(spare.pid)
+
+
 async def test_a_reload_lets_the_work_under_way_finish(write_codebase: Callable[[str], Path], tmp_path: Path) -> None:
     """An event that is being handled while its code is replaced is handled to its end."""
     gate = tmp_path / "gate"
@@ -157,10 +206,16 @@ async def test_a_codebase_that_cannot_be_forked_runs_in_fresh_processes(
     write_codebase: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """Threads do not survive a fork, so code that starts some in its import is imported by each instance itself."""
-    extra = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()"
-    async with serving(write_codebase(written(extra=extra)), tmp_path / "notes") as running:
+    extra = (
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "@https_fn.on_request()\ndef peek(request):\n    return str(os.environ.get('TOKEN'))"
+    )
+    source = write_codebase(written(extra=extra))
+    (source / ".secret.local").write_text("TOKEN=s3cret\n")
+    async with serving(source, tmp_path / "notes") as running:
         _, body = await running.request(f"/{PROJECT}/us-central1/tell")
-        assert body.endswith(b"|tell|True")
+        assert body.endswith(b"|s3cret|tell|True")
+        assert (await running.request(f"/{PROJECT}/us-central1/peek"))[1] == b"None"
         processes = [pid for i in codebase_of(running).instances() if (pid := i._pid) is not None]
         assert processes
         assert all(map(is_alive, processes))

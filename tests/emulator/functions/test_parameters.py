@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from emulator.functions.parameters import (
     parameter_values,
     parse_environment_file,
     read_environment_files,
+    read_secrets,
     resolve,
 )
 
@@ -56,12 +58,25 @@ def test_every_value_survives_double_quotes(entries: dict[str, str]) -> None:
 
 
 def test_later_files_win(tmp_path: Path) -> None:
-    """General, then the project's, then the machine's, then secrets."""
+    """General, then the project's, then the machine's; secrets are kept apart."""
     for number, name in enumerate((".env", ".env.demo-x", ".env.local", ".secret.local")):
         (tmp_path / name).write_text(f"A={number}\nB{number}=here\n")
-    assert read_environment_files(tmp_path, "demo-x") == {
-        "A": "3", "B0": "here", "B1": "here", "B2": "here", "B3": "here",
-    }  # fmt: skip
+    assert read_environment_files(tmp_path, "demo-x") == {"A": "2", "B0": "here", "B1": "here", "B2": "here"}
+    assert read_secrets(tmp_path) == {"A": "3", "B3": "here"}
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    """An env file in another encoding is a mistake, not a crash."""
+    (tmp_path / ".env").write_bytes(b"A=\xff")
+    with pytest.raises(EnvironmentFileError, match=r"`\.env` is not UTF-8"):
+        read_environment_files(tmp_path, "demo-x")
+
+
+@pytest.mark.parametrize(("kind", "text"), [("int", "many"), ("float", "1,5"), ("list", "[1")])
+def test_a_value_of_the_wrong_type_is_named(kind: str, text: str) -> None:
+    """The message says which parameter, what it should be, and what was found."""
+    with pytest.raises(ValueError, match=re.escape(f"`SIZE` is declared as {kind}, and its value is `{text}`")):
+        parameter_values([{"name": "SIZE", "type": kind}], {"SIZE": text}, {})
 
 
 def test_parameters_take_their_value_or_their_default_in_their_type() -> None:

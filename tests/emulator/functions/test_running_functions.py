@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime
 from functools import partial
 
@@ -92,6 +93,11 @@ async def test_a_failing_event_is_tried_again_only_where_the_trigger_says_so(pla
     await plain.settled()
     assert [(a["attempt"], a["outcome"]) for a in plain.attempts(dropped)] == [(1, "failed")]
     assert "ValueError: once is enough" in plain.attempts(dropped)[0]["detail"]
+    first, place, *source, last = plain.attempts(dropped)[0]["log"]
+    assert (first, source, last) == (
+        "Traceback (most recent call last):", ['    raise ValueError("once is enough")'], "ValueError: once is enough",
+    )  # fmt: skip
+    assert re.fullmatch(r'  File ".*/plain/main\.py", line \d+, in dropped', place)
     plain.clock.freeze()
     failing = plain.publish("failing")
     await plain.until(lambda: [a["outcome"] for a in plain.attempts(failing)] == ["failed"])

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from emulator.activity import Activity
 from emulator.clock import Clock
 from emulator.events import CloudEvent
+from emulator.faults import Faults
 from emulator.pubsub.service import PubSubService
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ class Serving:
     service: PubSubService
     clock: Clock
     activity: Activity
+    faults: Faults
     events: list[CloudEvent]
     loop: asyncio.AbstractEventLoop
     port: int
@@ -43,6 +45,13 @@ class Serving:
 
     def settled(self) -> None:
         self.run(self.activity.settled(20))
+
+    def drained(self, subscription: str, rounds: int = 100_000) -> None:
+        """Until everything of a subscription is acknowledged; each question lets the service's loop go round."""
+        for _ in range(rounds):
+            if not self.call(lambda: len(self.service.broker.subscription(subscription).backlog)):
+                return
+        raise AssertionError(f"`{subscription}` still has messages")
 
     def rest(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         data = None if body is None else json.dumps(body).encode()

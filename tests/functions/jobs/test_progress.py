@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import pytest
 from afterimage.delivery import PermanentError, TransientError
@@ -73,6 +74,53 @@ def test_a_name_taken_by_another_kind_is_refused() -> None:
         Topic(world=world, kind="media.backfill").jobs().receive({"job": "j"}, "m0", Counting())
     with pytest.raises(PermanentError, match="cannot name a job"):
         Topic(world=world, kind="media.backfill").jobs().receive({"job": "a/b"}, "m0", Counting())
+
+
+def test_only_a_job_that_is_done_may_expire_and_one_set_going_again_may_not() -> None:
+    """The time it may go stands in its document from its last turn on, and not while there is work left."""
+    world, seen = World(), list[Any]()
+    counting = Counting()
+
+    def work(turn: Turn) -> Page:
+        seen.append(topic.job()["expires_at"])
+        return counting(turn)
+
+    topic = Topic(world=world, kind="media.sweep", messages=[({"job": "j"}, "m0")])
+    topic.run(work)
+    done = topic.job()
+    assert done["expires_at"] == done["updated_at"] + topic.jobs().keep_for
+    records = world.stores().records
+    record = records.read("_jobs/j")
+    assert record is not None
+    again = {**record.fields, "state": "running", "cursor": "5"}
+    records.write(record.path, again, record)
+    topic.messages = [({"job": "j", "turn": done["turn"]}, "by hand")]
+    seen.clear()
+    topic.run(work)
+    assert seen == [done["expires_at"], None, None, None, None]
+    assert topic.job()["expires_at"] > done["expires_at"]
+
+
+def test_a_job_that_was_stopped_stays_until_somebody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not done: its document has no time to go."""
+    monkeypatch.setattr("afterimage.jobs.progress.MOST_TURNS", 3)
+    topic = Topic(world=World(), kind="media.sweep", messages=[({"job": "j"}, "m0")])
+    topic.run(Counting())
+    assert topic.job()["state"].startswith("stopped")
+    assert topic.job()["expires_at"] is None
+
+
+@pytest.mark.parametrize(("failures", "level"), [((), "INFO"), (("a file: too large",), "WARNING")])
+def test_the_end_of_a_job_is_one_line_to_set_an_alert_on(
+    caplog: pytest.LogCaptureFixture, failures: tuple[str, ...], level: str
+) -> None:
+    """Its counts stand in it; with failures it is a warning."""
+    topic = Topic(world=World(), kind="ledger.audit", messages=[({"job": "nightly"}, "m0")])
+    with caplog.at_level("INFO", "afterimage.jobs"):
+        topic.run(lambda _turn: Page(next_cursor=None, counts={"repaired": 2}, failures=failures))
+    [line] = [record for record in caplog.records if record.getMessage().startswith("job `")]
+    said = f'job `nightly` is done, {len(failures)} failures: {{"repaired": 2}}'
+    assert (line.levelname, line.getMessage()) == (level, said)
 
 
 def test_a_turn_is_not_lost_when_the_note_that_it_was_published_comes_late() -> None:

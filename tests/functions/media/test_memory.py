@@ -31,9 +31,9 @@ suit_pictures()
 data, limits = Path(sys.argv[1]).read_bytes(), limits_for(int(sys.argv[2]))
 found = inspect_image(data, declared_type="", limits=limits)
 assert found.verdict is Verdict.ACCEPT, found.reason
-plan = make_plan(PlanOptions(avif=sys.argv[4:] == ['avif']), found, limits)
+plan = make_plan(PlanOptions(avif='avif' in sys.argv), found, limits)
 for _ in range(int(sys.argv[3])):
-    assert list(render(data, found, plan, limits, workers=2))
+    assert list(render(data, found, plan, limits, workers=1 if "one thread" in sys.argv else 2))
     print(int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) // 1024)
 """
 
@@ -80,8 +80,11 @@ def test_the_largest_accepted_picture_fits(make: Callable[[Limits], bytes], tmp_
 
 @has_proc
 def test_one_picture_after_another_takes_no_more_than_the_first(tmp_path: Path) -> None:
-    """What a large picture took goes back to the system before the next one: the peak does not creep up."""
+    """What a large picture took goes back to the system before the next one: the peak does not creep up.
+
+    On one thread, because with two it is chance which encodes meet.
+    """
     picture = tmp_path / "picture"
     picture.write_bytes(encoded(noise(450_000).resize((3000, 2400)).convert("RGB"), "JPEG"))
-    first, *_, last = peaks_mib(picture, 3, memory_mib=512)
+    first, *_, last = peaks_mib(picture, 3, "one thread", memory_mib=512)
     assert last <= first + 5

@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# An account of its own for each kind of function, with what it needs and no more. Run as an owner; again is harmless.
+#
+#   afterimage-accounts.sh before PROJECT ORIGINALS_BUCKET DERIVED_BUCKET    ahead of the first deploy
+#   afterimage-accounts.sh after PROJECT REGION [MEDIA_READY_TOPIC]          when functions and topics are there
+#
+# Between the two, events wait and are delivered later. `before` ends by saying what to write into functions/.env.PROJECT.
+set -euo pipefail
+
+MEDIA="media_finalized media_deleted media_archived"
+MEDIA_JOBS="media_backfill media_replay media_sweep"
+ERASE="user_erase"
+LEDGER="ledger_output_written ledger_generation_written ledger_object_finalized ledger_object_deleted ledger_object_archived ledger_roll_up"
+LEDGER_JOBS="ledger_audit ledger_rebuild ledger_close_day ledger_reprice ledger_replay"
+SCHEDULES="nightly_sweep ledger_nightly"
+
+account() { echo "serviceAccount:afterimage-$1@$PROJECT.iam.gserviceaccount.com"; }
+
+# create_account NAME WHAT-IT-IS-FOR
+create_account() {
+  gcloud iam service-accounts describe "afterimage-$1@$PROJECT.iam.gserviceaccount.com" --project="$PROJECT" >/dev/null 2>&1 ||
+    gcloud iam service-accounts create "afterimage-$1" --project="$PROJECT" --display-name="Afterimage: $2"
+}
+
+# set_role NAME PERMISSIONS
+set_role() {
+  local verb=create
+  if gcloud iam roles describe "$1" --project="$PROJECT" >/dev/null 2>&1; then verb=update; fi
+  gcloud iam roles "$verb" "$1" --project="$PROJECT" --stage=GA --permissions="$2" --quiet
+}
+
+in_project() { gcloud projects add-iam-policy-binding "$PROJECT" --member="$(account "$1")" --role="$2" --condition=None --quiet; }
+in_bucket() { gcloud storage buckets add-iam-policy-binding "gs://$2" --member="$(account "$1")" --role="projects/$PROJECT/roles/$3"; }
+to_topic() { gcloud pubsub topics add-iam-policy-binding "$2" --project="$PROJECT" --member="$(account "$1")" --role=roles/pubsub.publisher; }
+
+# may_call ACCOUNT FUNCTION...: events and schedules call a function as the account it runs as, and call no other.
+may_call() {
+  local name=$1
+  shift
+  for function in "$@"; do
+    gcloud functions add-invoker-policy-binding "$function" --project="$PROJECT" --region="$REGION" --member="$(account "$name")"
+  done
+}
+
+before() {
+  create_account media "derives files as they are stored"
+  create_account media-jobs "backfill, replay, sweep"
+  create_account erase "deletes users"
+  create_account ledger "keeps the books"
+  create_account ledger-jobs "audit, rebuild, close-day, reprice, replay"
+  create_account schedules "starts nightly jobs"
+
+  # `list` too: without it, asking for a file that is gone is answered `forbidden` instead of `not found`.
+  set_role afterimageStamp storage.objects.get,storage.objects.list,storage.objects.update
+  set_role afterimageList storage.objects.get,storage.objects.list
+  set_role afterimageEmpty storage.objects.list,storage.objects.delete
+  set_role afterimageDerive storage.objects.list,storage.objects.create,storage.objects.delete
+
+  in_bucket media "$ORIGINALS" afterimageStamp
+  in_bucket media "$DERIVED" afterimageDerive
+  in_bucket media-jobs "$ORIGINALS" afterimageStamp
+  in_bucket media-jobs "$DERIVED" afterimageDerive
+  in_bucket erase "$ORIGINALS" afterimageEmpty
+  in_bucket erase "$DERIVED" afterimageEmpty
+  in_bucket ledger-jobs "$ORIGINALS" afterimageList
+
+  for name in media media-jobs erase ledger ledger-jobs; do
+    in_project "$name" roles/datastore.user
+    in_project "$name" roles/eventarc.eventReceiver
+  done
+  for name in media media-jobs erase ledger ledger-jobs schedules; do
+    in_project "$name" roles/logging.logWriter
+  done
+
+  echo
+  echo "Into functions/.env.$PROJECT:"
+  for name in media media-jobs erase ledger ledger-jobs schedules; do
+    echo "$(tr 'a-z-' 'A-Z_' <<<"$name")_ACCOUNT=afterimage-$name"
+  done
+}
+
+after() {
+  may_call media $MEDIA
+  may_call media-jobs $MEDIA_JOBS
+  may_call erase $ERASE
+  may_call ledger $LEDGER
+  may_call ledger-jobs $LEDGER_JOBS
+  may_call schedules $SCHEDULES
+
+  # A job publishes its next page on its own topic; the schedules start the nightly jobs.
+  for topic in media.backfill media.replay media.sweep; do to_topic media-jobs "$topic"; done
+  for topic in ledger.audit ledger.rebuild ledger.close-day ledger.reprice ledger.replay; do to_topic ledger-jobs "$topic"; done
+  for topic in media.sweep ledger.close-day ledger.audit; do to_topic schedules "$topic"; done
+  to_topic erase user.erase
+  if [ -n "$READY" ]; then
+    to_topic media "$READY"
+    to_topic media-jobs "$READY"
+  fi
+}
+
+case "${1:-}:$#" in
+  before:4) PROJECT=$2 ORIGINALS=$3 DERIVED=$4; before ;;
+  after:3 | after:4) PROJECT=$2 REGION=$3 READY=${4:-}; after ;;
+  *) sed -n '4,5s/^# *//p' "$0" >&2; exit 2 ;;
+esac

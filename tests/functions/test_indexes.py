@@ -1,0 +1,109 @@
+"""Indexes: no query of the functions or of the rules' readers asks for one that firestore.indexes.json takes away."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+BY_FUNCTIONS = {
+    ("_events", "status"),  # replay: the open letters
+    ("usage", "touched_at"),  # the roll-up: whose books changed
+}
+BY_CLIENTS = {
+    (collection, field)  # what rules.md tells members to ask for
+    for collection in ("campaigns", "adventures", "chapters", "scenes", "encounters", "entities", "sessions")
+    for field in ("members", "ownerId", "campaignId")
+} | {
+    (collection, field)  # what a list of one's own outputs and files is filtered and sorted by
+    for collection, fields in {
+        "dialogues": ("card_id", "interaction_id", "model", "generated_at", "last_accessed"),
+        "images": ("card_id", "image_type", "model", "generated_at", "last_accessed"),
+        "videos": ("card_id", "scene_id", "model", "generated_at", "last_accessed"),
+        "audio": ("card_id", "stem_type", "model", "generated_at", "last_accessed"),
+        "files": ("status", "created_at"),
+        "objects": ("status", "kind", "family", "output.document", "source.name", "updated_at"),
+        "mediaObjects": ("status", "kind", "owner", "output.document", "source.name", "updated_at"),
+        "_events": ("trigger", "recorded_at"),
+        "_jobs": ("kind", "state", "started_at"),
+    }.items()
+    for field in fields
+}
+WHOLE = "__name__"
+
+
+def exemptions() -> dict[tuple[str, str], dict[str, Any]]:
+    entries = json.loads((ROOT / "firestore.indexes.json").read_text())["fieldOverrides"]
+    found = {(entry["collectionGroup"], entry["fieldPath"]): entry for entry in entries}
+    assert len(found) == len(entries), "an override stands there twice"
+    return found
+
+
+def covering(collection: str, field: str) -> Iterator[tuple[str, str]]:
+    """The places where an exemption of this field would stand: its own, and those of the maps it lies in."""
+    parts = field.split(".")
+    return ((collection, ".".join(parts[: count + 1])) for count in range(len(parts)))
+
+
+def queried_fields() -> set[str]:
+    """What the functions' sources filter or sort by, however they spell it."""
+    found = set()
+    for source in (ROOT / "functions").rglob("*.py"):
+        if "venv" in source.parts or ".venv" in source.parts:
+            continue
+        tree = ast.parse(source.read_text())
+        names = {
+            target.target.id: target.value.value
+            for target in tree.body
+            if isinstance(target, ast.AnnAssign)
+            and isinstance(target.target, ast.Name)
+            and isinstance(target.value, ast.Constant)
+        }
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and re.search(r"FieldFilter$|\.order_by$", ast.unparse(call.func)):
+                [first, *_] = call.args
+                found.add(first.value if isinstance(first, ast.Constant) else names[ast.unparse(first)])
+    return found - {WHOLE}
+
+
+def test_the_table_knows_every_query_of_the_functions() -> None:
+    """A new filter or order in functions/ must be entered here, and so is held against the exemptions."""
+    assert queried_fields() == {field for _, field in BY_FUNCTIONS}
+
+
+def test_no_query_has_lost_its_index() -> None:
+    """Neither the field itself nor a map it lies in is exempt; single fields are indexed by themselves."""
+    exempt = exemptions()
+    taken = {
+        (collection, field)
+        for collection, field in BY_FUNCTIONS | BY_CLIENTS
+        for place in covering(collection, field)
+        if place in exempt and not exempt[place]["indexes"]
+    }
+    assert taken == set()
+
+
+def test_what_grows_or_is_never_asked_for_is_exempt() -> None:
+    """Long text, open maps and times that only rise would each cost index entries, or the rate of writing."""
+    exempt = exemptions()
+    for place in [
+        ("_events", "data"),
+        ("_events", "expires_at"),
+        ("_jobs", "expires_at"),
+        ("dialogues", "text"),
+        ("dialogues", "personality_traits"),
+        ("objects", "variants"),
+        ("files", "generation_data"),
+        ("usage", "models"),
+    ]:
+        assert exempt[place]["indexes"] == [], place
+
+
+def test_lifetimes_are_set_on_the_field_that_is_made_for_them_alone() -> None:
+    """A policy on `recorded_at` or `started_at` would delete everything at once."""
+    lifetimes = {place for place, entry in exemptions().items() if entry.get("ttl")}
+    assert lifetimes == {(collection, "expires_at") for collection in ("_events", "_jobs", "usage")}
