@@ -10,6 +10,7 @@ from emulator.firestore.commits import Commits
 from emulator.firestore.resource_paths import invalid
 from emulator.firestore.sessions import Session, Sessions
 from emulator.firestore.wire_bytes import field, timestamp_field
+from emulator.firestore.writes import check_request_size
 from emulator.wire.grpc_methods import MessageStream
 
 
@@ -37,6 +38,7 @@ class WriteService:
             stream.send(await self._commit(session, request, caller, token))
 
     async def _commit(self, session: Session, request: Any, caller: Caller, token: bytes) -> bytes:
+        check_request_size(request)
         pending = await self._commits.write(session, request.writes, caller)
         results = b"".join([field(3, result) for result in pending.results])
         return field(2, token) + results + timestamp_field(4, pending.commit_time)

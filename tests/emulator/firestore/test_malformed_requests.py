@@ -418,5 +418,14 @@ def test_one_bad_write_of_a_batch_leaves_the_others_alone(running: RunningFirest
 def test_a_request_beyond_ten_mebibytes_is_refused_however_few_its_writes(channel: grpc.Channel) -> None:
     """Operands of transforms need not be stored to be too much."""
     elements = {"values": [{"stringValue": "x" * 1000 + str(at)} for at in range(11_000)]}
-    code, message = over_grpc(channel, "commit", transform(removeAllFromArray=elements))
-    assert (code, message) == (INVALID, "Request payload size exceeds the limit: 10485760 bytes.")
+    body = transform(removeAllFromArray=elements)
+    refused = (INVALID, "Request payload size exceeds the limit: 10485760 bytes.")
+    assert over_grpc(channel, "commit", body) == refused
+    assert over_grpc(channel, "batchWrite", body) == refused
+    write = channel.stream_stream(
+        "/google.firestore.v1.Firestore/Write", request_serializer=_firestore.WriteRequest.SerializeToString
+    )
+    requests_ = [_firestore.WriteRequest(database=DATABASE), json_format.ParseDict(body, _firestore.WriteRequest())]
+    with pytest.raises(grpc.RpcError) as ended:
+        list(write(iter(requests_), metadata=list(OWNER.items()), timeout=20))
+    assert (ended.value.code().name, ended.value.details()) == refused
