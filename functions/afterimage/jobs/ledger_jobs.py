@@ -1,20 +1,23 @@
 """ledger.audit, ledger.rebuild, ledger.close-day, ledger.reprice, ledger.replay: what one turn of each does.
 
 Requests: `user` (one; all if not named); audit also `repair` (default true); reprice also `again` (priced ones too, for
-when a row of the table was wrong). Every turn is safe to repeat: what it did before is found done.
+when a row of the table was wrong). Every turn is safe to repeat: what it did before is found done. A turn begins no
+user after its time is over; an audit ends in the middle of one and goes on there in the next turn.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from afterimage.dead_letters import DeadLetter, DeadLetters
 from afterimage.delivery import PermanentError, is_transient
 from afterimage.events import decode_document_event, decode_object_event
+from afterimage.jobs.ledger_cursor import Standing, packed, standing, unpacked
 from afterimage.jobs.progress import Page, Turn
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import Outcome
@@ -28,41 +31,67 @@ from afterimage.ledger.stores import LedgerStore
 from afterimage.paths import is_document_id
 
 USERS_A_TURN: Final = 20
+SECONDS_A_TURN: Final = 240.0
+"""Of the 540 that a job's function has: what is begun must also end."""
 LETTERS_A_TURN: Final = 25
 DOCUMENT_TRIGGERS: Final = frozenset({"ledger_output_written", "ledger_generation_written"})
 OBJECT_TRIGGERS: Final = frozenset({"ledger_object_finalized", "ledger_object_deleted", "ledger_object_archived"})
 
 
-class Checked(Protocol):
-    """Does a job's work for one user; returns counts, and failures worth telling."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """What a job did for one user: counts, failures worth telling, and what is carried over if it is not all."""
 
-    def __call__(self, user: str, request: Mapping[str, Any], /) -> tuple[Mapping[str, int], list[str]]: ...
+    counts: Mapping[str, int]
+    failures: list[str] = field(default_factory=list)
+    carried: str = ""
+
+
+class Checked(Protocol):
+    """Does a job's work for one user, beginning with what an earlier turn has carried over."""
+
+    def __call__(self, user: str, request: Mapping[str, Any], carried: str, is_over: Callable[[], bool], /) -> Done: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class PerUser:
-    """A job that goes from user to user in the order of their ids; the cursor is the last one done."""
+    """A job that goes from user to user in the order of their ids, or does one user's work alone."""
 
     name: str
     store: LedgerStore
     work: Checked
     options: Mapping[str, type]
     page: int = USERS_A_TURN
+    seconds: float = SECONDS_A_TURN
+    monotonic: Callable[[], float] = time.monotonic
 
     def turn(self, turn: Turn) -> Page:
         request = checked(self.name, turn.request, {"user": str, **self.options})
-        if "user" in request:
-            counts, failures = self.work(request["user"], request)
-            return Page(next_cursor=None, counts={"users": 1, **counts}, failures=tuple(failures))
-        users = users_after(self.store, turn.cursor, self.page)
-        total: Counter[str] = Counter(users=len(users))
+        ends = self.monotonic() + self.seconds
+        at = standing(turn.cursor)
+        total: Counter[str] = Counter()
         failed: list[str] = []
+        users = self._users(request, at)
         for user in users:
-            counts, failures = self.work(user, request)
-            total.update(counts)
-            failed += failures
-        following = users[-1] if len(users) == self.page else None
-        return Page(next_cursor=following, counts=dict(total), failures=tuple(failed))
+            done = self.work(user, request, at.carried, lambda: self.monotonic() >= ends)
+            total.update(done.counts)
+            failed += done.failures
+            if done.carried:
+                following = Standing(done=at.done, under_way=user, carried=done.carried)
+                return Page(next_cursor=following.as_text(), counts=dict(total), failures=tuple(failed))
+            total["users"] += 1
+            at = Standing(done=user)
+            if self.monotonic() >= ends:
+                break
+        is_last = "user" in request or not users or (at.done == users[-1] and len(users) < self.page)
+        return Page(next_cursor=None if is_last else at.as_text(), counts=dict(total), failures=tuple(failed))
+
+    def _users(self, request: Mapping[str, Any], at: Standing) -> list[str]:
+        if "user" in request:
+            return [request["user"]]
+        if at.under_way:
+            return [at.under_way, *users_after(self.store, at.under_way, self.page)]
+        return users_after(self.store, at.done, self.page)
 
 
 def users_after(store: LedgerStore, after: str, limit: int) -> list[str]:
@@ -75,18 +104,20 @@ def users_after(store: LedgerStore, after: str, limit: int) -> list[str]:
 
 
 def audit_of(auditor: Auditor) -> Checked:
-    def audit(user: str, request: Mapping[str, Any]) -> tuple[Mapping[str, int], list[str]]:
-        report = auditor.audit(user, repair=request.get("repair", True))
-        failures = [
-            f"{user}: {len(report.missed)} missed, drift {'/'.join(path)} {n:+d}" for path, n in report.drift.items()
-        ]
+    def audit(user: str, request: Mapping[str, Any], carried: str, is_over: Callable[[], bool]) -> Done:
+        progress = unpacked(carried) if carried else None
+        report = auditor.audit(user, repair=request.get("repair", True), progress=progress, is_over=is_over)
+        missed = report.missed_before + len(report.missed)
+        failures = [f"{user}: {missed} missed, drift {'/'.join(path)} {n:+d}" for path, n in report.drift.items()]
+        if report.gave_up:
+            failures.append(f"{user}: too much to be read within the hour that Firestore keeps; totals not compared")
         counts = {
             "clean": int(report.is_clean),
             "missed": len(report.missed),
             "drifted": int(bool(report.drift)),
             "repaired": int(report.repaired),
         }
-        return counts, failures[:5]
+        return Done(counts=counts, failures=failures[:5], carried=packed(report.rest) if report.rest else "")
 
     return audit
 
@@ -94,24 +125,26 @@ def audit_of(auditor: Auditor) -> Checked:
 def rebuild_of(auditor: Auditor, roll_up: RollUp) -> Checked:
     """Brings one user's books back from live documents and records, whatever was lost: books, records or both."""
 
-    def rebuild(user: str, _request: Mapping[str, Any]) -> tuple[Mapping[str, int], list[str]]:
+    def rebuild(user: str, _request: Mapping[str, Any], carried: str, is_over: Callable[[], bool]) -> Done:
         for bucket in every(roll_up.store, f"usage/{user}/buckets"):
             roll_up.empty_bucket(bucket)
-        report = auditor.audit(user)
+        report = auditor.audit(user, progress=unpacked(carried) if carried else None, is_over=is_over)
+        if report.rest:
+            return Done(counts={}, carried=packed(report.rest))
         roll_up.publish_user(user)
-        return {"rebuilt": int(not report.is_clean)}, []
+        return Done(counts={"rebuilt": int(not report.is_clean)})
 
     return rebuild
 
 
 def close_day_of(closing: Closing, roll_up: RollUp, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Checked:
-    def close(user: str, _request: Mapping[str, Any]) -> tuple[Mapping[str, int], list[str]]:
+    def close(user: str, _request: Mapping[str, Any], _carried: str, _is_over: Callable[[], bool]) -> Done:
         counts = {
             "days closed": closing.close_days(user, now()),
             "records compacted": closing.compact(user, now()),
             "published": int(roll_up.publish_user(user)),
         }
-        return counts, []
+        return Done(counts=counts)
 
     return close
 
@@ -119,10 +152,13 @@ def close_day_of(closing: Closing, roll_up: RollUp, now: Callable[[], datetime] 
 def reprice_of(auditor: Auditor) -> Checked:
     """Prices live outputs again by the present table; a deleted one says no more what it used, and stays."""
 
-    def reprice(user: str, request: Mapping[str, Any]) -> tuple[Mapping[str, int], list[str]]:
+    def reprice(user: str, request: Mapping[str, Any], carried: str, is_over: Callable[[], bool]) -> Done:
         counts: Counter[str] = Counter()
         store = auditor.keeper.store
-        for stored in every(store, f"usage/{user}/records"):
+        for stored in every(store, f"usage/{user}/records", carried):
+            if counts["looked at"] and is_over():
+                return Done(counts=counts, carried=carried)
+            carried = stored.path.rpartition("/")[2]
             place = document_of(user, stored.fields["kind"], stored.fields["output_id"])
             if place is None or not (request.get("again", False) or stored.fields["status"] == Status.UNPRICED):
                 continue
@@ -138,7 +174,7 @@ def reprice_of(auditor: Auditor) -> Checked:
             )
             if seen and auditor.keeper.book(seen, reprice=True, from_audit=True) is Outcome.BOOKED:
                 counts["re-priced"] += 1
-        return counts, []
+        return Done(counts=counts)
 
     return reprice
 

@@ -1,14 +1,16 @@
 """Finds out whether the books are right, by a path that events never take, and puts right what is not.
 
 Two comparisons. Live documents and objects against records (`survey.py`): what events failed to bring is booked now, as
-the event would have done; versions make that safe beside live events. Then the sum of all records against what the
-books hold, at one single moment; the difference is added. Live events move both sides by the same, so the difference
-stays true however many of them come between the reading and the adding.
+the event would have done; versions make that safe beside live events. And the sum of all records against what the books
+hold, at one single moment; the difference is added. Whatever is booked later moves both sides by the same, so the
+difference stays true however much comes between the reading and the adding, which may be many turns of a job.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
@@ -17,12 +19,29 @@ from afterimage.ledger.bookkeeper import Bookkeeper, books_path
 from afterimage.ledger.pricing import Prices
 from afterimage.ledger.roll_up import held_by
 from afterimage.ledger.sources import NoObjects, Objects
-from afterimage.ledger.stores import Add, ConflictError, Expect, Reader, Replace, Stored, UncertainError
-from afterimage.ledger.survey import Survey, owed_by_records
-from afterimage.ledger.tombstones import revived
+from afterimage.ledger.stores import Add, ConflictError, Expect, Moment, Replace, Stored, UncertainError
+from afterimage.ledger.survey import Place, Survey, owed_by_records
+from afterimage.ledger.tombstones import ERASED_AT, revived
 
 BOOKED_AT_ONCE: Final = 200
+OLDEST_MOMENT: Final = timedelta(minutes=50)
+"""Firestore reads the past for an hour."""
+MOST_BEGINNINGS: Final = 5
 _MOST_TRIES: Final = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """An audit between two turns of a job."""
+
+    at: datetime
+    """The moment that everything is compared at."""
+    place: Place
+    owed: books.Amounts
+    missed: int
+    """How many outputs were missed in the turns before."""
+    beginnings: int
+    """How often the walk began from the start, because its moment was too long ago to be read."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -35,10 +54,16 @@ class Report:
     drift: books.Amounts = field(default_factory=dict)
     """What the books lacked (or had too much) against the sum of the records."""
     repaired: bool = False
+    missed_before: int = 0
+    """How many were missed in earlier turns."""
+    rest: Progress | None = None
+    """Where to go on, if time was over; the drift is not known then."""
+    gave_up: bool = False
+    """Not even reading everything came to an end while the moment could be read."""
 
     @property
     def is_clean(self) -> bool:
-        return not self.missed and not self.drift
+        return not (self.missed or self.missed_before or self.drift or self.rest or self.gave_up)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,20 +74,40 @@ class Auditor:
     prices: Prices
     objects: Objects = field(default_factory=NoObjects)
 
-    def audit(self, user: str, *, repair: bool = True) -> Report:
-        report = Report(user=user)
-        moment = self.keeper.store.frozen()
-        owed = self._look(moment, report, repair=repair)
-        is_fresh = not (report.missed and repair)
+    def audit(
+        self,
+        user: str,
+        *,
+        repair: bool = True,
+        progress: Progress | None = None,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> Report:
+        """One turn; `progress` is what the turn before has left over, and `is_over` says when this one has to end."""
+        report = Report(user=user, missed_before=progress.missed if progress else 0)
+        beginnings = progress.beginnings if progress else 1
+        if progress and self.keeper.now() - progress.at > OLDEST_MOMENT:
+            if beginnings == MOST_BEGINNINGS:
+                report.gave_up = True
+                return report
+            progress, beginnings = None, beginnings + 1
+        moment = self.keeper.store.frozen(progress.at if progress else None)
+        walk = self._walk(moment, report, progress, is_over, repair=repair)
+        if walk.rest is not None:
+            missed = report.missed_before + len(report.missed)
+            report.rest = Progress(at=moment.at, place=walk.rest, owed=walk.owed, missed=missed, beginnings=beginnings)
+            return report
+        owed: books.Amounts | None = walk.owed
         for _ in range(_MOST_TRIES):
             try:
-                if not is_fresh:
+                if owed is None:
                     moment = self.keeper.store.frozen()
                     owed = owed_by_records(moment, user)
-                is_fresh = False
                 marker = moment.read(_marker_path(user))
-                report.drift = books.difference(owed, held_by(moment, user))
+                drift, owed = books.difference(owed, held_by(moment, user)), None
+                report.drift = drift
                 if not report.drift or not repair:
+                    return report
+                if self._is_erased_since(moment, user):
                     return report
                 self._add(user, report.drift, marker)
             except (ConflictError, UncertainError):
@@ -72,15 +117,33 @@ class Auditor:
             return report
         return report
 
-    def _look(self, moment: Reader, report: Report, *, repair: bool) -> books.Amounts:
-        """Books what the records do not know, many at once; returns what the records owed the books at the moment."""
-        store = self.keeper.store
-        survey = Survey(moment=moment, present=store, user=report.user, prices=self.prices, objects=self.objects)
+    def _walk(
+        self, moment: Moment, report: Report, progress: Progress | None, is_over: Callable[[], bool], *, repair: bool
+    ) -> Survey:
+        """Books what the records do not know, many at once; on the way sums up what they owed the books then."""
+        survey = Survey(
+            moment=moment,
+            present=self.keeper.store,
+            user=report.user,
+            prices=self.prices,
+            objects=self.objects,
+            owed=dict(progress.owed) if progress else {},
+            begin=progress.place if progress else Place(),
+            is_over=is_over,
+        )
         unseen = survey.unseen()
         while found := list(islice(unseen, BOOKED_AT_ONCE)):
+            if repair and self._is_erased_since(moment, report.user):
+                break
             booked = self.keeper.book_many(found) if repair else [seen for seen, _ in found]
             report.missed += [seen.record_path for seen in booked]
-        return survey.owed
+        return survey
+
+    def _is_erased_since(self, moment: Moment, user: str) -> bool:
+        """What the moment showed of a user is nobody's by now, and must not be brought back."""
+        main = self.keeper.store.read(books_path(user))
+        erased_at = main.fields.get(ERASED_AT) if main else None
+        return isinstance(erased_at, datetime) and erased_at > moment.at
 
     def _add(self, user: str, drift: books.Amounts, marker: Stored | None) -> None:
         """Adds the drift once: the marker is the precondition that a second repair of the same drift fails on."""

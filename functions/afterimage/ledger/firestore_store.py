@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from google.api_core import exceptions
 from google.cloud import firestore_v1 as firestore
+from google.cloud.firestore_v1 import types
 
+from afterimage.documents import plain_fields
 from afterimage.ledger.books import Path
-from afterimage.ledger.stores import Add, ConflictError, Expect, Reader, Remove, Replace, Stored, UncertainError, Write
+from afterimage.ledger.stores import Add, ConflictError, Expect, Remove, Replace, Stored, UncertainError, Write
 
 if TYPE_CHECKING:
     from google.cloud.firestore_v1 import Client, DocumentSnapshot, WriteBatch
@@ -36,23 +38,54 @@ _UNCERTAIN = (
 
 
 class FirestoreReader:
-    """Reads of the present, or of one moment if `at` names it."""
+    """Reads of the present.
 
-    def __init__(self, client: Client, at: datetime | None = None) -> None:
+    By the client's generated part, not by its documents: those refuse to decode a reference into another project, and
+    one such field of one user's document would stop every audit there.
+    """
+
+    _at: datetime | None = None
+
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._at = at
 
     def read(self, path: str) -> Stored | None:
+        request = types.BatchGetDocumentsRequest(
+            database=self._client._database_string, documents=[self._name(path)], read_time=self._at
+        )
         with _told_apart():
-            found = self._client.document(path).get(timeout=_TIMEOUT_SECONDS, read_time=self._at)
-        return _stored(found) if found.exists else None
+            for answer in self._client._firestore_api.batch_get_documents(request=request, **self._terms()):
+                if "found" in answer:
+                    return _decoded(answer.found)
+        return None
 
     def page(self, collection: str, after: str, limit: int) -> list[Stored]:
-        query = self._client.collection(collection).order_by("__name__").limit(limit)
+        above, _, last = collection.rpartition("/")
+        query = types.StructuredQuery(
+            from_=[{"collection_id": last}], order_by=[{"field": {"field_path": "__name__"}}], limit=limit
+        )
         if after:
-            query = query.start_after({"__name__": self._client.collection(collection).document(after)})
+            query.start_at = types.Cursor(
+                values=[types.Value(reference_value=self._name(f"{collection}/{after}"))], before=False
+            )
+        request = types.RunQueryRequest(parent=self._name(above), structured_query=query, read_time=self._at)
         with _told_apart():
-            return [_stored(found) for found in query.stream(timeout=_TIMEOUT_SECONDS, read_time=self._at)]
+            answers = self._client._firestore_api.run_query(request=request, **self._terms())
+            return [_decoded(answer.document) for answer in answers if "document" in answer]
+
+    def _name(self, path: str) -> str:
+        return f"{self._client._database_string}/documents/{path}".rstrip("/")
+
+    def _terms(self) -> dict[str, Any]:
+        return {"metadata": self._client._rpc_metadata, "timeout": _TIMEOUT_SECONDS}
+
+
+class FirestoreMoment(FirestoreReader):
+    """Reads of one moment, at most an hour ago."""
+
+    def __init__(self, client: Client, at: datetime) -> None:
+        super().__init__(client)
+        self._at = self.at = at
 
 
 class FirestoreLedgerStore(FirestoreReader):
@@ -65,10 +98,14 @@ class FirestoreLedgerStore(FirestoreReader):
         with _told_apart():
             batch.commit(timeout=_TIMEOUT_SECONDS)
 
-    def frozen(self) -> Reader:
+    def frozen(self, at: datetime | None = None) -> FirestoreMoment:
+        if at is not None:
+            return FirestoreMoment(self._client, at)
         with _told_apart():
-            now = self._client.document("usage/__none").get(timeout=_TIMEOUT_SECONDS).read_time
-        return FirestoreReader(self._client, at=now)
+            now = _nanoseconds(self._client.document("usage/__none").get(timeout=_TIMEOUT_SECONDS).read_time)
+        # To the microsecond, which is all that can be written down for the next turn of a job.
+        seconds, rest = divmod(now // 1000, 1_000_000)
+        return FirestoreMoment(self._client, datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest))
 
     def ids(self, collection: str, after: str, limit: int) -> list[str]:
         return [found.path.rpartition("/")[2] for found in self.page(collection, after, limit)]
@@ -152,6 +189,17 @@ def _nested(write: Add) -> dict[str, Any]:
 def _quoted(path: Path) -> str:
     quoted: str = firestore.field_path.FieldPath(*path).to_api_repr()
     return quoted
+
+
+def _decoded(found: types.Document) -> Stored:
+    document = types.Document.pb(found)
+    return Stored(
+        path=document.name.partition("/documents/")[2],
+        fields=plain_fields(document.fields),
+        version=document.update_time,
+        created=document.create_time.ToNanoseconds(),
+        updated=document.update_time.ToNanoseconds(),
+    )
 
 
 def _stored(found: DocumentSnapshot) -> Stored:

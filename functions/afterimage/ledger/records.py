@@ -149,11 +149,10 @@ def joined(record: Record, seen: Observation, *, reprice: bool = False) -> Recor
 
 def _counts(known: Hits, seen: Observation) -> Hits:
     count, before = seen.facts.hits, seen.before
-    if before is not None and before[1] is not None:
-        known = known.with_count(before[0], before[1])
-        if count is not None:
-            known = known.with_reset(seen.version, before[1] - count)
-    return known if count is None else known.with_count(seen.version, count)
+    if before is None or before[1] is None:
+        return known if count is None else known.with_count(seen.version, count)
+    replaced = (before[0], before[1])
+    return known.with_count(*replaced) if count is None else known.with_write(replaced, seen.version, count)
 
 
 def is_newer(seen: Observation, known: Life, *, reprice: bool) -> bool:
@@ -232,29 +231,9 @@ def _life_fields(life: Life) -> dict[str, Any]:
         "version": life.version,
         "is_deleted": life.is_deleted,
         "table": life.table,
-        "hits": _hits_fields(life.counts),
+        "hits": life.counts.as_numbers(),
         "shelf": life.shelf,
     }
-
-
-def _hits_fields(counts: Hits) -> dict[str, Any]:
-    return {
-        "peaks": {str(version): count for version, count in counts.peaks.items()},
-        "resets": {str(version): amount for version, amount in counts.resets.items()},
-        "folded": counts.folded,
-        "folded_through": counts.folded_through,
-        "least": counts.least,
-    }
-
-
-def _hits_in(fields: Mapping[str, Any]) -> Hits:
-    return Hits(
-        peaks={int(version): count for version, count in fields["peaks"].items()},
-        resets={int(version): amount for version, amount in fields["resets"].items()},
-        folded=fields["folded"],
-        folded_through=fields["folded_through"],
-        least=fields["least"],
-    )
 
 
 def _life(created: int, fields: Mapping[str, Any]) -> Life:
@@ -279,6 +258,6 @@ def _life(created: int, fields: Mapping[str, Any]) -> Life:
         is_deleted=fields["is_deleted"],
         table=fields["table"],
         facts=facts,
-        counts=_hits_in(fields["hits"]),
+        counts=Hits.from_numbers(fields["hits"]),
         shelf=fields["shelf"],
     )

@@ -129,9 +129,8 @@ def held_by(reader: Reader, user: str) -> books.Amounts:
     return books.total(parts)
 
 
-def every(reader: Reader, collection: str) -> Iterator[Stored]:
-    """All documents of one collection, page by page; a page is all that is held in memory."""
-    after = ""
+def every(reader: Reader, collection: str, after: str = "") -> Iterator[Stored]:
+    """All documents of one collection behind an id, page by page; a page is all that is held in memory."""
     while page := reader.page(collection, after, _PAGE):
         yield from page
         if len(page) < _PAGE:

@@ -77,10 +77,15 @@ def object_prefixes_of(user: str) -> list[str]:
     return [f"users/{user}/", f"generating/{user}/", f"artifacts/{user}/"]
 
 
-def live_documents(reader: Reader, user: str, prices: Prices) -> Iterator[Observation]:
-    """What a user's live documents say, read one by one and not from any event; by kind, then by id."""
+def live_documents(
+    reader: Reader, user: str, prices: Prices, after: tuple[str, str] = ("", "")
+) -> Iterator[Observation]:
+    """What a user's live documents say, read one by one and not from any event; behind `after`, by kind, then by id."""
     for collection in collections_of(user):
-        for found in every(reader, collection):
+        kind = collection.rpartition("/")[2]
+        if kind < after[0]:
+            continue
+        for found in every(reader, collection, after[1] if kind == after[0] else ""):
             seen = observe_document(
                 found.path,
                 found.fields,

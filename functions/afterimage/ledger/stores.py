@@ -85,6 +85,13 @@ class Reader(Protocol):
         ...
 
 
+class Moment(Reader, Protocol):
+    """Reads that all see the same state."""
+
+    @property
+    def at(self) -> datetime: ...
+
+
 class LedgerStore(Reader, Protocol):
     """The database as the ledger sees it."""
 
@@ -92,8 +99,8 @@ class LedgerStore(Reader, Protocol):
         """Applies all or nothing; raises ConflictError or UncertainError."""
         ...
 
-    def frozen(self) -> Reader:
-        """A reader that sees one single moment."""
+    def frozen(self, at: datetime | None = None) -> Moment:
+        """A reader that sees one single moment: the present, or one not long ago that was handed out before."""
         ...
 
     def ids(self, collection: str, after: str, limit: int) -> list[str]:

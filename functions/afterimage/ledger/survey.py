@@ -2,12 +2,14 @@
 
 Documents and records are read at one single moment and in the same order, so each is read once and a page of either is
 all that is held in memory, however many there are. What the records owe the books at that moment is summed on the way.
+A walk that runs out of time says where it is, and another one goes on from there at the same moment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from afterimage.ledger import books, records
 from afterimage.ledger.pricing import Prices
@@ -15,6 +17,10 @@ from afterimage.ledger.records import OBJECT_KIND, Life, Observation, Record
 from afterimage.ledger.roll_up import every
 from afterimage.ledger.sources import NoObjects, Objects, document_of, live_documents, live_objects
 from afterimage.ledger.stores import Reader, Stored
+
+OBJECTS_BEHIND: Final = OBJECT_KIND
+"""Before `object~…` and before `object-long~…`."""
+LOOKS_AT_THE_CLOCK_EVERY: Final = 100
 
 Unseen = tuple[Observation, Stored | None]
 """What a record does not know yet, and the record, if there is one."""
@@ -29,9 +35,17 @@ class _KnownObject:
     retired_through: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """How far a walk has come: the last record, and the last live document by kind and id."""
+
+    record: str = ""
+    document: tuple[str, str] = ("", "")
+
+
 @dataclass(kw_only=True)
 class Survey:
-    """One walk through everything of one user. `owed` is complete when the walk is."""
+    """One walk through everything of one user. `owed` is complete when the walk is, and `rest` is None."""
 
     moment: Reader
     present: Reader
@@ -40,6 +54,10 @@ class Survey:
     prices: Prices
     objects: Objects
     owed: books.Amounts = field(default_factory=dict)
+    begin: Place = Place()
+    is_over: Callable[[], bool] = lambda: False
+    """Whether the walk's time is over; it is not asked before some of the work is done."""
+    rest: Place | None = None
     _known_objects: dict[str, _KnownObject] = field(default_factory=dict)
 
     def unseen(self) -> Iterator[Unseen]:
@@ -53,34 +71,42 @@ class Survey:
                     self._remember(stored)
             elif stored is not None and (newest := _live_in(stored)) and not self._is_there(stored):
                 yield _gone(self.user, stored, newest), stored
+        if self.rest is not None:
+            return
         self.owed = books.total([self.owed, owed_by_days(self.moment, self.user)])
         if looks_at_objects:
+            self._remember_all()
             yield from self._unseen_objects()
 
     def _side_by_side(self) -> Iterator[tuple[Stored | None, Observation | None]]:
         """Records and what is live, in pairs where they belong together. Both come in the order of the record's id."""
-        found = self._records()
-        live = live_documents(self.moment, self.user, self.prices)
+        found = every(self.moment, f"usage/{self.user}/records", self.begin.record)
+        live = live_documents(self.moment, self.user, self.prices, self.begin.document)
         stored, seen = next(found, None), next(live, None)
+        at, done = self.begin, 0
         while stored is not None or seen is not None:
+            if done and done % LOOKS_AT_THE_CLOCK_EVERY == 0 and self.is_over():
+                self.rest = at
+                return
+            done += 1
+            takes_record = stored is not None and (seen is None or stored.path <= seen.record_path)
+            takes_seen = seen is not None and (stored is None or seen.record_path <= stored.path)
             if seen is not None and not _is_in_order(seen.record_path, seen):
                 yield self.moment.read(seen.record_path), seen
-                seen = next(live, None)
-            elif seen is None or (stored is not None and stored.path < seen.record_path):
-                yield stored, None
-                stored = next(found, None)
-            elif stored is None or seen.record_path < stored.path:
-                yield None, seen
-                seen = next(live, None)
+                takes_record, takes_seen = False, True
             else:
-                yield stored, seen
-                stored, seen = next(found, None), next(live, None)
+                yield stored if takes_record else None, seen if takes_seen else None
+            if takes_record and stored is not None:
+                self._owe(stored)
+                at = replace(at, record=stored.path.rpartition("/")[2])
+                stored = next(found, None)
+            if takes_seen and seen is not None:
+                at = replace(at, document=(seen.kind, seen.id))
+                seen = next(live, None)
 
-    def _records(self) -> Iterator[Stored]:
-        for stored in every(self.moment, f"usage/{self.user}/records"):
-            for path, amount in record_in(stored).amounts().items():
-                self.owed[path] = self.owed.get(path, 0) + amount
-            yield stored
+    def _owe(self, stored: Stored) -> None:
+        for path, amount in record_in(stored).amounts().items():
+            self.owed[path] = self.owed.get(path, 0) + amount
 
     def _is_there(self, stored: Stored) -> bool:
         """Of a record beside which no live document came: only of a long id is that to be expected."""
@@ -97,6 +123,15 @@ class Survey:
             is_deleted=newest.is_deleted if newest else True,
             retired_through=record.retired_through,
         )
+
+    def _remember_all(self) -> None:
+        """A walk that began in the middle has not met all records of objects, which stand together."""
+        if self.begin == Place():
+            return
+        for stored in every(self.moment, f"usage/{self.user}/records", OBJECTS_BEHIND):
+            if stored.fields["kind"] != OBJECT_KIND:
+                break
+            self._remember(stored)
 
     def _unseen_objects(self) -> Iterator[Unseen]:
         """The bucket is listed after the records were read: an object created in between is at worst found twice."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from afterimage.ledger.stores import Add, ConflictError, Expect, Reader, Remove, Replace, Stored, Write
+from afterimage.ledger.stores import Add, ConflictError, Expect, Remove, Replace, Stored, Write
 
 EPOCH = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -39,6 +39,9 @@ class MemoryLedger:
     after: Callable[[str], None] = lambda _call: None
     ticks: int = 0
     ignores_preconditions: bool = False
+    at: datetime = EPOCH
+    moments: dict[datetime, MemoryLedger] = field(default_factory=dict)
+    """What was frozen, by its moment."""
 
     def moment(self) -> int:
         """The next instant of the server's clock, in nanoseconds."""
@@ -63,9 +66,12 @@ class MemoryLedger:
         self.bill.reads += max(1, len(paths[:limit]))
         return [found for path in paths[:limit] if (found := self._stored(path))]
 
-    def frozen(self) -> Reader:
+    def frozen(self, at: datetime | None = None) -> MemoryLedger:
         self.before("frozen")
-        return MemoryLedger(documents=copy.deepcopy(self.documents), ticks=self.ticks)
+        if at is None:
+            at = datetime.fromtimestamp(self.moment() / 1e9, UTC)
+            self.moments[at] = MemoryLedger(documents=copy.deepcopy(self.documents), ticks=self.ticks, at=at)
+        return self.moments[at]
 
     def ids(self, collection: str, after: str, limit: int) -> list[str]:
         return [found.path.rpartition("/")[2] for found in self.page(collection, after, limit)]

@@ -246,16 +246,14 @@ def due_for(user: str, events: Iterable[Event]) -> dict[str, int]:
 
 
 def hits_told_by(versions: list[Event]) -> int:
-    """The most that any version tells of: its count, and all that events say was set back up to then."""
+    """All rises of the counter from one version to the next, of those that were seen, before or after a write."""
     counts = {event.version: event.fields["cache_hit_count"] for event in versions}
-    set_back: dict[int, int] = {}
-    for event in versions:
-        if event.before is not None:
-            counts[event.before[0]] = event.before[1]["cache_hit_count"]
-            set_back[event.version] = max(0, event.before[1]["cache_hit_count"] - event.fields["cache_hit_count"])
-    return max(
-        count + sum(amount for at, amount in set_back.items() if at <= version) for version, count in counts.items()
-    )
+    counts |= {event.before[0]: event.before[1]["cache_hit_count"] for event in versions if event.before is not None}
+    hits = last = 0
+    for version in sorted(counts):
+        hits += max(0, counts[version] - last)
+        last = counts[version]
+    return hits
 
 
 def figures(fields: dict[str, Any], hits: int) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,7 +16,6 @@ from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.functions.ledger.memory_ledger import EPOCH
 from tests.functions.ledger.simulation import Event, World, due_for
 
 ANA = "usage/ana"
@@ -113,9 +112,9 @@ def test_a_hot_user_who_comes_back_is_not_booked_into_what_expires() -> None:
 def test_what_the_audit_finds_alive_is_booked_whenever_it_was_made() -> None:
     """Live truth beats the tombstone: what an interrupted erase left is the user's until the erase is done."""
     world = World(2)
-    now = EPOCH + timedelta(days=1)
     path = "ai_outputs/ana/dialogues/c_0"
     event = world.write(path, {"model": "m", "cost_usd": 1, "cached": False, "cache_hit_count": 0, "latency_ms": 7})
+    now = datetime.fromtimestamp(world.store.moment() / 1e9, UTC)
     world.store.put(ANA, {ERASED_AT: now, EXPIRES_AT: now + KEPT_FOR})
     assert world.keeper.book(event.seen(), is_first=True) is Outcome.ERASED
     assert world.audit()[0] is False

@@ -10,7 +10,7 @@ import pytest
 from afterimage.ledger import bookkeeper, records
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import Outcome, books_path
-from afterimage.ledger.hits import Hits
+from afterimage.ledger.hits import Hits, Run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -364,8 +364,7 @@ GUARDS = {
     "the order of versions": (records, "is_newer", lambda _seen, _known, reprice=False: True),
     "the precondition on what was read": (None, "ignores_preconditions", True),
     "one life apart from the next": (records, "joined", None),
-    "the highest count of hits": (Hits, "with_count", lambda hits, at, n: replace(hits, peaks={at: n})),
-    "what was set back": (Hits, "with_reset", lambda hits, _at, _amount: hits),
+    "the counts of older versions": (Hits, "with_count", lambda _hits, at, n: Hits((Run(at, n, at, n, 0),))),
 }
 
 

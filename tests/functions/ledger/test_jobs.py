@@ -92,6 +92,17 @@ def test_the_operators_view_is_the_sum_of_all_users(seed: int, is_hot: bool) -> 
     assert world.mismatches() == []
 
 
+def test_operators_see_what_failed_and_what_was_not_understood() -> None:
+    """A worker's failed document and a rejected output book no money, and count in the operators' view, day by day."""
+    world = World(1)
+    world.deliver(world.write("generations/ana/files/f", {"status": "failed"}, is_first=True))
+    world.deliver(world.write("ai_outputs/ana/dialogues/c_1", output(cost_usd="free"), is_first=True))
+    RollUp(store=world.store).publish(since=EPOCH)
+    assert operators(world) == {
+        path: {"failures": 1, "rejected": 1} for path in (OPERATIONS_TOTALS, operations_day(DAY))
+    }
+
+
 def test_publishing_what_has_not_changed_writes_nothing() -> None:
     """The same roll-up twice does the work once."""
     world = World(1)

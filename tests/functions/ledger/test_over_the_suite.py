@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from afterimage.jobs.ledger_cursor import packed, unpacked
 from afterimage.jobs.ledger_jobs import users_after
+from afterimage.ledger import survey
+from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import books_path
 from afterimage.ledger.roll_up import every
 
@@ -13,6 +16,7 @@ from emulator.background import BackgroundSuite
 from emulator.faults import FaultRule
 from emulator.status import Code
 from tests.functions.ledger.crowd import Crowd
+from tests.functions.ledger.simulation import PRICES
 
 USERS = ["ana", "борис"]
 
@@ -74,6 +78,28 @@ def test_an_audit_heals_what_was_lost_and_then_writes_nothing(crowd: Crowd) -> N
     before = [found for name in collections for found in every(crowd.store, name)]
     assert crowd.audit("ana")
     assert [found for name in collections for found in every(crowd.store, name)] == before
+
+
+def test_an_audit_in_turns_reads_one_moment(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every turn reads the same past through the official SDK, while clients write and their events are booked."""
+    monkeypatch.setattr(survey, "LOOKS_AT_THE_CLOCK_EVERY", 3)
+    for number in range(12):
+        crowd.create(f"ai_outputs/ana/dialogues/d_{number:02}", crowd.output())
+    crowd.suite.settled()
+    crowd.events()
+    auditor = Auditor(keeper=crowd.keeper, prices=PRICES)
+    reports = [auditor.audit("ana", is_over=lambda: True)]
+    while rest := reports[-1].rest:
+        turn = len(reports)
+        crowd.create(f"ai_outputs/ana/dialogues/z_{turn}", crowd.output())
+        crowd.change(f"ai_outputs/ana/dialogues/d_{turn:02}", {"cost_usd": turn / 8})
+        crowd.suite.settled()
+        crowd.handle(crowd.events())
+        reports.append(auditor.audit("ana", progress=unpacked(packed(rest)), is_over=lambda: True))
+    assert len(reports) == 4
+    assert reports[-1].drift == {}
+    assert crowd.mismatches(["ana"]) == []
+    assert crowd.audit("ana")
 
 
 def test_users_are_found_page_by_page_whatever_stands_of_them(crowd: Crowd) -> None:
