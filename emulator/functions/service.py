@@ -166,7 +166,7 @@ class FunctionsService:
         lines: list[str] = []
         for running in self._running:
             if running.loaded is not None:
-                lines += [_described(spec) for spec in running.loaded.manifest.functions]
+                lines += _in_columns([_described(spec) for spec in running.loaded.manifest.functions])
                 lines += [f"not run: {problem}" for problem in running.loaded.manifest.problems]
             if running.error:
                 lines.append(f"codebase {running.codebase.name} does not load: {running.error.splitlines()[-1]}")
@@ -192,14 +192,19 @@ class FunctionsService:
         self._schedules.plan(specs)
 
 
-def _described(spec: FunctionSpec) -> str:
+def _in_columns(rows: Sequence[tuple[str, str, str]]) -> list[str]:
+    names, kinds = (max((len(row[at]) for row in rows), default=0) for at in (0, 1))
+    return [f"{name:<{names}}  {kind:<{kinds}}  {rest}" for name, kind, rest in rows]
+
+
+def _described(spec: FunctionSpec) -> tuple[str, str, str]:
     trigger = spec.trigger
     if isinstance(trigger, EventTrigger):
         where = {**trigger.filters, **trigger.patterns}
         named = " ".join(value for value in where.values() if value != "(default)")
         kind = trigger.event_type.removeprefix("google.cloud.").replace(".v1.", " ")
-        return f"{spec.name:<26} {kind:<24} {named}"
+        return spec.name, kind, named
     if isinstance(trigger, ScheduleTrigger):
-        return f"{spec.name:<26} {'schedule':<24} {trigger.schedule} ({trigger.time_zone})"
+        return spec.name, "schedule", f"{trigger.schedule} ({trigger.time_zone})"
     assert isinstance(trigger, HttpTrigger)
-    return f"{spec.name:<26} {'callable' if trigger.callable else 'http':<24} {', '.join(spec.regions)}"
+    return spec.name, "callable" if trigger.callable else "http", ", ".join(spec.regions)
