@@ -21,25 +21,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "functions"))
+
+from afterimage.jobs.ledger_jobs import PerUser, audit_of
+from afterimage.jobs.progress import Page, Turn
+from afterimage.ledger.audit import Auditor
+from afterimage.ledger.bookkeeper import Bookkeeper
+from afterimage.ledger.firestore_store import FirestoreLedgerStore
+from afterimage.ledger.observing import observe_document
+from afterimage.ledger.pricing import Prices
+from afterimage.ledger.records import Observation
+from afterimage.ledger.roll_up import RollUp, held_by
+from afterimage.ledger.stores import Remove, Stored, Write
+
+from bench.measuring import Figure, percentile, show
+from emulator.background import BackgroundSuite
+from emulator.configuration import load_configuration
+from emulator.suite import Suite
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "functions")]
-
-from afterimage.jobs.ledger_jobs import PerUser, audit_of  # noqa: E402  the two roots must be on the path first
-from afterimage.jobs.progress import Page, Turn  # noqa: E402
-from afterimage.ledger.audit import Auditor  # noqa: E402
-from afterimage.ledger.bookkeeper import Bookkeeper  # noqa: E402
-from afterimage.ledger.firestore_store import FirestoreLedgerStore  # noqa: E402
-from afterimage.ledger.observing import observe_document  # noqa: E402
-from afterimage.ledger.pricing import Prices  # noqa: E402
-from afterimage.ledger.records import Observation  # noqa: E402
-from afterimage.ledger.roll_up import RollUp, held_by  # noqa: E402
-from afterimage.ledger.stores import Remove, Stored, Write  # noqa: E402
-
-from bench.measuring import Figure, percentile, show  # noqa: E402
-from emulator.background import BackgroundSuite  # noqa: E402
-from emulator.configuration import load_configuration  # noqa: E402
-from emulator.suite import Suite  # noqa: E402
-
 READ, WRITE, DELETE = 0.30, 0.90, 0.10
 """Dollars for a million operations: list prices of a tier 1 region, 2026."""
 PRICES = Prices()

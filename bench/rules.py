@@ -22,16 +22,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.measuring import Figure, show  # noqa: E402  (the path is set just above)
-from emulator.activity import Activity  # noqa: E402
-from emulator.clock import Clock  # noqa: E402
-from emulator.events import EventBus  # noqa: E402
-from emulator.faults import Faults  # noqa: E402
-from emulator.firestore.service import FirestoreService  # noqa: E402
-from emulator.rules_language import (  # noqa: E402
+from bench.measuring import Figure, show
+from emulator.activity import Activity
+from emulator.clock import Clock
+from emulator.events import EventBus
+from emulator.faults import Faults
+from emulator.firestore.service import FirestoreService
+from emulator.rules_language import (
     Coverage,
     FirestoreRequest,
     MemoryLookup,
@@ -39,7 +38,7 @@ from emulator.rules_language import (  # noqa: E402
     Timestamp,
     compile_ruleset,
 )
-from emulator.wire.server import WireServer  # noqa: E402
+from emulator.wire.server import WireServer
 
 REQUESTS = 1500
 FRAME = "rules_version = '2';\nservice cloud.firestore {\n match /databases/{database}/documents {\n%s\n }\n}\n"

@@ -7,6 +7,7 @@ on, and the same message twice finds nothing left. The account itself stays: it 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,8 +29,8 @@ DOCUMENT_ROOTS: Final = ("users", "ai_outputs", "generations", "players")
 BOOKS_ROOT: Final = "usage"
 
 
-Emptied = tuple[int, str]
-"""How many were deleted, and where to go on; nowhere and nothing deleted means that the place is empty."""
+Emptied = tuple[int, str | None]
+"""How many were deleted, and where to go on; None where nothing is left to look at."""
 
 
 class DocumentTree(Protocol):
@@ -59,13 +60,15 @@ class Erase:
             raise PermanentError(f"user.erase needs the `uid` of one user; it got `{uid}`")
         first, _, token = turn.cursor.partition(":")
         steps = self._steps(uid)
+        counts: Counter[str] = Counter()
         for place in range(int(first or 0), len(steps)):
             name, empty = steps[place]
             deleted, following = empty(token)
-            if deleted or following:
-                return Page(next_cursor=f"{place}:{following}", counts={name: deleted} if deleted else {})
+            counts[name] += deleted
+            if following is not None:
+                return Page(next_cursor=f"{place}:{following}", counts=dict(+counts))
             token = ""
-        return Page(next_cursor=None)
+        return Page(next_cursor=None, counts=dict(+counts))
 
     def _steps(self, uid: str) -> list[tuple[str, Callable[[str], Emptied]]]:
         """Originals first, so that nothing derives anew; their events meanwhile find nothing, or less, to do."""
@@ -93,7 +96,7 @@ class Erase:
         found = self._stores.originals.page(self._bucket, prefix, "", self.page)
         for original in found.originals:
             self._stores.originals.delete(original)
-        return len(found.originals), ""
+        return len(found.originals), _again_after(len(found.originals))
 
     def _shared(self, uid: str, token: str) -> Emptied:
         """One page of everybody's files; what was made of each goes with it, as no prefix names the user's alone."""
@@ -106,7 +109,7 @@ class Erase:
                 self.pipeline.take_back(original.bucket, original.name, original.generation)
                 self._stores.originals.delete(original)
                 deleted += 1
-        return deleted, found.next_token
+        return deleted, found.next_token or None
 
     def _derived(self, prefix: str, _token: str) -> Emptied:
         files = islice(self._stores.derived.list(f"{self._bucket}/{prefix}"), self.page)
@@ -114,11 +117,17 @@ class Erase:
         for file in files:
             self._stores.derived.delete(file.path)
             deleted += 1
-        return deleted, ""
+        return deleted, _again_after(deleted)
 
     def _documents(self, root: str, _token: str, *, with_root: bool = True) -> Emptied:
-        return self.documents.delete_some(root, self.page, with_root=with_root), ""
+        deleted = self.documents.delete_some(root, self.page, with_root=with_root)
+        return deleted, _again_after(deleted)
 
     def _bury(self, root: str, _token: str) -> Emptied:
         self.documents.bury(root)
-        return 0, ""
+        return 0, None
+
+
+def _again_after(deleted: int) -> str | None:
+    """A place that belongs to the user alone is looked at from its beginning until nothing is found there."""
+    return "" if deleted else None

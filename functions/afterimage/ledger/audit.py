@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from afterimage.ledger import books
 from afterimage.ledger.bookkeeper import Bookkeeper, books_path
@@ -103,11 +103,12 @@ class Auditor:
                     moment = self.keeper.store.frozen()
                     owed = owed_by_records(moment, user)
                 marker = moment.read(_marker_path(user))
-                drift, owed = books.difference(owed, held_by(moment, user)), None
-                report.drift = drift
+                report.drift, owed = books.difference(owed, held_by(moment, user)), None
                 if not report.drift or not repair:
                     return report
                 if self._is_erased_since(moment, user):
+                    # Not even the walk went to its end, so this is no drift.
+                    report.drift = {}
                     return report
                 self._add(user, report.drift, marker)
             except (ConflictError, UncertainError):
@@ -172,12 +173,3 @@ class Auditor:
 
 def _marker_path(user: str) -> str:
     return f"usage/{user}/repairs/books"
-
-
-def as_fields(report: Report) -> dict[str, Any]:
-    """A report for the job's document."""
-    return {
-        "missed": len(report.missed),
-        "drift": {"/".join(path): amount for path, amount in sorted(report.drift.items())},
-        "repaired": report.repaired,
-    }

@@ -187,7 +187,10 @@ def test_erasing_a_user_leaves_nothing_of_them_and_everything_of_others() -> Non
     assert len([name for _, name in world.originals if name.startswith("media/")]) == 4
     assert len([path for path in world.documents if path.startswith("mediaObjects/")]) == 3
     assert (job["state"], job["counts"]["shared files deleted"]) == ("done", 3)
+    pages: list[str] = []
+    world.before = lambda operation: pages.append(operation) if operation == "page" else None
     again = run_job(world, "user.erase", erase.turn, {"uid": "ann"})
+    assert len(pages) == 3 + 2, "the user's three folders, and all of media/ once, two files a page"
     assert (again["state"], again["counts"]) == ("done", {})
 
 

@@ -96,7 +96,8 @@ def drips(request):
         if request.path == "/crash":
             print("about to crash", flush=True)
             os._exit(4)
-        while request.path == "/for-ever":
+        # Twenty seconds are for ever to a timeout of one; without the timeout, whoever waits fails and does not hang.
+        for _ in range(2000 if request.path == "/for-ever" else 0):
             time.sleep(0.01)
             yield "more"
         print("the last piece")
