@@ -34,9 +34,9 @@ test-rules: setup
 check: setup
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy emulator functions/afterimage demo rules bench tests/test_structure.py
+	@$(PY) -m mypy emulator functions/afterimage demo rules bench tests/structure
 	@$(PY) -m rules assemble --check
-	@$(PY) -m pytest tests/test_structure.py
+	@$(PY) -m pytest tests/structure
 
 bench: setup node
 	@for module in $(filter-out measuring __init__,$(basename $(notdir $(wildcard bench/*.py)))); do \

@@ -97,8 +97,10 @@ async def test_a_stream_is_produced_only_as_fast_as_it_is_read(serve: Serve) -> 
     async with channel(server) as connected:
         call = streaming(connected, "Much")(Value())
         await call.read()
-        await asyncio.sleep(0.2)
-        held = produced
+        held = 0
+        while held != produced:  # until the producer stands still, because nobody reads
+            held = produced
+            await asyncio.sleep(0.05)
         received = 1
         while await call.read() is not grpc.aio.EOF:
             received += 1

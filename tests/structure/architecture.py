@@ -1,0 +1,221 @@
+"""The rules about who may import whom: each a promise, a check over the graph, and a small tree that breaks it."""
+
+from __future__ import annotations
+
+import graphlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tests.structure.import_graph import Graph, Import, Module, is_within
+
+SUITE = "emulator"
+"""The package that the suite's modules live in."""
+
+ROOMS: Mapping[str, str] = {
+    "emulator": ".",
+    "functions": "functions",
+    "client": "client",
+    "server": "server",
+    "rules": ".",
+    "demo": ".",
+    "bench": ".",
+    "tests": ".",
+}
+"""Each room, and the folder from which its modules are named."""
+
+ROOM_OF_TOP: Mapping[str, str] = {
+    "emulator": "emulator",
+    "afterimage_emulator": "emulator",
+    "afterimage": "functions",
+    "main": "functions",
+    "afterimage_client": "client",
+    "client": "client",
+    "afterimage_server": "server",
+    "server": "server",
+    "rules": "rules",
+    "demo": "demo",
+    "bench": "bench",
+    "tests": "tests",
+}
+"""The room that a top-level name belongs to, also where that room is not built yet."""
+
+MAY_IMPORT: Mapping[str, set[str]] = {
+    "emulator": set(),
+    "functions": set(),
+    "client": set(),
+    "server": {"client", "functions"},
+    "rules": {"emulator"},
+    "demo": set(),
+    "bench": {"emulator", "functions", "client", "server", "rules", "tests"},
+    "tests": {"emulator", "functions", "client", "server", "rules", "demo", "bench"},
+}
+SERVICES = {"firestore", "storage", "auth", "pubsub", "functions"}
+COMPOSERS = {f"{SUITE}.suite"}
+SHARED_BY_SERVICES = {f"{SUITE}.auth.id_tokens", f"{SUITE}.auth.app_check"}
+HOST = f"{SUITE}.functions.host"
+HOST_FINDS = {"firebase_admin", "firebase_functions", "functions_framework", "flask", "werkzeug", "yaml", "debugpy"}
+"""What the host imports of the interpreter it runs in, which is the codebase's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One promise about the shape of the house."""
+
+    promise: str
+    broken_by: Callable[[Graph], Iterator[str]]
+    example: Mapping[str, str]
+    """Files that break the rule, and nothing else that it judges."""
+
+
+def _met(graph: Graph, module: Module, found: Import) -> str:
+    return f"{graph.where(module)}:{found.line} imports {found.name}"
+
+
+def rooms_import_what_they_may(graph: Graph) -> Iterator[str]:
+    for module in graph.in_room(*MAY_IMPORT):
+        for found in module.imports:
+            room = ROOM_OF_TOP.get(found.name.partition(".")[0])
+            if room is not None and room != module.room and room not in MAY_IMPORT[module.room]:
+                yield _met(graph, module, found)
+
+
+def the_suite_names_no_path_of_the_product(graph: Graph) -> Iterator[str]:
+    for module in graph.within(SUITE):
+        if "ai_outputs" in module.text:
+            yield f"{graph.where(module)} names a path of Afterimage's own"
+
+
+def services_stand_alone(graph: Graph) -> Iterator[str]:
+    for module in graph.within(*(f"{SUITE}.{service}" for service in SERVICES)):
+        own = module.name.split(".")[1]
+        for found in module.imports:
+            parts = found.name.split(".")
+            foreign = parts[0] == SUITE and len(parts) > 1 and parts[1] in SERVICES - {own}
+            if foreign and not any(is_within(found.name, shared) for shared in SHARED_BY_SERVICES):
+                yield _met(graph, module, found)
+
+
+def only_composers_know_several_services(graph: Graph) -> Iterator[str]:
+    for module in graph.within(SUITE):
+        if module.name in COMPOSERS or SERVICES & set(module.name.split(".")[1:2]):
+            continue
+        services = {
+            parts[1]
+            for found in module.imports
+            if (parts := found.name.split("."))[0] == SUITE and len(parts) > 1 and parts[1] in SERVICES
+            if not any(is_within(found.name, shared) for shared in SHARED_BY_SERVICES)
+        }
+        if len(services) > 1:
+            yield f"{graph.where(module)} imports of several services: {', '.join(sorted(services))}"
+
+
+def the_rules_language_stands_alone(graph: Graph) -> Iterator[str]:
+    own = f"{SUITE}.rules_language"
+    for module in graph.within(own):
+        for found in module.imports:
+            top = found.name.partition(".")[0]
+            if not is_within(found.name, own) and top not in sys.stdlib_module_names and top != "re2":
+                yield _met(graph, module, found)
+
+
+def only_rules_gates_reach_the_rules_language(graph: Graph) -> Iterator[str]:
+    for module in graph.within(f"{SUITE}.firestore", f"{SUITE}.storage"):
+        if module.name.split(".")[2:] and module.name.split(".")[2].startswith("rules"):
+            continue
+        for found in module.imports:
+            if is_within(found.name, f"{SUITE}.rules_language"):
+                yield _met(graph, module, found)
+
+
+def cloud_clients_stay_out_of_the_suite(graph: Graph) -> Iterator[str]:
+    for module in graph.within(SUITE):
+        if is_within(module.name, HOST) or module.name == f"{SUITE}.protos.collect":
+            continue
+        if is_within(module.name, f"{SUITE}.functions"):  # functions in process import what the codebase imports
+            continue
+        for found in module.imports:
+            if found.name.startswith(("google.cloud", "firebase_", "grpc")):
+                yield _met(graph, module, found)
+
+
+def the_host_imports_what_any_codebase_has(graph: Graph) -> Iterator[str]:
+    for module in graph.within(HOST):
+        for found in module.imports:
+            top = found.name.partition(".")[0]
+            if not is_within(found.name, HOST) and top not in sys.stdlib_module_names and top not in HOST_FINDS:
+                yield _met(graph, module, found)
+
+
+def imports_run_in_no_circles(graph: Graph) -> Iterator[str]:
+    edges: dict[str, set[str]] = {}
+    for module in graph.in_room("emulator", "functions", "client", "server", "rules"):
+        met = {graph.target(found.name) for found in module.imports if found.at_once}
+        # A package's own modules may be imported by its `__init__`, and know that they stand in it.
+        edges[module.name] = {name for name in met if name and name != module.name and not is_within(module.name, name)}
+    try:
+        list(graphlib.TopologicalSorter(edges).static_order())
+    except graphlib.CycleError as error:
+        yield " imports ".join(reversed(error.args[1]))
+
+
+RULES = (
+    Rule(
+        promise="Rooms meet over the wire: functions, client and emulator import nothing of each other",
+        broken_by=rooms_import_what_they_may,
+        example={"functions/afterimage/media.py": "def late():\n    from afterimage_emulator import suite\n"},
+    ),
+    Rule(
+        promise="The suite would serve any project as well: it names no path of this one",
+        broken_by=the_suite_names_no_path_of_the_product,
+        example={"{suite}/clock.py": "PATH = 'ai_outputs/one'\n"},
+    ),
+    Rule(
+        promise="A service can be read, tested and started alone; what services share lies beside them",
+        broken_by=services_stand_alone,
+        example={"{suite}/auth/tokens.py": "from ..storage import names\n", "{suite}/storage/names.py": ""},
+    ),
+    Rule(
+        promise="Only the composition root knows more than one service",
+        broken_by=only_composers_know_several_services,
+        example={
+            "{suite}/exports.py": "from {package} import storage\nfrom {package} import auth\n",
+            "{suite}/auth/__init__.py": "",
+            "{suite}/storage/__init__.py": "",
+        },
+    ),
+    Rule(
+        promise="The rules language imports the standard library, RE2 and itself: anybody can use it alone",
+        broken_by=the_rules_language_stands_alone,
+        example={"{suite}/rules_language/lexer.py": "from .. import clock\n", "{suite}/clock.py": ""},
+    ),
+    Rule(
+        promise="Stores decide nothing about permission: one module of a service asks the rules engine",
+        broken_by=only_rules_gates_reach_the_rules_language,
+        example={
+            "{suite}/firestore/commits.py": "from {package} import rules_language\n",
+            "{suite}/rules_language/__init__.py": "",
+        },
+    ),
+    Rule(
+        promise="Cloud client packages stay out of the suite: importing them costs half its start",
+        broken_by=cloud_clients_stay_out_of_the_suite,
+        example={
+            "{suite}/clock.py": "import importlib\nfirestore = importlib.import_module('google.cloud.firestore')\n"
+        },
+    ),
+    Rule(
+        promise="The host runs in the codebase's own interpreter and needs nothing that it may lack",
+        broken_by=the_host_imports_what_any_codebase_has,
+        example={"{suite}/functions/host/loading.py": "from ... import clock\n", "{suite}/clock.py": ""},
+    ),
+    Rule(
+        promise="Any module can be read after those it imports, and never needs one that needs it",
+        broken_by=imports_run_in_no_circles,
+        example={
+            "{suite}/clock.py": "from . import faults\n",
+            "{suite}/faults.py": "from {package} import clock\n",
+            "{suite}/__init__.py": "",
+        },
+    ),
+)
