@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from emulator.functions.manifest import EventTrigger
+from emulator.linear_patterns import LinearPattern
 
 _CAPTURE: Final = re.compile(r"\{\s*[^/{}=]+(?:=([^{}]*))?\s*\}")
 PUBSUB_MESSAGE: Final = "google.cloud.pubsub.topic.v1.messagePublished"
@@ -14,7 +15,7 @@ PUBSUB_MESSAGE: Final = "google.cloud.pubsub.topic.v1.messagePublished"
 Matches = Callable[[Mapping[str, str]], bool]
 
 
-def compile_pattern(pattern: str) -> re.Pattern[str]:
+def compile_pattern(pattern: str) -> LinearPattern:
     """`cards/{id}`, `{x=**}`, `*`, `**`: one star is part of one segment, two are any number of segments."""
     plain = _CAPTURE.sub(lambda found: found[1] or "*", pattern.strip("/"))
     parts: list[str] = []
@@ -25,7 +26,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
             parts.append("/" + ".*".join("[^/]*".join(map(re.escape, p.split("*"))) for p in segment.split("**")))
     # A capture of one whole segment takes at least one character.
     text = "".join("/[^/]+" if part == "/[^/]*" else part for part in parts)
-    return re.compile(text, re.DOTALL)
+    return LinearPattern(text)
 
 
 def filter_of(trigger: EventTrigger, project_id: str) -> Matches:
@@ -41,7 +42,7 @@ def filter_of(trigger: EventTrigger, project_id: str) -> Matches:
         if any(attributes.get(name) != value for name, value in exact.items()):
             return False
         return all(
-            name in attributes and pattern.fullmatch("/" + attributes[name].strip("/"))
+            name in attributes and pattern.covers("/" + attributes[name].strip("/"))
             for name, pattern in patterns.items()
         )
 

@@ -12,6 +12,7 @@ DEFAULT_REGION: Final = "us-central1"
 DEFAULT_MEMORY_MIB: Final = 256
 DEFAULT_TIMEOUT_SECONDS: Final = 60.0
 DEFAULT_CONCURRENCY: Final = 80
+PATH_PATTERN_LIMIT: Final = 1_500
 """What the platform gives a function with at least one CPU, the default of second-generation functions."""
 
 _NOT_HERE: Final[Mapping[str, str]] = {
@@ -136,7 +137,7 @@ def _trigger(endpoint: Mapping[str, Any]) -> Trigger:
         return EventTrigger(
             event_type=str(event["eventType"]),
             filters=_texts(event.get("eventFilters")),
-            patterns=_texts(event.get("eventFilterPathPatterns")),
+            patterns=_path_patterns(event.get("eventFilterPathPatterns")),
             retry=event.get("retry") is True,
         )
     if "scheduleTrigger" in endpoint:
@@ -181,6 +182,18 @@ def _regions(value: Any) -> tuple[str, ...]:
 
 def _texts(section: Mapping[str, Any] | None) -> dict[str, str]:
     return {str(key): str(value) for key, value in (section or {}).items()}
+
+
+def _path_patterns(section: Mapping[str, Any] | None) -> dict[str, str]:
+    patterns = _texts(section)
+    for name, pattern in patterns.items():
+        if len(pattern) > PATH_PATTERN_LIMIT:
+            raise ManifestError(
+                f"the path pattern of `{name}` has {len(pattern):,} characters; use at most {PATH_PATTERN_LIMIT:,}"
+            )
+        if any("\ud800" <= character <= "\udfff" for character in pattern):
+            raise ManifestError(f"the path pattern of `{name}` is not valid Unicode")
+    return patterns
 
 
 def _secret_names(section: Iterable[Any]) -> Iterable[str]:

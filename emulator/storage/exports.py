@@ -1,7 +1,8 @@
 """Writes and reads the storage part of an export, in the layout of the official suite (docs/storage.md describes it).
 
 `buckets.json`, and for every object `blobs/<id>` with `metadata/<id>.json`; what versioning keeps of earlier
-generations lies in `noncurrent/`, where the official suite does not look.
+generations lies in `noncurrent/`, where the official suite does not look. An id is a number of the export and says
+nothing of its object: generations are no ids, since objects of the official suite share them.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ class StorageExports:
             await self._files.run(_write_json, directory / "buckets.json", {"buckets": buckets})
             for folder in ("blobs", "metadata"):
                 (directory / folder).mkdir(parents=True, exist_ok=True)
-            for record in records:
-                await self._files.run(_write_object, directory, record)
+            for number, record in enumerate(records, start=1):
+                await self._files.run(_write_object, directory, f"{number:08d}", record)
         finally:
             for record in records:
                 self._files.release(record.blob)
@@ -56,8 +57,10 @@ class StorageExports:
         for entry in _read_json(directory / "buckets.json").get("buckets", []):
             self._store.adopt_bucket(self._bucket(entry))
         for folder, is_current in ((directory, True), (directory / "noncurrent", False)):
-            for file in sorted((folder / "metadata").glob("*.json")):
-                await self._import_object(file, folder / "blobs" / file.name.removesuffix(".json"), is_current)
+            # Older exports of the official suite have folders in there.
+            for file in sorted((folder / "metadata").rglob("*.json")):
+                blob = folder / "blobs" / file.relative_to(folder / "metadata")
+                await self._import_object(file, blob.with_name(file.name.removesuffix(".json")), is_current)
 
     async def _import_object(self, file: Path, blob_file: Path, is_current: bool) -> None:
         body = await self._files.run(_read_json, file)
@@ -142,11 +145,10 @@ def _bucket_entry(bucket: BucketRecord) -> dict[str, Any]:
     }
 
 
-def _write_object(directory: Path, record: ObjectRecord) -> None:
+def _write_object(directory: Path, file_name: str, record: ObjectRecord) -> None:
     folder = directory if record.deleted_ns is None else directory / "noncurrent"
     for name in ("blobs", "metadata"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    file_name = f"{record.generation:x}"
     shutil.copyfile(record.blob.path, folder / "blobs" / file_name)
     plain = replace(record, metadata=with_tokens(record.metadata, ()))
     body = object_resource(plain, origin=PRODUCTION)

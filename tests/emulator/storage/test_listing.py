@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.storage import listing
 from emulator.storage.blob_writer import Blob
 from emulator.storage.errors import StorageError
-from emulator.storage.listing import Namespace, compile_glob, list_page, successor
+from emulator.storage.globs import compile_glob
+from emulator.storage.listing import Namespace, list_page, successor
 from emulator.storage.object_requests import Listing, Page
 from emulator.storage.records import ObjectMetadata, ObjectRecord
 
@@ -136,13 +138,64 @@ def test_a_page_of_folders_does_not_read_the_folders() -> None:
         ("a?c", ["abc"], ["a/c", "ac"]),
         ("{a,b*}/c", ["a/c", "bx/c"], ["c/c"]),
         ("a\\*", ["a*"], ["ab"]),
+        ("x**/y", ["x/y", "xa/b/y"], ["xy"]),
+        ("a/**/b", ["a/b", "a/c/d/b"], ["ab", "a/xb"]),
+        ("{**/a,b}", ["a", "c/a", "b"], ["ca"]),
+        ("[!b-y]", ["a", "z", "é", "-"], ["/", "c", ""]),
+        ("[+-9]", ["+", "0", "9"], ["/", "a"]),
+        ("[]a-]", ["]", "a", "-"], ["b"]),
+        ("[^a]", ["^", "a"], ["b"]),
+        ("a]b,c.d+(e)", ["a]b,c.d+(e)"], ["a]b,cxd+(e)"]),
+        ("{a,{b,c}d}e", ["ae", "bde", "cde"], ["be"]),
+        ("{a,}b", ["ab", "b"], ["a"]),
+        ("é?", ["éü"], ["é"]),
     ],
 )
 def test_globs(glob: str, matching: list[str], other: list[str]) -> None:
     """Stars stay within a folder, double stars do not."""
     pattern = compile_glob(glob)
-    assert all(pattern.fullmatch(name) for name in matching)
-    assert not any(pattern.fullmatch(name) for name in other)
+    assert all(pattern.covers(name) for name in matching)
+    assert not any(pattern.covers(name) for name in other)
+
+
+@pytest.mark.parametrize(
+    ("glob", "reason"),
+    [
+        ("a[bc", "a `[` is not closed"),
+        ("a{b,c", "a `{` is not closed"),
+        ("a}b", "a `}` closes nothing"),
+        ("{" * 11 + "}" * 11, "nested more than 10 deep"),
+        ("a\\", "ends in a backslash"),
+        ("[z-a]", "the range `z-a` is the wrong way round"),
+        ("[/]", "can match no character"),
+        ("[!\x00-\U0010ffff]", "can match no character"),
+        ("a" * 1025, "1,025 characters; send at most 1,024"),
+        ("\ud800", "not valid Unicode"),
+    ],
+)
+def test_a_malformed_glob_is_refused_by_name(glob: str, reason: str) -> None:
+    """What does not pair is refused with the way out, never read as something else."""
+    with pytest.raises(StorageError, match="Invalid matchGlob") as refused:
+        compile_glob(glob)
+    assert reason in refused.value.message
+
+
+def test_a_glob_of_many_stars_takes_one_pass() -> None:
+    """No glob can stall the suite by going back over a name: a backtracking matcher never returns from this one."""
+    assert pages(namespace_of({"a" * 1000}), glob="**a" * 300 + "**b") == [Page()]
+
+
+def test_a_glob_that_finds_little_ends_its_pages_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page looks at so many names and no more; the pages still add up, over common prefixes too."""
+    monkeypatch.setattr(listing, "GLOB_WORK_LIMIT", 40)
+    names = {f"{folder}/{number}" for folder in "abcdef" for number in range(9)}
+    found = pages(namespace_of(names), glob="**7")
+    assert [one.name for page in found for one in page.items] == [f"{folder}/7" for folder in "abcdef"]
+    assert len(found) > 6
+    assert any(not page.items for page in found)
+    folders = pages(namespace_of(names), glob="**[1-8]", delimiter="/")
+    assert [one for page in folders for one in page.prefixes] == [f"{folder}/" for folder in "abcdef"]
+    assert len(folders) > 1
 
 
 @given(st.text("ab*?[]{},!\\/-", max_size=12))

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from google.cloud import storage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from emulator.exports import METADATA_FILE, export_services, import_services
 from emulator.wire.http1 import Http1Limits
 from tests.emulator.storage.conftest import RunningStorage
 
@@ -390,6 +392,59 @@ def test_an_export_comes_back_whole(
         wire.close()
     finally:
         other.stop()
+
+
+def _official_export(export: Path, ids: Mapping[str, str]) -> None:
+    """An export as the official suite writes it; there all that one moment brought may share one generation."""
+    directory = export / "storage_export"
+    directory.mkdir()
+    (export / METADATA_FILE).write_text(json.dumps({"storage": {"version": "15.0.0", "path": directory.name}}))
+    (directory / "buckets.json").write_text(json.dumps({"buckets": [{"id": "official-bucket"}]}))
+    for name, file_id in ids.items():
+        metadata = {"name": name, "bucket": "official-bucket", "generation": 1700000000000000}
+        for file, content in (
+            (directory / "blobs" / file_id, name),
+            (directory / "metadata" / f"{file_id}.json", json.dumps(metadata)),
+        ):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
+
+
+def _names_and_bytes(service: RunningStorage, bucket: str) -> dict[str, bytes]:
+    wire = Wire(service)
+    listed = json.loads(wire.send("GET", f"/storage/v1/b/{bucket}/o")[2]).get("items", [])
+    found = {
+        item["name"]: wire.send("GET", f"/storage/v1/b/{bucket}/o/{quote(item['name'], safe='')}?alt=media")[2]
+        for item in listed
+    }
+    wire.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        {f"object-{number}": f"{number:04x}-uuid" for number in range(60)},
+        {"in/a/folder": "official-bucket/in/a/folder", "beside": "official-bucket/beside"},
+        {"named by its generation": "60a24181e4000"},
+    ],
+    ids=["official", "official, older", "ours, older"],
+)
+def test_objects_of_one_generation_survive_an_import_and_an_export(
+    ids: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever wrote the export and however it names its files: every object comes in, and every one goes out again."""
+    export = tmp_path_factory.mktemp("official")
+    _official_export(export, ids)
+    for _ in range(2):  # the second time out of what the first has put in the place of the original
+        service = RunningStorage(tmp_path_factory.mktemp("service"))
+        try:
+            service.run(import_services({"storage": service.service}, export))
+            assert _names_and_bytes(service, "official-bucket") == {name: name.encode() for name in ids}
+            service.run(export_services({"storage": service.service}, export))
+        finally:
+            service.stop()
+    assert len(list((export / "storage_export" / "blobs").iterdir())) == len(ids)
 
 
 def test_reset_forgets_everything(tmp_path_factory: pytest.TempPathFactory) -> None:
