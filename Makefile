@@ -57,7 +57,6 @@ setup: .venv/installed
 	@echo "setting up .venv (once; about half a minute)"
 	@[ -x $(PY) ] || $(PYTHON) -m venv .venv
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
-	@$(PY) -m emulator.protos && $(PY) -c 'from emulator.local_credentials import service_account; service_account("x", "x")'
 	@touch $@
 
 node:
@@ -67,4 +66,4 @@ node:
 	  (cd tests/node && npm ci --silent --no-audit --no-fund) && touch tests/node/node_modules/.installed; fi
 
 clean:
-	rm -rf .venv tests/node/node_modules emulator/generated .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv tests/node/node_modules .pytest_cache .mypy_cache .ruff_cache

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from emulator.kept_files import kept_file
-
-_FORMAT = "2"
-"""Raised whenever `collect` collects something else than before."""
-_SOURCES = ("google-cloud-firestore", "google-cloud-pubsub", "google-events", "googleapis-common-protos")
+DESCRIPTORS = Path(__file__).parent / "descriptors.pb"
 
 
 class Messages:
@@ -41,12 +36,6 @@ def message_class(full_name: str) -> Any:
 @functools.cache
 def _pool() -> descriptor_pool.DescriptorPool:
     pool = descriptor_pool.DescriptorPool()
-    for file in descriptor_pb2.FileDescriptorSet.FromString(_descriptors()).file:
+    for file in descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTORS.read_bytes()).file:
         pool.Add(file)
     return pool
-
-
-def _descriptors() -> bytes:
-    """The collected descriptors; named after the versions they come from, so that new packages are read anew."""
-    digest = hashlib.sha256(" ".join([_FORMAT, *(version(name) for name in _SOURCES)]).encode()).hexdigest()[:12]
-    return kept_file(f"descriptors-{digest}.pb", "emulator.protos.collect").read_bytes()
