@@ -1,14 +1,19 @@
-"""The clients of Cloud Storage, Firestore and Pub/Sub: built at first use and kept for the life of the process.
+"""The clients of Cloud Storage, Firestore and Pub/Sub: made once, at first use, and kept for the life of the process.
 
-Nothing is built at import: a client starts threads and channels, which must not exist before a process forks, and
-costs a cold start that does not need it.
+Nothing is made at import: a client starts threads and channels, which must not exist before a process forks, and
+costs a cold start that does not need it. A process that has just started may be given twenty events at once, which all
+ask for the same client; one of them makes it and the others wait. Whatever goes wrong meanwhile is counted as
+transient, because it says nothing about the event: the platform delivers the event again, and nobody buries it.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, TypeVar
 
+from afterimage.delivery import TransientError
+from afterimage.made_once import made_once
 from afterimage.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -16,20 +21,34 @@ if TYPE_CHECKING:
     from google.cloud.pubsub_v1 import PublisherClient
     from google.cloud.storage import Client as StorageClient
 
+T = TypeVar("T")
 
-@cache
+
+def _client(make: Callable[[], T]) -> Callable[[], T]:
+    @wraps(make)
+    def attempt() -> T:
+        try:
+            return make()
+        except Exception as error:
+            # Every kind: credentials, network, imports and settings fail each in their library's own way.
+            raise TransientError(f"no client for `{make.__name__}`: {type(error).__name__}: {error}") from error
+
+    return made_once(attempt)
+
+
+@made_once
 def settings() -> Settings:
     return read_settings()
 
 
-@cache
+@_client
 def storage() -> StorageClient:
     from google.cloud.storage import Client
 
     return Client(project=settings().project_id)
 
 
-@cache
+@_client
 def firestore() -> FirestoreClient:
     import firebase_admin
     from firebase_admin import firestore as admin_firestore
@@ -41,7 +60,7 @@ def firestore() -> FirestoreClient:
     return admin_firestore.client(app)
 
 
-@cache
+@_client
 def publisher() -> PublisherClient:
     from google.cloud.pubsub_v1 import PublisherClient
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 from afterimage import firebase_clients
@@ -13,6 +12,7 @@ from afterimage.events import DocumentEvent, ObjectEvent
 from afterimage.ledger.bookkeeper import Bookkeeper
 from afterimage.ledger.observing import observe_document, observe_object
 from afterimage.ledger.pricing import Prices
+from afterimage.made_once import made_once
 
 logger = logging.getLogger("afterimage.ledger")
 
@@ -71,7 +71,7 @@ def book_object(event: ObjectEvent, keeper: Bookkeeper, *, is_deleted: bool) -> 
         logger.info("object `%s` generation %d: %s", event.name, event.generation, outcome)
 
 
-@cache
+@made_once
 def bookkeeper() -> Bookkeeper:
     # Imported here: the client is most of a cold start, and belongs to the first event.
     from afterimage.ledger.firestore_store import FirestoreLedgerStore
@@ -79,6 +79,6 @@ def bookkeeper() -> Bookkeeper:
     return Bookkeeper(store=FirestoreLedgerStore(firebase_clients.firestore()))
 
 
-@cache
+@made_once
 def prices() -> Prices:
     return Prices()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from functools import cache, partial
+from functools import partial
 
 from afterimage import firebase_clients
 from afterimage.events import ObjectEvent
+from afterimage.made_once import made_once
 from afterimage.media.allocator import suit_pictures
 from afterimage.media.google_stores import google_stores
 from afterimage.media.pipeline import Pipeline
@@ -25,7 +26,7 @@ def deleted(event: ObjectEvent) -> None:
     logger.info("deleted `%s` generation %d: %s", event.name, event.generation, outcome)
 
 
-@cache
+@made_once
 def pipeline() -> Pipeline:
     suit_pictures()
     settings = firebase_clients.settings()

@@ -13,7 +13,8 @@ from afterimage.dead_letters import DeadLetter, FirestoreDeadLetters
 from afterimage.jobs import ledger_handlers
 from afterimage.jobs.progress import Jobs, Page
 from afterimage.ledger import events
-from afterimage.ledger.firestore_store import TOUCHED
+from afterimage.ledger.bookkeeper import Bookkeeper
+from afterimage.ledger.firestore_store import TOUCHED, FirestoreLedgerStore
 from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
 from afterimage.media.google_stores import FirestoreRecords
 from afterimage.settings import KEEP_FINISHED_FOR
@@ -36,9 +37,9 @@ def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple
             monkeypatch.setenv(name, value)
         client = firestore.Client(project=project)
         monkeypatch.setattr(firebase_clients, "firestore", lambda: client)
-        events.bookkeeper.cache_clear()
+        keeper = Bookkeeper(store=FirestoreLedgerStore(client))
+        monkeypatch.setattr(events, "bookkeeper", lambda: keeper)
         yield client, running
-        events.bookkeeper.cache_clear()
 
 
 def passed(suite: BackgroundSuite, time: timedelta) -> None:
