@@ -20,6 +20,7 @@ from emulator.firestore.writes import (
     PendingCommit,
     apply_write,
     check_request_size,
+    check_verifies,
     check_write,
 )
 from emulator.status import Code, StatusError
@@ -40,6 +41,7 @@ class Commits:
             check_request_size(request)
             name = session.database.name
             writes = [check_write(write, name) for write in request.writes]
+            check_verifies(writes)
             if transaction is not None and transaction.is_read_only:
                 if writes:
                     raise invalid("Cannot modify entities in a read-only transaction.")
@@ -62,6 +64,7 @@ class Commits:
     async def write(self, session: Session, writes: Sequence[Any], caller: Caller) -> PendingCommit:
         """Writes without a transaction, for adapters that put together an answer of their own."""
         checked = [check_write(write, session.database.name) for write in writes]
+        check_verifies(checked)
         if session.transactions.locks.are_free_for(None, [write.path for write in checked]):
             return self._apply(session, checked, None, caller)
         return await self._apply_later(session, checked, None, caller)
@@ -155,7 +158,10 @@ def _accesses(writes: Sequence[CheckedWrite], pending: PendingCommit) -> list[Wr
     current: dict[str, StoredDocument | None] = {}
     for write in writes:
         before = current.get(write.path, pending.before[write.path])
-        if write.kind == "delete":
+        after: StoredDocument | None
+        if write.kind == "verify":  # tells whether the document is as the client believes: a read of it
+            method, after = "get", before
+        elif write.kind == "delete":
             method, after = "delete", None
         else:
             after, _ = apply_write(dataclasses.replace(write, precondition=None), before, pending.commit_time)

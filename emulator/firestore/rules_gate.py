@@ -13,7 +13,7 @@ from emulator.firestore.query import Query
 
 @dataclass(frozen=True, slots=True)
 class WriteAccess:
-    """One write as rules see it: `method` is create, update or delete."""
+    """One write as rules see it: `method` is create, update or delete, or get for one that only verifies."""
 
     method: str
     path: str

@@ -60,7 +60,36 @@ def check_write(write: Any, database: DatabaseName) -> CheckedWrite:
         return CheckedWrite(
             document_path(name, database), name, "transform", transforms=transforms, precondition=precondition
         )
-    raise invalid("a write needs one of `update`, `delete` or `transform`")
+    if operation == "verify":
+        return _check_verify(write, database, precondition)
+    raise invalid("a write needs one of `update`, `delete`, `transform` or `verify`")
+
+
+def _check_verify(write: Any, database: DatabaseName, precondition: Any) -> CheckedWrite:
+    """Writes nothing: the commit goes through only while the document is as the precondition says."""
+    path = document_path(write.verify, database)
+    if precondition is None or precondition.WhichOneof("condition_type") is None:
+        raise invalid(f"a verify must contain a precondition: `{write.verify}`")
+    if write.HasField("update_mask"):
+        raise invalid(f"a verify must not specify a document mask: `{write.verify}`")
+    if write.update_transforms:
+        raise invalid(f"a verify must not specify an update transform: `{write.verify}`")
+    return CheckedWrite(path, write.verify, "verify", precondition=precondition)
+
+
+def check_verifies(writes: Sequence[CheckedWrite]) -> None:
+    """A document is verified once in a commit, and then not written there."""
+    if not any(write.kind == "verify" for write in writes):
+        return
+    seen: dict[str, str] = {}
+    for write in writes:
+        done = "verified" if write.kind == "verify" else "written"
+        before = seen.setdefault(write.path, "")
+        seen[write.path] = done
+        if before == done == "verified":
+            raise invalid(f"the same document cannot be verified more than once in a single request: `{write.name}`")
+        if before not in ("", done):
+            raise invalid(f"the same document cannot be {before} and then {done} in a single request: `{write.name}`")
 
 
 def _check_update(write: Any, database: DatabaseName, precondition: Any) -> CheckedWrite:
@@ -114,6 +143,8 @@ def apply_write(
         check_precondition(write, stored, commit_time)
     if write.kind == "delete":
         return None, b""
+    if write.kind == "verify":
+        return stored, timestamp_field(1, commit_time if stored is None else stored.update_time)
     results: list[bytes] = []
     if write.kind == "set" and not write.transforms:
         document = write.document

@@ -234,6 +234,35 @@ test("transactions of two clients lose no update", async () => {
   assert.equal((await getDocFromServer(doc(db, path))).get("n"), 8);
 });
 
+test("a transaction that reads what it does not write is kept whole", async () => {
+  const things = collection(db, fresh());
+  const [read, missing, written] = ["read", "missing", "written"].map((id) => doc(things, id));
+  await setDoc(read, { n: 1 });
+  let attempts = 0;
+  const sum = (meanwhile) =>
+    runTransaction(db, async (transaction) => {
+      attempts++;
+      const found = await transaction.get(read);
+      const none = await transaction.get(missing);
+      if (attempts === 1) await meanwhile?.();
+      transaction.set(written, { n: found.get("n"), alone: !none.exists() });
+    });
+  await sum();
+  assert.equal(attempts, 1);
+  assert.deepEqual((await getDocFromServer(written)).data(), { n: 1, alone: true });
+  attempts = 0;
+  await sum(() => setDoc(doc(other, read.path), { n: 2 }));
+  assert.equal(attempts, 2);
+  assert.deepEqual((await getDocFromServer(written)).data(), { n: 2, alone: true });
+  attempts = 0;
+  await sum(() => setDoc(doc(other, missing.path), {}));
+  assert.equal(attempts, 2);
+  assert.deepEqual((await getDocFromServer(written)).data(), { n: 2, alone: false });
+  attempts = 0;
+  await runTransaction(db, (transaction) => transaction.get(read));
+  assert.equal((await getDocFromServer(read)).get("n"), 2);
+});
+
 test("many listeners on one stream each keep their own view", async () => {
   const things = collection(db, fresh());
   const views = [...Array(25)].map((_, n) => snapshotsOf(query(things, where("n", ">=", n), orderBy("n"))));
@@ -262,6 +291,12 @@ test("the Lite SDK does the same over REST", async () => {
     transaction.set(place, { n: found.get("n") * 10 });
   });
   assert.deepEqual((await lite.getDoc(place)).data(), { n: 20 });
+  await lite.runTransaction(light, async (transaction) => {
+    const found = await transaction.get(place);
+    const none = await transaction.get(lite.doc(things, "missing"));
+    transaction.set(lite.doc(things, "b"), { n: found.get("n"), alone: !none.exists() });
+  });
+  assert.deepEqual((await lite.getDoc(lite.doc(things, "b"))).data(), { n: 20, alone: true });
   await assert.rejects(lite.updateDoc(lite.doc(things, "none"), { a: 1 }), { code: "not-found" });
   await lite.terminate(light);
   await deleteApp(liteApp);

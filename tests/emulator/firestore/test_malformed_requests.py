@@ -69,7 +69,7 @@ def aggregation(*aggregations: Json) -> Json:
 
 
 CASES: dict[str, tuple[str, Json, str, str]] = {
-    "a write of nothing": ("commit", {"writes": [{}]}, INVALID, "`update`, `delete` or `transform`"),
+    "a write of nothing": ("commit", {"writes": [{}]}, INVALID, "`update`, `delete`, `transform` or `verify`"),
     "no name": ("commit", {"writes": [{"update": {}}]}, INVALID, "`` is no resource name; it has the form projects/"),
     "a path for a name": ("commit", delete("rooms/a"), INVALID, "`rooms/a` is no resource name"),
     "a collection's name": ("commit", delete(f"{ROOT}/rooms"), INVALID, "odd number of segments"),
