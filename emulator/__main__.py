@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from emulator.commands.send import add_send
+from emulator.front.allowed_pages import HOSTS_FLAG, ORIGINS_FLAG
 
 DESCRIPTION = """\
 A local Firebase in pure Python: Firestore, Storage, Auth, Pub/Sub and Python functions, no Java, no Node.
@@ -69,6 +70,10 @@ def _add_suite_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--export-on-exit", metavar="DIR", type=Path, help="write an export when stopping")
     command.add_argument("--inspect-functions", metavar="NAME", nargs="?", const="", dest="inspect",
                          help="wait for a debugger: one process, no timeouts (all functions, or NAME)")  # fmt: skip
+    command.add_argument(ORIGINS_FLAG, dest="allowed_origins", metavar="ORIGIN", action="append", default=[],
+                         help="pages from there may ask too, as local ones may (with commas, or again)")  # fmt: skip
+    command.add_argument(HOSTS_FLAG, dest="allowed_hosts", metavar="NAME", action="append", default=[],
+                         help="requests may call this machine by that name (with commas, or again)")  # fmt: skip
     command.add_argument("--debug", action="store_true", help="log every request")
     command.add_argument("--log-json", action="store_true", help="log JSON lines")
 

@@ -21,6 +21,8 @@ from emulator.environment import sdk_environment
 from emulator.events import CloudEvent, EventBus
 from emulator.exports import export_services, import_services
 from emulator.faults import Faults
+from emulator.front.allowed_pages import AllowedPages
+from emulator.front.origin_guard import IsAdminRoute, OriginGuard
 from emulator.hub.locator import remove_locator, write_locator
 from emulator.hub.service import Hub
 from emulator.local_credentials import service_account
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 CREDENTIALS_FILE = "local-service-account.json"
 SERVICES = ("firestore", "storage", "auth", "pubsub", "functions")
+SERVE_PAGES = frozenset({"storage", "hosting"})
+"""Services whose answers are pages that users made: the guard lets none of these be an administrator."""
 _log = logging.getLogger("emulator")
 
 
@@ -48,6 +52,11 @@ class Service(Protocol):
 
     @property
     def grpc(self) -> Sequence[GrpcMethod]: ...
+
+    @property
+    def is_admin_route(self) -> IsAdminRoute:
+        """Which HTTP requests ask for what only administrators may."""
+        ...
 
     def reset(self) -> None: ...
 
@@ -73,6 +82,7 @@ class Suite:
         clock: Clock | None = None,
         inspect: str | None = None,
         functions_in_process: bool = False,
+        allowed: AllowedPages | None = None,
     ) -> None:
         if configuration is None:
             configuration = Configuration(root=Path.cwd(), project_id=project_id or "demo-suite")
@@ -84,6 +94,10 @@ class Suite:
         self.activity = Activity()
         self.events = EventBus(clock=self.clock, faults=self.faults, activity=self.activity)
         self.observer = RequestObserver()
+        self._guard = OriginGuard(
+            AllowedPages.read(os.environ) if allowed is None else allowed,
+            own_ports=lambda: {server.port for name, server in self._servers.items() if name in SERVE_PAGES},
+        )
         self.services: dict[str, Any] = {}
         self._servers: dict[str, WireServer] = {}
         self._free_ports = free_ports
@@ -116,8 +130,9 @@ class Suite:
             if "functions" in self.services:
                 self.services["functions"].prepare()  # imports the codebases while the ports are being opened
             for name, service in self.services.items():
-                await self._serve(name, service.http, service.grpc)
-            await self._serve("hub", Hub(self).http, ())
+                await self._serve(name, service.http, service.grpc, service.is_admin_route)
+            hub = Hub(self)
+            await self._serve("hub", hub.http, (), hub.is_admin_route)
             if self._import_from is not None:
                 await import_services(self._exporters(), self._import_from)
             origin = f"http://{self.addresses()['hub']}"
@@ -152,8 +167,18 @@ class Suite:
             if self._data is not None:
                 shutil.rmtree(self._data, ignore_errors=True)
 
-    async def _serve(self, name: str, http: HttpHandler, grpc: Sequence[GrpcMethod]) -> None:
-        server = WireServer(name=name, http=http, grpc=grpc, faults=self.faults, observer=self.observer)
+    async def _serve(
+        self, name: str, http: HttpHandler, grpc: Sequence[GrpcMethod], is_admin_route: IsAdminRoute
+    ) -> None:
+        """The one place where a port is opened, so that none is without the guard."""
+        server = WireServer(
+            name=name,
+            http=self._guard.around(http, service=name, is_admin_route=is_admin_route),
+            grpc=grpc,
+            faults=self.faults,
+            observer=self.observer,
+            check_grpc_origin=self._guard.check_grpc_origin,
+        )
         wanted = self.configuration.address(name)
         if self._free_ports:
             wanted = Address(host=DEFAULT_HOST, port=0)

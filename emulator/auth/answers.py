@@ -1,8 +1,7 @@
-"""What Auth's HTTP answers share: the shape of errors, who may ask from which page, and JSON bodies."""
+"""What Auth's HTTP answers share: the shape of errors, who is an admin, and JSON bodies."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,6 @@ from emulator.auth.json_reading import UnreadableJsonError, read_json_object
 from emulator.status import HTTP_STATUS, Code, StatusError
 from emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 
-_LOCAL_ORIGIN = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 _LOGIN_REQUIRED = (
     "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or other valid"
     " authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project."
@@ -44,7 +42,6 @@ def asks_as_admin(request: HttpRequest) -> bool:
     credential = header[len("bearer ") :].strip()
     if credential.lower() != "owner" and not caller_from_authorization(header).is_admin:
         raise AuthError(Code.UNAUTHENTICATED, _BAD_CREDENTIALS, reason="authError")
-    refuse_foreign_pages(request)
     return True
 
 
@@ -59,17 +56,6 @@ def require_api_key(request: HttpRequest) -> None:
         raise AuthError(Code.PERMISSION_DENIED, "The request is missing a valid API key.", reason="forbidden")
 
 
-def refuse_foreign_pages(request: HttpRequest) -> None:
-    """Nothing proves an admin here, so a page of some web site must not be able to be one."""
-    origin = request.headers.get("origin")
-    if origin is not None and not _LOCAL_ORIGIN.fullmatch(origin):
-        raise AuthError(
-            Code.PERMISSION_DENIED,
-            f"admin requests are taken from local pages, not from `{origin}`",
-            reason="forbidden",
-        )
-
-
 async def json_body(request: HttpRequest) -> Mapping[str, Any]:
     raw = await request.body.read()
     if not raw:
@@ -78,21 +64,3 @@ async def json_body(request: HttpRequest) -> Mapping[str, Any]:
         return read_json_object(raw)
     except UnreadableJsonError as error:
         raise malformed(str(error)) from None
-
-
-def with_cors(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """Every origin may ask, as officially: apps under development are served from anywhere."""
-    origin = request.headers.get("origin")
-    if origin is not None:
-        response.with_header("access-control-allow-origin", origin).with_header("vary", "Origin")
-    return response
-
-
-def preflight_answer(request: HttpRequest) -> HttpResponse:
-    response = HttpResponse(204, [("access-control-allow-methods", "GET,HEAD,PUT,PATCH,POST,DELETE")])
-    asked = request.headers.get("access-control-request-headers")
-    if asked is not None:
-        response.with_header("access-control-allow-headers", asked)
-    if request.headers.get("access-control-request-private-network") is not None:
-        response.with_header("access-control-allow-private-network", "true")
-    return with_cors(request, response)

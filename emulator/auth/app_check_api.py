@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from emulator.auth.answers import json_body, refuse_foreign_pages
+from emulator.auth.answers import json_body
 from emulator.auth.app_check import (
     LIFETIME_SECONDS,
     LIMITED_USE_LIFETIME_SECONDS,
@@ -18,6 +18,7 @@ from emulator.status import Code
 from emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from emulator.wire.router import Router
 
+CONSUME_VERB = ":verifyAppCheckToken"
 _HOSTS = ("", "/firebaseappcheck.googleapis.com", "/content-firebaseappcheck.googleapis.com")
 
 
@@ -34,7 +35,7 @@ class AppCheckApi:
             for version in ("v1", "v1beta"):
                 project = f"{host}/{version}/projects/{{project}}"
                 router.add("POST", f"{project}/apps/{{app}}:exchangeDebugToken", self._exchange)
-                router.add("POST", f"{project}:verifyAppCheckToken", self._consume)
+                router.add("POST", project + CONSUME_VERB, self._consume)
                 router.add("*", f"{project}/apps/{{app}}:{{method}}", self._other_providers)
 
     def reset(self) -> None:
@@ -58,7 +59,6 @@ class AppCheckApi:
         return json_response({"token": token, "ttl": f"{lifetime}s"})
 
     async def _consume(self, request: HttpRequest) -> HttpResponse:
-        refuse_foreign_pages(request)
         body = await json_body(request)
         text = body.get("app_check_token", body.get("appCheckToken"))
         now = self._sessions.now_seconds()

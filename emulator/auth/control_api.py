@@ -6,7 +6,7 @@ from typing import Any
 
 from emulator.auth.account_changes import AccountChanges
 from emulator.auth.account_json import account_json, present
-from emulator.auth.answers import json_body, refuse_foreign_pages
+from emulator.auth.answers import json_body
 from emulator.auth.errors import AuthError, not_implemented
 from emulator.auth.oob_codes import OobCode, Purpose
 from emulator.auth.project_config import config_json, update_config
@@ -16,7 +16,8 @@ from emulator.auth.sessions import Sessions
 from emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from emulator.wire.router import Router
 
-_PROJECT = "/emulator/v1/projects/{project}"
+CONTROL_PREFIX = "/emulator/v1/"
+_PROJECT = CONTROL_PREFIX + "projects/{project}"
 _MODES = {
     "resetPassword": Purpose.PASSWORD_RESET,
     "verifyEmail": Purpose.VERIFY_EMAIL,
@@ -25,7 +26,7 @@ _MODES = {
 
 
 class ControlApi:
-    """Asks nobody who they are: it exists only locally, and answers local pages only."""
+    """Asks nobody who they are: it exists only locally, behind the guard of the port."""
 
     def __init__(self, *, projects: Projects, sessions: Sessions) -> None:
         self._projects = projects
@@ -102,7 +103,6 @@ class ControlApi:
         return _page({"success": f"`{mode}` is done", "email": code.new_email or code.email}, 200)
 
     def _project(self, request: HttpRequest) -> Project:
-        refuse_foreign_pages(request)
         return self._projects.get(request.params["project"])
 
 

@@ -10,7 +10,6 @@ from emulator.auth.account_changes import AccountChanges
 from emulator.auth.administration import Administration
 from emulator.auth.answers import asks_as_admin, json_body, require_admin, require_api_key
 from emulator.auth.errors import AuthError, not_implemented, refused
-from emulator.auth.links import origin_of
 from emulator.auth.project_config import config_json, update_config
 from emulator.auth.projects import Project, Projects
 from emulator.auth.requests import (
@@ -33,6 +32,7 @@ from emulator.auth.requests import (
 from emulator.auth.sessions import PROJECT_NUMBER, Sessions
 from emulator.auth.signing_in import SigningIn
 from emulator.auth.tokens import read_id_token, read_refresh_token
+from emulator.front.reached_at import reached_at
 from emulator.status import Code
 from emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from emulator.wire.router import Router
@@ -45,6 +45,7 @@ Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 # mypy cannot say "a class and an operation on its instances" for a table of different ones.
 Operation = tuple[type[Request], Callable[..., dict[str, Any]]]
 
+_DEFAULT_ORIGIN = "http://127.0.0.1:9099"
 _NOT_HERE = (
     "signInWithIdp",
     "signInWithEmailLink",
@@ -159,7 +160,7 @@ class IdentityToolkitApi:
                 require_api_key(request)
             body = await json_body(request)
             project = self._project_meant(body, is_admin=is_admin)
-            parsed = read_request(kind, body, origin=origin_of(request))
+            parsed = read_request(kind, body, origin=reached_at(request, otherwise=_DEFAULT_ORIGIN))
             return json_response(perform(project, parsed, is_admin=is_admin))
 
         return answer
@@ -169,7 +170,7 @@ class IdentityToolkitApi:
 
         async def answer(request: HttpRequest) -> HttpResponse:
             require_admin(request)
-            parsed = read_request(kind, await json_body(request), origin=origin_of(request))
+            parsed = read_request(kind, await json_body(request), origin=reached_at(request, otherwise=_DEFAULT_ORIGIN))
             return json_response(perform(self._projects.get(request.params["project"]), parsed, is_admin=True))
 
         return answer

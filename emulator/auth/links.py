@@ -1,4 +1,4 @@
-"""The links in Auth's answers: where they lead back to, and where they may send a browser on to."""
+"""The links in Auth's answers: where they may send a browser on to."""
 
 from __future__ import annotations
 
@@ -6,18 +6,8 @@ import re
 from urllib.parse import urlsplit
 
 from emulator.auth.errors import refused
-from emulator.wire.http_messages import HttpRequest
 
-_HOST = re.compile(r"[A-Za-z0-9._\[\]:-]{1,255}")
 _URL = re.compile(r"[!-~]{1,2000}")
-_FALLBACK_HOST = "127.0.0.1:9099"
-
-
-def origin_of(request: HttpRequest) -> str:
-    """Where this client reached Auth: links in answers must lead back there."""
-    host = request.headers.get("host") or ""
-    scheme = "https" if request.headers.get("x-forwarded-proto") == "https" else "http"
-    return f"{scheme}://{host if _HOST.fullmatch(host) else _FALLBACK_HOST}"
 
 
 def checked_continue_url(url: str) -> str:

@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from emulator.auth.answers import error_answer, preflight_answer, with_cors
-from emulator.auth.app_check_api import AppCheckApi
-from emulator.auth.control_api import ControlApi
+from emulator.auth.answers import error_answer
+from emulator.auth.app_check_api import CONSUME_VERB, AppCheckApi
+from emulator.auth.control_api import CONTROL_PREFIX, ControlApi
 from emulator.auth.exported_accounts import read_projects, write_projects
 from emulator.auth.identity_toolkit_api import IdentityToolkitApi
 from emulator.auth.projects import Projects
 from emulator.auth.sessions import Sessions
 from emulator.clock import Clock
+from emulator.front.cors import preflight, readable
 from emulator.status import StatusError
 from emulator.wire.grpc_methods import GrpcMethod
 from emulator.wire.http_messages import HttpRequest, HttpResponse
@@ -46,12 +47,16 @@ class AuthService:
 
     async def http(self, request: HttpRequest) -> HttpResponse:
         if request.method == "OPTIONS":
-            return preflight_answer(request)
+            return preflight(request)
         try:
             response = await self._router(request)
         except StatusError as error:
             response = error_answer(error)
-        return with_cors(request, response)
+        return readable(request, response)
+
+    def is_admin_route(self, request: HttpRequest) -> bool:
+        """What asks for no credential: `/emulator/v1`, and using up App Check tokens. Other admin routes want one."""
+        return request.raw_path.startswith(CONTROL_PREFIX) or request.raw_path.endswith(CONSUME_VERB)
 
     def reset(self) -> None:
         """Forgets all accounts, codes and switches of all projects. Tokens of before stand for nobody."""

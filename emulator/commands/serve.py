@@ -13,6 +13,7 @@ from pathlib import Path
 
 from emulator.commands.banner import banner, farewell
 from emulator.configuration import Configuration, ConfigurationError, find_configuration, load_configuration
+from emulator.front.allowed_pages import AllowedPages
 from emulator.logs import set_up_logging
 from emulator.suite import Suite
 from emulator.wire.server import PortInUseError
@@ -56,6 +57,7 @@ def _run(options: argparse.Namespace, body: Callable[[Suite, asyncio.Event], Awa
             import_from=options.import_from,
             export_on_exit=options.export_on_exit,
             inspect=options.inspect,
+            allowed=AllowedPages.read(os.environ, origins=options.allowed_origins, hosts=options.allowed_hosts),
         )
         return asyncio.run(_serve(suite, configuration, body))
     except (ConfigurationError, PortInUseError) as error:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
 
 from emulator.firestore.rest_api import PREFIX, error_body
+from emulator.front.cors import preflight, readable
 from emulator.status import HTTP_STATUS, Code, StatusError
 from emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse, json_response, text_response
 
-_METHODS: Final = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
 _log = logging.getLogger("emulator.firestore")
 
 
@@ -21,9 +20,8 @@ class HttpFront:
         self._control = control
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
-        origin = request.headers.get("origin")
         if request.method == "OPTIONS":
-            return _preflight(request, origin)
+            return preflight(request)
         try:
             if request.raw_path == "/" and request.method in ("GET", "HEAD"):
                 response = text_response("Ok\n")
@@ -37,25 +35,8 @@ class HttpFront:
             _log.exception("`%s %s` failed", request.method, request.raw_path)
             internal = StatusError(Code.INTERNAL, "internal error: the suite's log has the traceback")
             response = json_response(error_body(internal), 500)
-        return _allow(response, origin)
+        return readable(request, response)
 
-
-def _preflight(request: HttpRequest, origin: str | None) -> HttpResponse:
-    asked = request.headers.get("access-control-request-headers") or "authorization, content-type"
-    response = HttpResponse(200)
-    response.headers += [
-        ("access-control-allow-methods", _METHODS),
-        ("access-control-allow-headers", asked),
-        ("access-control-max-age", "3600"),
-    ]
-    return _allow(response, origin)
-
-
-def _allow(response: HttpResponse, origin: str | None) -> HttpResponse:
-    if origin is not None:
-        response.headers += [
-            ("access-control-allow-origin", origin),
-            ("access-control-allow-credentials", "true"),
-            ("vary", "origin"),
-        ]
-    return response
+    def is_admin_route(self, request: HttpRequest) -> bool:
+        """Control routes ask nobody who they are."""
+        return request.raw_path != "/" and not request.raw_path.startswith(PREFIX)

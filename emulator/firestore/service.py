@@ -57,7 +57,9 @@ class FirestoreService:
         self.store.observe(Expiry(self.sessions, clock, lifetimes))
         self.grpc: Sequence[GrpcMethod] = grpc_methods(self.operations, self.listens, self.writes)
         control = ControlRoutes(store=self.store, sessions=self.sessions, rules=self.rules, shut_down=shut_down)
-        self.http: HttpHandler = HttpFront(rest=RestApi(self.operations), control=control)
+        front = HttpFront(rest=RestApi(self.operations), control=control)
+        self.http: HttpHandler = front
+        self.is_admin_route = front.is_admin_route
 
     def reset(self) -> None:
         """Forgets all documents of all databases, and ends every transaction. Rules stay."""

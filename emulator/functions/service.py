@@ -141,6 +141,10 @@ class FunctionsService:
     async def http(self, request: HttpRequest) -> HttpResponse:
         return await self._front(request)
 
+    def is_admin_route(self, request: HttpRequest) -> bool:
+        """Functions decide themselves who may do what."""
+        return False
+
     def functions(self) -> Mapping[str, FunctionSpec]:
         """All functions that are loaded, by name."""
         return {name: pool.spec for name, pool in self._pools.items()}

@@ -44,6 +44,10 @@ class PubSubService:
     async def http(self, request: HttpRequest) -> HttpResponse:
         return await self._rest(request)
 
+    def is_admin_route(self, request: HttpRequest) -> bool:
+        """Pub/Sub has no rules: whoever may ask at all may do everything."""
+        return request.raw_path != "/"
+
     def reset(self) -> None:
         self.broker.clear()
 

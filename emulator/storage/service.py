@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from emulator.clock import Clock
 from emulator.configuration import StorageTarget
 from emulator.events import EventBus
+from emulator.front.cors import VARY, preflight, readable
 from emulator.storage.blob_files import BlobFiles
 from emulator.storage.control_api import ControlApi
 from emulator.storage.exports import StorageExports
@@ -32,6 +33,11 @@ from emulator.wire.http_messages import HttpRequest, HttpResponse, text_response
 if TYPE_CHECKING:
     from emulator.storage.rules_gate import DocumentLookup
 
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_API_PREFIXES: Final = (
+    "/b/", "/projects/", "/storage/", "/upload/", "/resumable/", "/download/", "/batch/", "/internal/",
+)  # fmt: skip
+_API_ROOTS: Final = frozenset({"/b"})
 _EXPOSED: Final = ", ".join(
     (
         "content-type", "content-length", "content-range", "content-disposition", "content-encoding", "etag", "range",
@@ -95,9 +101,9 @@ class StorageService:
         )
 
     async def http(self, request: HttpRequest) -> HttpResponse:
-        """Every answer may be read by scripts of every web page, as in the official suite."""
+        """Pages that the port's guard lets pass may read every answer, with all that SDKs look at."""
         if request.method == "OPTIONS":
-            return _preflight(request)
+            return preflight(request)
         path = request.raw_path
         self._object_events.origin = origin_of(request)
         if path.startswith("/v0/"):
@@ -108,8 +114,21 @@ class StorageService:
             answer = text_response("Cloud Storage of the local Firebase suite\n")
         else:
             answer = await self._gcs(request)
-        answer.headers += (("access-control-allow-origin", "*"), ("access-control-expose-headers", _EXPOSED))
-        return answer
+        if "origin" not in request.headers:
+            answer.headers.append(VARY)  # what a browser keeps of a picture is no answer to a script that asks for it
+            return answer
+        answer.with_header("access-control-expose-headers", _EXPOSED)
+        return readable(request, answer)
+
+    def is_admin_route(self, request: HttpRequest) -> bool:
+        """All but the Firebase dialect, which asks the rules, and reads of one object by its plain address.
+
+        The latter are a public object's address in production, and how the pages of a web site in a bucket find theirs.
+        """
+        path = request.raw_path
+        if path == "/" or path.startswith("/v0/"):
+            return False
+        return request.method not in _READS or path.startswith(_API_PREFIXES) or path in _API_ROOTS
 
     def reset(self) -> None:
         """Forgets all buckets, objects and uploads under way; rules stay."""
@@ -126,15 +145,3 @@ class StorageService:
     async def close(self) -> None:
         self.resumable.reset()
         await self.files.close()
-
-
-def _preflight(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(
-        204,
-        [
-            ("access-control-allow-origin", "*"),
-            ("access-control-allow-methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-            ("access-control-allow-headers", request.headers.get("access-control-request-headers") or "*"),
-            ("access-control-max-age", "3600"),
-        ],
-    )

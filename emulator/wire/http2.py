@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import h2.config
@@ -31,9 +31,16 @@ class Http2Connection(asyncio.Protocol):
     """Turns HTTP/2 events into calls, and what calls queue into frames, as far as windows and the socket allow."""
 
     def __init__(
-        self, *, service: str, methods: Mapping[str, GrpcMethod], faults: Faults, observer: RequestObserver
+        self,
+        *,
+        service: str,
+        methods: Mapping[str, GrpcMethod],
+        faults: Faults,
+        observer: RequestObserver,
+        check_origin: Callable[[str], StatusError | None] | None = None,
     ) -> None:
         self._service = service
+        self._check_origin = check_origin
         self._methods = methods
         self._faults = faults
         self._observer = observer
@@ -139,6 +146,11 @@ class Http2Connection(asyncio.Protocol):
 
     def _open(self, stream_id: int, headers: dict[str, str]) -> None:
         path = headers.get(":path", "")
+        if "origin" in headers and self._check_origin is not None:
+            refused = self._check_origin(headers["origin"])
+            if refused is not None:
+                self._reject(stream_id, refused)
+                return
         if not headers.get("content-type", "").startswith("application/grpc"):
             self._conn.send_headers(stream_id, [(":status", "415")], end_stream=True)
             return

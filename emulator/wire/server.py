@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from emulator.faults import Faults
@@ -25,7 +25,10 @@ class PortInUseError(OSError):
 
 
 class WireServer:
-    """Listens for one service. Port 0 picks a free one; `port` tells which."""
+    """Listens for one service. Port 0 picks a free one; `port` tells which.
+
+    `check_grpc_origin` is asked about calls that say which page they come from.
+    """
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class WireServer:
         faults: Faults | None = None,
         observer: RequestObserver | None = None,
         limits: Http1Limits | None = None,
+        check_grpc_origin: Callable[[str], StatusError | None] | None = None,
     ) -> None:
         self.name = name
         self.port = 0
@@ -45,6 +49,7 @@ class WireServer:
         self._faults = faults or Faults()
         self._observer = observer or RequestObserver()
         self._limits = limits or Http1Limits()
+        self._check_grpc_origin = check_grpc_origin
         self._connections: set[_Sniffer] = set()
         self._server: asyncio.Server | None = None
 
@@ -76,7 +81,13 @@ class WireServer:
         )
 
     def speak_http2(self) -> Http2Connection:
-        return Http2Connection(service=self.name, methods=self._methods, faults=self._faults, observer=self._observer)
+        return Http2Connection(
+            service=self.name,
+            methods=self._methods,
+            faults=self._faults,
+            observer=self._observer,
+            check_origin=self._check_grpc_origin,
+        )
 
     def joined(self, connection: _Sniffer) -> None:
         self._connections.add(connection)

@@ -94,7 +94,7 @@ def test_browsers_may_call(rest: Rest) -> None:
     """A preflight is answered, and every answer echoes the page's origin."""
     asked = {"origin": "http://localhost:3000", "access-control-request-headers": "x-goog-api-client,authorization"}
     preflight = rest("OPTIONS", "/rooms", headers=asked)
-    assert preflight.status_code == 200
+    assert preflight.status_code == 204
     assert preflight.headers["access-control-allow-headers"] == asked["access-control-request-headers"]
     answer = rest("GET", "/rooms/none", headers={"origin": "http://localhost:3000"})
     assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"

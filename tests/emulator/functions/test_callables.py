@@ -13,6 +13,7 @@ from emulator.auth.app_check import make_app_check_token
 from emulator.auth.unsigned_jwt import unsigned_jwt
 from emulator.background import BackgroundSuite
 from emulator.configuration import Codebase, Configuration
+from emulator.front.allowed_pages import AllowedPages
 from emulator.functions.http_front import REQUEST_LIMIT_BYTES
 from emulator.suite import Suite
 from tests.emulator.functions.running import CODEBASES
@@ -58,7 +59,9 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackgroundSuite]
         project_id=PROJECT,
         codebases=(Codebase(name="default", source=CODEBASES / "callables"),),
     )
-    with BackgroundSuite(Suite(configuration, only=("auth", "functions"), free_ports=True)) as running:
+    # The guard of the ports is not what is tried here: which pages a function itself lets in is.
+    allowed = AllowedPages.read({}, origins=["https://app.example.com", "https://evil.example.com"])
+    with BackgroundSuite(Suite(configuration, only=("auth", "functions"), free_ports=True, allowed=allowed)) as running:
         yield running
 
 
