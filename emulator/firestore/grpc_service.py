@@ -7,7 +7,7 @@ import functools
 import secrets
 import string
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from emulator.auth.id_tokens import Caller, caller_from_authorization
 from emulator.denials import EXPLAIN_HEADER, is_asked_for
@@ -27,7 +27,6 @@ from emulator.wire.grpc_methods import Call, GrpcMethod, MessageStream
 _firestore: Any = messages("google.firestore.v1")
 SERVICE: Final = "/google.firestore.v1.Firestore/"
 _ID_LETTERS: Final = string.ascii_letters + string.digits
-_NOT_BUILT: Final = {"PartitionQuery": "PartitionQueryRequest", "ExecutePipeline": "ExecutePipelineRequest"}
 
 
 @functools.lru_cache(maxsize=256)
@@ -116,22 +115,16 @@ def grpc_methods(operations: Operations, listens: ListenService, writes: WriteSe
         "DeleteDocument": (_firestore.DeleteDocumentRequest, operations.delete_document),
         "ListDocuments": (_firestore.ListDocumentsRequest, operations.listing.list_documents),
         "ListCollectionIds": (_firestore.ListCollectionIdsRequest, operations.listing.list_collection_ids),
+        "PartitionQuery": (_firestore.PartitionQueryRequest, functools.partial(_not_built, "PartitionQuery")),
     }
     streamed = {
         "BatchGetDocuments": (_firestore.BatchGetDocumentsRequest, operations.reads.batch_get),
         "RunQuery": (_firestore.RunQueryRequest, operations.reads.run_query),
         "RunAggregationQuery": (_firestore.RunAggregationQueryRequest, operations.reads.run_aggregation),
+        "ExecutePipeline": (_firestore.ExecutePipelineRequest, functools.partial(_not_built, "ExecutePipeline")),
     }
     methods = [_unary(name, request_class, answer) for name, (request_class, answer) in requests.items()]
     methods += [_server_stream(name, request_class, answer) for name, (request_class, answer) in streamed.items()]
-    methods += [
-        GrpcMethod(
-            path=SERVICE + name,
-            request_class=getattr(_firestore, request_class),
-            unary=functools.partial(_not_built, name),
-        )
-        for name, request_class in _NOT_BUILT.items()
-    ]
 
     async def listen(stream: MessageStream) -> None:
         await listens.listen(stream, caller_of(stream.call))
@@ -160,5 +153,5 @@ def _server_stream(name: str, request_class: Any, answer: Any) -> GrpcMethod:
     return GrpcMethod(path=SERVICE + name, request_class=request_class, server_stream=handle)
 
 
-def _not_built(name: str, request: Any, call: Call) -> bytes:
+def _not_built(name: str, request: Any, caller: Caller) -> NoReturn:
     raise StatusError(Code.UNIMPLEMENTED, f"`{name}` is not implemented here")

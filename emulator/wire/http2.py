@@ -178,7 +178,9 @@ class Http2Connection(asyncio.Protocol):
         )
 
     def _reject(self, stream_id: int, error: StatusError) -> None:
-        self._conn.send_headers(stream_id, [*RESPONSE_HEADERS, *error_trailers(error)], end_stream=True)
+        """Of a method that is not known, it is not known either whether it streams: headers first suits both."""
+        self._conn.send_headers(stream_id, RESPONSE_HEADERS)
+        self._conn.send_headers(stream_id, error_trailers(error), end_stream=True)
 
     # -- what calls ask for
 
@@ -250,10 +252,13 @@ class Http2Connection(asyncio.Protocol):
         trailers = OK_TRAILERS if call.outcome is None else error_trailers(call.outcome)
         if call.call.trailing_metadata:
             trailers = [*trailers, *call.call.trailing_metadata.items()]
-        if call.headers_sent:
-            self._conn.send_headers(call.stream_id, trailers, end_stream=True)
-        else:
-            self._conn.send_headers(call.stream_id, [*RESPONSE_HEADERS, *trailers], end_stream=True)
+        if not call.headers_sent and call.method.unary is None:
+            # Node's clients ask a stream again, twice and seconds apart, that ended before any headers came: whatever
+            # the code. For one answer, trailers alone are right: a client may then repeat it by its own policy.
+            self._conn.send_headers(call.stream_id, RESPONSE_HEADERS)
+            call.headers_sent = True
+        opening = [] if call.headers_sent else RESPONSE_HEADERS
+        self._conn.send_headers(call.stream_id, [*opening, *trailers], end_stream=True)
         if not call.half_closed:
             # The answer is complete though the client has more to say: RFC 9113 lets us say so and stop listening.
             self._conn.reset_stream(call.stream_id, h2.errors.ErrorCodes.NO_ERROR)

@@ -17,13 +17,14 @@ from emulator.clock import Clock
 from emulator.events import EventBus
 from emulator.faults import Faults
 from emulator.firestore.service import FirestoreService
+from emulator.wire.observers import RequestObserver
 from emulator.wire.server import WireServer
 
 
 class RunningFirestore:
     """The service, its clock and its bus, reachable from the test's thread through `call` and `run`."""
 
-    def __init__(self) -> None:
+    def __init__(self, observer: RequestObserver | None = None) -> None:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.clock = Clock()
@@ -31,7 +32,13 @@ class RunningFirestore:
         self.activity = Activity()
         self.events = EventBus(clock=self.clock, faults=self.faults, activity=self.activity)
         self.service = FirestoreService(clock=self.clock, events=self.events)
-        self.server = WireServer(name="firestore", http=self.service.http, grpc=self.service.grpc, faults=self.faults)
+        self.server = WireServer(
+            name="firestore",
+            http=self.service.http,
+            grpc=self.service.grpc,
+            faults=self.faults,
+            observer=observer or RequestObserver(),
+        )
 
     def start(self) -> None:
         self.thread.start()

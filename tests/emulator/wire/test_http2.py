@@ -298,6 +298,66 @@ async def grpc_status_of_raw(port: int, framed: bytes, *, encoding: str) -> str 
         writer.close()
 
 
+async def blocks_of_headers(port: int, path: str) -> list[dict[str, str]]:
+    """Sends one empty message and returns each block of headers that comes back."""
+    import h2.config
+    import h2.connection
+    import h2.events
+
+    conn = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    conn.initiate_connection()
+    conn.send_headers(1, [(":method", "POST"), (":path", path), (":scheme", "http"), (":authority", "x"),
+                          ("content-type", "application/grpc"), ("te", "trailers")])  # fmt: skip
+    conn.send_data(1, bytes(5), end_stream=True)
+    blocks: list[dict[str, str]] = []
+    try:
+        while not blocks or "grpc-status" not in blocks[-1]:
+            writer.write(conn.data_to_send())
+            for event in conn.receive_data(await asyncio.wait_for(reader.read(65_536), 10)):
+                if isinstance(event, h2.events.TrailersReceived | h2.events.ResponseReceived):
+                    received: dict[Any, Any] = dict(event.headers or [])
+                    blocks.append(received)
+    finally:
+        writer.close()
+    return blocks
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [("Unary", 1), ("UnaryLater", 1), ("Many", 2), ("ManyLater", 2), ("None", 2), ("Both", 2), ("Unknown", 2)],
+)
+async def test_a_stream_that_fails_has_headers_before_its_trailers(serve: Serve, name: str, blocks: int) -> None:
+    """Clients in Node ask a stream again that ends before any headers; one answer needs no more than trailers."""
+
+    def refuse(request: Any, call: Call) -> Any:
+        raise StatusError(Code.FAILED_PRECONDITION, "no")
+
+    async def refuse_later(request: Any, call: Call) -> Any:
+        await asyncio.sleep(0)
+        raise StatusError(Code.FAILED_PRECONDITION, "no")
+
+    async def refuse_stream(stream: MessageStream) -> None:
+        raise StatusError(Code.FAILED_PRECONDITION, "no")
+
+    server = await serve(
+        grpc=[
+            method("Unary", unary=refuse),
+            method("UnaryLater", unary=refuse_later),
+            method("Many", server_stream=refuse),
+            method("ManyLater", server_stream=refuse_later),
+            method("None", server_stream=lambda request, call: ()),
+            method("Both", stream=refuse_stream),
+        ]
+    )
+    found = await blocks_of_headers(server.port, f"/test.Service/{name}")
+    assert len(found) == blocks
+    assert found[0][":status"] == "200"
+    assert [block.get("grpc-status") for block in found[:-1]] == [None] * (blocks - 1)
+    code = {"None": 0, "Unknown": Code.UNIMPLEMENTED}.get(name, Code.FAILED_PRECONDITION)
+    assert found[-1]["grpc-status"] == str(int(code))
+
+
 async def test_an_unknown_method_and_a_broken_message_are_named(serve: Serve) -> None:
     """What cannot be routed or read says which it was."""
     server = await serve(grpc=[method("Echo", unary=lambda request, call: request)])
