@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -83,12 +83,20 @@ class DeadLetter:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnreadableLetter:
+    """A document among the letters that is none: reported by whoever reads, and left where it is."""
+
+    key: str
+    reason: str
+
+
 class DeadLetters(Protocol):
     """Where letters are kept."""
 
     def record(self, letter: DeadLetter) -> None: ...
 
-    def open_letters(self, *, after: str, limit: int) -> list[DeadLetter]:
+    def open_letters(self, *, after: str, limit: int) -> Sequence[DeadLetter | UnreadableLetter]:
         """Letters nobody has replayed yet, in the order of their keys, starting behind `after`."""
         ...
 
@@ -115,15 +123,22 @@ class FirestoreDeadLetters:
         # The whole document is replaced: a closed letter whose event fails once more is open again, and stays.
         self._client.collection(COLLECTION).document(letter.key).set(letter.as_fields())
 
-    def open_letters(self, *, after: str, limit: int) -> list[DeadLetter]:
+    def open_letters(self, *, after: str, limit: int) -> Sequence[DeadLetter | UnreadableLetter]:
         from google.cloud.firestore_v1.base_query import FieldFilter
 
         query = self._client.collection(COLLECTION).where(filter=FieldFilter("status", "==", "open"))
         query = query.order_by("__name__").limit(limit)
         if after:
             query = query.start_after({"__name__": self._client.collection(COLLECTION).document(after)})
-        return [DeadLetter.from_fields(found.id, found.to_dict() or {}) for found in query.stream()]
+        return [_letter_in(found.id, found.to_dict() or {}) for found in query.stream()]
 
     def close(self, key: str, outcome: str) -> None:
         closing = {"status": "closed", "outcome": outcome, "expires_at": self._now() + self._keep_for}
         self._client.collection(COLLECTION).document(key).update(closing)
+
+
+def _letter_in(key: str, fields: Mapping[str, Any]) -> DeadLetter | UnreadableLetter:
+    try:
+        return DeadLetter.from_fields(key, fields)
+    except KeyError as error:
+        return UnreadableLetter(key=key, reason=f"it has no `{error.args[0]}`")

@@ -152,7 +152,10 @@ class MemoryRecords:
 
     def page(self, after: str, limit: int) -> list[Record]:
         self.world.before("page records")
-        paths = [path for path in self.world.documents if path.startswith("mediaObjects/") or "/objects/" in path]
+        # The users' objects, as deep as anybody may have put them, and the shared ones; never those of another root.
+        groups = {"users": "objects", "mediaObjects": "mediaObjects"}
+        split = [path.split("/") for path in self.world.documents]
+        paths = ["/".join(part) for part in split if groups.get(part[0]) == part[-2]]
         paths.sort(key=_page_order)
         if after:
             paths = [path for path in paths if _page_order(path) > _page_order(after)]

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from afterimage.delivery import PermanentError
 from afterimage.jobs.estimate import estimated_microdollars
+from afterimage.jobs.faults import passed_over
 from afterimage.jobs.progress import Page, Turn
 from afterimage.jobs.sweep import settle
 from afterimage.media.pipeline import Outcome, Pipeline
@@ -45,14 +46,15 @@ class Backfill:
         found = stores.originals.page(settings.originals_bucket, request["prefix"], turn.cursor, min(self.page, left))
         for original in found.originals:
             counts["seen"] += 1
-            if not self._is_wanted(original, again=request["again"]):
-                counts["as it should be"] += 1
-            elif request["dry_run"]:
-                counts["would derive"] += 1
-                counts["bytes to read"] += original.size
-                counts["estimated micro-dollars"] += estimated_microdollars(original, settings.memory_mib)
-            else:
-                settle(self.pipeline, original, counts, failures, again=request["again"])
+            with passed_over(original.name, counts, failures):
+                if not self._is_wanted(original, again=request["again"]):
+                    counts["as it should be"] += 1
+                elif request["dry_run"]:
+                    counts["would derive"] += 1
+                    counts["bytes to read"] += original.size
+                    counts["estimated micro-dollars"] += estimated_microdollars(original, settings.memory_mib)
+                else:
+                    settle(self.pipeline, original, counts, again=request["again"])
         return Page(next_cursor=found.next_token or None, counts=dict(counts), failures=tuple(failures))
 
     def _is_wanted(self, original: Original, *, again: bool) -> bool:

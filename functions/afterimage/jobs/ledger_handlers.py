@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -22,6 +24,8 @@ logger = logging.getLogger("afterimage.jobs")
 WATERMARK: Final = "_jobs/ledger.roll-up"
 _OVERLAP: Final = timedelta(minutes=2)
 """How far the roll-up looks back beyond its last run: longer than any commit is under way."""
+_SECONDS_A_HALF: Final = 25.0
+"""What each half of a roll-up may take: both together end before the next minute begins."""
 
 
 def audit(event: MessageEvent) -> None:
@@ -47,14 +51,27 @@ def replay(event: MessageEvent) -> None:
 
 
 def roll_up(_event: Any) -> None:
-    """Every minute: buckets into books, then touched users into the operators' view."""
-    moved = _roll_up().empty_buckets()
+    """Every minute: buckets into books, then touched users into the operators' view. What is left waits a minute."""
     mark = firebase_clients.firestore().document(WATERMARK)
-    since = (mark.get().to_dict() or {}).get("published_to", datetime(2000, 1, 1, tzinfo=UTC))
-    done, until = _roll_up().publish(since=since - _OVERLAP)
-    if until > since:
-        mark.set({"kind": "ledger.roll-up", "published_to": until})
-    logger.info("ledger.roll-up: %d buckets moved, %d users looked at", moved, done)
+    begun = mark.get().to_dict() or {}
+    emptied = _roll_up().empty_buckets(after=begun.get("buckets_after", ""), is_over=_over_after(_SECONDS_A_HALF))
+    since = begun.get("published_to", datetime(2000, 1, 1, tzinfo=UTC))
+    # Who was left over last time comes first: looking back again would use up the time once more.
+    look_back = timedelta() if begun.get("is_behind") else _OVERLAP
+    published = _roll_up().publish(since=since - look_back, is_over=_over_after(_SECONDS_A_HALF))
+    ended = {
+        "published_to": published.until if published.is_behind else max(since, published.until),
+        "is_behind": published.is_behind,
+        "buckets_after": emptied.rest,
+    }
+    if any(begun.get(name) != value for name, value in ended.items()):
+        mark.set({"kind": "ledger.roll-up", **ended})
+    logger.info("ledger.roll-up: %d buckets moved, %d users looked at", emptied.moved, published.users)
+
+
+def _over_after(seconds: float) -> Callable[[], bool]:
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() >= end
 
 
 def start_nightly_audit(event: Any) -> None:

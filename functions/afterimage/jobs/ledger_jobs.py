@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from afterimage.dead_letters import DeadLetter, DeadLetters
-from afterimage.delivery import PermanentError, is_transient
+from afterimage.dead_letters import DeadLetter, DeadLetters, UnreadableLetter
+from afterimage.delivery import PermanentError
 from afterimage.events import decode_document_event, decode_object_event
+from afterimage.jobs.faults import passed_over
 from afterimage.jobs.ledger_cursor import Standing, packed, standing, unpacked
 from afterimage.jobs.progress import Page, Turn
 from afterimage.ledger.audit import Auditor
@@ -27,7 +28,8 @@ from afterimage.ledger.events import book_document, book_object
 from afterimage.ledger.observing import observe_document
 from afterimage.ledger.roll_up import RollUp, every
 from afterimage.ledger.sources import SOURCES, document_of
-from afterimage.ledger.stores import LedgerStore
+from afterimage.ledger.stores import LedgerStore, Stored
+from afterimage.ledger.survey import MOST_OBJECTS
 from afterimage.paths import is_document_id
 
 USERS_A_TURN: Final = 20
@@ -73,7 +75,9 @@ class PerUser:
         failed: list[str] = []
         users = self._users(request, at)
         for user in users:
-            done = self.work(user, request, at.carried, lambda: self.monotonic() >= ends)
+            done = Done(counts={})
+            with passed_over(user, total, failed, count="users passed over"):
+                done = self.work(user, request, at.carried, lambda: self.monotonic() >= ends)
             total.update(done.counts)
             failed += done.failures
             if done.carried:
@@ -111,6 +115,8 @@ def audit_of(auditor: Auditor) -> Checked:
         failures = [f"{user}: {missed} missed, drift {'/'.join(path)} {n:+d}" for path, n in report.drift.items()]
         if report.gave_up:
             failures.append(f"{user}: too much to be read within the hour that Firestore keeps; totals not compared")
+        if report.has_too_many_objects:
+            failures.append(f"{user}: more than {MOST_OBJECTS} stored files; what they weigh was not compared")
         counts = {
             "clean": int(report.is_clean),
             "missed": len(report.missed),
@@ -138,13 +144,15 @@ def rebuild_of(auditor: Auditor, roll_up: RollUp) -> Checked:
 
 
 def close_day_of(closing: Closing, roll_up: RollUp, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Checked:
-    def close(user: str, _request: Mapping[str, Any], _carried: str, _is_over: Callable[[], bool]) -> Done:
-        counts = {
-            "days closed": closing.close_days(user, now()),
-            "records compacted": closing.compact(user, now()),
-            "published": int(roll_up.publish_user(user)),
-        }
-        return Done(counts=counts)
+    def close(user: str, _request: Mapping[str, Any], carried: str, is_over: Callable[[], bool]) -> Done:
+        counts: Counter[str] = Counter()
+        if not carried:
+            counts["days closed"] = closing.close_days(user, now())
+        compacted = closing.compact(user, now(), after=carried, is_over=is_over)
+        counts["records compacted"] = compacted.gone
+        if not compacted.rest:
+            counts["published"] = int(roll_up.publish_user(user))
+        return Done(counts=counts, failures=compacted.failures, carried=compacted.rest)
 
     return close
 
@@ -155,28 +163,35 @@ def reprice_of(auditor: Auditor) -> Checked:
     def reprice(user: str, request: Mapping[str, Any], carried: str, is_over: Callable[[], bool]) -> Done:
         counts: Counter[str] = Counter()
         store = auditor.keeper.store
+        failures: list[str] = []
         for stored in every(store, f"usage/{user}/records", carried):
-            if counts["looked at"] and is_over():
-                return Done(counts=counts, carried=carried)
+            if counts["records"] and is_over():
+                return Done(counts=counts, failures=failures[:5], carried=carried)
+            counts["records"] += 1
             carried = stored.path.rpartition("/")[2]
-            place = document_of(user, stored.fields["kind"], stored.fields["output_id"])
-            if place is None or not (request.get("again", False) or stored.fields["status"] == Status.UNPRICED):
-                continue
-            counts["looked at"] += 1
-            live = store.read(place)
-            seen = live and observe_document(
-                place,
-                live.fields,
-                created=live.created,
-                version=live.updated,
-                is_deleted=False,
-                prices=auditor.prices,
-            )
-            if seen and auditor.keeper.book(seen, reprice=True, from_audit=True) is Outcome.BOOKED:
-                counts["re-priced"] += 1
-        return Done(counts=counts)
+            with passed_over(stored.path, counts, failures):
+                _reprice_one(auditor, user, stored, counts, again=request.get("again", False))
+        return Done(counts=counts, failures=failures[:5])
 
     return reprice
+
+
+def _reprice_one(auditor: Auditor, user: str, stored: Stored, counts: Counter[str], *, again: bool) -> None:
+    place = document_of(user, stored.fields["kind"], stored.fields["output_id"])
+    if place is None or not (again or stored.fields["status"] == Status.UNPRICED):
+        return
+    counts["looked at"] += 1
+    live = auditor.keeper.store.read(place)
+    seen = live and observe_document(
+        place,
+        live.fields,
+        created=live.created,
+        version=live.updated,
+        is_deleted=False,
+        prices=auditor.prices,
+    )
+    if seen and auditor.keeper.book(seen, reprice=True, from_audit=True) is Outcome.BOOKED:
+        counts["re-priced"] += 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,18 +208,14 @@ class LedgerReplay:
         failures: list[str] = []
         found = self.letters.open_letters(after=turn.cursor, limit=self.page)
         for letter in found:
-            if letter.trigger not in DOCUMENT_TRIGGERS | OBJECT_TRIGGERS:
-                continue
-            counts["letters"] += 1
-            try:
-                self._handle(letter)
-            except Exception as error:
-                if is_transient(error):
-                    raise
-                counts["failed again"] += 1
-                failures.append(f"{letter.key}: {type(error).__name__}: {error}"[:300])
-                continue
-            self.letters.close(letter.key, "booked")
+            if isinstance(letter, UnreadableLetter):
+                counts["unreadable"] += 1
+                failures.append(f"{letter.key}: {letter.reason}")
+            elif letter.trigger in DOCUMENT_TRIGGERS | OBJECT_TRIGGERS:
+                counts["letters"] += 1
+                with passed_over(letter.key, counts, failures, count="failed again"):
+                    self._handle(letter)
+                    self.letters.close(letter.key, "booked")
         following = found[-1].key if len(found) == self.page else None
         return Page(next_cursor=following, counts=dict(counts), failures=tuple(failures))
 

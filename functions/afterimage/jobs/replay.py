@@ -9,9 +9,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from afterimage.dead_letters import DeadLetter, DeadLetters
-from afterimage.delivery import is_transient
+from afterimage.dead_letters import DeadLetter, DeadLetters, UnreadableLetter
 from afterimage.events import decode_object_event
+from afterimage.jobs.faults import passed_over
 from afterimage.jobs.progress import Page, Turn
 from afterimage.media.pipeline import Outcome, Pipeline
 
@@ -32,19 +32,15 @@ class Replay:
         failures: list[str] = []
         found = self.letters.open_letters(after=turn.cursor, limit=self.page)
         for letter in found:
-            if letter.trigger not in TRIGGERS:
-                continue
-            counts["letters"] += 1
-            try:
-                outcome = self._handle(letter)
-            except Exception as error:
-                if is_transient(error):
-                    raise
-                counts["failed again"] += 1
-                failures.append(f"{letter.key}: {type(error).__name__}: {error}"[:300])
-                continue
-            self.letters.close(letter.key, str(outcome))
-            counts[str(outcome)] += 1
+            if isinstance(letter, UnreadableLetter):
+                counts["unreadable"] += 1
+                failures.append(f"{letter.key}: {letter.reason}")
+            elif letter.trigger in TRIGGERS:
+                counts["letters"] += 1
+                with passed_over(letter.key, counts, failures, count="failed again"):
+                    outcome = self._handle(letter)
+                    self.letters.close(letter.key, str(outcome))
+                    counts[str(outcome)] += 1
         following = found[-1].key if len(found) == self.page else None
         return Page(next_cursor=following, counts=dict(counts), failures=tuple(failures))
 

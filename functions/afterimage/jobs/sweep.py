@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final
 
-from afterimage.delivery import TransientError, is_transient
+from afterimage.jobs.faults import passed_over
 from afterimage.jobs.progress import Page, Turn
 from afterimage.media.pipeline import Pipeline
 from afterimage.media.records import Step, next_step
-from afterimage.media.stores import DerivedFile, Original
+from afterimage.media.stores import DerivedFile, Original, Record
 from afterimage.paths import parse_derived, place_of, record_path
 
 PAGE: Final = 100
@@ -43,9 +43,9 @@ class Sweep:
             following = self._originals(position, counts, failures)
             return _page(f"originals:{following}" if following else "records:", counts, failures)
         if walk == "records":
-            following = self._records(position, counts)
+            following = self._records(position, counts, failures)
             return _page(f"records:{following}" if following else "derived:", counts, failures)
-        following = self._derived(position, counts)
+        following = self._derived(position, counts, failures)
         return _page(f"derived:{following}" if following else None, counts, failures)
 
     def _originals(self, token: str, counts: Counter[str], failures: list[str]) -> str:
@@ -53,8 +53,9 @@ class Sweep:
         found = self.pipeline.stores.originals.page(self.pipeline.settings.originals_bucket, "", token, self.page)
         for original in found.originals:
             counts["originals seen"] += 1
-            if self.is_unsettled(original):
-                settle(self.pipeline, original, counts, failures)
+            with passed_over(original.name, counts, failures):
+                if self.is_unsettled(original):
+                    settle(self.pipeline, original, counts)
         return found.next_token
 
     def is_unsettled(self, original: Original) -> bool:
@@ -67,27 +68,29 @@ class Sweep:
         step = next_step(record, subject, now=self.now(), timeout=self.pipeline.settings.timeout)
         return step in {Step.WORK, Step.GIVE_UP} or "afterimage_status" not in original.metadata
 
-    def _records(self, after: str, counts: Counter[str]) -> str:
+    def _records(self, after: str, counts: Counter[str], failures: list[str]) -> str:
         """Takes back what describes a generation that is not the live one: its delete event was lost."""
         found = self.pipeline.stores.records.page(after, self.page)
         for record in found:
             counts["records seen"] += 1
-            source = record.fields["source"]
-            live = self.pipeline.stores.originals.find(source["bucket"], source["name"])
-            if live is None or live.generation != record.fields["generation"]:
-                self.pipeline.take_back(source["bucket"], source["name"], record.fields["generation"])
-                counts["records taken back"] += 1
+            with passed_over(record.path, counts, failures):
+                bucket, name, generation = described_by(record)
+                live = self.pipeline.stores.originals.find(bucket, name)
+                if live is None or live.generation != generation:
+                    self.pipeline.take_back(bucket, name, generation)
+                    counts["records taken back"] += 1
         return found[-1].path if len(found) == self.page else ""
 
-    def _derived(self, after: str, counts: Counter[str]) -> str:
+    def _derived(self, after: str, counts: Counter[str], failures: list[str]) -> str:
         """Deletes files that no record refers to."""
         found = list(islice(self.pipeline.stores.derived.list("", after), self.page))
         for folder, files in _by_folder(found).items():
             counts["derived files seen"] += len(files)
-            if folder is not None and self._is_orphan(folder, files):
-                for file in files:
-                    self.pipeline.stores.derived.delete(file.path)
-                counts["orphans deleted"] += len(files)
+            with passed_over(files[0].path, counts, failures):
+                if folder is not None and self._is_orphan(folder, files):
+                    for file in files:
+                        self.pipeline.stores.derived.delete(file.path)
+                    counts["orphans deleted"] += len(files)
         return found[-1].path if len(found) == self.page else ""
 
     def _is_orphan(self, folder: tuple[str, str, int, str], files: Iterable[DerivedFile]) -> bool:
@@ -104,19 +107,23 @@ class Sweep:
         return record is not None and all(self.now() - file.created >= self.grace for file in files)
 
 
-def settle(
-    pipeline: Pipeline, original: Original, counts: Counter[str], failures: list[str], *, again: bool = False
-) -> None:
-    """Derives one original; a permanent fault is counted and named, and does not stop the job."""
-    try:
-        outcome = pipeline.finalized(original.bucket, original.name, original.generation, again=again)
-    except Exception as error:
-        if is_transient(error):
-            raise TransientError(f"`{original.name}`: {error}") from error
-        counts["failed"] += 1
-        failures.append(f"{original.name}: {type(error).__name__}: {error}"[:300])
-        return
+def settle(pipeline: Pipeline, original: Original, counts: Counter[str], *, again: bool = False) -> None:
+    """Derives one original, and counts how that ended."""
+    outcome = pipeline.finalized(original.bucket, original.name, original.generation, again=again)
     counts[str(outcome)] += 1
+
+
+def described_by(record: Record) -> tuple[str, str, int]:
+    """Bucket, name and generation that a record describes, if it stands where the record of that object belongs.
+
+    A document elsewhere, whatever it says, could name anybody's file, and what was made of that would be deleted.
+    """
+    source, generation = record.fields["source"], record.fields["generation"]
+    bucket, name = source["bucket"], source["name"]
+    place = place_of(name)
+    if place is None or record_path(place, bucket, name) != record.path or not isinstance(generation, int):
+        raise ValueError(f"not the record of `{name}`: it does not stand where that belongs; delete it")
+    return bucket, name, generation
 
 
 def _by_folder(files: Iterable[DerivedFile]) -> dict[tuple[str, str, int, str] | None, list[DerivedFile]]:

@@ -60,10 +60,13 @@ class Report:
     """Where to go on, if time was over; the drift is not known then."""
     gave_up: bool = False
     """Not even reading everything came to an end while the moment could be read."""
+    has_too_many_objects: bool = False
+    """What the user's stored files weigh was not compared."""
 
     @property
     def is_clean(self) -> bool:
-        return not (self.missed or self.missed_before or self.drift or self.rest or self.gave_up)
+        is_partial = self.rest or self.gave_up or self.has_too_many_objects
+        return not (self.missed or self.missed_before or self.drift or is_partial)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +141,7 @@ class Auditor:
                 break
             booked = self.keeper.book_many(found) if repair else [seen for seen, _ in found]
             report.missed += [seen.record_path for seen in booked]
+        report.has_too_many_objects = survey.has_too_many_objects
         return survey
 
     def _is_erased_since(self, moment: Moment, user: str) -> bool:

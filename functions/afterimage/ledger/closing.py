@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from afterimage.ledger import books, records
 from afterimage.ledger.bookkeeper import books_path, day_path, retirement
 from afterimage.ledger.roll_up import every, published_path
-from afterimage.ledger.stores import Add, ConflictError, LedgerStore, Remove, UncertainError, Write
+from afterimage.ledger.stores import Add, ConflictError, LedgerStore, Remove, Stored, UncertainError, Write
 
 LIVE_DAYS: Final = 35
 """How many days the live books show one by one."""
 COMPACT_AFTER: Final = timedelta(days=40)
 """Later than `bookkeeper.LATE_AFTER`: no event may still be booked for a record that is gone."""
 _MOST_TRIES: Final = 8
+
+
+@dataclass(kw_only=True, slots=True)
+class Compacted:
+    """What one walk through a user's records did."""
+
+    gone: int = 0
+    failures: list[str] = field(default_factory=list)
+    rest: str = ""
+    """The last record looked at, if time was over before all were."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,21 +67,34 @@ class Closing:
             return len(days)
         return 0
 
-    def compact(self, user: str, now: datetime) -> int:
-        """Deletes records of outputs that are long gone, keeping what they cost in their days; returns how many."""
+    def compact(
+        self, user: str, now: datetime, *, after: str = "", is_over: Callable[[], bool] = lambda: False
+    ) -> Compacted:
+        """Deletes records of outputs that are long gone, keeping what they cost in their days.
+
+        It begins behind the record `after`, and ends early, with the place to go on from, when its time is over.
+        """
         limit = (now - COMPACT_AFTER).timestamp() * 1e9
-        gone = 0
-        for stored in every(self.store, f"usage/{user}/records"):
-            if not stored.fields["is_deleted"] or max(stored.updated, stored.fields["last_version"]) > limit:
-                continue
-            lives = list(records.from_fields(stored.fields).lives.values())
+        done = Compacted()
+        for stored in every(self.store, f"usage/{user}/records", after):
             try:
-                self.store.commit([Remove(path=stored.path, expected=stored.version), *retirement(user, lives)])
-                gone += 1
+                done.gone += self._compact_one(user, stored, limit)
             except (ConflictError, UncertainError):
                 # Touched meanwhile, or removed by a commit whose answer was lost: the next run sees which.
-                continue
-        return gone
+                pass
+            except (LookupError, TypeError, ValueError) as error:
+                done.failures.append(f"{stored.path} is no record: {type(error).__name__}: {error}"[:300])
+            if is_over():
+                done.rest = stored.path.rpartition("/")[2]
+                break
+        return done
+
+    def _compact_one(self, user: str, stored: Stored, limit: float) -> bool:
+        if not stored.fields["is_deleted"] or max(stored.updated, stored.fields["last_version"]) > limit:
+            return False
+        lives = list(records.from_fields(stored.fields).lives.values())
+        self.store.commit([Remove(path=stored.path, expected=stored.version), *retirement(user, lives)])
+        return True
 
 
 def _of_day(fields: Mapping[str, Any], day: str) -> books.Amounts:

@@ -12,6 +12,7 @@ from google.cloud import firestore_v1 as firestore
 from google.cloud.firestore_v1 import types
 
 from afterimage.documents import plain_fields
+from afterimage.group_queries import LAST_ID, documents_beneath, path_of
 from afterimage.ledger.books import Path
 from afterimage.ledger.stores import Add, ConflictError, Expect, Remove, Replace, Stored, UncertainError, Write
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 TOUCHED: Final = "touched_at"
 _TIMEOUT_SECONDS: Final = 30.0
-_FIRST_ID: Final = "\x01"
-_LAST_ID: Final = "\U0010ffff" * 375
-"""1,500 bytes of the greatest character: no id comes behind it."""
 _CONFLICTS = (exceptions.Conflict, exceptions.FailedPrecondition, exceptions.NotFound)
 _UNCERTAIN = (
     exceptions.Aborted,
@@ -56,7 +54,7 @@ class FirestoreReader:
         with _told_apart():
             for answer in self._client._firestore_api.batch_get_documents(request=request, **self._terms()):
                 if "found" in answer:
-                    return _decoded(answer.found)
+                    return _decoded(types.Document.pb(answer.found))
         return None
 
     def page(self, collection: str, after: str, limit: int) -> list[Stored]:
@@ -71,7 +69,7 @@ class FirestoreReader:
         request = types.RunQueryRequest(parent=self._name(above), structured_query=query, read_time=self._at)
         with _told_apart():
             answers = self._client._firestore_api.run_query(request=request, **self._terms())
-            return [_decoded(answer.document) for answer in answers if "document" in answer]
+            return [_decoded(types.Document.pb(answer.document)) for answer in answers if "document" in answer]
 
     def _name(self, path: str) -> str:
         return f"{self._client._database_string}/documents/{path}".rstrip("/")
@@ -112,25 +110,21 @@ class FirestoreLedgerStore(FirestoreReader):
 
     def ids_above(self, collection: str, group: str, after: str, limit: int) -> list[str]:
         found: list[str] = []
-        # One document each: the cursor leaps over all the others of the same id.
+        # One document each: the next question leaps over everything else beneath the same id.
         while len(found) < limit:
             last = found[-1] if found else after
-            behind = (
-                f"{collection}/{last}/{group}/{_LAST_ID}" if last else f"{collection}/{_FIRST_ID}/{group}/{_FIRST_ID}"
-            )
-            query = self._client.collection_group(group).order_by("__name__").limit(1)
+            behind = f"{collection}/{last}/{LAST_ID}/{LAST_ID}" if last else ""
             with _told_apart():
-                pages = list(query.start_after({"__name__": self._client.document(behind)}).stream())
-            above = pages[0].reference.path.split("/") if pages else []
-            if len(above) != 4 or above[0] != collection:
+                next_one = documents_beneath(self._client, collection, group, behind=behind, limit=1, names_only=True)
+            if not next_one:
                 break
-            found.append(above[1])
+            found.append(path_of(next_one[0]).split("/")[1])
         return found
 
-    def buckets(self, limit: int) -> list[Stored]:
+    def buckets(self, after: str, limit: int) -> list[Stored]:
         with _told_apart():
-            found = self._client.collection_group("buckets").limit(limit).stream(timeout=_TIMEOUT_SECONDS)
-            return [_stored(bucket) for bucket in found if bucket.reference.path.startswith("usage/")]
+            found = documents_beneath(self._client, "usage", "buckets", behind=after, limit=limit)
+            return [_decoded(bucket) for bucket in found]
 
     def touched_since(self, moment: datetime, limit: int) -> list[Stored]:
         newer = firestore.FieldFilter(TOUCHED, ">=", moment)
@@ -191,10 +185,9 @@ def _quoted(path: Path) -> str:
     return quoted
 
 
-def _decoded(found: types.Document) -> Stored:
-    document = types.Document.pb(found)
+def _decoded(document: Any) -> Stored:
     return Stored(
-        path=document.name.partition("/documents/")[2],
+        path=path_of(document),
         fields=plain_fields(document.fields),
         version=document.update_time,
         created=document.create_time.ToNanoseconds(),

@@ -5,11 +5,14 @@ Both move differences under preconditions, so running twice, or two at once, mov
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from afterimage.delivery import is_transient
 from afterimage.ledger import books
 from afterimage.ledger.bookkeeper import books_path
 from afterimage.ledger.stores import (
@@ -26,6 +29,8 @@ from afterimage.ledger.stores import (
 )
 from afterimage.ledger.tombstones import revived
 
+logger = logging.getLogger("afterimage.ledger")
+IsOver = Callable[[], bool]
 OPERATIONS_TOTALS: Final = "operations/totals"
 _PUBLISHED: Final = (books.TOTALS, books.DAYS, books.STORAGE)
 _PAGE: Final = 300
@@ -41,26 +46,63 @@ def published_path(user: str) -> str:
     return f"usage/{user}/published/operations"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Emptied:
+    """What one round over the buckets did."""
+
+    moved: int
+    faults: int = 0
+    rest: str = ""
+    """Where the next round begins, if this one's time was over."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """How far the operators' view has come."""
+
+    users: int
+    faults: int = 0
+    until: datetime
+    """When the last user looked at was touched."""
+    is_behind: bool = False
+    """Whether time was over before everybody was looked at."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RollUp:
     """The two roll-ups over one store."""
 
     store: LedgerStore
 
-    def empty_buckets(self, *, most: int = 10_000) -> int:
-        """Moves buckets into the books; returns how many were moved. Those that keep changing wait for the next run."""
-        moved = 0
-        while moved < most:
-            found = self.store.buckets(_PAGE)
-            gained = sum(self.empty_bucket(bucket) for bucket in found)
-            moved += gained
-            if len(found) < _PAGE or not gained:
-                break
-        return moved
+    def empty_buckets(self, *, after: str = "", is_over: IsOver = lambda: False) -> Emptied:
+        """Moves buckets into the books: one round over all there are, which begins behind the path `after`.
+
+        A round whose time is over says where the next one has to begin, so that no user's buckets keep others waiting.
+        One bucket that cannot be moved is reported, and the round goes on.
+        """
+        moved, faults, at, has_turned = 0, 0, after, not after
+        while True:
+            found = self.store.buckets(at, _PAGE)
+            for bucket in found:
+                if has_turned and after and bucket.path.split("/") > after.split("/"):
+                    return Emptied(moved=moved, faults=faults)
+                with _reported(f"bucket `{bucket.path}`") as report:
+                    moved += self.empty_bucket(bucket)
+                faults += report.has_fault
+                at = bucket.path
+                if is_over():
+                    return Emptied(moved=moved, faults=faults, rest=at)
+            if len(found) < _PAGE:
+                if has_turned:
+                    return Emptied(moved=moved, faults=faults)
+                at, has_turned = "", True
 
     def empty_bucket(self, bucket: Stored) -> bool:
-        user = bucket.path.split("/")[1]
-        seen: Stored | None = bucket
+        match bucket.path.split("/"):
+            case ["usage", user, "buckets", _]:
+                seen: Stored | None = bucket
+            case _:
+                raise ValueError(f"`{bucket.path}` is no place for a bucket: nothing of ours writes there; delete it")
         for _ in range(_MOST_TRIES):
             if seen is None:
                 return True
@@ -79,19 +121,26 @@ class RollUp:
             return True
         return False
 
-    def publish(self, *, since: datetime, most: int = 10_000) -> tuple[int, datetime]:
-        """Brings the operators' view up to date with users touched since; returns how many, and where to go on."""
-        done, mark = 0, since
-        while done < most:
+    def publish(self, *, since: datetime, is_over: IsOver = lambda: False) -> Published:
+        """Brings the operators' view up to date with users touched since; says how far it has come.
+
+        One user whose books cannot be published is reported, and the others are.
+        """
+        done, faults, mark = 0, 0, since
+        while True:
             found = self.store.touched_since(mark, _PAGE)
             for user_books in found:
-                self.publish_user(user_books.path.split("/")[1])
-            done += len(found)
-            last = found[-1].fields["touched_at"] if found else mark
+                with _reported(f"books `{user_books.path}`") as report:
+                    self.publish_user(user_books.path.split("/")[1])
+                faults += report.has_fault
+                done += 1
+                last = user_books.fields["touched_at"]
+                # Past the beginning at least, or the next run would come no further than this one.
+                if last > since and is_over():
+                    return Published(users=done, faults=faults, until=last, is_behind=True)
             if len(found) < _PAGE or last == mark:
-                return done, last
+                return Published(users=done, faults=faults, until=last if found else mark)
             mark = last
-        return done, mark
 
     def publish_user(self, user: str) -> bool:
         """Adds what changed of one user since it was last published; says whether anything had."""
@@ -136,6 +185,24 @@ def every(reader: Reader, collection: str, after: str = "") -> Iterator[Stored]:
         if len(page) < _PAGE:
             return
         after = page[-1].path.rpartition("/")[2]
+
+
+@dataclass(slots=True)
+class _Report:
+    has_fault: bool = False
+
+
+@contextmanager
+def _reported(subject: str) -> Iterator[_Report]:
+    """What one document is at fault with is logged, and keeps no other waiting; what passes by itself is raised."""
+    report = _Report()
+    try:
+        yield report
+    except Exception as error:
+        if is_transient(error):
+            raise
+        report.has_fault = True
+        logger.exception("%s cannot be rolled up and is passed over", subject)
 
 
 def _operators_share(delta: books.Amounts) -> list[Write]:

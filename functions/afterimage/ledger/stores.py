@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
 
+from afterimage.delivery import TransientError
 from afterimage.ledger.books import Path
 
 
@@ -15,7 +16,7 @@ class ConflictError(Exception):
     """A precondition did not hold: nothing of the commit was applied by this attempt."""
 
 
-class UncertainError(Exception):
+class UncertainError(TransientError):
     """The database was busy or the answer was lost: the commit may or may not have been applied."""
 
 
@@ -111,8 +112,11 @@ class LedgerStore(Reader, Protocol):
         """The same of ids that may have no document, but have some in the collection `group` below them."""
         ...
 
-    def buckets(self, limit: int) -> list[Stored]:
-        """Buckets of any user that have not been rolled up."""
+    def buckets(self, after: str, limit: int) -> list[Stored]:
+        """Buckets of any user that have not been rolled up, in the order of their paths, from behind the path `after`.
+
+        Only those in the books, which nobody but functions writes; other collections of the same name do not count.
+        """
         ...
 
     def touched_since(self, moment: datetime, limit: int) -> list[Stored]:

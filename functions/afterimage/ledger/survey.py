@@ -21,6 +21,8 @@ from afterimage.ledger.stores import Reader, Stored
 OBJECTS_BEHIND: Final = OBJECT_KIND
 """Before `object~…` and before `object-long~…`."""
 LOOKS_AT_THE_CLOCK_EVERY: Final = 100
+MOST_OBJECTS: Final = 200_000
+"""Objects are listed and remembered in one turn: more of one user would leave no turn for the users after."""
 
 Unseen = tuple[Observation, Stored | None]
 """What a record does not know yet, and the record, if there is one."""
@@ -58,6 +60,8 @@ class Survey:
     is_over: Callable[[], bool] = lambda: False
     """Whether the walk's time is over; it is not asked before some of the work is done."""
     rest: Place | None = None
+    has_too_many_objects: bool = False
+    """More than are looked at: what they weigh was not compared."""
     _known_objects: dict[str, _KnownObject] = field(default_factory=dict)
 
     def unseen(self) -> Iterator[Unseen]:
@@ -116,6 +120,9 @@ class Survey:
         return place is not None and self.moment.read(place) is not None
 
     def _remember(self, stored: Stored) -> None:
+        if len(self._known_objects) == MOST_OBJECTS:
+            self.has_too_many_objects = True
+            return
         record = record_in(stored)
         newest = record.newest
         self._known_objects[stored.path] = _KnownObject(
@@ -129,13 +136,16 @@ class Survey:
         if self.begin == Place():
             return
         for stored in every(self.moment, f"usage/{self.user}/records", OBJECTS_BEHIND):
-            if stored.fields["kind"] != OBJECT_KIND:
+            if stored.fields["kind"] != OBJECT_KIND or self.has_too_many_objects:
                 break
             self._remember(stored)
 
     def _unseen_objects(self) -> Iterator[Unseen]:
         """The bucket is listed after the records were read: an object created in between is at worst found twice."""
-        for seen in live_objects(self.objects, self.user):
+        for number, seen in enumerate(live_objects(self.objects, self.user)):
+            if self.has_too_many_objects or number == MOST_OBJECTS:
+                self.has_too_many_objects = True
+                return
             known = self._known_objects.pop(seen.record_path, None)
             if known is None:
                 yield seen, None

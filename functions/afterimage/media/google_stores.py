@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from google.api_core import exceptions
 
+from afterimage.documents import plain_fields
+from afterimage.group_queries import documents_beneath, path_of
 from afterimage.media.stores import ConflictError, DerivedFile, GoneError, MediaStores, Original, OriginalPage, Record
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 CACHE_CONTROL: Final = "private, max-age=31536000, immutable"
 """Derived files never change; `private` because the rules decide who may read them."""
 _TIMEOUT_SECONDS: Final = 60
+_USERS: Final = "users"
 _SHARED: Final = "mediaObjects"
 
 
@@ -154,14 +157,20 @@ class FirestoreRecords:
     def page(self, after: str, limit: int) -> list[Record]:
         found: list[Record] = []
         if not after.startswith(f"{_SHARED}/"):
-            found = self._run(self._client.collection_group("objects"), after, limit)
+            found = self._beneath(_USERS, "objects", after, limit)
             after = ""
         if len(found) < limit:
-            found += self._run(self._client.collection(_SHARED), after, limit - len(found))
+            found += self._shared(after, limit - len(found))
         return found
 
-    def _run(self, query: Any, after: str, limit: int) -> list[Record]:
-        query = query.order_by("__name__").limit(limit)
+    def _beneath(self, root: str, group: str, after: str, limit: int) -> list[Record]:
+        return [
+            Record(path=path_of(found), fields=plain_fields(found.fields), version=found.update_time)
+            for found in documents_beneath(self._client, root, group, behind=after, limit=limit)
+        ]
+
+    def _shared(self, after: str, limit: int) -> list[Record]:
+        query = self._client.collection(_SHARED).order_by("__name__").limit(limit)
         if after:
             query = query.start_after({"__name__": self._client.document(after)})
         return [

@@ -78,13 +78,14 @@ class MemoryLedger:
 
     def ids_above(self, collection: str, group: str, after: str, limit: int) -> list[str]:
         parts = [path.split("/") for path in self.documents]
-        found = {part[1] for part in parts if len(part) == 4 and part[0] == collection and part[2] == group}
+        found = {part[1] for part in parts if part[0] == collection and part[-2] == group}
         return sorted(name for name in found if name > after)[:limit]
 
-    def buckets(self, limit: int) -> list[Stored]:
+    def buckets(self, after: str, limit: int) -> list[Stored]:
         self.before("buckets")
-        paths = sorted(path for path in self.documents if path.split("/")[-2] == "buckets")[:limit]
-        return [found for path in paths if (found := self._stored(path))]
+        parts = sorted(path.split("/") for path in self.documents)
+        found = [part for part in parts if part[0] == "usage" and part[-2] == "buckets" and part > after.split("/")]
+        return [stored for part in found[:limit] if (stored := self._stored("/".join(part)))]
 
     def touched_since(self, moment: datetime, limit: int) -> list[Stored]:
         found = [

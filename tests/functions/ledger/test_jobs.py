@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from afterimage.dead_letters import DeadLetter
-from afterimage.delivery import PermanentError
+from afterimage.delivery import PermanentError, is_transient
 from afterimage.jobs import ledger_jobs
 from afterimage.jobs.progress import Page, Turn
 from afterimage.ledger.audit import Auditor
@@ -84,7 +84,7 @@ def test_the_operators_view_is_the_sum_of_all_users(seed: int, is_hot: bool) -> 
             for user in USERS:
                 Closing(store=world.store).close_days(user, EPOCH + timedelta(days=LIVE_DAYS + 2))
     roll_up.empty_buckets()
-    _, mark = roll_up.publish(since=mark)
+    mark = roll_up.publish(since=mark).until
     found = operators(world)
     assert found.get(operations_day(DAY), {}) == sum_over_users(world, f"days/{DAY}")
     assert found.get(OPERATIONS_TOTALS, {}) == sum_over_users(world, "totals")
@@ -143,13 +143,13 @@ def test_compaction_keeps_every_nano_dollar(seed: int) -> None:
     gone = [path for path in world.store.documents if "/records/" in path]
     world.store.ticks += (COMPACT_AFTER.days + 1) * DAY_TICKS
     now = EPOCH + timedelta(milliseconds=world.store.ticks)
-    compacted = sum(Closing(store=world.store).compact(user, now) for user in USERS)
+    compacted = sum(Closing(store=world.store).compact(user, now).gone for user in USERS)
     assert compacted == len(gone) - len([path for path in world.store.documents if "/records/" in path])
     for event in world.events:
         world.deliver(event)
     assert all(world.audit())
     assert {user: world.books(user) for user in USERS} == before
-    assert sum(Closing(store=world.store).compact(user, now) for user in USERS) == 0
+    assert sum(Closing(store=world.store).compact(user, now).gone for user in USERS) == 0
 
 
 def test_without_the_age_limit_compaction_counts_twice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,3 +311,126 @@ def test_a_request_that_says_something_unknown_is_refused(request_: dict[str, An
     """What was meant to change something must not be passed over."""
     with pytest.raises(PermanentError, match=message):
         ledger_jobs.checked("ledger.audit", request_, {"user": str, "repair": bool})
+
+
+def test_one_users_broken_record_leaves_the_others_audited() -> None:
+    """A record that cannot be read ends the audit of its user alone: named, counted, and the walk goes on."""
+    world = World(9)
+    for user in ("ana", "bob", "cora"):
+        world.deliver(world.write(f"ai_outputs/{user}/dialogues/d", output(), is_first=True))
+        world.write(f"ai_outputs/{user}/dialogues/lost", output(), is_first=True)
+    world.store.put("usage/bob/records/dialogues~d", {"kind": "dialogues"})
+    job = ledger_jobs.PerUser(
+        name="ledger.audit", store=world.store, work=ledger_jobs.audit_of(auditor(world)), options={"repair": bool}
+    )
+    [page] = all_turns(job.turn, {})
+    assert (page.counts["users"], page.counts["users passed over"], page.counts["missed"]) == (3, 1, 2)
+    assert [failure.partition(":")[0] for failure in page.failures] == ["bob"]
+
+
+def test_an_outage_is_not_taken_for_a_users_fault() -> None:
+    """Then the turn is delivered again, and nobody is passed over."""
+    world = World(10)
+    world.deliver(world.write("ai_outputs/ana/dialogues/d", output(), is_first=True))
+    job = ledger_jobs.PerUser(
+        name="ledger.audit", store=world.store, work=ledger_jobs.audit_of(auditor(world)), options={"repair": bool}
+    )
+
+    def down(call: str) -> None:
+        if call == "frozen":
+            raise UncertainError(call)
+
+    world.store.before = down
+    with pytest.raises(UncertainError) as caught:
+        all_turns(job.turn, {})
+    assert is_transient(caught.value)
+
+
+@pytest.mark.parametrize("topic", ["ledger.close-day", "ledger.reprice"])
+def test_a_user_with_very_many_records_takes_turns(topic: str) -> None:
+    """A turn whose time is over says where the next goes on: one user's records never outlast a function's life."""
+    world = World(11)
+    for number in range(4):
+        world.deliver(world.write(f"ai_outputs/ana/dialogues/d{number}", output(), is_first=True))
+        world.deliver(world.delete(f"ai_outputs/ana/dialogues/d{number}"))
+    world.deliver(world.write("ai_outputs/bob/dialogues/d", output(), is_first=True))
+    world.store.put("usage/ana/records/dialogues~d1x", {"kind": "dialogues"})
+    world.store.ticks += (COMPACT_AFTER.days + 1) * DAY_TICKS
+    now = EPOCH + timedelta(milliseconds=world.store.ticks)
+    roll_up = RollUp(store=world.store)
+    work = {
+        "ledger.close-day": ledger_jobs.close_day_of(Closing(store=world.store), roll_up, now=lambda: now),
+        "ledger.reprice": ledger_jobs.reprice_of(auditor(world)),
+    }[topic]
+    job = ledger_jobs.PerUser(
+        name=topic, store=world.store, work=work, options={"again": bool}, seconds=0.0, monotonic=lambda: 0.0
+    )
+    pages = all_turns(job.turn, {})
+    assert len(pages) > 5
+    assert sum(page.counts.get("users", 0) for page in pages) == 2
+    assert [failure for page in pages for failure in page.failures if "dialogues~d1x" in failure]
+    if topic == "ledger.close-day":
+        assert sum(page.counts.get("records compacted", 0) for page in pages) == 4
+        world.store.drop("usage/ana/records/dialogues~d1x")
+        assert all(world.audit())
+
+
+def test_buckets_take_turns_when_time_is_short() -> None:
+    """Rounds that end after one bucket begin behind it: users whose buckets fill at once keep nobody waiting."""
+    world = World(12)
+    roll_up, rest, order = RollUp(store=world.store), "", []
+    for user in ("ana", "bob", "cora"):
+        world.store.put(f"usage/{user}/buckets/00", {"totals": {"generations": 1}})
+    for _ in range(6):
+        before = {path for path in world.store.documents if "/buckets/" in path}
+        emptied = roll_up.empty_buckets(after=rest, is_over=lambda: True)
+        rest = emptied.rest
+        order += [path.split("/")[1] for path in before - set(world.store.documents)]
+        world.store.put("usage/ana/buckets/00", {"totals": {"generations": 1}})
+    assert order[:4] == ["ana", "bob", "cora", "ana"]
+    assert len(order) == 6
+
+
+def test_a_round_that_began_in_the_middle_comes_to_all_buckets_once() -> None:
+    """Behind the place where the last round ended first, then those before it."""
+    world = World(13)
+    for user in ("ana", "bob", "cora"):
+        world.store.put(f"usage/{user}/buckets/00", {"totals": {"generations": 1}})
+    asked: list[str] = []
+    world.store.before = asked.append
+    emptied = RollUp(store=world.store).empty_buckets(after="usage/ana/buckets/31")
+    assert (emptied.moved, emptied.rest) == (3, "")
+    assert asked.count("buckets") == 2
+
+
+def test_publishing_goes_on_where_time_was_over_and_passes_over_what_it_cannot_publish() -> None:
+    """Each run comes further than the one before, however little time it has."""
+    world = World(14)
+    for user in ("ana", "bob", "cora"):
+        world.deliver(world.write(f"ai_outputs/{user}/dialogues/d", output(), is_first=True))
+    world.store.put("usage/bob/published/operations", {"totals": 7, "days": {"x": 5}})
+    roll_up, mark, faults, runs = RollUp(store=world.store), EPOCH, 0, 0
+    is_behind = True
+    while is_behind:
+        run = roll_up.publish(since=mark, is_over=lambda: True)
+        mark, is_behind, faults, runs = run.until, run.is_behind, faults + run.faults, runs + 1
+    assert (runs, faults) == (4, 2), "each run begins with the last one of the run before"
+    assert operators(world)[OPERATIONS_TOTALS]["generations"] == 2
+
+
+def test_more_files_than_can_be_compared_are_said_and_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their user's audit says so; what is not compared is not taken for gone."""
+    from afterimage.ledger import survey
+
+    monkeypatch.setattr(survey, "MOST_OBJECTS", 3)
+    world = World(15)
+    bucket = Bucket(*(f"users/ana/ai_generated/videos/{number}.mp4" for number in range(3)))
+    assert not auditor(world, objects=bucket).audit("ana").has_too_many_objects
+    assert world.books("ana")["storage/objects/videos"] == 3
+    bucket.names += [f"generating/ana/image/{number}_0.png" for number in range(3)]
+    report = auditor(world, objects=bucket).audit("ana")
+    assert report.has_too_many_objects
+    assert not report.is_clean
+    assert world.books("ana")["storage/objects/videos"] == 3
+    done = ledger_jobs.audit_of(auditor(world, objects=bucket))("ana", {}, "", lambda: False)
+    assert "ana: more than" in done.failures[0]

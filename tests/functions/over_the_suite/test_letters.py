@@ -26,12 +26,23 @@ def test_letters_come_in_pages_until_they_are_closed(cloud: Cloud) -> None:
         letters.record(one)
     found, after = list[DeadLetter](), ""
     while page := letters.open_letters(after=after, limit=2):
-        found += page
+        found += [one for one in page if isinstance(one, DeadLetter)]
         after = page[-1].key
     assert [one.key for one in found] == sorted(one.key for one in written)
     assert {one.raw_data() for one in found} == {b"\x00\xff"}
     letters.close(written[0].key, "settled")
     assert len(letters.open_letters(after="", limit=10)) == 4
+
+
+def test_a_document_that_is_no_letter_is_named_and_passed_over(cloud: Cloud) -> None:
+    """The letters behind it are replayed, and it stays where it is."""
+    letters = FirestoreDeadLetters(cloud.firestore)
+    cloud.firestore.document("_events/0").set({"status": "open", "trigger": "media_finalized"})
+    gone = {"bucket": cloud.bucket, "name": "media/a/b.png", "generation": "1"}
+    letters.record(letter(1, gone))
+    page = Replay(pipeline=cloud.pipeline, letters=letters).turn(Turn(request={}, cursor="", counts={}))
+    assert page.counts == {"letters": 1, "gone": 1, "unreadable": 1}
+    assert page.failures == ("0: it has no `attributes`",)
 
 
 def test_an_event_that_was_recorded_is_made_good_by_replay(cloud: Cloud) -> None:
