@@ -69,7 +69,9 @@ _NO_OUTPUT: Final = Output()
 _RESERVED_ID = re.compile(r"__.*__", re.DOTALL)
 _GENERATED_NAME = re.compile(r"(?P<file_uid>.+?)(?:_(?P<index>\d+))?", re.DOTALL)
 _VERSION = re.compile(r"v[1-9]\d*")
-_DERIVED_TAIL = re.compile(r"(?P<name>.+)/(?P<generation>\d+)/(?P<plan>[0-9a-f]+)/(?P<variant>[^/]+)", re.DOTALL)
+_DERIVED_TAIL = re.compile(
+    r"(?P<name>.+)/(?P<generation>[0-9]{1,19})/(?P<plan>[0-9a-f]+)/(?P<variant>[^/]+)", re.DOTALL
+)
 
 
 def place_of(name: str, metadata: Mapping[str, str] | None = None) -> Place | None:

@@ -137,7 +137,19 @@ def test_a_derived_path_is_read_back_exactly(bucket: str, name: str, generation:
     assert str(path).startswith(derived_folder(bucket, name, generation))
 
 
-@pytest.mark.parametrize("path", ["", "a", "b/name/1/xyz/v", "b/name/one/abc/v", "b/1/abc/v", "/n/1/abc/v"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "a",
+        "b/name/1/xyz/v",
+        "b/name/one/abc/v",
+        "b/1/abc/v",
+        "/n/1/abc/v",
+        f"b/n/{'1' * 5000}/abc/v",
+        "b/n/١/abc/v",
+    ],
+)
 def test_what_is_not_a_derived_path_is_not_taken_for_one(path: str) -> None:
     """The sweep deletes by parsed paths, so anything else in the bucket must not parse."""
     assert parse_derived(path) is None

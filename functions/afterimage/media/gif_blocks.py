@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from afterimage.media.workload import MOST_BLOCKS, OverloadError
+
 _IMAGE: Final = 0x2C
 _EXTENSION: Final = 0x21
 _TRAILER: Final = 0x3B
@@ -19,7 +21,10 @@ class GifError(ValueError):
 
 
 def count_frames(data: bytes, at_most: int) -> int:
-    """The number of frames; counting stops one beyond `at_most`. GifError for a file that is cut off or broken."""
+    """The number of frames; counting stops one beyond `at_most`. GifError for a file that is cut off or broken.
+
+    OverloadError for one whose blocks are so many that reading them would be the work.
+    """
     try:
         return _count(data, at_most)
     except IndexError:
@@ -28,7 +33,7 @@ def count_frames(data: bytes, at_most: int) -> int:
 
 def _count(data: bytes, at_most: int) -> int:
     at = _HEADER_LENGTH + _palette_length(data[10])
-    frames = 0
+    frames = blocks = 0
     while frames <= at_most:
         kind = data[at]
         if kind == _TRAILER:
@@ -36,9 +41,9 @@ def _count(data: bytes, at_most: int) -> int:
         if kind == _IMAGE:
             frames += 1
             # After the descriptor and its palette comes one byte of code size.
-            at = _skip_sub_blocks(data, at + _DESCRIPTOR_LENGTH + _palette_length(data[at + 9]) + 1)
+            at, blocks = _skip_blocks(data, at + _DESCRIPTOR_LENGTH + _palette_length(data[at + 9]) + 1, blocks)
         elif kind == _EXTENSION:
-            at = _skip_sub_blocks(data, at + 2)
+            at, blocks = _skip_blocks(data, at + 2, blocks)
         elif frames:
             # Junk behind a whole frame: screens show what came before it.
             return frames
@@ -51,7 +56,13 @@ def _palette_length(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _skip_sub_blocks(data: bytes, at: int) -> int:
-    while length := data[at]:
+def _skip_blocks(data: bytes, at: int, blocks: int) -> tuple[int, int]:
+    """Where the blocks that begin here end, and how many there are now in all."""
+    length = 1
+    while length:
+        blocks += 1
+        if blocks > MOST_BLOCKS:
+            raise OverloadError(f"more than the {MOST_BLOCKS} blocks that can be worked on")
+        length = data[at]
         at += length + 1
-    return at + 1
+    return at, blocks

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from afterimage.media.gif_blocks import count_frames
 from afterimage.media.limits import Limits
 from afterimage.media.signatures import FileType, Kind, identify
+from afterimage.media.workload import OverloadError, png_chunks, refuse_overload
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -66,8 +67,11 @@ def inspect_image(data: bytes, *, declared_type: str, limits: Limits) -> Inspect
     if len(data) > limits.image_bytes:
         return verdict(Verdict.UNSUPPORTED, f"{len(data)} bytes; at most {limits.image_bytes} can be worked on")
     try:
+        refuse_overload(data, file_type.pillow_format)
         with open_image(data, file_type.pillow_format, limits) as image:
             return _inspect_header(image, file_type, mismatch, limits, data)
+    except OverloadError as error:
+        return verdict(Verdict.UNSUPPORTED, str(error))
     except Exception as error:
         if type(error).__name__ == "DecompressionBombError":
             return verdict(Verdict.UNSUPPORTED, f"more than the {limits.pixels} pixels that can be worked on")
@@ -166,13 +170,7 @@ def _orientation(image: Image, data: bytes) -> int:
 
 def _late_png_exif(data: bytes) -> bytes:
     """The content of a PNG's `eXIf` chunk, which may stand behind the pixels."""
-    at = 8
-    while at + 8 <= len(data):
-        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if kind == b"eXIf":
-            return data[at + 8 : at + 8 + length]
-        at += length + 12
-    return b""
+    return next((data[start:end] for kind, start, end in png_chunks(data) if kind == b"eXIf"), b"")
 
 
 def _same(content_type: str) -> str:

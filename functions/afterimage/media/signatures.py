@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-HEAD_BYTES: Final = 4096
-"""How much of a file `identify` looks at."""
+HEAD_BYTES: Final = 65_536
+"""How much of a file `identify` looks at, and no more; a licence may stand before a drawing's first element."""
 
 
 class Kind(StrEnum):
@@ -95,11 +95,16 @@ _BRANDS: Final[Mapping[bytes, FileType]] = {
     b"3gp5": _other("video/3gpp"), b"crx ": _other("image/x-canon-cr3"),
 }  # fmt: skip
 
-_MARKUP = re.compile(rb"\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<\s*([a-zA-Z][\w:.-]*)", re.DOTALL)
+_SPACE: Final = string.whitespace.encode()
+_LETTERS: Final = string.ascii_letters.encode()
+_NAME_BYTES: Final = _LETTERS + string.digits.encode() + b"_:.-"
+_BEFORE_MARKUP: Final[tuple[tuple[bytes, bytes], ...]] = ((b"<?xml", b">"), (b"<!--", b"-->"), (b"<!doctype", b">"))
+"""What may stand before the first element: how each begins, in lower case, and how it ends."""
 
 
 def identify(head: bytes) -> FileType:
-    """The type of a file, from its first bytes (HEAD_BYTES of them suffice)."""
+    """The type of a file, from its first HEAD_BYTES bytes; it never looks at more."""
+    head = head[:HEAD_BYTES]
     for start, file_type in _STARTS:
         if head.startswith(start):
             return file_type
@@ -157,8 +162,33 @@ def _is_mpeg_audio(head: bytes) -> bool:
 
 
 def _by_markup(head: bytes) -> FileType:
-    found = _MARKUP.match(head.removeprefix(b"\xef\xbb\xbf"))
-    if found is None:
+    name = _first_element(head.removeprefix(b"\xef\xbb\xbf"))
+    if not name:
         return UNKNOWN
-    element = found[1].rpartition(b":")[2].lower()
+    element = name.rpartition(b":")[2].lower()
     return _SVG if element == b"svg" else _plain("text/html" if element == b"html" else "application/xml")
+
+
+def _first_element(head: bytes) -> bytes:
+    """The name of the first element; empty where something else than markup comes before one.
+
+    Every step goes on behind what the last one read and none ever goes back, so the work grows with the length alone.
+    """
+    at = _behind(head, 0, _SPACE)
+    while opened := next((pair for pair in _BEFORE_MARKUP if head[at : at + len(pair[0])].lower() == pair[0]), None):
+        start, end = opened
+        found = head.find(end, at + len(start))
+        if found < 0:
+            return b""
+        at = _behind(head, found + len(end), _SPACE)
+    if head[at : at + 1] != b"<":
+        return b""
+    at = _behind(head, at + 1, _SPACE)
+    return head[at : _behind(head, at, _NAME_BYTES)] if at < len(head) and head[at] in _LETTERS else b""
+
+
+def _behind(head: bytes, at: int, among: bytes) -> int:
+    """The first position from `at` on that holds none of these bytes."""
+    while at < len(head) and head[at] in among:
+        at += 1
+    return at
