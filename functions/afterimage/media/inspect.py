@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from afterimage.media.animation import frame_before_animation
 from afterimage.media.gif_blocks import count_frames
 from afterimage.media.limits import Limits
 from afterimage.media.signatures import FileType, Kind, identify
@@ -151,7 +152,9 @@ def _frames(image: Image, data: bytes, limits: Limits) -> int:
     if image.format == "GIF":
         return count_frames(data, limits.frames)
     # A multi-picture JPEG is one photograph with companions (depth, gain map), not an animation.
-    return 1 if image.format in {"MPO", "JPEG"} else int(getattr(image, "n_frames", 1))
+    if image.format in {"MPO", "JPEG"}:
+        return 1
+    return max(1, int(getattr(image, "n_frames", 1)) - frame_before_animation(image))
 
 
 def _orientation(image: Image, data: bytes) -> int:

@@ -15,7 +15,7 @@ from afterimage.media.inspect import Inspection
 from afterimage.media.limits import Limits
 from afterimage.paths import Family
 
-RENDERER_VERSION: Final = 3
+RENDERER_VERSION: Final = 4
 """Grows when the same options make other bytes, so that the digest changes with them."""
 DIGEST_LENGTH: Final = 12
 
@@ -52,6 +52,7 @@ class Variant:
     format: str
     quality: int
     animated: bool = False
+    """All frames are put into it; whether they look different at this size is known when it is made."""
     must_shrink: bool = False
     """Dropped unless it turns out smaller than the source, because it has the source's size in pixels."""
 

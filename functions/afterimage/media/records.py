@@ -168,5 +168,5 @@ def _variant(subject: Subject, file: RenderedFile, bucket: str) -> Fields:
         "height": variant.height,
         "bytes": len(data),
         "sha256": file.sha256,
-        "animated": variant.animated,
+        "animated": file.frames > 1,
     }

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from afterimage.media.animation import Movement, frames_of_webp, frames_shown, loops_of, with_clear_ground
 from afterimage.media.color import to_screen
 from afterimage.media.inspect import Inspection, open_image
 from afterimage.media.limits import Limits
@@ -45,19 +46,13 @@ class RenderedFile:
     variant: Variant
     data: bytes | None
     sha256: str = ""
+    frames: int = 1
+    """As stored: of frames that look the same at this size the encoder keeps one, for as long as all of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placeholder:
     blurhash: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Movement:
-    """How an animation moves."""
-
-    durations_ms: tuple[int, ...]
-    loops: int
 
 
 def available_cpus() -> int:
@@ -115,8 +110,9 @@ class _Encodes:
         size = variant.width, variant.height
         level = self.levels[size]
         if size in self._taken:
-            # Pillow keeps an encoder's options on the image, so two threads must never save the same one.
-            level = [level[0].copy()]
+            # Pillow keeps an encoder's options on the image it saves, so two threads must never save the same one. That
+            # is the first frame; the others are only read.
+            level = [level[0].copy(), *level[1:]]
         self._taken.add(size)
         self.running[self._pool.submit(_encode, level, variant, self._movement)] = variant
 
@@ -130,7 +126,8 @@ def _in_order_of_work(variants: tuple[Variant, ...], threads: int) -> list[Varia
 def _finished(variant: Variant, encoded: bytes, source_size: int) -> RenderedFile:
     if variant.must_shrink and len(encoded) >= source_size:
         return RenderedFile(variant=variant, data=None)
-    return RenderedFile(variant=variant, data=encoded, sha256=hashlib.sha256(encoded).hexdigest())
+    sha256 = hashlib.sha256(encoded).hexdigest()
+    return RenderedFile(variant=variant, data=encoded, sha256=sha256, frames=frames_of_webp(encoded))
 
 
 def _sizes(plan: Plan) -> list[Size]:
@@ -202,33 +199,20 @@ def _animation_levels(
     durations: list[int] = []
     try:
         with open_image(data, inspection.file_type.pillow_format or "", limits) as image:
-            canvas = (0, 0, *image.size)
-            for number in range(inspection.frames or 1):
-                image.seek(number)
-                image.load()
-                # A frame that reaches over the edge makes Pillow grow the picture; screens cut it off there.
-                frame = to_screen(image.crop(canvas))
-                frame = _upright(frame, inspection.orientation)
+            for shown, duration in frames_shown(image, inspection.frames or 1):
+                frame = _upright(to_screen(shown), inspection.orientation)
                 frame = frame.convert("RGB") if frame.mode == "L" else frame
-                durations.append(max(10, int(image.info.get("duration") or 100)))
+                durations.append(duration)
                 if len(pyramids) >= FRAMES_AHEAD:
                     pyramids[-FRAMES_AHEAD].result()
                 pyramids.append(pool.submit(_pyramid, frame, sizes))
-            loops = _loops(image)
+            loops = loops_of(image)
         levels = {size: [pyramid.result()[size] for pyramid in pyramids] for size in sizes}
     except MemoryError:
         raise
     except Exception as error:
         raise BrokenImageError(_reason(error)) from error
     return levels, Movement(durations_ms=tuple(durations), loops=loops)
-
-
-def _loops(image: Image) -> int:
-    """How often an animation plays, as WebP counts: zero is forever. A GIF counts repeats after the first time."""
-    found = image.info.get("loop")
-    if image.format == "GIF":
-        return 1 if found is None else 0 if found == 0 else int(found) + 1
-    return int(found or 0)
 
 
 def _encode(frames: list[Image], variant: Variant, movement: Movement | None) -> bytes:
@@ -249,6 +233,8 @@ def _encode(frames: list[Image], variant: Variant, movement: Movement | None) ->
             # No key frames after the first: each candidate is encoded twice, and nobody seeks in a looping picture.
             kmax=0,
         )
+        if any(frame.has_transparency_data for frame in frames):
+            return with_clear_ground(output.getvalue())
     else:
         first.save(output, "WEBP", quality=variant.quality, method=WEBP_METHOD)
     return output.getvalue()
