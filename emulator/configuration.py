@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from emulator.commented_json import parse_commented_json
+from emulator.firebase_json_keys import unknown_keys
+
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORTS: Final[Mapping[str, int]] = {
     "hub": 4400,
@@ -19,11 +22,6 @@ DEFAULT_PORTS: Final[Mapping[str, int]] = {
     "storage": 9199,
 }
 """What our suite serves, and where the official one serves it."""
-
-_KNOWN_EMULATORS: Final = frozenset(DEFAULT_PORTS) | {
-    "ui", "logging", "database", "hosting", "apphosting", "eventarc", "extensions", "dataconnect", "tasks",
-    "singleProjectMode",
-}  # fmt: skip
 
 
 class ConfigurationError(Exception):
@@ -41,7 +39,10 @@ class Codebase:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FirestoreTarget:
-    """One database and the rules that guard it; no rules file means that everything is allowed."""
+    """One database and the rules that guard it; no rules file means that everything is allowed.
+
+    Files that firebase.json names may be missing: `firebase init` and clones leave such projects.
+    """
 
     database: str = "(default)"
     rules: Path | None = None
@@ -117,9 +118,7 @@ def load_configuration(file: Path, *, project_id: str | None = None) -> Configur
         firestore=tuple(reader.firestore(body.get("firestore", []))),
         storage=tuple(reader.storage(body.get("storage", []), _storage_targets(runcom, project))),
         addresses=dict(reader.addresses(emulators)),
-        warnings=tuple(
-            f"`emulators.{name}` in {file.name} is unknown" for name in emulators if name not in _KNOWN_EMULATORS
-        ),
+        warnings=tuple(unknown_keys(body, file.name)),
     )
 
 
@@ -152,12 +151,17 @@ class _Reader:
             raise self.wrong(f"{place}.{key}", f"must be a string, not {json.dumps(value)[:60]}")
         return value
 
-    def path(self, section: Mapping[str, Any], key: str, place: str) -> Path | None:
+    def file(self, section: Mapping[str, Any], key: str, place: str) -> Path | None:
+        """A file that need not be there yet: whoever reads it says what its absence means."""
         value = self.text(section, key, place)
-        if value is None:
-            return None
-        path = self._root / value
-        if not path.exists():
+        if value is not None and "\0" in value:
+            raise self.wrong(f"{place}.{key}", "is no path: it holds a NUL character")
+        return None if value is None else self._root / value
+
+    def folder(self, section: Mapping[str, Any], key: str, place: str) -> Path | None:
+        value = self.text(section, key, place)
+        path = self.file(section, key, place)
+        if path is not None and not path.exists():
             raise self.wrong(f"{place}.{key}", f"names `{value}`, which does not exist in `{self._root}`")
         return path
 
@@ -168,7 +172,7 @@ class _Reader:
             if name in seen:
                 raise self.wrong(f"{place}.codebase", f"`{name}` is used twice; codebase names must differ")
             seen.add(name)
-            source = self.path({"source": "functions", **section}, "source", place)
+            source = self.folder({"source": "functions", **section}, "source", place)
             if source is not None:
                 yield Codebase(name=name, source=source, runtime=self.text(section, "runtime", place))
 
@@ -176,13 +180,13 @@ class _Reader:
         for place, section in self.each(value, "firestore"):
             yield FirestoreTarget(
                 database=self.text(section, "database", place) or "(default)",
-                rules=self.path(section, "rules", place),
-                indexes=self.path(section, "indexes", place),
+                rules=self.file(section, "rules", place),
+                indexes=self.file(section, "indexes", place),
             )
 
     def storage(self, value: Any, targets: Mapping[str, list[str]]) -> Iterator[StorageTarget]:
         for place, section in self.each(value, "storage"):
-            rules = self.path(section, "rules", place)
+            rules = self.file(section, "rules", place)
             target = self.text(section, "target", place)
             if target is None:
                 yield StorageTarget(bucket=self.text(section, "bucket", place), rules=rules)
@@ -207,7 +211,7 @@ class _Reader:
 
 def _read_json(file: Path) -> Mapping[str, Any]:
     try:
-        body = json.loads(_without_comments(file.read_text("utf-8")))
+        body = parse_commented_json(file.read_text("utf-8"))
     except json.JSONDecodeError as error:
         raise ConfigurationError(f"{file}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
     except (UnicodeDecodeError, RecursionError) as error:
@@ -215,18 +219,6 @@ def _read_json(file: Path) -> Mapping[str, Any]:
     if not isinstance(body, dict):
         raise ConfigurationError(f"{file}: must hold a JSON object, not {json.dumps(body)[:60]}")
     return body
-
-
-_STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
-
-
-def _without_comments(text: str) -> str:
-    """The Firebase CLI admits comments. They become blanks, so that places in error messages stay right."""
-
-    def blank(found: re.Match[str]) -> str:
-        return found[0] if found[0].startswith('"') else re.sub(r"[^\n]", " ", found[0])
-
-    return _STRING_OR_COMMENT.sub(blank, text)
 
 
 def _default_project(runcom: Mapping[str, Any]) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import shutil
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from emulator.activity import Activity
 from emulator.clock import Clock
+from emulator.commented_json import parse_commented_json
 from emulator.configuration import DEFAULT_HOST, Address, Configuration, ConfigurationError
 from emulator.environment import sdk_environment
 from emulator.events import CloudEvent, EventBus
@@ -26,7 +26,7 @@ from emulator.front.origin_guard import IsAdminRoute, OriginGuard
 from emulator.hub.locator import remove_locator, write_locator
 from emulator.hub.service import Hub
 from emulator.local_credentials import service_account
-from emulator.rules_files import RulesFiles, watch_files
+from emulator.rules_files import RulesFiles, RulesNotice, rules_notices, watch_files
 from emulator.status import Code, StatusError
 from emulator.wire.grpc_methods import GrpcMethod
 from emulator.wire.http_messages import HttpHandler
@@ -99,6 +99,10 @@ class Suite:
             own_ports=lambda: {server.port for name, server in self._servers.items() if name in SERVE_PAGES},
         )
         self.services: dict[str, Any] = {}
+        self.warnings: list[str] = list(configuration.warnings)
+        """What whoever starts the suite should know; complete once it has started."""
+        self.broken_rules: list[str] = []
+        """Rules that closed what they were to guard when the suite started."""
         self._servers: dict[str, WireServer] = {}
         self._free_ports = free_ports
         self._import_from = import_from
@@ -251,8 +255,12 @@ class Suite:
             lambda database, source, name: service.rules.load_for_database(
                 database, source, file_name=name, over=self.project_id
             ),
+            service.rules.close_database,
         )
         rules.load_changed()
+        named = [target.database for target in self.configuration.firestore] or ["(default)"]
+        guarded = {database: f"the database `{database}`" for database in named} | {"(default)": "firestore"}
+        self._note_rules(rules_notices("firestore", {guarded[name]: rules.by_database.get(name) for name in named}))
         self._watch(rules.load_changed)
         return service
 
@@ -263,8 +271,13 @@ class Suite:
         for target in self.configuration.firestore:
             if target.indexes is not None:
                 try:
-                    settings[target.database] = IndexSettings.parse(json.loads(target.indexes.read_text()))
-                except (OSError, ValueError) as error:
+                    content = parse_commented_json(target.indexes.read_text("utf-8"))
+                    settings[target.database] = IndexSettings.parse(content)
+                except FileNotFoundError:
+                    self.warnings.append(
+                        f"`{target.indexes}` does not exist: no composite index, exemption or TTL policy is in force"
+                    )
+                except (OSError, ValueError, RecursionError) as error:
                     raise ConfigurationError(f"`{target.indexes}` cannot be used: {error}") from error
         return settings
 
@@ -279,6 +292,8 @@ class Suite:
             targets=self.configuration.storage,
             documents=self._documents_for_rules(),
         )
+        service.rules.load_changed()
+        self._note_rules(service.rules.notices())
         self._watch(service.rules.load_changed)
         return service
 
@@ -305,6 +320,10 @@ class Suite:
             in_process=self.functions_in_process,
             subscriptions=self.services["pubsub"].function_subscriptions if "pubsub" in self.services else None,
         )
+
+    def _note_rules(self, notices: Sequence[RulesNotice]) -> None:
+        self.warnings += [notice.text for notice in notices if not notice.is_broken]
+        self.broken_rules += [notice.text for notice in notices if notice.is_broken]
 
     def _watch(self, load_changed: Callable[[], None]) -> None:
         self._watching.append(asyncio.get_running_loop().create_task(watch_files(load_changed)))

@@ -13,7 +13,8 @@ def banner(suite: Suite, configuration: Configuration) -> str:
     """The table of services and a command that works as it stands."""
     lines = ["", f"  project {configuration.project_id}"]
     lines += [f"    {name:<10} {address}" for name, address in suite.addresses().items()]
-    lines += [f"  warning: {warning}" for warning in configuration.warnings]
+    lines += [f"  warning: {warning}" for warning in suite.warnings]
+    lines += [f"  ERROR: {broken}" for broken in suite.broken_rules]
     functions = suite.services.get("functions")
     if functions is not None:
         lines += ["  functions"]

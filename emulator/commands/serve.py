@@ -41,7 +41,14 @@ def run_start(options: argparse.Namespace) -> int:
 
 def run_exec(options: argparse.Namespace) -> int:
     """Serves for as long as the command runs; answers with the command's exit code."""
-    return _run(options, lambda suite, stop: _run_script(suite, stop, options.script))
+
+    async def run(suite: Suite, stop: asyncio.Event) -> int:
+        if suite.broken_rules:  # tests of denials would pass for the wrong reason
+            sys.stderr.write(f"`{options.script}` is not run, since rules are broken\n")
+            return EXIT_CANNOT_START
+        return await _run_script(suite, stop, options.script)
+
+    return _run(options, run)
 
 
 def _run(options: argparse.Namespace, body: Callable[[Suite, asyncio.Event], Awaitable[int]]) -> int:

@@ -53,7 +53,7 @@ class IndexSettings:
         try:
             fields: dict[str, dict[FieldPath, SingleField]] = {}
             lifetimes: dict[str, FieldPath] = {}
-            for entry in content.get("fieldOverrides", []):
+            for entry in content.get("fieldOverrides") or []:
                 modes = entry["indexes"]
                 setting = SingleField(
                     sum("order" in mode for mode in modes), sum("arrayConfig" in mode for mode in modes)
@@ -62,9 +62,10 @@ class IndexSettings:
                 if entry.get("ttl"):
                     lifetimes[entry["collectionGroup"]] = _path(entry["fieldPath"])
             composites: dict[str, tuple[tuple[FieldPath, ...], ...]] = {}
-            for entry in content.get("indexes", []):
+            for entry in content.get("indexes") or []:
                 paths = (_path(part["fieldPath"]) for part in entry["fields"] if part["fieldPath"] != "__name__")
-                group = entry["collectionGroup"]
+                # Files of the first API say `collectionId`; the Firebase CLI still takes them.
+                group = entry.get("collectionGroup") or entry["collectionId"]
                 composites[group] = (*composites.get(group, ()), tuple(paths))
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"`fieldOverrides` or `indexes` is not of the form that deploys take: {error!r}") from None

@@ -57,11 +57,15 @@ class _Loaded:
 
 
 class RulesetGate:
-    """No rules, no limits: while neither the project nor its database has rules, everything is allowed."""
+    """No rules, no limits: while neither the project nor its database has rules, everything is allowed.
+
+    A database that was closed is the exception: nobody but admins reaches it until rules are loaded.
+    """
 
     def __init__(self) -> None:
         self._of_project: dict[str, _Loaded] = {}
         self._of_database: dict[str, _Loaded] = {}
+        self._closed: dict[str, str] = {}
         self._told: list[Callable[[], None]] = []
 
     # -- loading
@@ -92,6 +96,13 @@ class RulesetGate:
             self._of_project.pop(over, None)
         self._tell()
         return [issue.to_json() for issue in ruleset.issues]
+
+    def close_database(self, database: str, why: str) -> None:
+        """For a database id without rules in force, in every project that has no rules of its own."""
+        if database in self._of_database or self._closed.get(database) == why:
+            return
+        self._closed[database] = why
+        self._tell()
 
     def on_change(self, tell: Callable[[], None]) -> None:
         self._told.append(tell)
@@ -124,7 +135,7 @@ class RulesetGate:
     # -- the gate
 
     def is_open_to(self, caller: Caller, database: Database) -> bool:
-        return caller.is_admin or self._in_force(database) is None
+        return caller.is_admin or (self._in_force(database) is None and database.name.database not in self._closed)
 
     def check_admin(self, caller: Caller, database: Database, method: str) -> None:
         if not self.is_open_to(caller, database):
@@ -178,6 +189,11 @@ class RulesetGate:
     def _decide(self, caller: Caller, database: Database, request: FirestoreRequest, lookup: Any) -> None:
         loaded = self._in_force(database)
         if loaded is None:
+            why = self._closed.get(database.name.database)
+            if why is not None:
+                raise StatusError(
+                    Code.PERMISSION_DENIED, f"the rules could not be loaded, so everything is denied: {why}"
+                )
             return
         decision = loaded.ruleset.decide(request, lookup, coverage=loaded.coverage)
         if not decision.allowed:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from emulator.clock import Clock
 from emulator.configuration import StorageTarget
 from emulator.denials import explained
-from emulator.rules_files import RulesFile
+from emulator.rules_files import RulesFile, RulesNotice, rules_notices
 from emulator.storage.access import Access, forbidden
 from emulator.storage.errors import Reason, StorageError, invalid
 
@@ -56,13 +56,23 @@ class BucketRules:
     def use(self, targets: Sequence[StorageTarget]) -> None:
         """The rules files that firebase.json names, each for its bucket."""
         self._guards = {
-            target.bucket: _Guard(file=RulesFile(target.rules, _log)) for target in targets if target.rules is not None
+            target.bucket: _Guard(file=RulesFile(target.rules, _log, open_while_missing=False))
+            for target in targets
+            if target.rules is not None
         }
 
     def load_changed(self) -> None:
         """Loads every file that is not what it was, so that a broken edit is reported when it is made."""
         for guard in self._guards.values():
             self._current(guard)
+
+    def notices(self) -> list[RulesNotice]:
+        """What is to be said of the files at the start."""
+        files = {
+            "storage" if bucket is None else f"the bucket `{bucket}`": guard.file
+            for bucket, guard in self._guards.items()
+        }
+        return rules_notices("storage", files or {"storage": None})
 
     def authorize(self, access: Access) -> None:
         if not self._guards:

@@ -107,7 +107,7 @@ def test_a_port_in_use_is_named_with_the_process_that_holds_it(tmp_path: Path, p
 
 @pytest.mark.parametrize(
     ("content", "named"),
-    [(None, "no firebase.json in"), ("{", "not JSON"), ('{"firestore": {"rules": "gone"}}', "names `gone`")],
+    [(None, "no firebase.json in"), ("{", "not JSON"), ('{"functions": {"source": "gone"}}', "names `gone`")],
 )
 def test_a_missing_or_broken_configuration_is_named(tmp_path: Path, content: str | None, named: str) -> None:
     """No traceback: the file, the place, and what to do."""

@@ -73,7 +73,7 @@ def test_comments_are_admitted_and_places_stay_right(tmp_path: Path) -> None:
     """The Firebase CLI reads comments, so we do; an error behind one still names its own line."""
     read = load_configuration(project(tmp_path, '{ // "a//b": [\n "emulators": {"auth": {"port": 7}} /* x */ }'))
     assert read.address("auth").port == 7
-    with pytest.raises(ConfigurationError, match=r"firebase\.json:3:\d+: not JSON"):
+    with pytest.raises(ConfigurationError, match=r"firebase\.json:2:22: not JSON"):
         load_configuration(project(tmp_path, '{ /* a\n b */ "functions": {},\n }'))
 
 
@@ -86,7 +86,7 @@ def test_comments_are_admitted_and_places_stay_right(tmp_path: Path) -> None:
         ({"functions": {"source": "nowhere"}}, "`functions.source` names `nowhere`"),
         ({"functions": [{"codebase": "a"}, {"codebase": "a"}]}, "`a` is used twice"),
         ({"firestore": {"rules": 3}}, "`firestore.rules` must be a string"),
-        ({"firestore": [{"rules": "gone.rules"}]}, "`firestore[0].rules` names `gone.rules`"),
+        ({"firestore": {"rules": "a\0b"}}, "`firestore.rules` is no path"),
         ({"storage": {"target": "main"}}, "target:apply storage main"),
         ({"emulators": {"auth": {"port": "9"}}}, "`emulators.auth.port` must be a number"),
         ({"emulators": {"auth": {"port": 70000}}}, "`emulators.auth.port`"),
@@ -101,10 +101,67 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, body: object, named: 
     assert str(tmp_path) in str(caught.value)
 
 
-def test_an_unknown_emulator_is_a_warning(tmp_path: Path) -> None:
-    """A key of a later Firebase CLI must not keep the suite from starting."""
-    read = load_configuration(project(tmp_path, {"emulators": {"fire-store": {}, "ui": {"enabled": True}}}))
-    assert read.warnings == ("`emulators.fire-store` in firebase.json is unknown",)
+@pytest.mark.parametrize(
+    ("body", "key", "says"),
+    [
+        ({"firestoer": {"rules": "firestore.rules"}}, "firestoer", "did you mean `firestore`?"),
+        ({"Firestore": {}}, "Firestore", "did you mean `firestore`?"),
+        ({"firestore": {"rule": "x"}}, "firestore.rule", "did you mean `rules`?"),
+        ({"storage": [{"bucket": "b"}, {"Rules": "x"}]}, "storage[1].Rules", "did you mean `rules`?"),
+        ({"functions": {"sorce": "x"}}, "functions.sorce", "did you mean `source`?"),
+        ({"emulators": {"fire-store": {}}}, "emulators.fire-store", "did you mean `firestore`?"),
+        ({"emulators": {"auth": {"prot": 1}}}, "emulators.auth.prot", "did you mean `port`?"),
+        ({"emulators": {"auth": {"quux": 1}}}, "emulators.auth.quux", "known there: host, port"),
+    ],
+)
+def test_a_misspelt_key_is_a_warning_that_names_the_right_one(
+    tmp_path: Path, body: object, key: str, says: str
+) -> None:
+    """A misspelt `firestore` is an open database; a key of a later Firebase CLI must not stop the suite."""
+    said = f"`{key}` in firebase.json is unknown and does nothing; {says}"
+    assert load_configuration(project(tmp_path, body)).warnings == (said,)
+
+
+def test_keys_that_the_schema_allows_are_no_warnings(tmp_path: Path) -> None:
+    """What the Firebase CLI uses and the suite does not is nothing to speak of."""
+    hooks = {"predeploy": "x", "postdeploy": ["y"]}
+    body = {
+        "$schema": "https://raw.githubusercontent.com/firebase/firebase-tools/master/schema/firebase-config.json",
+        "hosting": {"public": "public", "anything": 1},
+        "apphosting": {}, "auth": {}, "database": {}, "dataconnect": {}, "extensions": {"a": "b"}, "remoteconfig": {},
+        "firestore": {"location": "nam5", "edition": "standard", "rules": "firestore.rules", **hooks},
+        "storage": [{"bucket": "b", "target": None, "rules": "storage.rules", **hooks}],
+        "functions": [{
+            "source": "functions", "codebase": "default", "runtime": "python313", "ignore": ["venv"], "prefix": "p",
+            "configDir": "c", "disallowLegacyRuntimeConfig": True, **hooks,
+        }],
+        "emulators": {
+            "ui": {"enabled": True, "port": 4000}, "singleProjectMode": True, "extensions": {},
+            "firestore": {"port": 0, "websocketPort": 9150}, "dataconnect": {"dataDir": "d"}, "hosting": {"port": 5000},
+        },
+    }  # fmt: skip
+    assert load_configuration(project(tmp_path, body)).warnings == ()
+
+
+@pytest.mark.parametrize("content", ["[1, ]", '{"a": 1, // last\n}'])
+def test_a_comma_too_many_is_refused_as_by_the_firebase_cli(tmp_path: Path, content: str) -> None:
+    """The same file must deploy: comments are taken, nothing else beyond JSON; the message says what to remove."""
+    with pytest.raises(ConfigurationError, match=r"firebase\.json:1:\d+: not JSON: a comma before the closing bracket"):
+        load_configuration(project(tmp_path, content))
+
+
+def test_comments_without_end_are_read_in_linear_time(tmp_path: Path) -> None:
+    """A damaged file is refused, not pondered: a quadratic pattern would take hours for this one."""
+    with pytest.raises(ConfigurationError, match="not JSON"):
+        load_configuration(project(tmp_path, "/* " * 400_000))
+
+
+def test_files_of_rules_and_indexes_may_be_missing(tmp_path: Path) -> None:
+    """Fresh projects and clones lack them; whoever reads them says what that means."""
+    body = {"firestore": {"rules": "gone.rules", "indexes": "gone.json"}, "storage": {"rules": "gone.rules"}}
+    read = load_configuration(project(tmp_path, body))
+    assert read.firestore[0].rules == read.storage[0].rules == tmp_path / "gone.rules"
+    assert read.firestore[0].indexes == tmp_path / "gone.json"
 
 
 def test_the_file_is_found_from_a_folder_below_it(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import requests
 from emulator.background import BackgroundSuite
 from emulator.configuration import Configuration, FirestoreTarget, StorageTarget
 from emulator.protos import messages
-from emulator.rules_files import RulesFile, RulesFiles
+from emulator.rules_files import RulesFile, RulesFiles, Standing
 from emulator.suite import Suite
 
 _firestore: Any = messages("google.firestore.v1")
@@ -163,6 +163,7 @@ def test_a_broken_firestore_edit_keeps_the_last_good_rules(
     files = RulesFiles(
         [FirestoreTarget(rules=folder / "firestore.rules")],
         lambda database, source, name: rules.load_for_database(database, source, file_name=name),
+        rules.close_database,
     )
     guarded.call(files.load_changed)
     (folder / "firestore.rules").write_text(firestore_rules(BROKEN))
@@ -179,14 +180,17 @@ def test_a_broken_firestore_edit_keeps_the_last_good_rules(
     assert status(note(guarded)) == 403
 
 
-def test_a_file_that_vanishes_or_is_no_text_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("open_while_missing", "meanwhile"), [(True, "allowed"), (False, "denied")])
+def test_a_file_that_vanishes_or_is_no_text_is_reported_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, open_while_missing: bool, meanwhile: str
+) -> None:
     """Looking again and again does not fill the log, and the file is read when it is back."""
     path = tmp_path / "some.rules"
-    rules = RulesFile(path, logging.getLogger("emulator.firestore"))
+    rules = RulesFile(path, logging.getLogger("emulator.firestore"), open_while_missing=open_while_missing)
     for _ in range(3):
         assert rules.changed_source() is None
     assert len(caplog.records) == 1
-    assert caplog.records[0].getMessage().endswith("there are no rules")
+    assert caplog.records[0].getMessage().endswith(f"everything is {meanwhile} until it is there")
     path.write_text("a")
     assert rules.changed_source() == "a"
     assert rules.changed_source() is None
@@ -200,14 +204,46 @@ def test_a_file_that_vanishes_or_is_no_text_is_reported_once(tmp_path: Path, cap
     assert rules.changed_source() == "a"
 
 
-def test_rules_that_are_broken_from_the_start_are_said_to_be_none(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("content", [b"nonsense", b"\xff\xfe"])
+def test_rules_that_are_broken_from_the_start_close_their_database(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:
-    """The log does not speak of good rules where there never were any."""
+    """The log does not speak of good rules where there never were any, and a file that goes away opens nothing."""
     path = tmp_path / "firestore.rules"
-    path.write_text("nonsense")
-    RulesFiles([FirestoreTarget(rules=path)], lambda *given: [{"severity": "ERROR", "description": "x"}]).load_changed()
-    assert caplog.records[-1].getMessage().endswith("was not taken; there are no rules")
+    path.write_bytes(content)
+    closed: list[str] = []
+    files = RulesFiles(
+        [FirestoreTarget(rules=path)],
+        lambda *given: [{"severity": "ERROR", "description": "x"}],
+        lambda database, why: closed.append(database),
+    )
+    files.load_changed()
+    assert caplog.records[-1].getMessage().endswith("everything is denied until it is mended")
+    assert closed == ["(default)"]
+    path.unlink()
+    files.load_changed()
+    assert files.by_database["(default)"].standing is Standing.BROKEN
+
+
+def test_rules_that_appear_broken_close_what_was_open(guarded: BackgroundSuite, folder: Path) -> None:
+    """A database whose file was missing is open, until there are rules that somebody meant to keep others out."""
+    rules = guarded.suite.services["firestore"].rules
+    late = folder / "late.rules"
+    files = RulesFiles(
+        [FirestoreTarget(database="late", rules=late)],
+        lambda database, source, name: rules.load_for_database(database, source, file_name=name),
+        rules.close_database,
+    )
+    address = note(guarded).replace("(default)", "late")
+    told: list[None] = []
+    guarded.call(lambda: rules.on_change(lambda: told.append(None)))
+    for content, answer in ((None, 404), (firestore_rules(BROKEN), 403), (firestore_rules(OPEN), 404)):
+        if content is not None:
+            late.write_text(content)
+        for _ in range(3):
+            guarded.call(files.load_changed)
+        assert status(address) == answer
+    assert len(told) == 2, "whoever listens is asked about again when the database closes, and when it opens"
 
 
 def test_the_control_routes_load_show_and_refuse(guarded: BackgroundSuite, folder: Path) -> None:
