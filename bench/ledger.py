@@ -27,6 +27,7 @@ from afterimage.jobs.ledger_jobs import PerUser, audit_of
 from afterimage.jobs.progress import Page, Turn
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import Bookkeeper
+from afterimage.ledger.books import TOTALS, nano_usd_in
 from afterimage.ledger.firestore_store import FirestoreLedgerStore
 from afterimage.ledger.observing import observe_document
 from afterimage.ledger.pricing import Prices
@@ -195,7 +196,7 @@ def crowd(client: Any, store: CountingStore, *, users: int, events: int) -> list
 
 def counted(client: Any, store: CountingStore, name: str, users: set[str]) -> int:
     if name == "the ledger":
-        return sum(held_by(store, user).get(("totals", "cost_nano_usd"), 0) for user in users)
+        return sum(nano_usd_in(held_by(store, user), (TOTALS,), "cost") for user in users)
     if name == "naive transaction":
         return sum((client.document(f"naive/{user}").get().to_dict() or {}).get("cost", 0) for user in users)
     return sum(

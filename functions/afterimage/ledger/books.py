@@ -2,6 +2,10 @@
 
 A contribution is a flat map from a path in the books to an integer. Booking is adding the difference of two such maps;
 nothing ever adds anything else, so the books are the sum of what the records say.
+
+Money takes two integers: the whole dollars of each output, and its nano-dollars beyond them. In one integer of 64 bits,
+nine million outputs that claim the most they may would reach the end, where Firestore's additions stop without a word.
+In two, the sums hold 10^9 outputs of the largest kind, and each sum stays exact by itself: nothing is carried over.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from afterimage.ledger.contribution import CostSource, Facts, Status
-from afterimage.ledger.money import MOST_SAVED_NANO_USD, dollars_shown
+from afterimage.ledger.money import MOST_SAVED_NANO_USD, NANO, dollars_shown
 
 Path = tuple[str, ...]
 Amounts = dict[Path, int]
@@ -25,8 +29,14 @@ DAYS: Final = "days"
 STORAGE: Final = "storage"
 RETIRED: Final = "retired"
 SCOPES: Final = (TOTALS, MODELS, DAYS, STORAGE)
-SHOWN_FROM: Final = frozenset({(TOTALS, "generations"), (TOTALS, "cached_generations"), (TOTALS, "cost_nano_usd")})
+SHOWN_FROM: Final = frozenset(
+    (TOTALS, name) for name in ("generations", "cached_generations", "cost_whole_usd", "cost_nano_usd")
+)
 """The amounts that the shown figures follow from."""
+MOST_BELIEVED_NANO_USD: Final = 1_000_000 * NANO
+MOST_BELIEVED_HITS: Final = 1_000_000_000
+MOST_BELIEVED_LATENCY_MS: Final = 1_000_000_000_000
+"""What one user may have cost, saved, hit and waited for. Beyond it the operators' view leaves the user out."""
 
 
 def figures(facts: Facts, hits: int) -> dict[str, int]:
@@ -37,16 +47,51 @@ def figures(facts: Facts, hits: int) -> dict[str, int]:
         return {"rejected" if facts.status is Status.REJECTED else "failures": 1}
     found = {
         "generations": 1,
-        "cost_nano_usd": facts.cost_nano_usd,
-        "reported_nano_usd": facts.cost_nano_usd if facts.cost_source is CostSource.REPORTED else 0,
+        **money("cost", facts.cost_nano_usd),
+        **money("reported", facts.cost_nano_usd if facts.cost_source is CostSource.REPORTED else 0),
         "unpriced": int(facts.status is Status.UNPRICED),
         "cached_generations": int(facts.is_cached),
         "cache_hits": hits,
-        "saved_nano_usd": min(hits * facts.cost_nano_usd, MOST_SAVED_NANO_USD),
+        **money("saved", saved_nano_usd(facts, hits)),
     }
     if facts.latency_ms is not None:
         found |= {"latency_count": 1, "latency_ms": facts.latency_ms, _bucket(facts.latency_ms): 1}
     return {name: value for name, value in found.items() if value}
+
+
+def money(name: str, nano: int) -> dict[str, int]:
+    """The two figures of one output's money."""
+    whole, rest = divmod(nano, NANO)
+    return {f"{name}_whole_usd": whole, f"{name}_nano_usd": rest}
+
+
+def nano_usd_in(amounts: Mapping[Path, int], scope: Path, name: str) -> int:
+    """Money of books, put together again; Python's integers have no end."""
+    return amounts.get((*scope, f"{name}_whole_usd"), 0) * NANO + amounts.get((*scope, f"{name}_nano_usd"), 0)
+
+
+def saved_nano_usd(facts: Facts, hits: int) -> int:
+    """What the hits of one output saved."""
+    return min(hits * facts.cost_nano_usd, MOST_SAVED_NANO_USD)
+
+
+def beyond_belief(amounts: Mapping[Path, int]) -> str:
+    """Which figure of a user's books nobody can have come by honestly; empty if none."""
+    for name in ("cost", "saved"):
+        if nano_usd_in(amounts, (TOTALS,), name) > MOST_BELIEVED_NANO_USD:
+            return f"{name} more than {MOST_BELIEVED_NANO_USD // NANO} dollars"
+    for name, most in (("cache_hits", MOST_BELIEVED_HITS), ("latency_ms", MOST_BELIEVED_LATENCY_MS)):
+        if amounts.get((TOTALS, name), 0) > most:
+            return f"{name} above {most}"
+    return ""
+
+
+def for_operators(amounts: Mapping[Path, int]) -> Amounts:
+    """What the operators' view takes of a user's books: all, or of one beyond belief only what storage measured."""
+    if not beyond_belief(amounts):
+        return dict(amounts)
+    measured = {path: amount for path, amount in amounts.items() if path[0] == STORAGE}
+    return {**measured, (TOTALS, "users_set_aside"): 1}
 
 
 def spread(shelf: str, day: str, figures_of_output: Mapping[str, int]) -> Amounts:
@@ -80,7 +125,7 @@ def shown(amounts: Mapping[Path, int]) -> dict[str, Any]:
     """The analytics that clients read, made from the exact totals; never the source of anything."""
     generations = amounts.get((TOTALS, "generations"), 0)
     cached = amounts.get((TOTALS, "cached_generations"), 0)
-    cost = amounts.get((TOTALS, "cost_nano_usd"), 0)
+    cost = nano_usd_in(amounts, (TOTALS,), "cost")
     return {
         "total_generations": generations,
         "total_cost_usd": dollars_shown(cost),

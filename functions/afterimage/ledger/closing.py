@@ -54,12 +54,15 @@ class Closing:
                 )
             ]
             published: books.Amounts = {}
+            is_published = not books.beyond_belief(books.amounts_in(main.fields))
             for day in days:
                 # What was published of the day leaves together with it: the difference to the live books stays.
-                published |= {path: -amount for path, amount in _of_day(main.fields, day).items()}
+                if is_published:
+                    published |= {path: -amount for path, amount in _of_day(main.fields, day).items()}
                 moved = {("closed", *path[2:]): amount for path, amount in _of_day(main.fields, day).items()}
                 writes.append(Add(path=day_path(user, day), amounts=moved))
-            writes.append(Add(path=published_path(user), amounts=published))
+            if published:
+                writes.append(Add(path=published_path(user), amounts=published))
             try:
                 self.store.commit(writes)
             except (ConflictError, UncertainError):

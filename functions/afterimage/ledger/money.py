@@ -8,8 +8,8 @@ from typing import Final
 NANO: Final = 1_000_000_000
 MOST_COST_NANO_USD: Final = 1_000 * NANO
 """What one output may cost. Above it a figure is a mistake or an attack, and books nothing."""
-MOST_SAVED_NANO_USD: Final = 1_000_000 * NANO
-"""What the hits of one output may save. It keeps a user's sum far below the 64 bits of a Firestore integer."""
+MOST_SAVED_NANO_USD: Final = 10_000 * NANO
+"""What the hits of one output may save; beyond it hits count, and save nothing more."""
 
 
 class FigureError(ValueError):

@@ -194,7 +194,7 @@ def as_fields(record: Record, *, kind: str, identifier: str) -> dict[str, Any]:
         "day": newest.day if newest and kind != OBJECT_KIND else "",
         "is_deleted": newest.is_deleted if newest else True,
         "hits_booked": newest.hits if newest else 0,
-        "saved_nano_usd": newest.figures().get("saved_nano_usd", 0) if newest else 0,
+        "saved_nano_usd": books.saved_nano_usd(newest.facts, newest.hits) if newest else 0,
         "price_table": newest.table if newest else 0,
         "last_version": newest.version if newest else 0,
         "retired_through": record.retired_through,

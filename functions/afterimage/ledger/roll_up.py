@@ -33,6 +33,7 @@ logger = logging.getLogger("afterimage.ledger")
 IsOver = Callable[[], bool]
 OPERATIONS_TOTALS: Final = "operations/totals"
 _PUBLISHED: Final = (books.TOTALS, books.DAYS, books.STORAGE)
+_SET_ASIDE: Final = (books.TOTALS, "users_set_aside")
 _PAGE: Final = 300
 _MOST_TRIES: Final = 8
 
@@ -149,7 +150,8 @@ class RollUp:
             try:
                 before = self.store.read(path)
                 main = self.store.read(books_path(user))
-                now = books.amounts_in(main.fields, _PUBLISHED) if main else {}
+                held = books.amounts_in(main.fields, _PUBLISHED) if main else {}
+                now = books.for_operators(held)
                 was = books.amounts_in(before.fields, _PUBLISHED) if before else {}
                 delta = books.difference(now, was)
                 if not delta:
@@ -160,6 +162,11 @@ class RollUp:
                 expected = before.version if before else Expect.ABSENT
                 writes: list[Write] = [Replace(path=path, fields=fields, expected=expected)]
                 self.store.commit(writes + _operators_share(delta))
+                if delta.get(_SET_ASIDE, 0) > 0:
+                    why = books.beyond_belief(held)
+                    logger.warning(
+                        "books of `%s` are beyond belief (%s): the operators' view leaves them out", user, why
+                    )
             except (ConflictError, UncertainError):
                 continue
             return True

@@ -269,12 +269,15 @@ def figures(fields: dict[str, Any], hits: int) -> dict[str, int]:
         unpriced = int(stated is None)
     found = {
         "generations": 1,
-        "cost_nano_usd": cost,
-        "reported_nano_usd": reported,
+        "cost_whole_usd": cost // 10**9,
+        "cost_nano_usd": cost % 10**9,
+        "reported_whole_usd": reported // 10**9,
+        "reported_nano_usd": reported % 10**9,
         "unpriced": unpriced,
         "cached_generations": int(fields["cached"]),
         "cache_hits": hits,
-        "saved_nano_usd": hits * cost,
+        "saved_whole_usd": hits * cost // 10**9,
+        "saved_nano_usd": hits * cost % 10**9,
     }
     latency = fields["latency_ms"]
     if latency >= 0:

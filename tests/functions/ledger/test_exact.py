@@ -199,7 +199,8 @@ def test_hits_never_fall() -> None:
     for fields in (output(), output(cache_hit_count=3), output(cache_hit_count=0), output(cache_hit_count=2)):
         world.deliver(world.write(PATH, fields))
     assert world.books("ana")["totals/cache_hits"] == 5
-    assert world.books("ana")["totals/saved_nano_usd"] == 1_250_000_000
+    assert world.books("ana")["totals/saved_whole_usd"] == 1
+    assert world.books("ana")["totals/saved_nano_usd"] == 250_000_000
 
 
 def test_shown_figures_are_the_seeds_and_follow_the_totals() -> None:
@@ -216,6 +217,14 @@ def test_shown_figures_are_the_seeds_and_follow_the_totals() -> None:
     assert found["avg_cost_per_generation"] == 0.15
 
 
+def test_an_edit_that_moves_whole_dollars_alone_moves_what_is_shown() -> None:
+    """A dollar more is shown with the very commit that books it, as a cent more is."""
+    world = World(4)
+    world.deliver(world.write(PATH, output(cost_usd=1), is_first=True))
+    world.deliver(world.write(PATH, output(cost_usd=2)))
+    assert world.store.fields(books_path("ana"))["total_cost_usd"] == 2
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS, is_hot=st.booleans())
 def test_shown_figures_are_never_behind_the_totals_beside_them(seed: int, is_hot: bool) -> None:
@@ -227,7 +236,10 @@ def test_shown_figures_are_never_behind_the_totals_beside_them(seed: int, is_hot
         if "total_generations" in found:
             totals = found["totals"]
             assert found["total_generations"] == totals.get("generations", 0)
-            assert found["total_cost_usd"] == totals.get("cost_nano_usd", 0) / 1e9
+            assert (
+                found["total_cost_usd"]
+                == (totals.get("cost_whole_usd", 0) * 10**9 + totals.get("cost_nano_usd", 0)) / 1e9
+            )
 
 
 OPERATIONS = {

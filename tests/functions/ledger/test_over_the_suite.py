@@ -11,6 +11,7 @@ from afterimage.ledger import survey
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import books_path
 from afterimage.ledger.roll_up import every
+from google.cloud import firestore
 
 from emulator.background import BackgroundSuite
 from emulator.faults import FaultRule
@@ -127,4 +128,18 @@ def test_a_hot_user_is_exact(crowd: Crowd) -> None:
     assert found["total_generations"] == 60
     assert found["avg_cost_per_generation"] == pytest.approx(found["total_cost_usd"] / 60)
     assert list(every(crowd.store, "usage/ana/buckets")) == []
+    assert crowd.mismatches(["ana"]) == []
+
+
+def test_books_that_were_filled_to_the_end_come_right(crowd: Crowd) -> None:
+    """Where additions have stopped at the end of an integer, one audit brings the true sums back, and a second none."""
+    for number in range(3):
+        crowd.create(f"ai_outputs/ana/dialogues/d_{number}", crowd.output() | {"cost_usd": 999.5})
+    crowd.suite.settled()
+    crowd.handle(crowd.events())
+    books = crowd.client.document(books_path("ana"))
+    books.update({"totals.saved_nano_usd": firestore.Increment(2**63 - 1), "totals.cost_nano_usd": 2**63 - 1})
+    books.update({"totals.saved_nano_usd": firestore.Increment(2**63 - 1)})
+    assert not crowd.audit("ana")
+    assert crowd.audit("ana")
     assert crowd.mismatches(["ana"]) == []
