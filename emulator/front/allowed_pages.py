@@ -14,6 +14,8 @@ ORIGINS_VARIABLE: Final = "AFTERIMAGE_ALLOWED_ORIGINS"
 HOSTS_VARIABLE: Final = "AFTERIMAGE_ALLOWED_HOSTS"
 ORIGINS_FLAG: Final = "--allow-origin"
 HOSTS_FLAG: Final = "--allow-host"
+PLACELESS_ORIGINS: Final = frozenset({"null", "file://"})
+"""Pages that come from no host: files, which some shells of apps send as `file://`, and sandboxed frames."""
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}")
 _DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 
@@ -43,8 +45,8 @@ class AllowedPages:
 
     origins: frozenset[Origin] = frozenset()
     hosts: frozenset[str] = frozenset()
-    null_origin: bool = False
-    """Pages without an origin of their own: files, sandboxed frames."""
+    placeless: frozenset[str] = frozenset()
+    """Those of `PLACELESS_ORIGINS` that are allowed."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str], *, origins: Iterable[str] = (), hosts: Iterable[str] = ()) -> Self:
@@ -57,13 +59,12 @@ class AllowedPages:
             **dict.fromkeys(_split(hosts), HOSTS_FLAG),
             **dict.fromkeys(_split([environment.get(HOSTS_VARIABLE, "")]), HOSTS_VARIABLE),
         }
-        null_origin = given.pop("null", None) is not None
-        parsed = frozenset(_origin(text, source) for text, source in given.items())
+        parsed = frozenset(_origin(text, source) for text, source in given.items() if text not in PLACELESS_ORIGINS)
         # Who trusts a page trusts its name.
         return cls(
             origins=parsed,
             hosts=frozenset(_host(text, source) for text, source in named.items()) | {one.host for one in parsed},
-            null_origin=null_origin,
+            placeless=PLACELESS_ORIGINS & given.keys(),
         )
 
 

@@ -16,6 +16,7 @@ from emulator.front.allowed_pages import (
     HOSTS_VARIABLE,
     ORIGINS_FLAG,
     ORIGINS_VARIABLE,
+    PLACELESS_ORIGINS,
     AllowedPages,
     Origin,
 )
@@ -126,8 +127,8 @@ class OriginGuard:
         return None
 
     def _is_trusted(self, origin: str) -> bool:
-        if origin == "null":
-            return self._allowed.null_origin
+        if origin in PLACELESS_ORIGINS:
+            return origin in self._allowed.placeless
         parsed = Origin.parse(origin)
         if parsed is None:
             return False

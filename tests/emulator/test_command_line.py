@@ -181,6 +181,22 @@ def test_an_import_that_is_none_is_named_and_nothing_starts(tmp_path: Path, proj
     assert "Traceback" not in ended.stderr
 
 
+def test_allowed_origins_and_hosts_come_from_flags_and_variables(tmp_path: Path, project_id: str) -> None:
+    """Flags repeat or hold commas, and add to what the environment says; a mistyped one stops the start."""
+    common = ("--only", "", "--project", project_id, "--config", str(project(tmp_path)))
+    asked = "curl -s -o /dev/null -w '%{{http_code}} ' -H '{}' http://$FIREBASE_EMULATOR_HUB/;"
+    headers = [f"Origin: https://{name}.example" for name in "abcd"] + ["Host: h.example", "Host: i.example"]
+    ended = run(
+        "exec", *common, "--allow-origin", "https://a.example,https://b.example", "--allow-origin", "https://c.example",
+        "--allow-host", "h.example", "".join(asked.format(header) for header in headers),
+    )  # fmt: skip
+    assert ended.stdout.split() == ["200", "200", "200", "403", "200", "403"], ended.stderr
+    assert ended.stderr.count("--allow-origin https://d.example") == 1
+    assert ended.stderr.count("--allow-host i.example") == 1
+    wrong = run("exec", *common, "--allow-origin", "a.example", "true")
+    assert (wrong.returncode, wrong.stderr.split("`")[0]) == (1, "cannot start: --allow-origin: ")
+
+
 def test_debug_shows_one_line_a_request_and_json_logs_are_json(tmp_path: Path, project_id: str) -> None:
     """Calm by default; with `--debug` each request is a line; with `--log-json` a machine can read it."""
     asked = ask(tmp_path, "GET", DOCUMENTS)

@@ -22,6 +22,7 @@ FOREIGN = (
     "file://localhost",
     "chrome-extension://abcdefghijklmnop",
     "null",
+    "file://",
     "NULL",
     "",
     "localhost:3000",

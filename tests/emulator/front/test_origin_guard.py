@@ -293,11 +293,11 @@ def test_the_refusal_names_the_origin_and_the_way_out_once(
 def test_what_is_allowed_may_ask(tmp_path: Path, project_id: str) -> None:
     """Allowed origins may do what local pages may, under their own name too; allowed hosts may be called."""
     allowed = AllowedPages.read(
-        {"AFTERIMAGE_ALLOWED_ORIGINS": "https://app.example, null"}, hosts=["one.example,Two.example:80"]
+        {"AFTERIMAGE_ALLOWED_ORIGINS": "https://app.example, null, file://"}, hosts=["one.example,Two.example:80"]
     )
     suite = Suite(Configuration(root=tmp_path, project_id=project_id), only=(), free_ports=True, allowed=allowed)
     with BackgroundSuite(suite) as running:
-        for origin in ("https://app.example", "https://app.example:443", "null"):
+        for origin in ("https://app.example", "https://app.example:443", "null", "file://"):
             assert send(running.address("hub"), "POST", "/control/reset", {"origin": origin}).status == 200
         for host in ("one.example", "TWO.example.:4400", "app.example"):
             assert send(running.address("hub"), "GET", "/", {"host": host}).status == 200
