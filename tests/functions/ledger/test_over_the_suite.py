@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
+from afterimage import firebase_clients
+from afterimage.jobs import ledger_handlers
 from afterimage.jobs.ledger_cursor import packed, unpacked
 from afterimage.jobs.ledger_jobs import users_after
-from afterimage.ledger import survey
+from afterimage.ledger import events, survey
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import books_path
-from afterimage.ledger.roll_up import every
+from afterimage.ledger.roll_up import OPERATIONS_TOTALS, every
 from google.cloud import firestore
 
 from emulator.background import BackgroundSuite
@@ -143,3 +146,39 @@ def test_books_that_were_filled_to_the_end_come_right(crowd: Crowd) -> None:
     assert not crowd.audit("ana")
     assert crowd.audit("ana")
     assert crowd.mismatches(["ana"]) == []
+
+
+@pytest.fixture
+def hurried(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> Crowd:
+    """A crowd whose roll-ups have time for one bucket and one user."""
+    monkeypatch.setattr(ledger_handlers, "_SECONDS_A_HALF", 0.0)
+    monkeypatch.setattr(firebase_clients, "firestore", lambda: crowd.client)
+    monkeypatch.setattr(events, "bookkeeper", lambda: crowd.keeper)
+    return crowd
+
+
+@pytest.mark.parametrize("was_done", [False, True])
+def test_publishing_comes_further_every_minute(hurried: Crowd, was_done: bool) -> None:
+    """A run goes on at the user where the last one had to end, also while it looks back from where all was done."""
+    for user in ("ana", "bob", "cora"):
+        hurried.create(f"ai_outputs/{user}/dialogues/d", hurried.output())
+    hurried.suite.settled()
+    hurried.handle(hurried.events(), threads=1)
+    if was_done:
+        touched = hurried.client.document("usage/cora").get().get("touched_at")
+        hurried.client.document(ledger_handlers.WATERMARK).set({"published_to": touched + timedelta(seconds=1)})
+    for _ in range(6):
+        ledger_handlers.roll_up(None)
+    found = hurried.client.document(OPERATIONS_TOTALS).get().to_dict() or {}
+    assert found["totals"]["generations"] == 3
+
+
+def test_buckets_that_fill_at_once_keep_no_other_user_waiting(hurried: Crowd) -> None:
+    """A run begins behind the bucket where the last one had to end, whatever has come before that meanwhile."""
+    for user in ("ana", "bob", "cora"):
+        hurried.client.document(f"usage/{user}/buckets/00").set({"totals": {"generations": 1}})
+    for _ in range(4):
+        ledger_handlers.roll_up(None)
+        hurried.client.document("usage/ana/buckets/00").set({"totals": {"generations": 1}})
+    held = [found.to_dict() for found in hurried.client.collection("usage").stream()]
+    assert [(fields or {})["totals"]["generations"] for fields in held] == [2, 1, 1]
