@@ -18,7 +18,7 @@ help:
 	@echo "make soak         long runs with faults injected (long)"
 
 run: setup
-	@$(PY) -m emulator start --run '$(PY) demo/first_picture.py'
+	@$(PY) -m afterimage_emulator start --run '$(PY) demo/first_picture.py'
 
 test: setup node
 	@$(PY) -m rules assemble --check
@@ -52,7 +52,7 @@ soak: setup
 setup: .venv/installed
 
 # Idempotent: made again only when a list of packages changes.
-.venv/installed: requirements.txt constraints.txt functions/requirements.txt
+.venv/installed: requirements.txt constraints.txt functions/requirements.txt emulator/pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then echo "Afterimage needs python3.11 or newer on PATH; python3 is $$(python3 --version 2>&1)"; exit 1; fi
 	@echo "setting up .venv (once; about half a minute)"
 	@[ -x $(PY) ] || $(PYTHON) -m venv .venv

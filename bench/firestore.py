@@ -21,8 +21,8 @@ import grpc
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.measuring import Figure, median_seconds, show
-from emulator.protos import messages
+from afterimage_emulator.protos import messages
+from bench.measuring import Figure, median_seconds, show, takes_no_options
 
 _firestore: Any = messages("google.firestore.v1")
 PREFIX = "/google.firestore.v1.Firestore/"
@@ -267,12 +267,12 @@ def serving() -> Iterator[Server]:
 
 
 async def serve() -> None:
-    from emulator.activity import Activity
-    from emulator.clock import Clock
-    from emulator.events import EventBus
-    from emulator.faults import Faults
-    from emulator.firestore.service import FirestoreService
-    from emulator.wire.server import WireServer
+    from afterimage_emulator.activity import Activity
+    from afterimage_emulator.clock import Clock
+    from afterimage_emulator.events import EventBus
+    from afterimage_emulator.faults import Faults
+    from afterimage_emulator.firestore.service import FirestoreService
+    from afterimage_emulator.wire.server import WireServer
 
     clock, faults = Clock(), Faults()
     events = EventBus(clock=clock, faults=faults, activity=Activity())
@@ -285,7 +285,7 @@ async def serve() -> None:
 
 def echoes() -> list[Any]:
     """Parse the request, send back a reply of the same form that was made before."""
-    from emulator.wire.grpc_methods import GrpcMethod
+    from afterimage_emulator.wire.grpc_methods import GrpcMethod
 
     stamp = {"seconds": 1_700_000_000, "nanos": 123_456_000}
     one = _firestore.WriteResult(update_time=stamp)
@@ -397,7 +397,8 @@ def listeners(address: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
+    if len(sys.argv) == 1 or sys.argv[1].startswith("-"):
+        takes_no_options(__doc__)
         main()
     elif sys.argv[1] == "serve":
         asyncio.run(serve())

@@ -21,13 +21,13 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measuring import Figure, percentile, show
-from emulator.activity import Activity
-from emulator.clock import Clock
-from emulator.configuration import Codebase
-from emulator.events import CloudEvent, EventBus
-from emulator.faults import Faults
-from emulator.functions.service import FunctionsService
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.configuration import Codebase
+from afterimage_emulator.events import CloudEvent, EventBus
+from afterimage_emulator.faults import Faults
+from afterimage_emulator.functions.service import FunctionsService
+from bench.measuring import Figure, percentile, show, takes_no_options
 
 PROJECT = "demo-bench-functions"
 EVENTS = 300
@@ -288,4 +288,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    takes_no_options(__doc__)
     main()

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from bench.measuring import Figure, show
-from emulator.background import BackgroundSuite
-from emulator.configuration import load_configuration
-from emulator.rules_testing.wire_driver import NotOverTheWireError, WireDriver
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import load_configuration
+from afterimage_emulator.rules_testing.wire_driver import NotOverTheWireError, WireDriver
+from afterimage_emulator.suite import Suite
+from bench.measuring import Figure, show, takes_no_options
 from rules.law import Law, prove, read_law
 from rules.mutation import run_mutants
 from tests.rules.storage_wire import StorageWireDriver
@@ -90,11 +90,21 @@ def _diff(law: Law) -> None:
         changed = Path(folder) / "firestore.rules"
         changed.write_text(law.files[0].text.replace("== before + 1", "== before + 2"), encoding="utf-8")
         cases = [str(path) for path in law.case_files if "/firestore/" in str(path)]
-        command = [sys.executable, "-m", "emulator", "rules", "diff", "firestore.rules", str(changed), *cases]
+        command = [
+            sys.executable,
+            "-m",
+            "afterimage_emulator",
+            "rules",
+            "diff",
+            "firestore.rules",
+            str(changed),
+            *cases,
+        ]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 1, done.stderr
         assert "allowed → denied" in done.stdout
 
 
 if __name__ == "__main__":
+    takes_no_options(__doc__)
     sys.exit(main())

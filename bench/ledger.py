@@ -34,11 +34,10 @@ from afterimage.ledger.pricing import Prices
 from afterimage.ledger.records import Observation
 from afterimage.ledger.roll_up import RollUp, held_by
 from afterimage.ledger.stores import Remove, Stored, Write
-
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import load_configuration
+from afterimage_emulator.suite import Suite
 from bench.measuring import Figure, percentile, show
-from emulator.background import BackgroundSuite
-from emulator.configuration import load_configuration
-from emulator.suite import Suite
 
 ROOT = Path(__file__).resolve().parents[1]
 READ, WRITE, DELETE = 0.30, 0.90, 0.10

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+
+def takes_no_options(description: str | None) -> None:
+    """For a benchmark without any: `--help` says what it measures, and anything else is refused by name."""
+    argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.measuring import takes_no_options
 from bench.media_parts.inputs import INPUTS
 from bench.media_parts.likeness import likeness
 from bench.media_parts.ours import plan_of
@@ -123,4 +124,6 @@ def install_sharp() -> bool:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] and sys.argv[1].startswith("-"):
+        takes_no_options(__doc__)
     main(*sys.argv[1:2])

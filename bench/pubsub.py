@@ -12,13 +12,13 @@ import threading
 import time
 from typing import Any
 
-from bench.measuring import Figure, median_seconds, percentile, show
-from emulator.activity import Activity
-from emulator.clock import Clock
-from emulator.events import EventBus
-from emulator.faults import Faults
-from emulator.pubsub.service import PubSubService
-from emulator.wire.server import WireServer
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.events import EventBus
+from afterimage_emulator.faults import Faults
+from afterimage_emulator.pubsub.service import PubSubService
+from afterimage_emulator.wire.server import WireServer
+from bench.measuring import Figure, median_seconds, percentile, show, takes_no_options
 
 PROJECT = "demo-bench-pubsub"
 MESSAGES = 20_000
@@ -115,4 +115,5 @@ def singles(publisher: Any, subscriber: Any, topic: str, subscription: str) -> l
 
 
 if __name__ == "__main__":
+    takes_no_options(__doc__)
     main()

@@ -24,13 +24,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.measuring import Figure, show
-from emulator.activity import Activity
-from emulator.clock import Clock
-from emulator.events import EventBus
-from emulator.faults import Faults
-from emulator.firestore.service import FirestoreService
-from emulator.rules_language import (
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.events import EventBus
+from afterimage_emulator.faults import Faults
+from afterimage_emulator.firestore.service import FirestoreService
+from afterimage_emulator.rules_language import (
     Coverage,
     FirestoreRequest,
     MemoryLookup,
@@ -38,7 +37,8 @@ from emulator.rules_language import (
     Timestamp,
     compile_ruleset,
 )
-from emulator.wire.server import WireServer
+from afterimage_emulator.wire.server import WireServer
+from bench.measuring import Figure, show
 
 REQUESTS = 1500
 FRAME = "rules_version = '2';\nservice cloud.firestore {\n match /databases/{database}/documents {\n%s\n }\n}\n"

@@ -22,10 +22,10 @@ from typing import Any
 
 from PIL import Image
 
-from bench.measuring import Figure, median_seconds, show
-from emulator.background import BackgroundSuite
-from emulator.configuration import load_configuration
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import load_configuration
+from afterimage_emulator.suite import Suite
+from bench.measuring import Figure, median_seconds, show, takes_no_options
 
 ROOT = Path(__file__).resolve().parent.parent
 UPLOADS = 12
@@ -147,4 +147,5 @@ def draw() -> bytes:
 
 
 if __name__ == "__main__":
+    takes_no_options(__doc__)
     main()

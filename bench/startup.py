@@ -1,4 +1,4 @@
-"""Starting up: from `python -m emulator start` to every port answering, and what the idle process holds in memory.
+"""Starting up: from `afterimage-emulator start` to every port answering, and what the idle process holds in memory.
 
 The floor is a Python that only imports the libraries the suite stands on.
 """
@@ -18,7 +18,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from bench.measuring import Figure, show
+from bench.measuring import Figure, show, takes_no_options
 
 ROOT = Path(__file__).resolve().parent.parent
 REPEATS = 5
@@ -60,7 +60,7 @@ def start(only: str) -> tuple[float, float]:
         started = time.perf_counter()
         with log.open("w") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "emulator", "start", "--only", only, "--project", "demo-startup"],
+                [sys.executable, "-m", "afterimage_emulator", "start", "--only", only, "--project", "demo-startup"],
                 cwd=ROOT, stdout=output, stderr=output, env=environment,
             )  # fmt: skip
         try:
@@ -114,4 +114,5 @@ def resident_mib(pid: int) -> float:
 
 
 if __name__ == "__main__":
+    takes_no_options(__doc__)
     main()

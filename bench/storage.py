@@ -80,12 +80,12 @@ async def serve_floor(directory: Path, *, sums: bool) -> None:
 
 
 async def serve_ours(directory: Path) -> None:
-    from emulator.activity import Activity
-    from emulator.clock import Clock
-    from emulator.events import EventBus
-    from emulator.faults import Faults
-    from emulator.storage.service import StorageService
-    from emulator.wire.server import WireServer
+    from afterimage_emulator.activity import Activity
+    from afterimage_emulator.clock import Clock
+    from afterimage_emulator.events import EventBus
+    from afterimage_emulator.faults import Faults
+    from afterimage_emulator.storage.service import StorageService
+    from afterimage_emulator.wire.server import WireServer
 
     clock = Clock()
     bus = EventBus(clock=clock, faults=Faults(), activity=Activity())

@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 
-from bench.measuring import Figure, median_seconds, show
+from bench.measuring import Figure, median_seconds, show, takes_no_options
 
 PREFIX = "/google.firestore.v1.Firestore/"
 CALLS = 1500
@@ -75,9 +75,9 @@ def serving(server: str) -> Iterator[str]:
 
 
 async def serve_ours() -> None:
-    from emulator.protos import messages
-    from emulator.wire.grpc_methods import Call, GrpcMethod
-    from emulator.wire.server import WireServer
+    from afterimage_emulator.protos import messages
+    from afterimage_emulator.wire.grpc_methods import Call, GrpcMethod
+    from afterimage_emulator.wire.server import WireServer
 
     firestore: Any = messages("google.firestore.v1")
 
@@ -103,7 +103,7 @@ async def serve_ours() -> None:
 async def serve_grpc_aio() -> None:
     import grpc.aio
 
-    from emulator.protos import messages
+    from afterimage_emulator.protos import messages
 
     firestore: Any = messages("google.firestore.v1")
 
@@ -132,7 +132,8 @@ async def serve_grpc_aio() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
+    if len(sys.argv) == 1 or sys.argv[1].startswith("-"):
+        takes_no_options(__doc__)
         main()
     else:
         asyncio.run(serve_ours() if sys.argv[1] == "ours" else serve_grpc_aio())

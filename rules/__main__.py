@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from emulator.rules_language import compile_ruleset
-from emulator.rules_testing.comparison import compare
+from afterimage_emulator.rules_language import compile_ruleset
+from afterimage_emulator.rules_testing.comparison import compare
 from rules.areas import AreaError, read_areas
 from rules.law import RELEASES_FILE, out_of_date, prove, read_law
 from rules.releases import History, Release, Shipped, read_history, write_history
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rules", description="Puts the security rules together. To check, test, explain, measure or "
-        "compare them: python -m emulator rules --help"
+        "compare them: afterimage-emulator rules --help"
     )  # fmt: skip
     parser.add_argument("--rules", type=Path, default=RULES_FOLDER, metavar="DIR", help="the areas (default: here)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from emulator.rules_testing import CaseFile, CaseFileError, read_case_file
+from afterimage_emulator.rules_testing import CaseFile, CaseFileError, read_case_file
 
 SERVICES: Final = {"firestore": "cloud.firestore", "storage": "firebase.storage"}
 """The folder of a service's areas, and its name in the language."""

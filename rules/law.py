@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from emulator.rules_language import Coverage, Ruleset
-from emulator.rules_testing import CaseFile, InProcessDriver, RuleCase, run_cases
+from afterimage_emulator.rules_language import Coverage, Ruleset
+from afterimage_emulator.rules_testing import CaseFile, InProcessDriver, RuleCase, run_cases
 from rules.areas import SERVICES, AreaError, AreaVersion, case_problems, read_areas, read_cases
 from rules.assembly import Assembled, assemble, overlap_problems, stray_problems
 from rules.releases import History, chosen_versions, frozen_problems, read_history

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.rules_language import Coverage, Ruleset
-from emulator.rules_language.syntax_tree import Expression, Match, walk
-from emulator.rules_testing import InProcessDriver, RuleCase
-from emulator.rules_testing.mutants import Mutant, mutants_of
+from afterimage_emulator.rules_language import Coverage, Ruleset
+from afterimage_emulator.rules_language.syntax_tree import Expression, Match, walk
+from afterimage_emulator.rules_testing import InProcessDriver, RuleCase
+from afterimage_emulator.rules_testing.mutants import Mutant, mutants_of
 from rules.areas import AreaError
 from rules.assembly import Assembled
 

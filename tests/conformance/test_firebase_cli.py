@@ -22,8 +22,8 @@ import pytest
 from google.cloud import firestore, storage
 from PIL import Image
 
-from emulator.background import BackgroundSuite
-from emulator.functions.manifest import EventTrigger, FunctionSpec, ScheduleTrigger
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.functions.manifest import EventTrigger, FunctionSpec, ScheduleTrigger
 
 pytestmark = pytest.mark.conformance
 

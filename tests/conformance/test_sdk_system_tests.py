@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.background import BackgroundSuite
+from afterimage_emulator.background import BackgroundSuite
 from tests.conformance.harness import check, run_system_tests, unpack
 
 pytestmark = pytest.mark.conformance

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from emulator.clock import Clock
+from afterimage_emulator.clock import Clock
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

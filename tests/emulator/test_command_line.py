@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.hub.locator import locator_path
+from afterimage_emulator.hub.locator import locator_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,7 +28,7 @@ def project(folder: Path, **sections: object) -> Path:
 
 def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "emulator", *arguments],
+        [sys.executable, "-m", "afterimage_emulator", *arguments],
         cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -35,7 +37,7 @@ def test_help_teaches() -> None:
     """The first screen shows what to type."""
     shown = run("--help").stdout
     for command in ("start", "exec 'pytest tests'", "events --failed", "rules test"):
-        assert f"python -m emulator {command}" in shown
+        assert f"afterimage-emulator {command}" in shown
 
 
 def test_exec_sets_the_sdks_variables_and_passes_the_exit_code_on(tmp_path: Path, project_id: str) -> None:
@@ -78,7 +80,7 @@ def test_a_signal_stops_everything_and_leaves_no_process(tmp_path: Path, project
     """Ctrl-C ends the suite and the command it runs, cleanly."""
     file = project(tmp_path)
     with subprocess.Popen(
-        [sys.executable, "-m", "emulator", "start", "--only", "firestore", "--project", project_id,
+        [sys.executable, "-m", "afterimage_emulator", "start", "--only", "firestore", "--project", project_id,
          "--config", str(file), "--run", "echo child $$; exec sleep 600"],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
@@ -213,7 +215,7 @@ def test_post_shutdown_stops_the_command(tmp_path: Path, project_id: str) -> Non
     """POST /shutdown of Firestore is answered, and then the suite ends as if told by a signal."""
     file = project(tmp_path)
     with subprocess.Popen(
-        [sys.executable, "-m", "emulator", "start", "--only", "firestore", "--project", project_id,
+        [sys.executable, "-m", "afterimage_emulator", "start", "--only", "firestore", "--project", project_id,
          "--config", str(file), "--run", "curl -sS -X POST http://$FIRESTORE_EMULATOR_HOST/shutdown"],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as suite:  # fmt: skip
@@ -224,3 +226,80 @@ def test_post_shutdown_stops_the_command(tmp_path: Path, project_id: str) -> Non
     assert suite.returncode == 0, stderr
     assert "stopping" in stderr
     assert not locator_path(project_id).exists()
+
+
+def test_what_is_not_served_is_named(tmp_path: Path, project_id: str) -> None:
+    """Whoever relies on another part of the official suite learns at the start that it is not there."""
+    file = project(tmp_path, hosting={"public": "public"}, database={"rules": "database.rules.json"})
+    ended = run("exec", "--only", "firestore", "--project", project_id, "--config", str(file), "true")
+    assert "not emulated, though firebase.json names it: database, hosting" in ended.stderr
+    assert re.search(r"ready in \d+\.\d\d s", ended.stderr)
+
+
+def test_a_container_listens_where_others_reach_it(tmp_path: Path, project_id: str) -> None:
+    """`--host` takes the place of every address in firebase.json."""
+    file = project(tmp_path)
+    asked = ("--only", "firestore", "--project", project_id, "--config", str(file), "--host", "127.0.0.2")
+    assert run("exec", *asked, "echo $FIRESTORE_EMULATOR_HOST").stdout.startswith("127.0.0.2:")
+
+
+def test_the_version_is_told() -> None:
+    """The version of the package, and of the Python that runs it."""
+    assert re.fullmatch(r"afterimage-emulator \d+\.\d+\.\d+ \(Python 3\.\d+\.\S+\)\n", run("--version").stdout)
+
+
+def test_the_old_name_still_works(tmp_path: Path) -> None:
+    """`python -m emulator` forwards for one release, from the folder that it always worked in."""
+    ended = subprocess.run([sys.executable, "-m", "emulator", "--version"], cwd=ROOT, capture_output=True, text=True)
+    assert ended.stdout == run("--version").stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        (["st"], {"start"}),
+        (["start", "--env"], {"--env-file"}),
+        (["exec", "--only", "firestore", "--pro"], {"--project"}),
+        (["rules", ""], {"check", "test", "coverage", "explain", "mutate", "diff", "--help"}),
+        (["rules", "coverage", "--min"], {"--minimum", "--minimum-branches"}),
+        (["send", "storage", "fin"], {"finalized"}),
+        (["send", "firestore", "created", "--auth-type", "un"], {"unknown", "unauthenticated"}),
+    ],
+)
+def test_bash_completes_commands_options_and_values(typed: list[str], completed: set[str]) -> None:
+    """What bash itself makes of the script, for the last word typed."""
+    words = shlex.join(["afterimage-emulator", *typed])
+    asked = f"COMP_WORDS=({words}); COMP_CWORD={len(typed)}; _afterimage_emulator; echo ${{COMPREPLY[*]}}"
+    ended = subprocess.run(
+        ["bash", "-c", f"source /dev/stdin; {asked}"],
+        input=run("completion", "bash").stdout,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(ended.stdout.split()) == completed
+
+
+def test_zsh_takes_its_script() -> None:
+    """It parses where zsh is there, and names every command in any case."""
+    script = run("completion", "zsh").stdout
+    assert all(f"{command}:" in script for command in ("start", "exec", "events", "send", "rules", "coverage"))
+    if zsh := shutil.which("zsh"):
+        subprocess.run([zsh, "-n"], input=script, text=True, check=True)
+
+
+def test_the_variables_are_written_where_they_are_wanted(tmp_path: Path, project_id: str) -> None:
+    """A shell that reads the file finds the suite; a file that somebody else wrote is kept."""
+    file = project(tmp_path)
+    written = tmp_path / ".env.local"
+    shown = f"set -a; . {written}; echo $FIRESTORE_EMULATOR_HOST $FIREBASE_CONFIG; kill -INT $PPID"
+    arguments = ("start", "--only", "firestore", "--project", project_id, "--config", str(file))
+    ended = run(*arguments, "--env-file", str(written), "--run", shown)
+    assert ended.returncode == 0, ended.stderr
+    host, configuration = ended.stdout.split()
+    assert f"export FIRESTORE_EMULATOR_HOST={host}\n" in ended.stderr
+    assert json.loads(configuration)["projectId"] == project_id
+    written.write_text("MINE=1\n")
+    refused = run(*arguments, "--env-file", str(written))
+    assert (refused.returncode, written.read_text()) == (1, "MINE=1\n")
+    assert "not written by --env-file" in refused.stderr

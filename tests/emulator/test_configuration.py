@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.configuration import (
+from afterimage_emulator.configuration import (
     Address,
     Codebase,
     ConfigurationError,

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from emulator.activity import Activity
-from emulator.clock import Clock
-from emulator.events import CloudEvent, EventBus
-from emulator.faults import FaultRule, Faults
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.events import CloudEvent, EventBus
+from afterimage_emulator.faults import FaultRule, Faults
 
 
 class Recorder:

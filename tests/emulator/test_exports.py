@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from emulator.configuration import ConfigurationError
-from emulator.exports import METADATA_FILE, export_services, import_services
+from afterimage_emulator.configuration import ConfigurationError
+from afterimage_emulator.exports import METADATA_FILE, export_services, import_services
 
 
 class Holder:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.faults import EVENT_ACTIONS, REQUEST_ACTIONS, FaultRule, Faults
-from emulator.status import Code, StatusError
+from afterimage_emulator.faults import EVENT_ACTIONS, REQUEST_ACTIONS, FaultRule, Faults
+from afterimage_emulator.status import Code, StatusError
 
 FINALIZED = {"type": "google.cloud.storage.object.v1.finalized", "bucket": "b", "subject": "objects/a.jpg"}
 

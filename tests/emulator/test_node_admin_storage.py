@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.background import BackgroundSuite
+from afterimage_emulator.background import BackgroundSuite
 
 NODE_TESTS = Path(__file__).resolve().parents[1] / "node"
 CASES = 10

@@ -6,7 +6,7 @@ from itertools import groupby
 
 import pytest
 
-from emulator.protos import message_class
+from afterimage_emulator.protos import message_class
 
 
 @pytest.mark.parametrize("name", ["Write", "ListenRequest", "TargetChange", "Value", "Precondition"])

@@ -17,11 +17,11 @@ import grpc
 import pytest
 import requests
 
-from emulator.background import BackgroundSuite
-from emulator.configuration import Configuration, FirestoreTarget, StorageTarget
-from emulator.protos import messages
-from emulator.rules_files import RulesFile, RulesFiles, Standing
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import Configuration, FirestoreTarget, StorageTarget
+from afterimage_emulator.protos import messages
+from afterimage_emulator.rules_files import RulesFile, RulesFiles, Standing
+from afterimage_emulator.suite import Suite
 
 _firestore: Any = messages("google.firestore.v1")
 FIRESTORE = """service cloud.firestore {
@@ -129,7 +129,7 @@ def test_an_edited_storage_file_is_in_force_at_once(
     (folder / "storage.rules").write_text(storage_rules(CLOSED))
     assert (status(file(guarded)), status(file(guarded), "ann")) == (403, 200)
     (folder / "storage.rules").write_text(storage_rules(BROKEN))
-    with caplog.at_level(logging.INFO, logger="emulator.storage"):
+    with caplog.at_level(logging.INFO, logger="afterimage_emulator.storage"):
         assert (status(file(guarded)), status(file(guarded), "ann")) == (403, 200)
         (folder / "storage.rules").write_text(storage_rules(OPEN))
         assert status(file(guarded)) == 200
@@ -167,7 +167,7 @@ def test_a_broken_firestore_edit_keeps_the_last_good_rules(
     )
     guarded.call(files.load_changed)
     (folder / "firestore.rules").write_text(firestore_rules(BROKEN))
-    with caplog.at_level(logging.INFO, logger="emulator.firestore"):
+    with caplog.at_level(logging.INFO, logger="afterimage_emulator.firestore"):
         guarded.call(files.load_changed)
         heard = len(caplog.records)
         guarded.call(files.load_changed)
@@ -186,7 +186,7 @@ def test_a_file_that_vanishes_or_is_no_text_is_reported_once(
 ) -> None:
     """Looking again and again does not fill the log, and the file is read when it is back."""
     path = tmp_path / "some.rules"
-    rules = RulesFile(path, logging.getLogger("emulator.firestore"), open_while_missing=open_while_missing)
+    rules = RulesFile(path, logging.getLogger("afterimage_emulator.firestore"), open_while_missing=open_while_missing)
     for _ in range(3):
         assert rules.changed_source() is None
     assert len(caplog.records) == 1

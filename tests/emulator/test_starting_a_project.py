@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from emulator.background import BackgroundSuite
-from emulator.configuration import load_configuration
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import load_configuration
+from afterimage_emulator.suite import Suite
 
 ROOT = Path(__file__).resolve().parents[2]
 FREE_PORTS = {name: {"port": 0} for name in ("hub", "firestore", "storage", "auth", "pubsub")}
@@ -67,8 +67,8 @@ def write_project(folder: Path, files: Mapping[str, str], **sections: object) ->
 
 def execute(file: Path, project_id: str, only: str, script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "emulator", "exec", "--only", only, "--project", project_id, "--config", str(file),
-         script],
+        [sys.executable, "-m", "afterimage_emulator", "exec",
+         "--only", only, "--project", project_id, "--config", str(file), script],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -204,8 +204,8 @@ def test_start_says_loudly_what_is_closed(tmp_path: Path, project_id: str) -> No
     """The banner has the line, and the suite goes on serving until it is told to stop."""
     file = write_project(tmp_path, {"f.rules": BROKEN}, firestore={"rules": "f.rules"})
     with subprocess.Popen(
-        [sys.executable, "-m", "emulator", "start", "--only", "firestore", "--project", project_id, "--config",
-         str(file), "--run", "echo ran"],
+        [sys.executable, "-m", "afterimage_emulator", "start",
+         "--only", "firestore", "--project", project_id, "--config", str(file), "--run", "echo ran"],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as suite:  # fmt: skip
         assert suite.stdout is not None

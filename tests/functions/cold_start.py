@@ -33,8 +33,9 @@ def written(project: str, path: str) -> bytes:
 
 
 def main(project: str, uid: str, count: int) -> list[str | None]:
-    import main as codebase
     from cloudevents.http import CloudEvent
+
+    import main as codebase
 
     events = []
     for number in range(count):

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+
 from afterimage import events
 from afterimage.jobs.progress import Page, Turn
-
 from tests.functions.jobs.job_runner import Topic
 from tests.functions.memory_stores import World
 from tests.functions.test_delivery import Letters, failing, receiver, storage_event

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from afterimage.media.pipeline import Pipeline
-
 from tests.functions.media.test_once import NAMES, PICTURES, SETTINGS
 from tests.functions.memory_stores import World
 

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cloudevents.http import CloudEvent
+from google.api_core import exceptions
+
 from afterimage import events
 from afterimage.dead_letters import DeadLetter
 from afterimage.delivery import PermanentError, Receiver, TransientError, is_transient
-from cloudevents.http import CloudEvent
-from google.api_core import exceptions
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

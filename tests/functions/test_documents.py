@@ -6,8 +6,9 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from afterimage.documents import GeoPoint, decode_document_change
 from google.events.cloud.firestore import DocumentEventData
+
+from afterimage.documents import GeoPoint, decode_document_change
 
 NAME = "projects/p/databases/(default)/documents/usage/ü/days/é"
 

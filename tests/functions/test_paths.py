@@ -6,6 +6,9 @@ import re
 from base64 import urlsafe_b64decode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from afterimage.paths import (
     Family,
     derived_folder,
@@ -16,8 +19,6 @@ from afterimage.paths import (
     place_of,
     record_path,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 segments = st.text(min_size=1, max_size=12).filter(lambda text: "/" not in text)
 wild_names = st.one_of(

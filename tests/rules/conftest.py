@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.background import BackgroundSuite
+from afterimage_emulator.background import BackgroundSuite
 from rules.law import Law, read_law
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from emulator.rules_language import StorageRequest
-from emulator.rules_testing import RuleCase, Verdict
+from afterimage_emulator.rules_language import StorageRequest
+from afterimage_emulator.rules_testing import RuleCase, Verdict
 
 ADMIN = {"Authorization": "Bearer owner"}
 _BOUNDARY = "the-boundary-of-a-case"

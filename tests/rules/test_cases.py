@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from emulator.rules_language import Ruleset
-from emulator.rules_language.syntax_tree import AllowStatement, Match
-from emulator.rules_testing import InProcessDriver
+from afterimage_emulator.rules_language import Ruleset
+from afterimage_emulator.rules_language.syntax_tree import AllowStatement, Match
+from afterimage_emulator.rules_testing import InProcessDriver
 from rules.areas import SERVICES
 from rules.law import Law, out_of_date, prove
 from rules.mutation import SURVIVORS_FILE, read_survivors, run_mutants

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import pytest
 
-from emulator.rules_language import Coverage
-from emulator.rules_testing import RulesEnvironment, assert_allowed, assert_denied
-from emulator.rules_testing.environment import SERVER_TIME, Actor
+from afterimage_emulator.rules_language import Coverage
+from afterimage_emulator.rules_testing import RulesEnvironment, assert_allowed, assert_denied
+from afterimage_emulator.rules_testing.environment import SERVER_TIME, Actor
 from rules.law import Law
 
 # The platform evaluates 1,000 expressions for one request.

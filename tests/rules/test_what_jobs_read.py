@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.rules_testing import RulesEnvironment, assert_allowed, assert_denied
+from afterimage_emulator.rules_testing import RulesEnvironment, assert_allowed, assert_denied
 from rules.law import Law
 
 ROOTS = ("users", "usage", "mediaObjects", "operations", "_events", "_jobs")

@@ -37,7 +37,7 @@ def start(project_id: str, folder: Path, *options: str) -> subprocess.Popen[str]
         (folder / name).symlink_to(ROOT / name)
     (folder / "firebase.json").write_text(json.dumps(configuration))
     return subprocess.Popen(
-        [sys.executable, "-m", "emulator", "start", "--project", project_id,
+        [sys.executable, "-m", "afterimage_emulator", "start", "--project", project_id,
          "--config", str(folder / "firebase.json"), *options],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip

@@ -16,8 +16,8 @@ import pytest
 from google.cloud import firestore, storage
 from PIL import Image
 
-from emulator.background import BackgroundSuite
-from emulator.faults import FaultRule
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.faults import FaultRule
 
 PATIENCE_SECONDS = 60.0
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from tests.structure.import_graph import Graph, Import, Module, is_within
 
-SUITE = "emulator"
+SUITE = "afterimage_emulator"
 """The package that the suite's modules live in."""
 
 ROOMS: Mapping[str, str] = {
-    "emulator": ".",
+    "emulator": "emulator",
     "functions": "functions",
     "client": "client",
     "server": "server",

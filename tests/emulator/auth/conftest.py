@@ -12,9 +12,9 @@ import firebase_admin
 import httpx
 import pytest
 
-from emulator.auth.service import AuthService
-from emulator.clock import Clock
-from emulator.wire.server import WireServer
+from afterimage_emulator.auth.service import AuthService
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.wire.server import WireServer
 
 T = TypeVar("T")
 PROJECT = "demo-auth"

@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from emulator.auth.accounts import Account, AccountStore, ProviderLink
-from emulator.auth.errors import AuthError
+from afterimage_emulator.auth.accounts import Account, AccountStore, ProviderLink
+from afterimage_emulator.auth.errors import AuthError
 
 UIDS = st.sampled_from([f"user-{number}" for number in range(6)])
 EMAILS = st.none() | st.sampled_from([f"{number}@example.com" for number in range(4)])

@@ -7,10 +7,10 @@ import json
 
 import pytest
 
-from emulator.auth.app_check import AppCheckError, make_app_check_token, verify_app_check_token
-from emulator.auth.service import AuthService
-from emulator.auth.unsigned_jwt import unsigned_jwt
-from emulator.clock import Clock
+from afterimage_emulator.auth.app_check import AppCheckError, make_app_check_token, verify_app_check_token
+from afterimage_emulator.auth.service import AuthService
+from afterimage_emulator.auth.unsigned_jwt import unsigned_jwt
+from afterimage_emulator.clock import Clock
 from tests.emulator.auth.conftest import PROJECT, RestClient, RunningAuth
 from tests.emulator.auth.test_bad_input import answer
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.auth.id_tokens import decode_claims
-from emulator.auth.requests import Request
-from emulator.auth.service import AuthService
-from emulator.auth.unsigned_jwt import unsigned_jwt
-from emulator.clock import Clock
-from emulator.wire.http_messages import Headers, HttpRequest, HttpResponse
+from afterimage_emulator.auth.id_tokens import decode_claims
+from afterimage_emulator.auth.requests import Request
+from afterimage_emulator.auth.service import AuthService
+from afterimage_emulator.auth.unsigned_jwt import unsigned_jwt
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.wire.http_messages import Headers, HttpRequest, HttpResponse
 from tests.emulator.auth.conftest import PROJECT, TOOLKIT, RestClient
 
 OPERATIONS = [

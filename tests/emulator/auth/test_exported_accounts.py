@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator.auth.service import AuthService
-from emulator.clock import Clock
-from emulator.configuration import ConfigurationError
+from afterimage_emulator.auth.service import AuthService
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.configuration import ConfigurationError
 from tests.emulator.auth.conftest import ADMIN, PROJECT, TOOLKIT, RestClient, RunningAuth
 
 

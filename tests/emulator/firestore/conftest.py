@@ -12,13 +12,13 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore
 
-from emulator.activity import Activity
-from emulator.clock import Clock
-from emulator.events import EventBus
-from emulator.faults import Faults
-from emulator.firestore.service import FirestoreService
-from emulator.wire.observers import RequestObserver
-from emulator.wire.server import WireServer
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.events import EventBus
+from afterimage_emulator.faults import Faults
+from afterimage_emulator.firestore.service import FirestoreService
+from afterimage_emulator.wire.observers import RequestObserver
+from afterimage_emulator.wire.server import WireServer
 
 
 class RunningFirestore:

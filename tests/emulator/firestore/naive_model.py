@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from emulator.protos import messages
+from afterimage_emulator.protos import messages
 
 _firestore: Any = messages("google.firestore.v1")
 

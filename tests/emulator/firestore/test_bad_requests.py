@@ -13,9 +13,9 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulator.auth.id_tokens import ADMIN
-from emulator.protos import messages
-from emulator.status import StatusError
+from afterimage_emulator.auth.id_tokens import ADMIN
+from afterimage_emulator.protos import messages
+from afterimage_emulator.status import StatusError
 from tests.emulator.firestore.conftest import RunningFirestore
 from tests.emulator.firestore.test_transactions import Direct
 

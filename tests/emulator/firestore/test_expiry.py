@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from emulator.activity import Activity
-from emulator.clock import Clock
-from emulator.events import CloudEvent, EventBus
-from emulator.faults import Faults
-from emulator.firestore.document_store import Change, Database, StoredDocument
-from emulator.firestore.index_limits import IndexSettings
-from emulator.firestore.locks import LockHolder
-from emulator.firestore.resource_paths import DatabaseName
-from emulator.firestore.service import FirestoreService
-from emulator.protos import messages
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.events import CloudEvent, EventBus
+from afterimage_emulator.faults import Faults
+from afterimage_emulator.firestore.document_store import Change, Database, StoredDocument
+from afterimage_emulator.firestore.index_limits import IndexSettings
+from afterimage_emulator.firestore.locks import LockHolder
+from afterimage_emulator.firestore.resource_paths import DatabaseName
+from afterimage_emulator.firestore.service import FirestoreService
+from afterimage_emulator.protos import messages
 
 _firestore: Any = messages("google.firestore.v1")
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

@@ -12,8 +12,8 @@ import requests
 from google.cloud import firestore
 from google.cloud.firestore_v1.vector import Vector
 
-from emulator.firestore.exports import METADATA_FILE
-from emulator.status import StatusError
+from afterimage_emulator.firestore.exports import METADATA_FILE
+from afterimage_emulator.status import StatusError
 from tests.emulator.firestore.conftest import RunningFirestore
 
 NAMING = '{"format": 1, "databases": [{"project": "p", "database": "d", "file": "%s"}]}'

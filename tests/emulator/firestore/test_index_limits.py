@@ -8,9 +8,9 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import firestore
 
-from emulator.firestore.index_limits import MAXIMUM_INDEX_ENTRIES, IndexSettings
-from emulator.protos import messages
-from emulator.status import StatusError
+from afterimage_emulator.firestore.index_limits import MAXIMUM_INDEX_ENTRIES, IndexSettings
+from afterimage_emulator.protos import messages
+from afterimage_emulator.status import StatusError
 
 _firestore: Any = messages("google.firestore.v1")
 NO_INDEX: list[Any] = []

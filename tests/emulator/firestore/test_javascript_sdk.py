@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator.faults import FaultRule
-from emulator.status import Code
-from emulator.wire.observers import RequestObserver
+from afterimage_emulator.faults import FaultRule
+from afterimage_emulator.status import Code
+from afterimage_emulator.wire.observers import RequestObserver
 from tests.emulator.firestore.conftest import RunningFirestore
 
 NODE_TESTS = Path(__file__).resolve().parents[2] / "node"

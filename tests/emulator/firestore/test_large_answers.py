@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from emulator.protos import messages
+from afterimage_emulator.protos import messages
 from tests.emulator.firestore.conftest import RunningFirestore
 
 _firestore: Any = messages("google.firestore.v1")

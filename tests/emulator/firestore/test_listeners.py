@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 from google.cloud import firestore
 
-from emulator.activity import Activity
-from emulator.auth.id_tokens import ADMIN
-from emulator.clock import Clock
-from emulator.events import EventBus
-from emulator.faults import Faults
-from emulator.firestore.query_executor import run_query
-from emulator.firestore.query_parser import parse_query
-from emulator.firestore.resource_paths import DatabaseName
-from emulator.firestore.service import FirestoreService
-from emulator.protos import messages
-from emulator.wire.grpc_methods import Call
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.auth.id_tokens import ADMIN
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.events import EventBus
+from afterimage_emulator.faults import Faults
+from afterimage_emulator.firestore.query_executor import run_query
+from afterimage_emulator.firestore.query_parser import parse_query
+from afterimage_emulator.firestore.resource_paths import DatabaseName
+from afterimage_emulator.firestore.service import FirestoreService
+from afterimage_emulator.protos import messages
+from afterimage_emulator.wire.grpc_methods import Call
 from tests.emulator.firestore.naive_model import NaiveQuery, encode, structured_query
 
 _firestore: Any = messages("google.firestore.v1")

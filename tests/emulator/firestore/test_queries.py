@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.auth.id_tokens import ADMIN
-from emulator.clock import Clock
-from emulator.firestore.document_store import Change, Database, StoredDocument
-from emulator.firestore.query_executor import count_matches, run_query
-from emulator.firestore.query_parser import parse_query
-from emulator.firestore.resource_paths import DatabaseName
-from emulator.firestore.wire_bytes import timestamp_field
-from emulator.protos import messages
-from emulator.status import StatusError
+from afterimage_emulator.auth.id_tokens import ADMIN
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.firestore.document_store import Change, Database, StoredDocument
+from afterimage_emulator.firestore.query_executor import count_matches, run_query
+from afterimage_emulator.firestore.query_parser import parse_query
+from afterimage_emulator.firestore.resource_paths import DatabaseName
+from afterimage_emulator.firestore.wire_bytes import timestamp_field
+from afterimage_emulator.protos import messages
+from afterimage_emulator.status import StatusError
 from tests.emulator.firestore.naive_model import NaiveQuery, Reference, encode, structured_query
 from tests.emulator.firestore.test_transactions import Direct
 

@@ -14,8 +14,8 @@ import grpc
 import pytest
 import requests
 
-from emulator.auth.id_tokens import NOBODY
-from emulator.protos import messages
+from afterimage_emulator.auth.id_tokens import NOBODY
+from afterimage_emulator.protos import messages
 from tests.emulator.firestore.conftest import RunningFirestore
 from tests.emulator.firestore.naive_model import NaiveQuery
 from tests.emulator.firestore.test_listeners import Listening, MemoryStream
@@ -339,10 +339,10 @@ def test_rest_and_listeners_tell_why_as_well(wire: Wire) -> None:
 
 def test_the_log_says_why(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
     """One entry a denial, at INFO, with the place, the expression and the values it saw."""
-    with caplog.at_level(logging.INFO, logger="emulator.firestore"):
+    with caplog.at_level(logging.INFO, logger="afterimage_emulator.firestore"):
         assert wire.rest("GET", f"{wire.documents}/notes/1", "bob").status_code == 403
         assert wire.rest("GET", f"{wire.documents}/notes/1", "ann").status_code == 200
-    (entry,) = [record for record in caplog.records if record.name == "emulator.firestore"]
+    (entry,) = [record for record in caplog.records if record.name == "afterimage_emulator.firestore"]
     assert entry.levelno == logging.INFO
     text = entry.getMessage()
     assert text.startswith("denied: get /databases/(default)/documents/notes/1 by uid")

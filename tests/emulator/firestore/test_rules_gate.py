@@ -12,7 +12,7 @@ import pytest
 import requests
 from google.cloud import firestore
 
-from emulator.protos import messages
+from afterimage_emulator.protos import messages
 from tests.emulator.firestore.conftest import RunningFirestore
 
 _firestore: Any = messages("google.firestore.v1")

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from emulator.activity import Activity
-from emulator.auth.id_tokens import ADMIN
-from emulator.clock import Clock
-from emulator.events import EventBus
-from emulator.faults import Faults
-from emulator.firestore.service import FirestoreService
-from emulator.protos import messages
-from emulator.status import Code, StatusError
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.auth.id_tokens import ADMIN
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.events import EventBus
+from afterimage_emulator.faults import Faults
+from afterimage_emulator.firestore.service import FirestoreService
+from afterimage_emulator.protos import messages
+from afterimage_emulator.status import Code, StatusError
 
 _firestore: Any = messages("google.firestore.v1")
 DATABASE = "projects/demo/databases/(default)"

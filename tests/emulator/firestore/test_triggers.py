@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from google.cloud import firestore
 
-from emulator.events import CloudEvent
-from emulator.protos import messages
+from afterimage_emulator.events import CloudEvent
+from afterimage_emulator.protos import messages
 from tests.emulator.firestore.conftest import RunningFirestore
 
 _events: Any = messages("google.events.cloud.firestore.v1")

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.firestore.field_paths import format_field_path, parse_field_path
-from emulator.firestore.resource_paths import path_key
-from emulator.firestore.values import check_fields, check_size, document_size, sort_key
-from emulator.status import StatusError
+from afterimage_emulator.firestore.field_paths import format_field_path, parse_field_path
+from afterimage_emulator.firestore.resource_paths import path_key
+from afterimage_emulator.firestore.values import check_fields, check_size, document_size, sort_key
+from afterimage_emulator.status import StatusError
 from tests.emulator.firestore.naive_model import Geo, Reference, Vector, compare, compare_paths, encode
 
 names = st.sampled_from(["projects/p/databases/d/documents/a/" + i for i in ("b", "__id7__", "__id-10__", "é", "b!")])

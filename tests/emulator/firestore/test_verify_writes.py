@@ -12,8 +12,8 @@ import requests
 from google.cloud import firestore
 from google.protobuf import json_format
 
-from emulator.protos import messages
-from emulator.status import Code
+from afterimage_emulator.protos import messages
+from afterimage_emulator.status import Code
 from tests.emulator.firestore.conftest import RunningFirestore
 from tests.emulator.firestore.test_rules_enforcement import token
 

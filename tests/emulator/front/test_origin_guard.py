@@ -16,14 +16,14 @@ from typing import Any
 import grpc
 import pytest
 
-from emulator.background import BackgroundSuite
-from emulator.configuration import Codebase, Configuration, ConfigurationError
-from emulator.front.allowed_pages import AllowedPages
-from emulator.front.origin_guard import OriginGuard
-from emulator.protos import messages
-from emulator.suite import SERVICES, Suite
-from emulator.wire.http_messages import HttpRequest, HttpResponse
-from emulator.wire.server import WireServer
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import Codebase, Configuration, ConfigurationError
+from afterimage_emulator.front.allowed_pages import AllowedPages
+from afterimage_emulator.front.origin_guard import OriginGuard
+from afterimage_emulator.protos import messages
+from afterimage_emulator.suite import SERVICES, Suite
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
+from afterimage_emulator.wire.server import WireServer
 from tests.emulator.front.guarded_ports import (
     CALLED,
     FOREIGN,
@@ -276,7 +276,7 @@ def test_the_refusal_names_the_origin_and_the_way_out_once(
 ) -> None:
     """In the answer each time, on the console once for each page."""
     suite = Suite(Configuration(root=tmp_path, project_id=project_id), only=(), free_ports=True, allowed=AllowedPages())
-    with BackgroundSuite(suite) as running, caplog.at_level(logging.WARNING, logger="emulator"):
+    with BackgroundSuite(suite) as running, caplog.at_level(logging.WARNING, logger="afterimage_emulator"):
         for _ in range(3):
             answer = send(running.address("hub"), "GET", "/", {"origin": "https://app.example:8443"})
             assert "`--allow-origin https://app.example:8443`" in json.loads(answer.body)["error"]["message"]

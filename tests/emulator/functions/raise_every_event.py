@@ -1,4 +1,4 @@
-"""A program for `python -m emulator exec`: makes everything happen that the codebase `every_trigger` waits for.
+"""A program for `afterimage-emulator exec`: makes everything happen that the codebase `every_trigger` waits for.
 
 What the suite raises by itself is caused through the official clients; the rest is sent by hand.
 """
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from google.cloud import firestore, pubsub_v1, storage
 
-from emulator.__main__ import main
+from afterimage_emulator.commands.command_line import main
 
 PROJECT: Final = os.environ["GCLOUD_PROJECT"]
 HUB: Final = f"http://{os.environ['FIREBASE_EMULATOR_HUB']}"

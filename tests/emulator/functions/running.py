@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emulator.activity import Activity
-from emulator.clock import Clock
-from emulator.configuration import Codebase
-from emulator.events import CloudEvent, EventBus
-from emulator.faults import Faults
-from emulator.functions.service import FunctionsService
-from emulator.wire.http_messages import Headers, HttpRequest, HttpResponse
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.configuration import Codebase
+from afterimage_emulator.events import CloudEvent, EventBus
+from afterimage_emulator.faults import Faults
+from afterimage_emulator.functions.service import FunctionsService
+from afterimage_emulator.wire.http_messages import Headers, HttpRequest, HttpResponse
 
 PROJECT = "demo-functions"
 CODEBASES = Path(__file__).parent / "codebases"

@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from emulator.auth.app_check import make_app_check_token
-from emulator.auth.unsigned_jwt import unsigned_jwt
-from emulator.background import BackgroundSuite
-from emulator.configuration import Codebase, Configuration
-from emulator.front.allowed_pages import AllowedPages
-from emulator.functions.http_front import REQUEST_LIMIT_BYTES
-from emulator.suite import Suite
+from afterimage_emulator.auth.app_check import make_app_check_token
+from afterimage_emulator.auth.unsigned_jwt import unsigned_jwt
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import Codebase, Configuration
+from afterimage_emulator.front.allowed_pages import AllowedPages
+from afterimage_emulator.functions.http_front import REQUEST_LIMIT_BYTES
+from afterimage_emulator.suite import Suite
 from tests.emulator.functions.running import CODEBASES
 
 PROJECT = "demo-callables"

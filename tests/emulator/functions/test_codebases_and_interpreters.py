@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator.background import BackgroundSuite
-from emulator.configuration import Codebase, load_configuration
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import Codebase, load_configuration
+from afterimage_emulator.suite import Suite
 from tests.emulator.functions.running import PROJECT, environment_for, new_service, serving
 
 CODEBASE = """

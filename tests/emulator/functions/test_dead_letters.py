@@ -14,10 +14,10 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.pubsub_v1 import types
 
-from emulator.background import BackgroundSuite
-from emulator.configuration import Codebase, Configuration
-from emulator.events import CloudEvent
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import Codebase, Configuration
+from afterimage_emulator.events import CloudEvent
+from afterimage_emulator.suite import Suite
 from tests.emulator.functions.running import PATIENCE_SECONDS
 
 PROJECT = "demo-dead-letters"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from emulator.__main__ import _parser
-from emulator.background import BackgroundSuite
-from emulator.configuration import Codebase, Configuration
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.commands.command_line import command_parser
+from afterimage_emulator.configuration import Codebase, Configuration
+from afterimage_emulator.suite import Suite
 from tests.emulator.functions.debug_adapter_client import DebugAdapterClient
 from tests.emulator.functions.running import PATIENCE_SECONDS, message_event
 
@@ -60,7 +60,7 @@ class ToldPort(logging.Handler):
 
 @pytest.fixture
 def told_port() -> Iterator[ToldPort]:
-    handler, logger = ToldPort(), logging.getLogger("emulator.functions")
+    handler, logger = ToldPort(), logging.getLogger("afterimage_emulator.functions")
     level = logger.level
     logger.setLevel("INFO")
     logger.addHandler(handler)
@@ -172,4 +172,4 @@ def test_a_suite_stops_while_nobody_has_attached(
 )
 def test_inspecting_is_asked_for_on_the_command_line(typed: list[str], meant: str | None) -> None:
     """With a function's name or without, written out or short."""
-    assert _parser().parse_args(["start", *typed]).inspect == meant
+    assert command_parser().parse_args(["start", *typed]).inspect == meant

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.faults import FaultRule
+from afterimage_emulator.faults import FaultRule
 from tests.emulator.functions.running import Running, message_event, serving
 
 EVENTS = 120

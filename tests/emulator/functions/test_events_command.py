@@ -1,4 +1,4 @@
-"""`python -m emulator events`: what became of what functions were sent, and sending it again."""
+"""`afterimage-emulator events`: what became of what functions were sent, and sending it again."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from emulator.__main__ import main
-from emulator.background import BackgroundSuite
-from emulator.configuration import Codebase, Configuration
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.commands.command_line import main
+from afterimage_emulator.configuration import Codebase, Configuration
+from afterimage_emulator.suite import Suite
 
 PROJECT = f"demo-events-command-{os.getpid()}"
 """Of this process: a running suite is found by its project, and several may run these tests."""
@@ -54,7 +54,7 @@ def test_each_attempt_is_listed_with_outcome_duration_reason_and_output(
     """One line an attempt; why it failed below it; what it printed when asked; `--failed` leaves out what went well."""
     assert main(["events", "--project", PROJECT]) == 0
     assert capsys.readouterr().out == "no events yet\n"
-    caplog.set_level("INFO", "emulator.functions")
+    caplog.set_level("INFO", "afterimage_emulator.functions")
     good = send(running, "news")
     assert main(["events", "--failed", "--project", PROJECT]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "nothing failed"
@@ -77,7 +77,7 @@ def test_each_attempt_is_listed_with_outcome_duration_reason_and_output(
     assert good not in shown
     assert "status 418: short and stout" in shown
     assert "|" not in shown
-    told = [record.getMessage() for record in caplog.records if record.name == "emulator.functions"]
+    told = [record.getMessage() for record in caplog.records if record.name == "afterimage_emulator.functions"]
     assert any(f"{good}: ok in " in line for line in told)
     assert any("status 418" in line for line in told)
 

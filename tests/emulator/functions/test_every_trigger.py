@@ -1,4 +1,4 @@
-"""A codebase with every trigger that firebase-functions knows, through `python -m emulator exec`."""
+"""A codebase with every trigger that firebase-functions knows, through `afterimage-emulator exec`."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def test_every_trigger_runs_its_handler_with_the_real_payload(tmp_path: Path) ->
     notes = tmp_path / "notes"
     program = shlex.join([sys.executable, "-m", "tests.emulator.functions.raise_every_event"])
     ended = subprocess.run(
-        [sys.executable, "-m", "emulator", "exec", "--project", PROJECT, "--config", str(tmp_path / "firebase.json"),
-         program],
+        [sys.executable, "-m", "afterimage_emulator", "exec",
+         "--project", PROJECT, "--config", str(tmp_path / "firebase.json"), program],
         cwd=ROOT, env={**os.environ, "NOTES": str(notes)}, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -84,20 +84,20 @@ async def test_a_codebase_that_does_not_import_is_shown_with_its_own_traceback(
 PROJECT_TESTS = """
 import urllib.request
 
-def test_a_function_answers(functions_in_process):
-    address = functions_in_process.address("functions")
-    url = f"http://{address}/{functions_in_process.project_id}/us-central1/hello"
+def test_a_function_answers(firebase_functions_in_process):
+    address = firebase_functions_in_process.address("functions")
+    url = f"http://{address}/{firebase_functions_in_process.project_id}/us-central1/hello"
     with urllib.request.urlopen(url) as answer:
-        assert answer.read().decode().endswith(functions_in_process.project_id)
-    functions_in_process.settled()
+        assert answer.read().decode().endswith(firebase_functions_in_process.project_id)
+    firebase_functions_in_process.settled()
 """
 
 
 def test_coverage_counts_the_lines_of_handlers(write_codebase: Callable[[str], Path], tmp_path: Path) -> None:
-    """With the fixture `functions_in_process`, a plain `coverage run -m pytest` sees which handlers ran."""
+    """With the fixture `firebase_functions_in_process`, a plain `coverage run -m pytest` sees which handlers ran."""
     source = write_codebase(CODEBASE)
     (tmp_path / "firebase.json").write_text(json.dumps({"functions": {"source": source.name}}))
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ["emulator.pytest_plugin"]\n')
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["afterimage_emulator.pytest_plugin"]\n')
     (tmp_path / "test_hello.py").write_text(PROJECT_TESTS)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     ended = subprocess.run(

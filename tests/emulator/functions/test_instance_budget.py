@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from emulator.functions.instance_budget import InstanceBudget
-from emulator.functions.instances import Instance
-from emulator.functions.manifest import FunctionSpec, HttpTrigger
+from afterimage_emulator.functions.instance_budget import InstanceBudget
+from afterimage_emulator.functions.instances import Instance
+from afterimage_emulator.functions.manifest import FunctionSpec, HttpTrigger
 
 SPEC = FunctionSpec(name="f", entry_point="f", trigger=HttpTrigger())
 

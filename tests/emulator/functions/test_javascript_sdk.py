@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator.background import BackgroundSuite
-from emulator.configuration import Codebase, Configuration
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import Codebase, Configuration
+from afterimage_emulator.suite import Suite
 from tests.emulator.functions.running import CODEBASES
 
 PROJECT = "demo-callables-node"

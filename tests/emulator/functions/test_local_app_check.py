@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from emulator.auth.app_check import AppCheckError, make_app_check_token, verify_app_check_token
-from emulator.auth.unsigned_jwt import unsigned_jwt
-from emulator.functions.host import local_app_check
+from afterimage_emulator.auth.app_check import AppCheckError, make_app_check_token, verify_app_check_token
+from afterimage_emulator.auth.unsigned_jwt import unsigned_jwt
+from afterimage_emulator.functions.host import local_app_check
 
 GOOD = {"aud": ["projects/p"], "iss": "https://firebaseappcheck.googleapis.com/1", "sub": "app", "exp": 200}
 

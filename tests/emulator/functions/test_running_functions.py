@@ -10,8 +10,8 @@ from functools import partial
 
 import pytest
 
-from emulator.events import CloudEvent
-from emulator.protos import messages
+from afterimage_emulator.events import CloudEvent
+from afterimage_emulator.protos import messages
 from tests.emulator.functions.running import PROJECT, Running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

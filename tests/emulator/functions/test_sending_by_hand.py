@@ -1,4 +1,4 @@
-"""`python -m emulator send`: events and schedules fired by hand at a running suite."""
+"""`afterimage-emulator send`: events and schedules fired by hand at a running suite."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from emulator.__main__ import _parser, main
-from emulator.background import BackgroundSuite
-from emulator.configuration import Codebase, Configuration
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.commands.command_line import command_parser, main
+from afterimage_emulator.configuration import Codebase, Configuration
+from afterimage_emulator.suite import Suite
 
 PROJECT = f"demo-send-{os.getpid()}"
 """Of this process: a running suite is found by its project, and several may run these tests."""
@@ -188,13 +188,13 @@ def test_what_is_not_in_the_usage_is_answered_with_the_usage(
     with pytest.raises(SystemExit) as ended:
         main(["send", *arguments])
     assert ended.value.code == 2
-    assert "usage: python -m emulator send" in capsys.readouterr().err
+    assert "usage: afterimage-emulator send" in capsys.readouterr().err
 
 
 def test_no_running_suite_is_named_with_the_way_out(capsys: pytest.CaptureFixture[str]) -> None:
     """Sending to nobody says how to start somebody."""
     assert main(["send", "pubsub", "news", "--project", "demo-nobody-there"]) == 1
-    assert "start one with `python -m emulator start`" in capsys.readouterr().err
+    assert "start one with `afterimage-emulator start`" in capsys.readouterr().err
 
 
 def test_help_shows_a_command_for_each_kind(capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,8 +203,10 @@ def test_help_shows_a_command_for_each_kind(capsys: pytest.CaptureFixture[str]) 
         main(["send", "--help"])
     shown = capsys.readouterr().out
     examples = re.sub(r"\\\n", "", shown.replace("$(cat alert.json)", "{}"))
-    commands = [shlex.split(line.split("        ")[0]) for line in examples.splitlines() if "-m emulator send" in line]
+    commands = [
+        shlex.split(line.split("        ")[0]) for line in examples.splitlines() if "afterimage-emulator send" in line
+    ]
     for command in commands[1:]:  # the first one is the usage line
-        _parser().parse_args(command[3:])
-    kinds = {command[4] for command in commands[1:]}
+        command_parser().parse_args(command[1:])
+    kinds = {command[2] for command in commands[1:]}
     assert kinds == {"storage", "firestore", "pubsub", "custom", "event", "schedule"}

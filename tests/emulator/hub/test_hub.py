@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from emulator.background import BackgroundSuite
-from emulator.configuration import Configuration
-from emulator.hub.locator import locator_path
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import Configuration
+from afterimage_emulator.hub.locator import locator_path
+from afterimage_emulator.suite import Suite
 
 
 @pytest.fixture

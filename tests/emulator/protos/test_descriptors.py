@@ -6,14 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from emulator.protos.pool import DESCRIPTORS, messages
+from afterimage_emulator.protos.pool import DESCRIPTORS, messages
 
 
 def test_collecting_from_the_pinned_packages_makes_the_packaged_file(tmp_path: Path) -> None:
     """Nobody needs the client packages at run time, and nothing here is older than what is pinned."""
     made = tmp_path / "descriptors.pb"
-    subprocess.run([sys.executable, "-m", "emulator.protos.collect", str(made)], check=True)
-    assert made.read_bytes() == DESCRIPTORS.read_bytes(), "run `python -m emulator.protos.collect`"
+    subprocess.run([sys.executable, "-m", "afterimage_emulator.protos.collect", str(made)], check=True)
+    assert made.read_bytes() == DESCRIPTORS.read_bytes(), "run `python -m afterimage_emulator.protos.collect`"
 
 
 def test_the_verify_write_stands_in_its_oneof() -> None:

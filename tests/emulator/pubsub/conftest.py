@@ -10,12 +10,12 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import pubsub_v1
 
-from emulator.activity import Activity
-from emulator.clock import Clock
-from emulator.events import CloudEvent, EventBus
-from emulator.faults import Faults
-from emulator.pubsub.service import PubSubService
-from emulator.wire.server import WireServer
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.events import CloudEvent, EventBus
+from afterimage_emulator.faults import Faults
+from afterimage_emulator.pubsub.service import PubSubService
+from afterimage_emulator.wire.server import WireServer
 from tests.emulator.pubsub.serving import Serving
 
 

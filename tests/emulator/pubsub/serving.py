@@ -11,11 +11,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from emulator.activity import Activity
-from emulator.clock import Clock
-from emulator.events import CloudEvent
-from emulator.faults import Faults
-from emulator.pubsub.service import PubSubService
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.events import CloudEvent
+from afterimage_emulator.faults import Faults
+from afterimage_emulator.pubsub.service import PubSubService
 
 T = TypeVar("T")
 PROJECT = "demo-pubsub"

@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from emulator.clock import Clock
-from emulator.pubsub.backlog import Backlog, Entry
-from emulator.pubsub.message_filters import read_filter
-from emulator.status import StatusError
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.pubsub.backlog import Backlog, Entry
+from afterimage_emulator.pubsub.message_filters import read_filter
+from afterimage_emulator.status import StatusError
 
 NOW_NS = 1_700_000_000_000_000_000
 

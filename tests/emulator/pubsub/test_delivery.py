@@ -20,9 +20,9 @@ from google.pubsub_v1 import SchemaServiceClient
 from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from emulator.faults import FaultRule
-from emulator.pubsub.backlog import Entry
-from emulator.pubsub.push import push_request
+from afterimage_emulator.faults import FaultRule
+from afterimage_emulator.pubsub.backlog import Entry
+from afterimage_emulator.pubsub.push import push_request
 from tests.emulator.pubsub.serving import PROJECT, Serving, new_names
 from tests.emulator.pubsub.test_official_client import Endpoint, Publisher, Subscriber, endpoint, pull
 

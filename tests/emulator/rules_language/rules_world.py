@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from emulator.rules_language import (
+from afterimage_emulator.rules_language import (
     Both,
     Decision,
     DocumentLookup,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from emulator.rules_language import Issue, RulesetRejected, compile_ruleset
-from emulator.rules_language.diagnostics import MAXIMUM_ISSUES
-from emulator.rules_language.lexer import tokenize
-from emulator.rules_language.parser import MAXIMUM_MATCH_DEPTH
+from afterimage_emulator.rules_language import Issue, RulesetRejected, compile_ruleset
+from afterimage_emulator.rules_language.diagnostics import MAXIMUM_ISSUES
+from afterimage_emulator.rules_language.lexer import tokenize
+from afterimage_emulator.rules_language.parser import MAXIMUM_MATCH_DEPTH
 from tests.emulator.rules_language.rules_world import ALICE, ask, ask_storage, firestore_rules, storage_rules
 
 CORPUS = Path(__file__).parents[2] / "rules_corpus"

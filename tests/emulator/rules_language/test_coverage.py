@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 import re
 
-from emulator.rules_language import Coverage, FirestoreRequest, Ruleset
-from emulator.rules_language.coverage_page import coverage_page
+from afterimage_emulator.rules_language import Coverage, FirestoreRequest, Ruleset
+from afterimage_emulator.rules_language.coverage_page import coverage_page
 from tests.emulator.rules_language.rules_world import ALICE, NOW, firestore_rules
 
 RULES = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.rules_language import CommitLookups, MemoryLookup, Timestamp, compile_ruleset
+from afterimage_emulator.rules_language import CommitLookups, MemoryLookup, Timestamp, compile_ruleset
 from tests.emulator.rules_language.rules_world import ALICE, CountingLookup, ask, firestore_rules
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulator.rules_language import Explanation
+from afterimage_emulator.rules_language import Explanation
 from tests.emulator.rules_language.rules_world import (
     ALICE,
     ask,

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from emulator.rules_language import Duration, FirestoreRequest, MemoryLookup, Timestamp, compile_ruleset
-from emulator.rules_language.builtin_functions import FUNCTIONS
-from emulator.rules_language.builtin_methods import METHODS
-from emulator.rules_language.operators import BINARY_OPERATORS
-from emulator.rules_language.rule_values import describe
+from afterimage_emulator.rules_language import Duration, FirestoreRequest, MemoryLookup, Timestamp, compile_ruleset
+from afterimage_emulator.rules_language.builtin_functions import FUNCTIONS
+from afterimage_emulator.rules_language.builtin_methods import METHODS
+from afterimage_emulator.rules_language.operators import BINARY_OPERATORS
+from afterimage_emulator.rules_language.rule_values import describe
 
 CORPUS = Path(__file__).parents[2] / "rules_corpus"
 

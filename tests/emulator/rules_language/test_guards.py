@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-ENGINE = "emulator/rules_language"
+ENGINE = "emulator/afterimage_emulator/rules_language"
 
 TESTS = ("decisions", "queries", "storage_rules", "expression_corpus", "ruleset_corpus", "bad_input", "properties")
 
@@ -72,7 +72,7 @@ def test_a_changed_guard_is_noticed(tmp_path: Path, change: tuple[str, str, str]
             ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "test_guards.py")
         )
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    shutil.copy(ROOT / "emulator/__init__.py", tmp_path / "emulator")
+    shutil.copy(ROOT / "emulator/afterimage_emulator/__init__.py", tmp_path / "emulator")
     changed = tmp_path / ENGINE / module
     text = changed.read_text()
     assert text.count(old) == 1, "the guard has moved: bring this list up to date"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulator.rules_language import Both, Either, MemoryLookup, Query
+from afterimage_emulator.rules_language import Both, Either, MemoryLookup, Query
 from tests.emulator.rules_language.rules_world import ALICE, CountingLookup, ask, firestore_rules, listing, where
 
 OTHER = "bob"

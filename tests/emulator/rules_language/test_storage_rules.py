@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.rules_language import MemoryLookup, Timestamp
+from afterimage_emulator.rules_language import MemoryLookup, Timestamp
 from tests.emulator.rules_language.rules_world import ALICE, ask_storage, storage_rules
 
 IMAGE = {"name": "a/b.png", "size": 5, "contentType": "image/png", "timeCreated": Timestamp(1)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.rules_language import (
+from afterimage_emulator.rules_language import (
     Both,
     Either,
     FieldFilter,
@@ -17,9 +17,9 @@ from emulator.rules_language import (
     StorageRequest,
     Timestamp,
 )
-from emulator.rules_language import Path as RulePath
-from emulator.rules_testing import CaseFileError, read_case_file
-from emulator.rules_testing.cases import RuleCase
+from afterimage_emulator.rules_language import Path as RulePath
+from afterimage_emulator.rules_testing import CaseFileError, read_case_file
+from afterimage_emulator.rules_testing.cases import RuleCase
 
 Write = Callable[..., Path]
 

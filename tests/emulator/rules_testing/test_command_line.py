@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.rules_testing.command_line import FAILURE, SUCCESS, UNUSABLE, main
+from afterimage_emulator.rules_testing.command_line import FAILURE, SUCCESS, UNUSABLE, main
 
 Write = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]

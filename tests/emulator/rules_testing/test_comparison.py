@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.rules_language import Ruleset, compile_ruleset
-from emulator.rules_testing.comparison import compare
-from emulator.rules_testing.generated_requests import generated_requests
+from afterimage_emulator.rules_language import Ruleset, compile_ruleset
+from afterimage_emulator.rules_testing.comparison import compare
+from afterimage_emulator.rules_testing.generated_requests import generated_requests
 
 FIRESTORE = "rules_version = '2'; service cloud.firestore {{ match /databases/{{database}}/documents {{ {} }} }}".format
 STORAGE = "rules_version = '2'; service firebase.storage {{ match /b/{{bucket}}/o {{ {} }} }}".format

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.rules_language import RulesetRejected
-from emulator.rules_testing import RulesEnvironment, assert_allowed, assert_denied
-from emulator.rules_testing.environment import DELETED, SERVER_TIME
+from afterimage_emulator.rules_language import RulesetRejected
+from afterimage_emulator.rules_testing import RulesEnvironment, assert_allowed, assert_denied
+from afterimage_emulator.rules_testing.environment import DELETED, SERVER_TIME
 from tests.emulator.rules_testing.notes_rules import RULES
 
 

@@ -7,13 +7,19 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from emulator.background import BackgroundSuite
-from emulator.configuration import Configuration
-from emulator.rules_testing import Answer, RulesEnvironment, StorageRulesEnvironment, assert_allowed, assert_denied
-from emulator.rules_testing.environment import DELETED, SERVER_TIME
-from emulator.rules_testing.storage_wire_driver import StorageWireDriver
-from emulator.rules_testing.wire_driver import WireDriver
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import Configuration
+from afterimage_emulator.rules_testing import (
+    Answer,
+    RulesEnvironment,
+    StorageRulesEnvironment,
+    assert_allowed,
+    assert_denied,
+)
+from afterimage_emulator.rules_testing.environment import DELETED, SERVER_TIME
+from afterimage_emulator.rules_testing.storage_wire_driver import StorageWireDriver
+from afterimage_emulator.rules_testing.wire_driver import WireDriver
+from afterimage_emulator.suite import Suite
 
 FIRESTORE = """rules_version = '2';
 service cloud.firestore {

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator.background import BackgroundSuite
-from emulator.configuration import Configuration
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import Configuration
+from afterimage_emulator.suite import Suite
 
 NODE_TESTS = Path(__file__).resolve().parents[2] / "node"
 LIBRARY = NODE_TESTS / "node_modules" / "@firebase" / "rules-unit-testing"

@@ -6,14 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
-
 
 def run_pytest(folder: Path, settings: str) -> str:
     """What pytest prints in a folder of its own, with the plugin loaded."""
     (folder / "pytest.ini").write_text(f"[pytest]\n{settings}\n")
-    command = [sys.executable, "-m", "pytest", "-p", "emulator.rules_testing.pytest_plugin", "-p", "no:cacheprovider"]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    environment = {"PATH": "/usr/bin:/bin"}
     done = subprocess.run(
         [*command, "-q", "--no-header", "."], cwd=folder, env=environment, capture_output=True, text=True, timeout=60
     )
@@ -26,11 +24,11 @@ def test_nothing_is_collected_by_surprise(folder: Path) -> None:
 
 
 def test_named_case_files_are_collected(folder: Path) -> None:
-    """Each case of the files that `rules_cases` names is a test; a failing one shows the explanation."""
-    assert "8 passed" in run_pytest(folder, "rules_cases = *.yaml")
+    """Each case of the files that `firebase_rules_cases` names is a test; a failing one shows the explanation."""
+    assert "8 passed" in run_pytest(folder, "firebase_rules_cases = *.yaml")
     text = (folder / "notes.yaml").read_text()
     (folder / "notes.yaml").write_text(text.replace("expect: allowed", "expect: denied", 1))
-    printed = run_pytest(folder, "rules_cases = *.yaml")
+    printed = run_pytest(folder, "firebase_rules_cases = *.yaml")
     assert "1 failed, 7 passed" in printed
     assert "expected denied, but it was allowed" in printed
     assert "line 6: resource.data.owner == request.auth.uid is true" in printed

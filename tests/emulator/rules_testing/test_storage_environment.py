@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.rules_testing import StorageRulesEnvironment, assert_allowed, assert_denied
+from afterimage_emulator.rules_testing import StorageRulesEnvironment, assert_allowed, assert_denied
 
 RULES = """
 rules_version = '2';

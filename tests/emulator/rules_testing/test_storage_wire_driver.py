@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from emulator.background import BackgroundSuite
-from emulator.configuration import Configuration
-from emulator.rules_language import compile_ruleset
-from emulator.rules_testing import InProcessDriver, read_case_file, run_cases
-from emulator.rules_testing.command_line import FAILURE, SUCCESS, UNUSABLE, main
-from emulator.rules_testing.storage_wire_driver import StorageWireDriver
-from emulator.rules_testing.wire_connection import NotOverTheWireError
-from emulator.rules_testing.wire_driver import WireDriver
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import Configuration
+from afterimage_emulator.rules_language import compile_ruleset
+from afterimage_emulator.rules_testing import InProcessDriver, read_case_file, run_cases
+from afterimage_emulator.rules_testing.command_line import FAILURE, SUCCESS, UNUSABLE, main
+from afterimage_emulator.rules_testing.storage_wire_driver import StorageWireDriver
+from afterimage_emulator.rules_testing.wire_connection import NotOverTheWireError
+from afterimage_emulator.rules_testing.wire_driver import WireDriver
+from afterimage_emulator.suite import Suite
 
 RULES = """rules_version = '2';
 service firebase.storage {

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from emulator.activity import Activity
-from emulator.clock import Clock
-from emulator.events import EventBus
-from emulator.faults import Faults
-from emulator.firestore.service import FirestoreService
-from emulator.rules_language import compile_ruleset
-from emulator.rules_testing import InProcessDriver, read_case_file, run_cases
-from emulator.rules_testing.command_line import SUCCESS, UNUSABLE, main
-from emulator.rules_testing.wire_driver import NotOverTheWireError, WireDriver
-from emulator.wire.server import WireServer
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.events import EventBus
+from afterimage_emulator.faults import Faults
+from afterimage_emulator.firestore.service import FirestoreService
+from afterimage_emulator.rules_language import compile_ruleset
+from afterimage_emulator.rules_testing import InProcessDriver, read_case_file, run_cases
+from afterimage_emulator.rules_testing.command_line import SUCCESS, UNUSABLE, main
+from afterimage_emulator.rules_testing.wire_driver import NotOverTheWireError, WireDriver
+from afterimage_emulator.wire.server import WireServer
 from tests.emulator.rules_testing.notes_rules import RULES
 
 MORE = """

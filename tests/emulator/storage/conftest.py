@@ -14,13 +14,13 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from hypothesis import settings
 
-from emulator.activity import Activity
-from emulator.clock import Clock
-from emulator.events import CloudEvent, EventBus
-from emulator.faults import Faults
-from emulator.storage.service import StorageService
-from emulator.wire.http1 import Http1Limits
-from emulator.wire.server import WireServer
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.events import CloudEvent, EventBus
+from afterimage_emulator.faults import Faults
+from afterimage_emulator.storage.service import StorageService
+from afterimage_emulator.wire.http1 import Http1Limits
+from afterimage_emulator.wire.server import WireServer
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from emulator.storage.blob_files import BlobFiles
-from emulator.storage.blob_writer import AHEAD_BYTES, PIECE_BYTES
-from emulator.storage.errors import Reason, StorageError
+from afterimage_emulator.storage.blob_files import BlobFiles
+from afterimage_emulator.storage.blob_writer import AHEAD_BYTES, PIECE_BYTES
+from afterimage_emulator.storage.errors import Reason, StorageError
 
 
 class Disk:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.storage.byte_ranges import ContentRange, Slice, parse_content_range, parse_range
-from emulator.storage.errors import StorageError
+from afterimage_emulator.storage.byte_ranges import ContentRange, Slice, parse_content_range, parse_range
+from afterimage_emulator.storage.errors import StorageError
 
 
 @given(st.integers(0, 50), st.integers(0, 60), st.integers(0, 60))

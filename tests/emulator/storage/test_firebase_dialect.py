@@ -13,7 +13,7 @@ import pytest
 from firebase_admin import storage as admin_storage
 from google.auth.credentials import AnonymousCredentials
 
-from emulator.configuration import StorageTarget
+from afterimage_emulator.configuration import StorageTarget
 from tests.emulator.storage.conftest import RunningStorage
 from tests.emulator.storage.test_wire import Wire, upload
 

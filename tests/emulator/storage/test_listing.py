@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.storage import listing
-from emulator.storage.blob_writer import Blob
-from emulator.storage.errors import StorageError
-from emulator.storage.globs import compile_glob
-from emulator.storage.listing import Namespace, list_page, successor
-from emulator.storage.object_requests import Listing, Page
-from emulator.storage.records import ObjectMetadata, ObjectRecord
+from afterimage_emulator.storage import listing
+from afterimage_emulator.storage.blob_writer import Blob
+from afterimage_emulator.storage.errors import StorageError
+from afterimage_emulator.storage.globs import compile_glob
+from afterimage_emulator.storage.listing import Namespace, list_page, successor
+from afterimage_emulator.storage.object_requests import Listing, Page
+from afterimage_emulator.storage.records import ObjectMetadata, ObjectRecord
 
 _BLOB = Blob(Path("none"), "none", 0, "", "")
 NAMES = st.text(alphabet="ab/\U0010ffff\ud7ff", min_size=1, max_size=5)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.storage.errors import StorageError
-from emulator.storage.multipart_related import MultipartRelated, boundary_of
+from afterimage_emulator.storage.errors import StorageError
+from afterimage_emulator.storage.multipart_related import MultipartRelated, boundary_of
 
 
 def parse(body: bytes, cuts: list[int], boundary: bytes = b"xyz") -> tuple[object, str | None, bytes]:

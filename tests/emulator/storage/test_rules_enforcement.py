@@ -87,10 +87,10 @@ def test_whoever_asks_is_told_why(guarded: Wire) -> None:
 
 def test_the_log_says_why(guarded: Wire, caplog: pytest.LogCaptureFixture) -> None:
     """One entry a denial, at INFO, with place, expression and values."""
-    with caplog.at_level(logging.INFO, logger="emulator.storage"):
+    with caplog.at_level(logging.INFO, logger="afterimage_emulator.storage"):
         guarded.send("GET", FILE, b"", as_user("ann"))
         guarded.send("DELETE", FILE, b"", as_user("bob"))
-    (entry,) = [record for record in caplog.records if record.name == "emulator.storage"]
+    (entry,) = [record for record in caplog.records if record.name == "afterimage_emulator.storage"]
     text = entry.getMessage()
     assert text.startswith("denied: delete /b/some-bucket/o/ann/a.txt by uid 'bob'")
     assert "storage.rules:7:" in text

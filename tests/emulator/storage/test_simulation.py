@@ -13,13 +13,13 @@ from urllib.parse import quote
 
 import pytest
 
-from emulator.activity import Activity
-from emulator.clock import Clock
-from emulator.events import EventBus
-from emulator.faults import Faults
-from emulator.status import Code, StatusError
-from emulator.storage.service import StorageService
-from emulator.wire.http_messages import FileSlice, Headers, HttpRequest, HttpResponse
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.events import EventBus
+from afterimage_emulator.faults import Faults
+from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.storage.service import StorageService
+from afterimage_emulator.wire.http_messages import FileSlice, Headers, HttpRequest, HttpResponse
 from tests.emulator.storage.conftest import EventLog
 
 BUCKET = "simulated-bucket"

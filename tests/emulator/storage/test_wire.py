@@ -17,8 +17,8 @@ from google.cloud import storage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulator.exports import METADATA_FILE, export_services, import_services
-from emulator.wire.http1 import Http1Limits
+from afterimage_emulator.exports import METADATA_FILE, export_services, import_services
+from afterimage_emulator.wire.http1 import Http1Limits
 from tests.emulator.storage.conftest import RunningStorage
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from emulator.wire.server import WireServer
+from afterimage_emulator.wire.server import WireServer
 
 Serve = Callable[..., Awaitable[WireServer]]
 

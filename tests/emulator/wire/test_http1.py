@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulator.faults import FaultRule, Faults
-from emulator.status import Code, StatusError
-from emulator.wire.http1 import BODY_BUFFER_BYTES, Http1Limits
-from emulator.wire.http_messages import FileSlice, HttpRequest, HttpResponse, json_response
-from emulator.wire.router import Router
-from emulator.wire.server import WireServer
+from afterimage_emulator.faults import FaultRule, Faults
+from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.wire.http1 import BODY_BUFFER_BYTES, Http1Limits
+from afterimage_emulator.wire.http_messages import FileSlice, HttpRequest, HttpResponse, json_response
+from afterimage_emulator.wire.router import Router
+from afterimage_emulator.wire.server import WireServer
 from tests.emulator.wire.conftest import Serve, talk
 
 

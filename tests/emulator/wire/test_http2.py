@@ -13,12 +13,12 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from emulator.faults import FaultRule, Faults
-from emulator.protos import message_class
-from emulator.status import Code, StatusError
-from emulator.wire.grpc_methods import Call, GrpcMethod, MessageStream
-from emulator.wire.http_messages import HttpRequest, HttpResponse
-from emulator.wire.server import PREFACE, WireServer
+from afterimage_emulator.faults import FaultRule, Faults
+from afterimage_emulator.protos import message_class
+from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.wire.grpc_methods import Call, GrpcMethod, MessageStream
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
+from afterimage_emulator.wire.server import PREFACE, WireServer
 from tests.emulator.wire.conftest import Serve, talk
 
 Value = message_class("google.firestore.v1.Value")

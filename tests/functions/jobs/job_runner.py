@@ -9,7 +9,6 @@ from typing import Any
 
 from afterimage.delivery import TransientError
 from afterimage.jobs.progress import Jobs, Work
-
 from tests.functions.memory_stores import Crash, World
 
 

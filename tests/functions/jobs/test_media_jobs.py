@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
+
 from afterimage.dead_letters import DeadLetter
 from afterimage.delivery import PermanentError
 from afterimage.jobs.backfill import Backfill
@@ -17,7 +18,6 @@ from afterimage.jobs.progress import Turn
 from afterimage.jobs.replay import Replay
 from afterimage.jobs.sweep import Sweep
 from afterimage.media.pipeline import Pipeline
-
 from tests.functions.jobs.job_runner import Topic, dying
 from tests.functions.media.test_once import NAMES, PICTURES, oracle, settled
 from tests.functions.media.test_once import SETTINGS as ONCE

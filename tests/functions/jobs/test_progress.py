@@ -6,9 +6,9 @@ from random import Random
 from typing import Any
 
 import pytest
+
 from afterimage.delivery import PermanentError, TransientError
 from afterimage.jobs.progress import Page, Turn
-
 from tests.functions.jobs.job_runner import Topic, dying
 from tests.functions.memory_stores import World
 

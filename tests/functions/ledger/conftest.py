@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from emulator.background import BackgroundSuite
-from emulator.configuration import load_configuration
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import load_configuration
+from afterimage_emulator.suite import Suite
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from google.cloud import firestore
+
 from afterimage.delivery import is_transient
 from afterimage.events import DocumentEvent, decode_document_event
 from afterimage.ledger.audit import Auditor
@@ -16,10 +18,8 @@ from afterimage.ledger.bookkeeper import Bookkeeper, HotUsers
 from afterimage.ledger.events import book_document
 from afterimage.ledger.firestore_store import FirestoreLedgerStore
 from afterimage.ledger.roll_up import RollUp, held_by
-from google.cloud import firestore
-
-from emulator.background import BackgroundSuite
-from emulator.events import CloudEvent
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.events import CloudEvent
 from tests.functions.ledger.simulation import PRICES, Event, due_for
 
 WRITTEN = "google.cloud.firestore.document.v1.written"

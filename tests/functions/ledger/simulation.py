@@ -20,7 +20,6 @@ from afterimage.ledger.pricing import Prices
 from afterimage.ledger.records import Observation
 from afterimage.ledger.roll_up import RollUp, held_by
 from afterimage.ledger.stores import ConflictError, Stored, UncertainError
-
 from tests.functions.ledger.memory_ledger import MemoryLedger
 
 USERS = ("ana", "борис")

@@ -10,6 +10,9 @@ from itertools import count
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from afterimage.jobs import ledger_jobs
 from afterimage.jobs.ledger_cursor import Standing, packed, standing, unpacked
 from afterimage.jobs.progress import Page, Turn
@@ -21,9 +24,6 @@ from afterimage.ledger.roll_up import RollUp
 from afterimage.ledger.sources import StoredObject
 from afterimage.ledger.survey import Place
 from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.functions.ledger.memory_ledger import EPOCH
 from tests.functions.ledger.simulation import PRICES, World
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from afterimage.ledger.roll_up import OPERATIONS_TOTALS, RollUp
 from google.cloud import firestore
 
-from emulator.background import BackgroundSuite
+from afterimage.ledger.roll_up import OPERATIONS_TOTALS, RollUp
+from afterimage_emulator.background import BackgroundSuite
 from tests.functions.ledger.crowd import Crowd
 
 GOOD = {"model": "house-model", "cost_usd": 0.5, "cached": False, "cache_hit_count": 0, "latency_ms": 7}

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from afterimage.ledger import books
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import books_path
@@ -19,7 +20,6 @@ from afterimage.ledger.contribution import (
 )
 from afterimage.ledger.money import MOST_COST_NANO_USD, MOST_SAVED_NANO_USD, NANO
 from afterimage.ledger.roll_up import OPERATIONS_TOTALS, RollUp, operations_day
-
 from tests.functions.ledger.memory_ledger import EPOCH
 from tests.functions.ledger.simulation import PRICES, World
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from google.cloud import firestore, storage
 
-from emulator.background import BackgroundSuite
-from emulator.faults import FaultRule
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.faults import FaultRule
 
 PATIENCE_SECONDS = 60.0
 

@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from afterimage.ledger import bookkeeper
 from afterimage.ledger.bookkeeper import BUCKETS, LATE_AFTER, Outcome, books_path
 from afterimage.ledger.closing import COMPACT_AFTER
@@ -13,9 +16,6 @@ from afterimage.ledger.records import EMPTY, Observation, Record
 from afterimage.ledger.roll_up import RollUp
 from afterimage.ledger.stores import Stored
 from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.functions.ledger.simulation import Event, World, due_for
 
 ANA = "usage/ana"

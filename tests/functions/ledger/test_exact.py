@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from afterimage.ledger import bookkeeper, records
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import Outcome, books_path
 from afterimage.ledger.hits import Hits, Run
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.functions.ledger.memory_ledger import MemoryLedger
 from tests.functions.ledger.simulation import PRICES, USERS, World, first_failure
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from afterimage.ledger.hits import MOST_RUNS, Hits
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from afterimage.ledger.hits import MOST_RUNS, Hits
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from afterimage.dead_letters import DeadLetter
 from afterimage.delivery import PermanentError, is_transient
 from afterimage.jobs import ledger_jobs
@@ -20,9 +23,6 @@ from afterimage.ledger.pricing import Prices
 from afterimage.ledger.roll_up import OPERATIONS_TOTALS, RollUp, operations_day
 from afterimage.ledger.sources import StoredObject
 from afterimage.ledger.stores import UncertainError
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.functions.ledger.memory_ledger import EPOCH
 from tests.functions.ledger.simulation import PRICES, USERS, World
 

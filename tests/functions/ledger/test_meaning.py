@@ -7,14 +7,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from afterimage.ledger.contribution import CostSource, Facts, Status, day_of, facts_of, source_of
 from afterimage.ledger.money import FigureError, nano_usd
 from afterimage.ledger.observing import observe_document, observe_object
 from afterimage.ledger.price_table import OWN_PRICES, Row, Unit
 from afterimage.ledger.pricing import Prices, Usage
 from afterimage.ledger.records import EMPTY, Observation, Record, as_fields, from_fields, joined, record_path
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 NO_TOKENS = Prices(tokens=lambda _usage, _at: None)

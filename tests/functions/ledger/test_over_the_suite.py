@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from google.cloud import firestore
+
 from afterimage import firebase_clients
 from afterimage.jobs import ledger_handlers
 from afterimage.jobs.ledger_cursor import packed, unpacked
@@ -14,11 +16,9 @@ from afterimage.ledger import events, survey
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import books_path
 from afterimage.ledger.roll_up import OPERATIONS_TOTALS, every
-from google.cloud import firestore
-
-from emulator.background import BackgroundSuite
-from emulator.faults import FaultRule
-from emulator.status import Code
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.faults import FaultRule
+from afterimage_emulator.status import Code
 from tests.functions.ledger.crowd import Crowd
 from tests.functions.ledger.simulation import PRICES
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from emulator.background import BackgroundSuite
+from afterimage_emulator.background import BackgroundSuite
 from tests.functions.ledger.crowd import Crowd
 from tests.functions.ledger.simulation import World
 from tests.functions.ledger.test_over_the_suite import USERS, network_faults

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
+
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import Bookkeeper, books_path
 from afterimage.ledger.observing import observe_document
@@ -15,7 +16,6 @@ from afterimage.ledger.roll_up import held_by
 from afterimage.ledger.sources import NoObjects, StoredObject, collections_of
 from afterimage.ledger.stores import UncertainError
 from afterimage.ledger.survey import Survey, record_in
-
 from tests.functions.ledger.memory_ledger import EPOCH, MemoryLedger
 from tests.functions.ledger.simulation import PRICES
 

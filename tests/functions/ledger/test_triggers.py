@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from afterimage.ledger.declaring import on_document_written
 from firebase_functions import firestore_fn
+
+from afterimage.ledger.declaring import on_document_written
 
 FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from PIL import Image, ImageDraw, ImageSequence
+
 from afterimage.media.animation import LONGEST_FRAME_MS, MOST_LOOPS
 from afterimage.media.inspect import inspect_image
 from afterimage.media.limits import limits_for
@@ -17,8 +19,6 @@ from afterimage.media.plan import PlanOptions, make_plan
 from afterimage.media.render import RenderedFile, render
 from afterimage.paths import object_id
 from afterimage.settings import read_settings
-from PIL import Image, ImageDraw, ImageSequence
-
 from tests.functions.media import pictures
 from tests.functions.memory_stores import World
 

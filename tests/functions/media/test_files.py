@@ -7,15 +7,15 @@ import struct
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from afterimage.media.containers import duration_of
 from afterimage.media.files import inspect_original
 from afterimage.media.inspect import Verdict
 from afterimage.media.limits import limits_for
 from afterimage.media.signatures import Kind
 from afterimage.media.stores import Original
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.functions.media.pictures import corners, encoded, gzip_bomb
 from tests.functions.memory_stores import World
 

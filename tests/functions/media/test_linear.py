@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+
 from afterimage.media.containers import duration_of
 from afterimage.media.gif_blocks import GifError, count_frames
 from afterimage.media.inspect import Verdict, inspect_image
@@ -25,7 +26,6 @@ from afterimage.media.workload import (
     OverloadError,
     png_chunks,
 )
-
 from tests.functions.media import worst_cases
 
 LIMITS = limits_for(1024)

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from afterimage import paths
 from afterimage.media import pipeline as pipeline_module
 from afterimage.media.pipeline import Pipeline
 from afterimage.media.stores import MediaStores
 from afterimage.paths import Family, Output, Place, derived_path, place_of
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.functions.media.pictures import corners, encoded
 from tests.functions.media.test_once import NAMES, SETTINGS
 from tests.functions.memory_stores import MemoryDerivedFiles, World

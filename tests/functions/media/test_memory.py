@@ -9,9 +9,9 @@ from math import isqrt
 from pathlib import Path
 
 import pytest
-from afterimage.media.limits import AVIF_BYTES, OPAQUE_BYTES, Limits, limits_for
 from PIL import Image, ImageChops
 
+from afterimage.media.limits import AVIF_BYTES, OPAQUE_BYTES, Limits, limits_for
 from tests.functions.media.pictures import encoded, swapped_profile
 
 has_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")

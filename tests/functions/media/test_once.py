@@ -9,12 +9,12 @@ from random import Random
 from typing import Any
 
 import pytest
+from PIL import Image
+
 from afterimage.delivery import TransientError
 from afterimage.media.pipeline import Outcome, Pipeline
 from afterimage.paths import object_id
 from afterimage.settings import Settings, read_settings
-from PIL import Image
-
 from tests.functions.interleaving import Turns
 from tests.functions.memory_stores import Crash, World
 

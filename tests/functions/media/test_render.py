@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from PIL import Image, ImageCms
+
 from afterimage.media.inspect import Verdict, inspect_image
 from afterimage.media.limits import limits_for
 from afterimage.media.plan import Plan, PlanOptions, make_plan
 from afterimage.media.render import Placeholder, RenderedFile, render
-from PIL import Image, ImageCms
-
 from tests.functions.media import pictures
 from tests.functions.media.pictures import corner_names, corners, decoded, encoded
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 
 import pytest
+from PIL import Image
+
 from afterimage.media.inspect import Verdict, gunzip, inspect_image
 from afterimage.media.limits import limits_for
 from afterimage.media.plan import PlanOptions, make_plan
 from afterimage.media.render import BrokenImageError, RenderedFile, render
-from PIL import Image
-
 from tests.functions.media import pictures
 from tests.functions.media.pictures import corners, encoded
 

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from google.cloud import firestore, storage
+
 from afterimage.media.google_stores import google_stores
 from afterimage.media.pipeline import Pipeline
 from afterimage.media.stores import MediaStores
 from afterimage.settings import read_settings
-from google.cloud import firestore, storage
-
-from emulator.background import BackgroundSuite
-from emulator.configuration import Configuration
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import Configuration
+from afterimage_emulator.suite import Suite
 
 PLANS = '{"*": {"thumbnails": [2, 4]}}'
 

@@ -14,17 +14,17 @@ from random import Random
 from typing import Any
 
 import pytest
+from google.cloud import firestore, pubsub_v1, storage
+from PIL import Image
+
 from afterimage.dead_letters import DeadLetter, FirestoreDeadLetters
 from afterimage.media.google_stores import google_stores
 from afterimage.media.pipeline import Pipeline
 from afterimage.settings import read_settings
-from google.cloud import firestore, pubsub_v1, storage
-from PIL import Image
-
-from emulator.background import BackgroundSuite
-from emulator.configuration import Codebase, Configuration
-from emulator.faults import FaultRule
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import Codebase, Configuration
+from afterimage_emulator.faults import FaultRule
+from afterimage_emulator.suite import Suite
 from tests.functions.media.pictures import encoded
 from tests.functions.media.test_once import oracle, settled
 from tests.functions.memory_stores import World

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 
 import pytest
-from afterimage.media.stores import ConflictError, GoneError
 
+from afterimage.media.stores import ConflictError, GoneError
 from tests.functions.over_the_suite.conftest import Cloud
 
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from afterimage.dead_letters import DeadLetter, FirestoreDeadLetters
 from afterimage.jobs.progress import Turn
 from afterimage.jobs.replay import Replay
-
 from tests.functions.media.pictures import corners, encoded
 from tests.functions.over_the_suite.conftest import Cloud
 

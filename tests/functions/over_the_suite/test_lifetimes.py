@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from google.cloud import firestore
+
 from afterimage import firebase_clients
 from afterimage.dead_letters import DeadLetter, FirestoreDeadLetters
 from afterimage.jobs import ledger_handlers
@@ -18,11 +20,9 @@ from afterimage.ledger.firestore_store import TOUCHED, FirestoreLedgerStore
 from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
 from afterimage.media.google_stores import FirestoreRecords
 from afterimage.settings import KEEP_FINISHED_FOR
-from google.cloud import firestore
-
-from emulator.background import BackgroundSuite
-from emulator.configuration import Configuration, FirestoreTarget
-from emulator.suite import Suite
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import Configuration, FirestoreTarget
+from afterimage_emulator.suite import Suite
 
 INDEXES = Path(__file__).resolve().parents[3] / "firestore.indexes.json"
 

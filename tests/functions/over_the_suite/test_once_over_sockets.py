@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from afterimage.delivery import is_transient
 from afterimage.media.pipeline import Outcome
 from afterimage.paths import object_id
-
-from emulator.faults import FaultRule
+from afterimage_emulator.faults import FaultRule
 from tests.functions.media.pictures import corners, encoded
 from tests.functions.over_the_suite.conftest import Cloud
 

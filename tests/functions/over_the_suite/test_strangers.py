@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.cloud import firestore
+
 from afterimage.jobs.ledger_jobs import users_after
 from afterimage.jobs.progress import Page, Turn
 from afterimage.jobs.sweep import Sweep
 from afterimage.ledger.firestore_store import FirestoreLedgerStore
 from afterimage.ledger.roll_up import RollUp
 from afterimage.paths import object_id
-from google.cloud import firestore
-
 from tests.functions.media.pictures import corners, encoded
 from tests.functions.over_the_suite.conftest import Cloud
 

@@ -11,7 +11,7 @@ import { Readable } from "node:stream";
 import { deleteApp, initializeApp } from "firebase-admin/app";
 import { getDownloadURL, getStorage } from "firebase-admin/storage";
 
-assert.ok(process.env.FIREBASE_STORAGE_EMULATOR_HOST, "start the suite first: python -m emulator exec '…'");
+assert.ok(process.env.FIREBASE_STORAGE_EMULATOR_HOST, "start the suite first: afterimage-emulator exec '…'");
 const storageBucket = JSON.parse(process.env.FIREBASE_CONFIG).storageBucket;
 const folder = mkdtempSync(join(tmpdir(), "admin-storage-"));
 let app, bucket;

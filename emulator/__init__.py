@@ -1,1 +1,0 @@
-"""A local Firebase suite in pure Python: Firestore, Storage, Auth, Pub/Sub and functions on one event loop."""

@@ -1,0 +1,194 @@
+"""The accounts of one project: what an account is, and what must hold between any two of them.
+
+No two accounts share an id, an email address, a phone number or an identity at a provider. The store keeps this
+whatever its callers do; it knows neither time nor JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sortedcontainers import SortedDict
+
+from afterimage_emulator.auth.errors import refused
+from afterimage_emulator.auth.passwords import StoredPassword
+
+PASSWORD_PROVIDER = "password"  # noqa: S105  the provider's name, not a secret
+PHONE_PROVIDER = "phone"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProviderLink:
+    """An identity at a provider, as listings show it."""
+
+    provider_id: str
+    raw_id: str
+    federated_id: str | None = None
+    email: str | None = None
+    phone_number: str | None = None
+    display_name: str | None = None
+    photo_url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """One user. `federated` holds imported identities; those of password and phone follow from the other fields."""
+
+    uid: str
+    created_at_ms: int
+    email: str | None = None
+    email_verified: bool = False
+    display_name: str | None = None
+    photo_url: str | None = None
+    phone_number: str | None = None
+    password: StoredPassword | None = None
+    disabled: bool = False
+    valid_since_seconds: int | None = None
+    last_login_at_ms: int | None = None
+    last_refresh_at_ms: int | None = None
+    custom_claims: str | None = None
+    is_custom_auth: bool = False
+    federated: tuple[ProviderLink, ...] = ()
+
+    @property
+    def links(self) -> tuple[ProviderLink, ...]:
+        links = list(self.federated)
+        if self.email is not None and self.password is not None:
+            links.append(
+                ProviderLink(
+                    provider_id=PASSWORD_PROVIDER,
+                    raw_id=self.email,
+                    federated_id=self.email,
+                    email=self.email,
+                    display_name=self.display_name,
+                    photo_url=self.photo_url,
+                )
+            )
+        if self.phone_number is not None:
+            links.append(
+                ProviderLink(provider_id=PHONE_PROVIDER, raw_id=self.phone_number, phone_number=self.phone_number)
+            )
+        return tuple(links)
+
+
+class AccountStore:
+    """Accounts by id, in the order of their ids, and by everything else that names exactly one."""
+
+    def __init__(self) -> None:
+        self._by_uid: SortedDict = SortedDict()
+        self._uid_of_email: dict[str, str] = {}
+        self._uid_of_phone: dict[str, str] = {}
+        self._uid_of_identity: dict[tuple[str, str], str] = {}
+
+    # -- reading
+
+    def __len__(self) -> int:
+        return len(self._by_uid)
+
+    def __iter__(self) -> Iterator[Account]:
+        return iter(tuple(self._by_uid.values()))
+
+    def by_uid(self, uid: str) -> Account | None:
+        account: Account | None = self._by_uid.get(uid)
+        return account
+
+    def by_email(self, email: str) -> Account | None:
+        return self._named(self._uid_of_email.get(email))
+
+    def by_phone_number(self, phone_number: str) -> Account | None:
+        return self._named(self._uid_of_phone.get(phone_number))
+
+    def by_identity(self, provider_id: str, raw_id: str) -> Account | None:
+        if provider_id == PASSWORD_PROVIDER:
+            account = self.by_email(raw_id)
+            return account if account is not None and account.password is not None else None
+        if provider_id == PHONE_PROVIDER:
+            return self.by_phone_number(raw_id)
+        return self._named(self._uid_of_identity.get((provider_id, raw_id)))
+
+    def page(self, *, after_uid: str | None, limit: int | None) -> tuple[list[Account], bool]:
+        """Up to `limit` accounts in the order of their ids, and whether there are more."""
+        uids = self._by_uid.irange(minimum=after_uid, inclusive=(False, True))
+        found: list[Account] = []
+        for uid in uids:
+            if limit is not None and len(found) >= limit:
+                return found, True
+            found.append(self._by_uid[uid])
+        return found, False
+
+    # -- changing
+
+    def create(self, account: Account) -> Account:
+        if account.uid in self._by_uid:
+            raise refused("DUPLICATE_LOCAL_ID")
+        return self.put(account)
+
+    def put(self, account: Account) -> Account:
+        """Creates, or replaces the account of the same id; changes nothing where a name is another's."""
+        self._check_names(account)
+        earlier = self.by_uid(account.uid)
+        if earlier is not None:
+            self._forget_names(earlier)
+        self._by_uid[account.uid] = account
+        if account.email is not None:
+            self._uid_of_email[account.email] = account.uid
+        if account.phone_number is not None:
+            self._uid_of_phone[account.phone_number] = account.uid
+        for link in account.federated:
+            self._uid_of_identity[link.provider_id, link.raw_id] = account.uid
+        return account
+
+    def delete(self, uid: str) -> bool:
+        account = self._by_uid.pop(uid, None)
+        if account is None:
+            return False
+        self._forget_names(account)
+        return True
+
+    def clear(self) -> None:
+        self._by_uid.clear()
+        self._uid_of_email.clear()
+        self._uid_of_phone.clear()
+        self._uid_of_identity.clear()
+
+    def check(self) -> None:
+        """Every promise of this store, asserted; for tests."""
+        accounts = list(self)
+        emails = {a.email: a.uid for a in accounts if a.email is not None}
+        phones = {a.phone_number: a.uid for a in accounts if a.phone_number is not None}
+        identities = {(link.provider_id, link.raw_id): a.uid for a in accounts for link in a.federated}
+        assert emails == self._uid_of_email
+        assert phones == self._uid_of_phone
+        assert identities == self._uid_of_identity
+        assert len(emails) == sum(a.email is not None for a in accounts)
+        assert len(phones) == sum(a.phone_number is not None for a in accounts)
+        assert len(identities) == sum(len(a.federated) for a in accounts)
+        assert all(uid == account.uid for uid, account in self._by_uid.items())
+
+    # -- inside
+
+    def _named(self, uid: str | None) -> Account | None:
+        return None if uid is None else self.by_uid(uid)
+
+    def _check_names(self, account: Account) -> None:
+        if account.email is not None and self._uid_of_email.get(account.email, account.uid) != account.uid:
+            raise refused("EMAIL_EXISTS")
+        if (
+            account.phone_number is not None
+            and self._uid_of_phone.get(account.phone_number, account.uid) != account.uid
+        ):
+            raise refused("PHONE_NUMBER_EXISTS")
+        identities = [(link.provider_id, link.raw_id) for link in account.federated]
+        if len(set(identities)) != len(identities) or any(
+            self._uid_of_identity.get(identity, account.uid) != account.uid for identity in identities
+        ):
+            raise refused("FEDERATED_USER_ID_ALREADY_LINKED")
+
+    def _forget_names(self, account: Account) -> None:
+        if account.email is not None:
+            del self._uid_of_email[account.email]
+        if account.phone_number is not None:
+            del self._uid_of_phone[account.phone_number]
+        for link in account.federated:
+            del self._uid_of_identity[link.provider_id, link.raw_id]

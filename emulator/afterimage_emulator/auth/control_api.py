@@ -1,0 +1,122 @@
+"""The emulator's own routes: state of a project for tests to read and clear, and the page behind e-mailed links."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from afterimage_emulator.auth.account_changes import AccountChanges
+from afterimage_emulator.auth.account_json import account_json, present
+from afterimage_emulator.auth.answers import json_body
+from afterimage_emulator.auth.errors import AuthError, not_implemented
+from afterimage_emulator.auth.oob_codes import OobCode, Purpose
+from afterimage_emulator.auth.project_config import config_json, update_config
+from afterimage_emulator.auth.projects import Project, Projects
+from afterimage_emulator.auth.requests import ResetPassword, Update
+from afterimage_emulator.auth.sessions import Sessions
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
+from afterimage_emulator.wire.router import Router
+
+CONTROL_PREFIX = "/emulator/v1/"
+_PROJECT = CONTROL_PREFIX + "projects/{project}"
+_MODES = {
+    "resetPassword": Purpose.PASSWORD_RESET,
+    "verifyEmail": Purpose.VERIFY_EMAIL,
+    "verifyAndChangeEmail": Purpose.VERIFY_AND_CHANGE_EMAIL,
+}
+
+
+class ControlApi:
+    """Asks nobody who they are: it exists only locally, behind the guard of the port."""
+
+    def __init__(self, *, projects: Projects, sessions: Sessions) -> None:
+        self._projects = projects
+        self._changes = AccountChanges(sessions=sessions)
+
+    def add_routes(self, router: Router) -> None:
+        router.add("GET", "/", self._about)
+        router.add("GET", f"{_PROJECT}/accounts", self._list_accounts)
+        router.add("DELETE", f"{_PROJECT}/accounts", self._delete_accounts)
+        router.add("GET", f"{_PROJECT}/config", self._read_config)
+        router.add("PATCH", f"{_PROJECT}/config", self._write_config)
+        router.add("GET", f"{_PROJECT}/oobCodes", self._list_oob_codes)
+        router.add("GET", f"{_PROJECT}/verificationCodes", self._list_verification_codes)
+        router.add("*", f"{_PROJECT}/tenants{{rest=**}}", self._tenants)
+        router.add("GET", "/emulator/action", self._follow_link)
+        router.add("*", "/emulator/auth/{rest=**}", self._provider_pages)
+
+    async def _about(self, request: HttpRequest) -> HttpResponse:
+        return json_response({"authEmulator": {"ready": True, "docs": "docs/auth.md"}})
+
+    async def _list_accounts(self, request: HttpRequest) -> HttpResponse:
+        project = self._project(request)
+        return json_response({"users": [account_json(account) for account in project.accounts]})
+
+    async def _delete_accounts(self, request: HttpRequest) -> HttpResponse:
+        self._project(request).accounts.clear()
+        return json_response({})
+
+    async def _read_config(self, request: HttpRequest) -> HttpResponse:
+        return json_response(config_json(self._project(request)))
+
+    async def _write_config(self, request: HttpRequest) -> HttpResponse:
+        project = self._project(request)
+        update_config(project, await json_body(request))
+        return json_response(config_json(project))
+
+    async def _list_oob_codes(self, request: HttpRequest) -> HttpResponse:
+        return json_response({"oobCodes": [_code_json(code) for code in self._project(request).oob_codes]})
+
+    async def _list_verification_codes(self, request: HttpRequest) -> HttpResponse:
+        """Always empty: there is no sign-in by phone here."""
+        self._project(request)
+        return json_response({"verificationCodes": []})
+
+    async def _tenants(self, request: HttpRequest) -> HttpResponse:
+        raise not_implemented("tenants")
+
+    async def _provider_pages(self, request: HttpRequest) -> HttpResponse:
+        raise not_implemented("sign-in with a provider")
+
+    async def _follow_link(self, request: HttpRequest) -> HttpResponse:
+        """What clicking a link in an e-mail would do; a new password comes as `&newPassword=`."""
+        text = request.query_value("oobCode") or ""
+        mode = request.query_value("mode") or ""
+        project = self._projects.of_code(text)
+        code = None if project is None else project.oob_codes.get(text)
+        if project is None or code is None or _MODES.get(mode) is not code.purpose:
+            return _page({"error": f"no unused code for mode `{mode}`; ask for a new link"}, 400)
+        password = request.query_value("newPassword")
+        try:
+            if code.purpose is not Purpose.PASSWORD_RESET:
+                self._changes.update(project, Update(oob_code=code.code), is_admin=False)
+            elif not password or password == "NEW_PASSWORD_HERE":  # noqa: S105  a placeholder, not a secret
+                url = f"{code.link}&newPassword=NEW_PASSWORD_HERE"
+                return _page({"error": "missing newPassword query parameter", "urlTemplate": url}, 400)
+            else:
+                self._changes.reset_password(
+                    project, ResetPassword(oob_code=code.code, new_password=password), is_admin=False
+                )
+        except AuthError as error:
+            return _page({"error": error.message}, 400)
+        if code.continue_url is not None:
+            return HttpResponse(303, [("location", code.continue_url)])
+        return _page({"success": f"`{mode}` is done", "email": code.new_email or code.email}, 200)
+
+    def _project(self, request: HttpRequest) -> Project:
+        return self._projects.get(request.params["project"])
+
+
+def _code_json(code: OobCode) -> dict[str, Any]:
+    return present(
+        {
+            "email": code.email,
+            "newEmail": code.new_email,
+            "oobCode": code.code,
+            "oobLink": code.link,
+            "requestType": code.purpose.value,
+        }
+    )
+
+
+def _page(content: dict[str, Any], status: int) -> HttpResponse:
+    return json_response({"authEmulator": content}, status)

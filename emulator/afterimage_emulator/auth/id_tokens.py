@@ -1,0 +1,57 @@
+"""Who is calling: reads the Authorization header as the official emulators do, without ever checking a signature.
+
+Test tokens are JWTs with `alg: none`, an `iat` of 0 and an `exp` of 3600: their times are never checked.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from afterimage_emulator.auth.json_reading import UnreadableJsonError, read_json_object
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caller:
+    """Admin (rules do not apply), a signed-in user with the claims of the token, or nobody."""
+
+    is_admin: bool = False
+    uid: str | None = None
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    wants_explanations: bool = False
+    """Whether the response to a denied request should say why; see `afterimage_emulator.denials`."""
+
+
+ADMIN = Caller(is_admin=True)
+NOBODY = Caller()
+
+
+def caller_from_authorization(header: str | None) -> Caller:
+    """A token that cannot be decoded is nobody's; `Bearer owner` and `Bearer ya29.…` are the admin SDKs'."""
+    if not header:
+        return NOBODY
+    scheme, _, credential = header.strip().partition(" ")
+    credential = credential.strip()
+    if scheme.lower() not in ("bearer", "firebase"):
+        return NOBODY
+    if credential == "owner" or credential.startswith("ya29."):
+        return ADMIN
+    claims = decode_claims(credential)
+    if claims is None:
+        return NOBODY
+    uid = claims.get("user_id") or claims.get("sub")
+    return Caller(uid=uid if isinstance(uid, str) else None, claims=claims)
+
+
+def decode_claims(token: str) -> dict[str, Any] | None:
+    """The payload of a JWT, or None where it is not one."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        return read_json_object(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (UnreadableJsonError, ValueError, binascii.Error):
+        return None

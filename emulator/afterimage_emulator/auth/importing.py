@@ -1,0 +1,82 @@
+"""Turns one imported user, as the Admin SDKs or an export write it, into an account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from afterimage_emulator.auth.accounts import PASSWORD_PROVIDER, PHONE_PROVIDER, Account, ProviderLink
+from afterimage_emulator.auth.custom_claims import check_serialized_claims
+from afterimage_emulator.auth.errors import refused
+from afterimage_emulator.auth.passwords import StoredPassword, unchecked_password
+from afterimage_emulator.auth.requests import ImportedLink, ImportedUser, check_phone_number, is_email, read_request
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def imported_account(user: ImportedUser, *, now_ms: int) -> Account:
+    if not user.local_id:
+        raise refused("localId is missing")
+    if len(user.local_id) > 128:
+        raise refused("localId is too long")
+    if user.email and not is_email(user.email):
+        raise refused("email is invalid")
+    if user.custom_attributes:
+        check_serialized_claims(user.custom_attributes)
+    links = tuple(
+        link
+        for link in map(_link, user.provider_user_info)
+        if link.provider_id not in (PASSWORD_PROVIDER, PHONE_PROVIDER)
+    )
+    return Account(
+        uid=user.local_id,
+        created_at_ms=now_ms if user.created_at is None else user.created_at,
+        email=user.email.lower() if user.email else None,
+        email_verified=bool(user.email_verified),
+        display_name=user.display_name,
+        photo_url=user.photo_url,
+        phone_number=check_phone_number(user.phone_number) if user.phone_number else None,
+        password=_password(user, now_ms),
+        disabled=bool(user.disabled),
+        valid_since_seconds=user.valid_since,
+        last_login_at_ms=user.last_login_at,
+        last_refresh_at_ms=_milliseconds(user.last_refresh_at) if user.last_refresh_at else None,
+        custom_claims=user.custom_attributes or None,
+        is_custom_auth=bool(user.custom_auth),
+        federated=links,
+    )
+
+
+def _password(user: ImportedUser, now_ms: int) -> StoredPassword | None:
+    updated_at_ms = now_ms if user.password_updated_at is None else int(user.password_updated_at)
+    if user.password_hash:
+        return StoredPassword(hash=user.password_hash, salt=user.salt, updated_at_ms=updated_at_ms)
+    if user.raw_password:
+        return unchecked_password(user.raw_password, salt=user.salt, now_ms=updated_at_ms)
+    return None
+
+
+def _link(fields: Mapping[str, Any]) -> ProviderLink:
+    link = read_request(ImportedLink, fields)
+    if link.provider_id in (PASSWORD_PROVIDER, PHONE_PROVIDER):
+        # These follow from the account's own fields; only their name matters here.
+        return ProviderLink(provider_id=link.provider_id, raw_id="")
+    if not link.provider_id or not link.raw_id:
+        raise refused("federatedId or (providerId & rawId) is required")
+    return ProviderLink(
+        provider_id=link.provider_id,
+        raw_id=link.raw_id,
+        federated_id=link.federated_id,
+        email=link.email,
+        display_name=link.display_name,
+        photo_url=link.photo_url,
+    )
+
+
+def _milliseconds(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment - _EPOCH) // timedelta(milliseconds=1)
+    except (ValueError, TypeError):
+        raise refused("lastRefreshAt is not a time such as 2026-01-31T12:00:00.000Z") from None

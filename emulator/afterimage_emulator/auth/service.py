@@ -1,0 +1,78 @@
+"""Firebase Auth as one service, with App Check beside it: puts stores, operations and dialects together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from afterimage_emulator.auth.answers import error_answer
+from afterimage_emulator.auth.app_check_api import CONSUME_VERB, AppCheckApi
+from afterimage_emulator.auth.control_api import CONTROL_PREFIX, ControlApi
+from afterimage_emulator.auth.exported_accounts import read_projects, write_projects
+from afterimage_emulator.auth.identity_toolkit_api import IdentityToolkitApi
+from afterimage_emulator.auth.projects import Projects
+from afterimage_emulator.auth.sessions import Sessions
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.front.cors import preflight, readable
+from afterimage_emulator.status import StatusError
+from afterimage_emulator.wire.grpc_methods import GrpcMethod
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
+from afterimage_emulator.wire.router import Router
+
+
+class AuthService:
+    """`project_id` is the project of clients, whose API keys name none.
+
+    `app_check_debug_tokens` are the registered ones; None, the default, takes any. No events are published: no trigger
+    of Python functions hears of accounts.
+    """
+
+    grpc: Sequence[GrpcMethod] = ()
+
+    def __init__(
+        self,
+        *,
+        project_id: str,
+        clock: Clock,
+        app_check_debug_tokens: Collection[str] | None = None,
+    ) -> None:
+        self.projects = Projects(default_id=project_id)
+        self._sessions = Sessions(clock=clock)
+        self._app_check = AppCheckApi(sessions=self._sessions, debug_tokens=app_check_debug_tokens)
+        self._router = Router()
+        ControlApi(projects=self.projects, sessions=self._sessions).add_routes(self._router)
+        IdentityToolkitApi(projects=self.projects, sessions=self._sessions).add_routes(self._router)
+        self._app_check.add_routes(self._router)
+
+    async def http(self, request: HttpRequest) -> HttpResponse:
+        if request.method == "OPTIONS":
+            return preflight(request)
+        try:
+            response = await self._router(request)
+        except StatusError as error:
+            response = error_answer(error)
+        return readable(request, response)
+
+    def is_admin_route(self, request: HttpRequest) -> bool:
+        """What asks for no credential: `/emulator/v1`, and using up App Check tokens. Other admin routes want one."""
+        return request.raw_path.startswith(CONTROL_PREFIX) or request.raw_path.endswith(CONSUME_VERB)
+
+    def reset(self) -> None:
+        """Forgets all accounts, codes and switches of all projects. Tokens of before stand for nobody."""
+        self.projects.clear()
+        self._app_check.reset()
+
+    async def export_to(self, directory: Path) -> None:
+        write_projects(self.projects, directory)
+
+    async def import_from(self, directory: Path) -> None:
+        """Replaces the projects that the export holds; others stay."""
+        imported = await asyncio.to_thread(
+            read_projects, directory, default_id=self.projects.default_id, now_ms=self._sessions.now_ms()
+        )
+        for project in imported:
+            self.projects.replace(project)
+
+    async def close(self) -> None:
+        self.projects.clear()

@@ -1,0 +1,186 @@
+"""The tokens of sign-in: ID tokens and refresh tokens made and read, custom tokens read. No I/O, no state.
+
+Nothing here is signed or checked for a signature. ID tokens do not run out by themselves, as in the official emulator;
+revoking them does end them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from afterimage_emulator.auth.accounts import PASSWORD_PROVIDER, Account
+from afterimage_emulator.auth.custom_claims import check_claims
+from afterimage_emulator.auth.errors import refused
+from afterimage_emulator.auth.id_tokens import decode_claims
+from afterimage_emulator.auth.json_reading import UnreadableJsonError, read_json_object
+from afterimage_emulator.auth.unsigned_jwt import unsigned_jwt
+
+LIFETIME_SECONDS = 3600
+CUSTOM_TOKEN_AUDIENCE = "https://identitytoolkit.googleapis.com/google.identity.identitytoolkit.v1.IdentityToolkit"  # noqa: S105  a name, not a secret
+_REFRESH_TOKEN_MARK = "localRefreshToken"  # noqa: S105  a field name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IdToken:
+    """What Auth's own operations need of an ID token."""
+
+    uid: str
+    project_id: str | None
+    issued_at_seconds: float
+    sign_in_provider: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RefreshToken:
+    """What a refresh token remembers of the sign-in that it prolongs."""
+
+    uid: str
+    project_id: str
+    sign_in_provider: str
+    issued_at_seconds: int
+    auth_time_seconds: int
+    extra_claims: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CustomToken:
+    """Whom a server vouches for, and the claims it adds."""
+
+    uid: str
+    claims: Mapping[str, Any]
+
+
+def encode_id_token(
+    account: Account,
+    *,
+    project_id: str,
+    sign_in_provider: str,
+    now_seconds: int,
+    auth_time_seconds: int,
+    extra_claims: Mapping[str, Any],
+) -> str:
+    """The claims in the official emulator's order of precedence: what the token itself says is never overridden."""
+    identities: dict[str, list[str]] = {}
+    if account.email is not None:
+        identities["email"] = [account.email]
+    for link in account.links:
+        if link.provider_id != PASSWORD_PROVIDER:
+            identities.setdefault(link.provider_id, []).append(link.raw_id)
+    claims: dict[str, Any] = {
+        "name": account.display_name,
+        "picture": account.photo_url,
+        **(json.loads(account.custom_claims) if account.custom_claims else {}),
+        **extra_claims,
+        "email": account.email,
+        "email_verified": account.email_verified if account.email is not None else None,
+        "phone_number": account.phone_number,
+        "provider_id": "anonymous" if sign_in_provider == "anonymous" else None,
+        "auth_time": auth_time_seconds,
+        "user_id": account.uid,
+        "firebase": {"identities": identities, "sign_in_provider": sign_in_provider},
+        "iat": now_seconds,
+        "exp": now_seconds + LIFETIME_SECONDS,
+        "aud": project_id,
+        "iss": f"https://securetoken.google.com/{project_id}",
+        "sub": account.uid,
+    }
+    # A claim of one's own may be null; the token's own claims are left out where they have no value.
+    own = {"name", "picture", "email", "email_verified", "phone_number", "provider_id"}
+    return unsigned_jwt({name: value for name, value in claims.items() if value is not None or name not in own})
+
+
+def read_id_token(token: str) -> IdToken:
+    claims = decode_claims(token)
+    if claims is None:
+        raise refused("INVALID_ID_TOKEN")
+    uid = claims.get("user_id") or claims.get("sub")
+    audience, issued_at, firebase = claims.get("aud"), claims.get("iat"), claims.get("firebase")
+    provider = firebase.get("sign_in_provider") if isinstance(firebase, dict) else None
+    if isinstance(firebase, dict) and firebase.get("tenant"):
+        raise refused("TENANT_ID_MISMATCH")
+    if not isinstance(uid, str) or not uid:
+        raise refused("INVALID_ID_TOKEN")
+    return IdToken(
+        uid=uid,
+        project_id=audience if isinstance(audience, str) else None,
+        issued_at_seconds=issued_at if isinstance(issued_at, int | float) else 0,
+        sign_in_provider=provider if isinstance(provider, str) else "custom",
+    )
+
+
+def encode_refresh_token(token: RefreshToken) -> str:
+    record = {
+        _REFRESH_TOKEN_MARK: 1,
+        "localId": token.uid,
+        "projectId": token.project_id,
+        "provider": token.sign_in_provider,
+        "issuedAt": token.issued_at_seconds,
+        "authTime": token.auth_time_seconds,
+        "extraClaims": token.extra_claims,
+    }
+    return base64.urlsafe_b64encode(json.dumps(record, separators=(",", ":")).encode()).decode()
+
+
+def read_refresh_token(text: str) -> RefreshToken:
+    try:
+        record = read_json_object(base64.urlsafe_b64decode(text))
+    except (UnreadableJsonError, ValueError, binascii.Error):
+        raise refused("INVALID_REFRESH_TOKEN") from None
+    names = (record.get("localId"), record.get("projectId"), record.get("provider"))
+    times = (record.get("issuedAt"), record.get("authTime"))
+    claims = record.get("extraClaims")
+    if (
+        _REFRESH_TOKEN_MARK not in record
+        or not all(isinstance(name, str) for name in names)
+        or not all(isinstance(time, int) for time in times)
+        or not isinstance(claims, dict)
+    ):
+        raise refused("INVALID_REFRESH_TOKEN")
+    return RefreshToken(
+        uid=record["localId"],
+        project_id=record["projectId"],
+        sign_in_provider=record["provider"],
+        issued_at_seconds=record["issuedAt"],
+        auth_time_seconds=record["authTime"],
+        extra_claims=claims,
+    )
+
+
+def read_custom_token(text: str) -> CustomToken:
+    """A JWT of any Admin SDK, signed or not, or plain JSON, which tests write by hand."""
+    if text.startswith("{"):
+        try:
+            payload = read_json_object(text)
+        except UnreadableJsonError:
+            raise refused("INVALID_CUSTOM_TOKEN : ((a custom token is a JWT or strict JSON))") from None
+    else:
+        decoded = decode_claims(text)
+        if decoded is None:
+            raise refused("INVALID_CUSTOM_TOKEN : Invalid assertion format")
+        payload = decoded
+        if payload.get("aud") != CUSTOM_TOKEN_AUDIENCE:
+            raise refused(
+                "INVALID_CUSTOM_TOKEN : ((the token's aud is not that of a custom token; ID tokens cannot sign in))"
+            )
+    if payload.get("tenant_id"):
+        raise refused("TENANT_ID_MISMATCH")
+    uid = _text(payload.get("uid")) or _text(payload.get("user_id"))
+    if not uid:
+        raise refused("MISSING_IDENTIFIER")
+    if len(uid) > 128:
+        raise refused("INVALID_CUSTOM_TOKEN : ((the uid has more than 128 characters))")
+    claims = check_claims(payload["claims"]) if "claims" in payload else {}
+    return CustomToken(uid=uid, claims=claims)
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    return value if isinstance(value, str) else None

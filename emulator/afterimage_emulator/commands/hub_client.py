@@ -1,0 +1,52 @@
+"""Finds a running suite by its locator file, and asks its hub."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from afterimage_emulator.configuration import ConfigurationError, find_configuration, load_configuration
+from afterimage_emulator.hub.locator import locator_path
+
+
+def chosen_project(project: str | None) -> str:
+    return project or load_configuration(find_configuration(Path.cwd())).project_id
+
+
+def find_hub(project: str | None) -> str:
+    project = chosen_project(project)
+    try:
+        origins = json.loads(locator_path(project).read_text())["origins"]
+    except (OSError, ValueError, KeyError):
+        raise ConfigurationError(
+            f"no suite of project `{project}` is running; start one with `afterimage-emulator start`, "
+            "or name its project with --project"
+        ) from None
+    return str(origins[0])
+
+
+def ask_hub(origin: str, path: str, *, method: str = "GET", body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {} if body is None else {"content-type": "application/json"}
+    request = urllib.request.Request(  # noqa: S310 — the locator file holds a local origin
+        origin + path, data=data, headers=headers, method=method
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 — as above
+            return json.load(answer)
+    except urllib.error.HTTPError:
+        raise
+    except OSError as error:
+        raise ConfigurationError(f"the suite at {origin} does not answer: {error}") from None
+
+
+def reason_of(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        try:
+            return str(json.load(error)["error"]["message"])
+        except (ValueError, KeyError, TypeError):
+            return str(error)
+    return str(error)

@@ -1,0 +1,131 @@
+"""`start` and `exec`: run the suite in the foreground, until Ctrl-C or until a command has ended."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from afterimage_emulator.commands.banner import banner, farewell
+from afterimage_emulator.commands.env_file import check_env_file, write_env_file
+from afterimage_emulator.configuration import Configuration, ConfigurationError, find_configuration, load_configuration
+from afterimage_emulator.front.allowed_pages import AllowedPages
+from afterimage_emulator.logs import set_up_logging
+from afterimage_emulator.suite import Suite
+from afterimage_emulator.wire.server import PortInUseError
+
+EXIT_CANNOT_START = 1
+_SCRIPT_GRACE_SECONDS = 5.0
+
+
+def run_start(options: argparse.Namespace) -> int:
+    """Serves until a signal comes; a command given with `--run` is run once, as soon as everything answers."""
+
+    async def serve(suite: Suite, stop: asyncio.Event) -> int:
+        if options.env_file:
+            write_env_file(options.env_file, suite.environment())
+        if options.run:
+            code = await _run_script(suite, stop, options.run)
+            if code:
+                sys.stderr.write(f"`{options.run}` ended with exit code {code}; the suite goes on serving\n")
+        if not stop.is_set():
+            sys.stderr.write("serving; press Ctrl-C to stop\n")
+            await stop.wait()
+        sys.stderr.write(f"\nstopping: {farewell(suite)}")
+        return 0
+
+    return _run(options, serve)
+
+
+def run_exec(options: argparse.Namespace) -> int:
+    """Serves for as long as the command runs; answers with the command's exit code."""
+
+    async def run(suite: Suite, stop: asyncio.Event) -> int:
+        if suite.broken_rules:  # tests of denials would pass for the wrong reason
+            sys.stderr.write(f"`{options.script}` is not run, since rules are broken\n")
+            return EXIT_CANNOT_START
+        return await _run_script(suite, stop, options.script)
+
+    return _run(options, run)
+
+
+def _run(options: argparse.Namespace, body: Callable[[Suite, asyncio.Event], Awaitable[int]]) -> int:
+    set_up_logging(debug=options.debug, as_json=options.log_json)
+    try:
+        if getattr(options, "env_file", None):
+            check_env_file(options.env_file)
+        configuration = load_configuration(
+            options.config or find_configuration(Path.cwd()),
+            project_id=options.project or os.environ.get("GCLOUD_PROJECT"),
+        )
+        if options.host:
+            configuration = configuration.at_host(options.host)
+        suite = Suite(
+            configuration,
+            only=_names(options.only),
+            import_from=options.import_from,
+            export_on_exit=options.export_on_exit,
+            inspect=options.inspect,
+            allowed=AllowedPages.read(os.environ, origins=options.allowed_origins, hosts=options.allowed_hosts),
+        )
+        return asyncio.run(_serve(suite, configuration, body, for_another_terminal=options.command == "start"))
+    except (ConfigurationError, PortInUseError) as error:
+        sys.stderr.write(f"cannot start: {error.strerror if isinstance(error, PortInUseError) else error}\n")
+        return EXIT_CANNOT_START
+
+
+async def _serve(
+    suite: Suite,
+    configuration: Configuration,
+    body: Callable[[Suite, asyncio.Event], Awaitable[int]],
+    *,
+    for_another_terminal: bool,
+) -> int:
+    stop = asyncio.Event()
+    suite.shut_down = stop.set
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    starting = loop.create_task(suite.start())
+    stopping = loop.create_task(stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():  # Ctrl-C while starting
+        starting.cancel()
+        with suppress(asyncio.CancelledError):
+            await starting
+        return 130
+    await starting
+    try:
+        sys.stderr.write(banner(suite, configuration, for_another_terminal=for_another_terminal))
+        return await body(suite, stop)
+    finally:
+        stopping.cancel()
+        await suite.stop()
+
+
+async def _run_script(suite: Suite, stop: asyncio.Event, script: str) -> int:
+    process = await asyncio.create_subprocess_shell(
+        script, env={**os.environ, **suite.environment()}, start_new_session=True
+    )
+    ended = asyncio.ensure_future(process.wait())
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not ended.done():
+        for number, patience_seconds in ((signal.SIGINT, _SCRIPT_GRACE_SECONDS), (signal.SIGKILL, 1.0)):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            await asyncio.wait({ended}, timeout=patience_seconds)
+            if ended.done():
+                break
+    code = await ended
+    return 128 - code if code < 0 else code
+
+
+def _names(only: str | None) -> Sequence[str] | None:
+    return None if only is None else [name.strip() for name in only.split(",") if name.strip()]

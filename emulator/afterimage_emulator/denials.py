@@ -1,0 +1,51 @@
+"""Why rules denied a request: in the log for everybody, in the response for those who ask.
+
+Whoever sends `x-explain-denials: true`, as a header or as gRPC metadata, finds the explanation as a
+google.rpc.DebugInfo beside the official text, which is the same for everybody.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from afterimage_emulator.auth.id_tokens import Caller
+from afterimage_emulator.protos import messages
+
+EXPLAIN_HEADER: Final = "x-explain-denials"
+_ASKING: Final = frozenset({"true", "1", "yes"})
+_DEBUG_INFO: Final = "type.googleapis.com/google.rpc.DebugInfo"
+
+
+def is_asked_for(header: str | None) -> bool:
+    return header is not None and header.strip().lower() in _ASKING
+
+
+def explained(caller: Caller, explain: Callable[[], object], log: logging.Logger) -> tuple[bytes, ...]:
+    """Logs the why, and gives the details of the response to `caller`. Nobody interested: nothing is computed."""
+    if not (caller.wants_explanations or log.isEnabledFor(logging.INFO)):
+        return ()
+    explanation = str(explain())
+    log.info("%s", explanation)
+    return (_debug_info(explanation),) if caller.wants_explanations else ()
+
+
+def details_json(details: Sequence[bytes]) -> list[dict[str, Any]]:
+    """Explanations as the JSON of an error response carries them."""
+    found = []
+    for detail in details:
+        packed = messages("google.rpc").Status().details.add()
+        packed.ParseFromString(detail)
+        if packed.type_url == _DEBUG_INFO:
+            text = messages("google.rpc").DebugInfo.FromString(packed.value).detail
+            found.append({"@type": _DEBUG_INFO, "detail": text})
+    return found
+
+
+def _debug_info(explanation: str) -> bytes:
+    packed = messages("google.rpc").Status().details.add()
+    packed.type_url = _DEBUG_INFO
+    packed.value = messages("google.rpc").DebugInfo(detail=explanation).SerializeToString()
+    serialized: bytes = packed.SerializeToString()
+    return serialized

@@ -1,0 +1,75 @@
+"""Cloud Firestore as one service: puts the layers together and offers them to the suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.events import EventBus
+from afterimage_emulator.firestore.commits import Commits
+from afterimage_emulator.firestore.control_routes import ControlRoutes
+from afterimage_emulator.firestore.document_store import DocumentStore
+from afterimage_emulator.firestore.expiry import Expiry
+from afterimage_emulator.firestore.exports import export_databases, import_databases
+from afterimage_emulator.firestore.grpc_service import Operations, grpc_methods
+from afterimage_emulator.firestore.http_front import HttpFront
+from afterimage_emulator.firestore.index_limits import IndexSettings
+from afterimage_emulator.firestore.listen_stream import ListenService
+from afterimage_emulator.firestore.listeners import Listeners
+from afterimage_emulator.firestore.listing import Listing
+from afterimage_emulator.firestore.reads import Reads
+from afterimage_emulator.firestore.rest_api import RestApi
+from afterimage_emulator.firestore.rules_gate_engine import RulesetGate
+from afterimage_emulator.firestore.sessions import Sessions
+from afterimage_emulator.firestore.triggers import DEFAULT_LOCATION, Triggers
+from afterimage_emulator.firestore.write_stream import WriteService
+from afterimage_emulator.wire.grpc_methods import GrpcMethod
+from afterimage_emulator.wire.http_messages import HttpHandler
+
+
+class FirestoreService:
+    """Every database of every project, in memory. `rules` guards them: load rules there, none allow everything."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        events: EventBus,
+        rules: RulesetGate | None = None,
+        location: str = DEFAULT_LOCATION,
+        shut_down: Callable[[], None] | None = None,
+        index_settings: Mapping[str, IndexSettings] | None = None,
+    ) -> None:
+        self.store = DocumentStore(clock=clock)
+        self.sessions = Sessions(self.store, clock)
+        self.rules = rules or RulesetGate()
+        reads = Reads(self.sessions, self.rules)
+        commits = Commits(self.rules, index_settings or {})
+        listing = Listing(self.sessions, reads, self.rules)
+        self.operations = Operations(self.sessions, reads, commits, listing)
+        self.listeners = Listeners()
+        self.listens = ListenService(self.sessions, self.listeners, self.rules, clock)
+        self.writes = WriteService(self.sessions, commits)
+        self.store.observe(self.listeners)
+        self.store.observe(Triggers(events, location=location))
+        lifetimes = {database: settings.lifetimes for database, settings in (index_settings or {}).items()}
+        self.store.observe(Expiry(self.sessions, clock, lifetimes))
+        self.grpc: Sequence[GrpcMethod] = grpc_methods(self.operations, self.listens, self.writes)
+        control = ControlRoutes(store=self.store, sessions=self.sessions, rules=self.rules, shut_down=shut_down)
+        front = HttpFront(rest=RestApi(self.operations), control=control)
+        self.http: HttpHandler = front
+        self.is_admin_route = front.is_admin_route
+
+    def reset(self) -> None:
+        """Forgets all documents of all databases, and ends every transaction. Rules stay."""
+        self.sessions.reset()
+
+    async def export_to(self, directory: Path) -> None:
+        await export_databases(self.store.databases(), directory)
+
+    async def import_from(self, directory: Path) -> None:
+        await import_databases(self.store, directory)
+
+    async def close(self) -> None:
+        self.sessions.reset()

@@ -1,0 +1,240 @@
+"""Brings events to the functions that asked for them: at least once, and again after failures where they say so."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.events import CloudEvent
+from afterimage_emulator.functions.attempts import OK, Attempt, AttemptRecord
+from afterimage_emulator.functions.event_filters import Matches, filter_of
+from afterimage_emulator.functions.event_subscriptions import (
+    EventSubscriptions,
+    addressed_to,
+    subscription_of,
+    topic_of,
+)
+from afterimage_emulator.functions.function_pool import FunctionFailedError, FunctionPool, PoolRetiredError
+from afterimage_emulator.functions.instance_requests import InstanceAnswer, InstanceRequest, request_head
+from afterimage_emulator.functions.manifest import EventTrigger, FunctionSpec
+from afterimage_emulator.functions.streamed_answers import StreamedAnswer
+
+_SHOWN_ANSWER_CHARACTERS: Final = 300
+_log = logging.getLogger("afterimage_emulator.functions")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetryPolicy:
+    """How an event is tried again where a trigger says `retry`: doubling waits, up to an age at which it is dropped."""
+
+    first_seconds: float = 1.0
+    longest_seconds: float = 60.0
+    for_seconds: float = 24 * 3600.0
+
+    def wait_seconds(self, failures: int) -> float:
+        return float(min(self.longest_seconds, self.first_seconds * 2 ** min(failures - 1, 30)))
+
+
+class FunctionCalls:
+    """Calls functions by name, on whatever pool is theirs now, and records each attempt."""
+
+    def __init__(self, *, clock: Clock, record: AttemptRecord, find: Callable[[str], FunctionPool | None]) -> None:
+        self.record = record
+        self._clock = clock
+        self._find = find
+        self._ids = itertools.count(1)
+
+    def new_id(self, kind: str) -> str:
+        return f"{kind}-{next(self._ids)}"
+
+    async def call(
+        self, name: str, request: InstanceRequest, *, what: str, work_id: str, number: int = 1
+    ) -> tuple[Attempt, InstanceAnswer | None]:
+        """The attempt tells how it went; there is an answer wherever the function gave one."""
+        attempt = self.record.begin(
+            Attempt(id=work_id, function=name, what=what, number=number, time=self._clock.now().isoformat())
+        )
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        answer: InstanceAnswer | None = None
+        try:
+            answer = await self._answer(name, request, attempt)
+        except FunctionFailedError as error:
+            attempt.outcome, attempt.detail = error.outcome, str(error)
+        except asyncio.CancelledError:
+            attempt.outcome, attempt.detail = "cancelled", "the caller went away, or the suite stopped"
+            raise
+        else:
+            if isinstance(answer.body, StreamedAnswer):
+                answer.body.when_ended(lambda failure: self._settle(attempt, answer, started, failure))
+                return attempt, answer
+            self._settle(attempt, answer, started, None)
+        finally:
+            attempt.duration_ms = round((loop.time() - started) * 1000, 3)
+        return attempt, answer
+
+    def _settle(self, attempt: Attempt, answer: InstanceAnswer, started: float, failure: Exception | None) -> None:
+        attempt.duration_ms = round((asyncio.get_running_loop().time() - started) * 1000, 3)
+        if failure is not None:
+            attempt.outcome = failure.outcome if isinstance(failure, FunctionFailedError) else "cancelled"
+            attempt.detail = str(failure)
+        elif answer.status >= 400:
+            attempt.outcome, attempt.detail = "failed", f"status {answer.status}: {_reason(attempt, answer)}"
+        else:  # what follows from a failure is the caller's to say, together with the failure
+            attempt.outcome = OK
+            _log.info("[%s] %s %s: ok in %.0f ms", attempt.function, attempt.what, attempt.id, attempt.duration_ms)
+
+    async def _answer(self, name: str, request: InstanceRequest, attempt: Attempt) -> InstanceAnswer:
+        while True:
+            pool = self._find(name)
+            if pool is None:
+                raise FunctionFailedError("gone", f"there is no function `{name}` any more")
+            try:
+                return await pool.call(request, attempt)
+            except PoolRetiredError:
+                await asyncio.sleep(0)  # its codebase was reloaded: the new pool is there already
+
+
+def _reason(attempt: Attempt, answer: InstanceAnswer) -> str:
+    """The last line of a traceback says more than the framework's own answer to an exception."""
+    if answer.status == 500 and any(line.startswith("Traceback ") for line in attempt.lines):
+        return attempt.lines[-1][:_SHOWN_ANSWER_CHARACTERS]
+    text = answer.body[:2_000].decode("utf-8", "replace") if isinstance(answer.body, bytes) else ""
+    return text.strip()[:_SHOWN_ANSWER_CHARACTERS]
+
+
+class Deliveries:
+    """A subscriber of the bus, on behalf of all functions with an event trigger."""
+
+    def __init__(
+        self,
+        *,
+        calls: FunctionCalls,
+        clock: Clock,
+        activity: Activity,
+        project_id: str,
+        retry: RetryPolicy,
+        subscriptions: EventSubscriptions | None,
+    ) -> None:
+        self._calls = calls
+        self._clock = clock
+        self._activity = activity
+        self._project_id = project_id
+        self._retry = retry
+        self._subscriptions = subscriptions
+        if subscriptions is not None:
+            subscriptions.declare(self._declared)
+        self._wanted: dict[str, list[tuple[FunctionSpec, Matches]]] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def route(self, functions: Iterable[FunctionSpec]) -> None:
+        """Replaces what is wanted by whom."""
+        wanted: dict[str, list[tuple[FunctionSpec, Matches]]] = {}
+        for spec in functions:
+            if isinstance(spec.trigger, EventTrigger):
+                matches = filter_of(spec.trigger, self._project_id)
+                wanted.setdefault(spec.trigger.event_type, []).append((spec, matches))
+        self._wanted = wanted
+
+    def _declared(self) -> dict[str, str]:
+        specs = [spec for wanting in self._wanted.values() for spec, _ in wanting]
+        return {subscription_of(spec, self._project_id): topic_of(spec, self._project_id) for spec in specs}
+
+    def wants(self, event_type: str, attributes: Mapping[str, str]) -> bool:
+        return any(matches(attributes) for _, matches in self._wanted.get(event_type, ()))
+
+    def deliver(self, event: CloudEvent) -> None:
+        self.send(event)
+
+    def send(self, event: CloudEvent) -> int:
+        """Starts a delivery to each function that wants the event; answers how many."""
+        if self._closed:
+            return 0
+        wanting = [spec for spec, matches in self._wanted.get(event.type, ()) if matches(event.attributes)]
+        if wanting:
+            self._calls.record.keep_event(event)
+        for spec in wanting:
+            self._activity.begin(spec.name)
+            task = asyncio.get_running_loop().create_task(self._deliver(spec, event))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+        return len(wanting)
+
+    async def close(self) -> None:
+        self._closed = True
+        for task in tuple(self._under_way):
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    async def _deliver(self, spec: FunctionSpec, event: CloudEvent) -> None:
+        subscription = subscription_of(spec, self._project_id)
+        try:
+            request = event_request(addressed_to(event, subscription))
+            first_ns = self._clock.now_ns()
+            for number in itertools.count(1):
+                attempt, _ = await self._calls.call(
+                    spec.name, request, what=event.type, work_id=event.id, number=number
+                )
+                if attempt.outcome == OK:
+                    return
+                age_seconds = (self._clock.now_ns() - first_ns) / 1e9
+                wait_seconds = self._after_failure(spec, event, subscription, attempt, age_seconds)
+                reason = f"{attempt.outcome}: {attempt.detail}" if attempt.detail else attempt.outcome
+                _log.warning(
+                    "[%s] event %s (%s) %s — %s", spec.name, event.id, event.subject or "", reason, attempt.consequence
+                )
+                if wait_seconds is None:
+                    return
+                await self._clock.sleep(wait_seconds)
+        finally:
+            self._activity.end(spec.name)
+
+    def _after_failure(
+        self, spec: FunctionSpec, event: CloudEvent, subscription: str, attempt: Attempt, age_seconds: float
+    ) -> float | None:
+        """The wait before the next attempt, None where there is none; the attempt's record says which and why."""
+        if not (isinstance(spec.trigger, EventTrigger) and spec.trigger.retry):
+            attempt.consequence = "dropped, as its trigger does not ask for retries"
+            return None
+        if attempt.outcome == "gone":
+            attempt.consequence = "dropped, as its function is gone"
+            return None
+        ways = self._subscriptions
+        wait_seconds = None if ways is None else ways.backoff_seconds(subscription, attempt.number)
+        window_seconds = None if ways is None else ways.window_seconds(subscription)
+        wait_seconds = self._retry.wait_seconds(attempt.number) if wait_seconds is None else wait_seconds
+        window_seconds = self._retry.for_seconds if window_seconds is None else window_seconds
+        dead_letter_topic = "" if ways is None else ways.give_up(subscription, event, attempt.number)
+        if dead_letter_topic:
+            attempt.consequence = f"sent to `{dead_letter_topic}` after {attempt.number} attempts"
+            return None
+        if age_seconds + wait_seconds > window_seconds:
+            attempt.consequence = f"dropped after {attempt.number} attempts in {window_seconds / 3600:g} h"
+            return None
+        attempt.consequence = f"tried again in {wait_seconds:g} s"
+        return wait_seconds
+
+
+def event_request(event: CloudEvent) -> InstanceRequest:
+    """A CloudEvent in binary mode: attributes as headers, data as the body."""
+    headers = [
+        ("host", "127.0.0.1"),
+        ("user-agent", "APIs-Google; (+https://developers.google.com/webmasters/APIs-Google)"),
+        ("content-type", event.content_type),
+        ("ce-id", event.id),
+        ("ce-source", event.source),
+        ("ce-type", event.type),
+        ("ce-specversion", "1.0"),
+        ("ce-time", event.time),
+    ]
+    if event.subject is not None:
+        headers.append(("ce-subject", event.subject))
+    headers += [(f"ce-{name}", value) for name, value in event.attributes.items()]
+    return InstanceRequest(head=request_head("POST", "/", headers, len(event.data)), body=event.data)

@@ -1,0 +1,202 @@
+"""What a codebase declares: each function with its trigger and limits, read from the SDK's manifest. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from afterimage_emulator.functions.parameters import Values, resolve
+
+DEFAULT_REGION: Final = "us-central1"
+DEFAULT_MEMORY_MIB: Final = 256
+DEFAULT_TIMEOUT_SECONDS: Final = 60.0
+DEFAULT_CONCURRENCY: Final = 80
+PATH_PATTERN_LIMIT: Final = 1_500
+"""What the platform gives a function with at least one CPU, the default of second-generation functions."""
+
+_NOT_HERE: Final[Mapping[str, str]] = {
+    "taskQueueTrigger": "task queues",
+    "blockingTrigger": "blocking functions of Auth",
+}
+
+
+class ManifestError(Exception):
+    """A declaration that cannot be understood; names the function and the field."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetrySchedule:
+    """How a schedule's failed run is tried again."""
+
+    count: int = 0
+    max_seconds: float = 0.0
+    min_backoff_seconds: float = 5.0
+    max_backoff_seconds: float = 3600.0
+    max_doublings: int = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventTrigger:
+    """Events of one type whose attributes fit all filters."""
+
+    event_type: str
+    filters: Mapping[str, str] = field(default_factory=dict)
+    patterns: Mapping[str, str] = field(default_factory=dict)
+    retry: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpTrigger:
+    """A URL; `callable` for the Firebase SDKs' protocol over it."""
+
+    callable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScheduleTrigger:
+    """A time table."""
+
+    schedule: str
+    time_zone: str = "UTC"
+    retry: RetrySchedule = field(default_factory=RetrySchedule)
+
+
+Trigger = EventTrigger | HttpTrigger | ScheduleTrigger
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FunctionSpec:
+    """One function as it was declared, every parameter resolved."""
+
+    name: str
+    entry_point: str
+    trigger: Trigger
+    regions: tuple[str, ...] = (DEFAULT_REGION,)
+    memory_mib: int = DEFAULT_MEMORY_MIB
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    concurrency: int = DEFAULT_CONCURRENCY
+    max_instances: int | None = None
+    secrets: tuple[str, ...] = ()
+
+    @property
+    def signature(self) -> str:
+        return "cloudevent" if isinstance(self.trigger, EventTrigger) else "http"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """All of a codebase, and what of it cannot run here, each with the reason."""
+
+    functions: tuple[FunctionSpec, ...]
+    problems: tuple[str, ...]
+
+
+def read_manifest(body: Mapping[str, Any], values: Values) -> Manifest:
+    """One function that makes no sense, or that cannot run here, does not keep the others from running."""
+    functions: list[FunctionSpec] = []
+    problems: list[str] = []
+    endpoints = body.get("endpoints")
+    if not isinstance(endpoints, Mapping):
+        return Manifest(functions=(), problems=("the manifest has no `endpoints`",) if endpoints is not None else ())
+    for name, endpoint in endpoints.items():
+        try:
+            functions.append(_function(str(name), resolve(endpoint, values)))
+        except ManifestError as error:
+            problems.append(f"{name}: {error}")
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            problems.append(f"{name}: its declaration cannot be read: {error!r}")
+    return Manifest(functions=tuple(functions), problems=tuple(problems))
+
+
+def _function(name: str, endpoint: Mapping[str, Any]) -> FunctionSpec:
+    concurrency = _number(endpoint, "concurrency")
+    if concurrency is None:
+        cpu = endpoint.get("cpu")
+        # A fraction of a CPU serves one request at a time, as on the platform.
+        concurrency = 1 if isinstance(cpu, int | float) and cpu < 1 else DEFAULT_CONCURRENCY
+    return FunctionSpec(
+        name=name,
+        entry_point=str(endpoint.get("entryPoint") or name),
+        trigger=_trigger(endpoint),
+        regions=_regions(endpoint.get("region")),
+        memory_mib=int(_number(endpoint, "availableMemoryMb") or DEFAULT_MEMORY_MIB),
+        timeout_seconds=float(_number(endpoint, "timeoutSeconds") or DEFAULT_TIMEOUT_SECONDS),
+        concurrency=max(1, int(concurrency)),
+        max_instances=None if endpoint.get("maxInstances") is None else int(_number(endpoint, "maxInstances") or 0),
+        secrets=tuple(_secret_names(endpoint.get("secretEnvironmentVariables") or ())),
+    )
+
+
+def _trigger(endpoint: Mapping[str, Any]) -> Trigger:
+    for key, what in _NOT_HERE.items():
+        if key in endpoint:
+            raise ManifestError(f"{what} are not implemented here")
+    if "eventTrigger" in endpoint:
+        event = endpoint["eventTrigger"]
+        return EventTrigger(
+            event_type=str(event["eventType"]),
+            filters=_texts(event.get("eventFilters")),
+            patterns=_path_patterns(event.get("eventFilterPathPatterns")),
+            retry=event.get("retry") is True,
+        )
+    if "scheduleTrigger" in endpoint:
+        schedule = endpoint["scheduleTrigger"]
+        return ScheduleTrigger(
+            schedule=str(schedule["schedule"]),
+            time_zone=str(schedule.get("timeZone") or "UTC"),
+            retry=_retry_schedule(schedule.get("retryConfig") or {}),
+        )
+    if "httpsTrigger" in endpoint or "callableTrigger" in endpoint:
+        return HttpTrigger(callable="callableTrigger" in endpoint)
+    raise ManifestError("it has no trigger that is known here")
+
+
+def _retry_schedule(config: Mapping[str, Any]) -> RetrySchedule:
+    standard = RetrySchedule()
+    return RetrySchedule(
+        count=int(_number(config, "retryCount") or 0),
+        max_seconds=float(_number(config, "maxRetrySeconds") or 0),
+        min_backoff_seconds=float(_number(config, "minBackoffSeconds") or standard.min_backoff_seconds),
+        max_backoff_seconds=float(_number(config, "maxBackoffSeconds") or standard.max_backoff_seconds),
+        max_doublings=int(_number(config, "maxDoublings") or standard.max_doublings),
+    )
+
+
+def _number(section: Mapping[str, Any], key: str) -> float | None:
+    value = section.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ManifestError(f"`{key}` must be a number, not `{value}`")
+    try:
+        return float(value)
+    except ValueError:
+        raise ManifestError(f"`{key}` must be a number, not `{value}`") from None
+
+
+def _regions(value: Any) -> tuple[str, ...]:
+    listed = [value] if isinstance(value, str) else list(value or ())
+    return tuple(str(region) for region in listed if region) or (DEFAULT_REGION,)
+
+
+def _texts(section: Mapping[str, Any] | None) -> dict[str, str]:
+    return {str(key): str(value) for key, value in (section or {}).items()}
+
+
+def _path_patterns(section: Mapping[str, Any] | None) -> dict[str, str]:
+    patterns = _texts(section)
+    for name, pattern in patterns.items():
+        if len(pattern) > PATH_PATTERN_LIMIT:
+            raise ManifestError(
+                f"the path pattern of `{name}` has {len(pattern):,} characters; use at most {PATH_PATTERN_LIMIT:,}"
+            )
+        if any("\ud800" <= character <= "\udfff" for character in pattern):
+            raise ManifestError(f"the path pattern of `{name}` is not valid Unicode")
+    return patterns
+
+
+def _secret_names(section: Iterable[Any]) -> Iterable[str]:
+    for secret in section:
+        if isinstance(secret, Mapping) and secret.get("key"):
+            yield str(secret["key"])

@@ -1,0 +1,166 @@
+"""Runs scheduled functions when the suite's clock reaches their times, and again where a run failed."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.clock import Clock, Timer
+from afterimage_emulator.functions.attempts import OK
+from afterimage_emulator.functions.deliveries import FunctionCalls
+from afterimage_emulator.functions.instance_requests import InstanceRequest, request_head
+from afterimage_emulator.functions.manifest import FunctionSpec, RetrySchedule, ScheduleTrigger
+from afterimage_emulator.functions.time_tables import ScheduleError, TimeTable, read_schedule
+from afterimage_emulator.status import Code, StatusError
+
+_LATE_SECONDS: Final = 1.0
+_log = logging.getLogger("afterimage_emulator.functions")
+
+
+@dataclass(slots=True)
+class _Job:
+    spec: FunctionSpec
+    trigger: ScheduleTrigger
+    table: TimeTable | None
+    """None for a schedule that cannot be read: it runs only by hand."""
+    timer: Timer | None = None
+    due: datetime | None = None
+    is_running: bool = False
+
+
+class Schedules:
+    """One timer a schedule; `plan` replaces them all."""
+
+    def __init__(self, *, calls: FunctionCalls, clock: Clock, activity: Activity, project_id: str) -> None:
+        self._calls = calls
+        self._clock = clock
+        self._activity = activity
+        self._project_id = project_id
+        self._jobs: dict[str, _Job] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def plan(self, functions: Iterable[FunctionSpec]) -> None:
+        """A schedule that stays the same keeps its time: a reload does not put off `every 5 minutes`."""
+        previous, self._jobs = self._jobs, {}
+        for spec in functions:
+            if not isinstance(spec.trigger, ScheduleTrigger):
+                continue
+            known = previous.pop(spec.name, None)
+            if known is not None and known.trigger == spec.trigger:
+                known.spec = spec
+                self._jobs[spec.name] = known
+                continue
+            _stop(known)
+            job = self._jobs[spec.name] = _Job(spec, spec.trigger, _table(spec.name, spec.trigger))
+            self._set_timer(job, self._clock.now())
+        for job in previous.values():
+            _stop(job)
+
+    def run_now(self, name: str) -> None:
+        job = self._jobs.get(name)
+        if job is None:
+            raise StatusError(Code.NOT_FOUND, f"no scheduled function `{name}`; there are {sorted(self._jobs)}")
+        self._begin(job, self._clock.now())
+
+    def next_runs(self) -> dict[str, datetime]:
+        return {name: job.due for name, job in self._jobs.items() if job.due is not None}
+
+    def close(self) -> None:
+        for job in self._jobs.values():
+            _stop(job)
+        self._jobs.clear()
+        for task in tuple(self._under_way):
+            task.cancel()
+
+    def _set_timer(self, job: _Job, after: datetime) -> None:
+        if job.table is None:
+            return
+        try:
+            job.due = job.table(after)
+        except ScheduleError as error:
+            job.due = None
+            _log.error("[%s] %s", job.spec.name, error)
+            return
+        wait_seconds = (job.due - self._clock.now()).total_seconds()
+        job.timer = self._clock.call_later(wait_seconds, lambda: self._come_due(job))
+
+    def _come_due(self, job: _Job) -> None:
+        now = self._clock.now()
+        due = job.due or now
+        # From one due time to the next, so that nothing drifts; a machine that slept does not make up for it.
+        self._set_timer(job, due if (now - due).total_seconds() < _LATE_SECONDS else now)
+        if job.is_running:
+            _log.warning("[%s] the run of %s is left out: the one before is not done", job.spec.name, due.isoformat())
+            return
+        self._begin(job, due)
+
+    def _begin(self, job: _Job, due: datetime) -> None:
+        job.is_running = True
+        self._activity.begin(job.spec.name)
+        task = asyncio.get_running_loop().create_task(self._run(job, due))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _run(self, job: _Job, due: datetime) -> None:
+        spec = job.spec
+        try:
+            run_id = self._calls.new_id("schedule")
+            request = self._request(spec, due)
+            started_ns = self._clock.now_ns()
+            for number in itertools.count(1):
+                attempt, _ = await self._calls.call(spec.name, request, what="schedule", work_id=run_id, number=number)
+                if attempt.outcome == OK:
+                    return
+                wait_seconds = backoff_seconds(job.trigger.retry, number)
+                age_seconds = (self._clock.now_ns() - started_ns) / 1e9
+                too_late = 0 < job.trigger.retry.max_seconds < age_seconds
+                reason = f"{attempt.outcome}: {attempt.detail}"
+                ends = number > job.trigger.retry.count or too_late
+                attempt.consequence = (
+                    f"given up after {number} attempts" if ends else f"tried again in {wait_seconds:g} s"
+                )
+                _log.warning("[%s] scheduled run %s — %s", spec.name, reason, attempt.consequence)
+                if ends:
+                    return
+                await self._clock.sleep(wait_seconds)
+        finally:
+            job.is_running = False
+            self._activity.end(spec.name)
+
+    def _request(self, spec: FunctionSpec, due: datetime) -> InstanceRequest:
+        headers = [
+            ("host", "127.0.0.1"),
+            ("user-agent", "Google-Cloud-Scheduler"),
+            ("x-cloudscheduler", "true"),
+            ("x-cloudscheduler-jobname", f"firebase-schedule-{spec.name}-{spec.regions[0]}"),
+            ("x-cloudscheduler-scheduletime", due.astimezone(UTC).isoformat().replace("+00:00", "Z")),
+        ]
+        return InstanceRequest(head=request_head("POST", "/", headers, 0))
+
+
+def backoff_seconds(retry: RetrySchedule, failures: int) -> float:
+    """Doubles a number of times, then grows by the last doubled step, and never passes the longest."""
+    doublings = min(failures - 1, retry.max_doublings)
+    wait_seconds = retry.min_backoff_seconds * 2**doublings
+    if failures - 1 > retry.max_doublings:
+        wait_seconds += (failures - 1 - retry.max_doublings) * retry.min_backoff_seconds * 2**retry.max_doublings
+    return float(min(wait_seconds, retry.max_backoff_seconds))
+
+
+def _table(name: str, trigger: ScheduleTrigger) -> TimeTable | None:
+    try:
+        return read_schedule(trigger.schedule, trigger.time_zone)
+    except ScheduleError as error:
+        _log.error("[%s] %s; it runs only by hand", name, error)
+        return None
+
+
+def _stop(job: _Job | None) -> None:
+    if job is not None and job.timer is not None:
+        job.timer.cancel()

@@ -1,0 +1,214 @@
+"""The functions service: everything of this package put together, and what the suite asks of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.configuration import Codebase
+from afterimage_emulator.events import CloudEvent, EventBus
+from afterimage_emulator.functions.attempts import AttemptRecord
+from afterimage_emulator.functions.deliveries import Deliveries, FunctionCalls, RetryPolicy
+from afterimage_emulator.functions.event_subscriptions import EventSubscriptions
+from afterimage_emulator.functions.function_pool import FunctionPool
+from afterimage_emulator.functions.http_front import HttpFront
+from afterimage_emulator.functions.instance_budget import InstanceBudget
+from afterimage_emulator.functions.instances import Instance, MemoryWatch
+from afterimage_emulator.functions.manifest import EventTrigger, FunctionSpec, HttpTrigger, ScheduleTrigger
+from afterimage_emulator.functions.running_codebase import RunningCodebase
+from afterimage_emulator.functions.schedules import Schedules
+from afterimage_emulator.wire.grpc_methods import GrpcMethod
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
+
+_log = logging.getLogger("afterimage_emulator.functions")
+
+
+class FunctionsService:
+    """Loads codebases and runs their functions. `start` needs the addresses of the other services, so it comes last.
+
+    `in_process`: functions run in threads of this process, for tests that debug or measure coverage.
+    `subscriptions`: the Pub/Sub beside it, where there is one, which knows of dead letters and retry policies.
+    """
+
+    grpc: Sequence[GrpcMethod] = ()
+
+    def __init__(
+        self,
+        *,
+        codebases: Sequence[Codebase],
+        project_id: str,
+        clock: Clock,
+        events: EventBus,
+        activity: Activity,
+        inspect: str | None = None,
+        in_process: bool = False,
+        retry: RetryPolicy | None = None,
+        subscriptions: EventSubscriptions | None = None,
+    ) -> None:
+        self.record = AttemptRecord()
+        self._project_id = project_id
+        self._activity = activity
+        self._events = events
+        self._codebases = tuple(codebases)
+        self._inspect = inspect
+        self._in_process = in_process
+        self._running: list[RunningCodebase] = []
+        self._pools: dict[str, FunctionPool] = {}
+        self._memory = MemoryWatch(self._instances)
+        self._budget = InstanceBudget(self._instances)
+        calls = FunctionCalls(clock=clock, record=self.record, find=lambda name: self._pools.get(name))
+        self._deliveries = Deliveries(
+            calls=calls,
+            clock=clock,
+            activity=activity,
+            project_id=project_id,
+            retry=retry or RetryPolicy(),
+            subscriptions=subscriptions,
+        )
+        self._schedules = Schedules(calls=calls, clock=clock, activity=activity, project_id=project_id)
+        self._front = HttpFront(calls=calls, project_id=project_id, activity=activity, functions=self.functions)
+        self._sockets: Path | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+
+    # -- life
+
+    def prepare(self) -> None:
+        """May be called before `start`, in the running loop: the imports then happen while other services start."""
+        # Short, since the path of a Unix socket may have no more than about a hundred characters.
+        self._sockets = Path(tempfile.mkdtemp(prefix="fn-"))
+        self._running = [
+            RunningCodebase(
+                codebase,
+                project_id=self._project_id,
+                sockets=self._sockets,
+                activity=self._activity,
+                memory=self._memory,
+                budget=self._budget,
+                changed=self._route,
+                inspect=self._inspect,
+                in_process=self._in_process,
+            )
+            for codebase in self._codebases
+        ]
+        for running in self._running:
+            running.prepare()
+
+    async def start(self, environment: Mapping[str, str]) -> None:
+        """Loads every codebase. One that does not load is told of in the log and in `summary`; it loads when mended."""
+        if self._sockets is None:
+            self.prepare()
+        self._unsubscribe = self._events.subscribe(self._deliveries)
+        if self._in_process:  # one after the other: they change the same process
+            for running in self._running:
+                await running.start(environment)
+        else:
+            await asyncio.gather(*(running.start(environment) for running in self._running))
+
+    async def close(self) -> None:
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        self._schedules.close()
+        self._memory.stop()
+        await self._deliveries.close()
+        running, self._running = self._running, []
+        for codebase in reversed(running) if self._in_process else ():
+            await codebase.close()
+        await asyncio.gather(*(codebase.close() for codebase in running))
+        if self._sockets is not None:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+            self._sockets = None
+
+    def reset(self) -> None:
+        """Forgets what was sent; functions stay loaded."""
+        self.record.clear()
+
+    async def export_to(self, directory: Path) -> None:
+        """Functions have no data of their own."""
+
+    async def import_from(self, directory: Path) -> None:
+        """Functions have no data of their own."""
+
+    # -- what others ask
+
+    async def http(self, request: HttpRequest) -> HttpResponse:
+        return await self._front(request)
+
+    def is_admin_route(self, request: HttpRequest) -> bool:
+        """Functions decide themselves who may do what."""
+        return False
+
+    def functions(self) -> Mapping[str, FunctionSpec]:
+        """All functions that are loaded, by name."""
+        return {name: pool.spec for name, pool in self._pools.items()}
+
+    def records(self, *, failed_only: bool) -> list[dict[str, Any]]:
+        return self.record.listing(failed_only=failed_only)
+
+    async def replay(self, event_id: str) -> int:
+        """Sends an event of the record again; answers to how many functions (0: it is not in the record any more)."""
+        event = self.record.event(event_id)
+        return 0 if event is None else self._deliveries.send(event)
+
+    def send(self, event: CloudEvent) -> int:
+        """An event made by hand; answers how many functions want it."""
+        return self._deliveries.send(event)
+
+    def run_schedule(self, name: str) -> None:
+        """Runs a scheduled function now, whatever its time table says."""
+        self._schedules.run_now(name)
+
+    def summary(self) -> list[str]:
+        """One line a function, one for each that cannot run here, one for each codebase that does not load."""
+        lines: list[str] = []
+        for running in self._running:
+            if running.loaded is not None:
+                lines += _in_columns([_described(spec) for spec in running.loaded.manifest.functions])
+                lines += [f"not run: {problem}" for problem in running.loaded.manifest.problems]
+            if running.error:
+                lines.append(f"codebase {running.codebase.name} does not load: {running.error.splitlines()[-1]}")
+        return lines
+
+    def _instances(self) -> list[Instance]:
+        return [instance for running in self._running for instance in running.instances()]
+
+    def _route(self) -> None:
+        """After any codebase was loaded anew."""
+        pools: dict[str, FunctionPool] = {}
+        for running in self._running:
+            if running.loaded is None:
+                continue
+            for name, pool in running.loaded.pools.items():
+                if name in pools:
+                    _log.warning("function `%s` is in two codebases; the first one is used", name)
+                else:
+                    pools[name] = pool
+        self._pools = pools
+        specs = [pool.spec for pool in pools.values()]
+        self._deliveries.route(specs)
+        self._schedules.plan(specs)
+
+
+def _in_columns(rows: Sequence[tuple[str, str, str]]) -> list[str]:
+    names, kinds = (max((len(row[at]) for row in rows), default=0) for at in (0, 1))
+    return [f"{name:<{names}}  {kind:<{kinds}}  {rest}" for name, kind, rest in rows]
+
+
+def _described(spec: FunctionSpec) -> tuple[str, str, str]:
+    trigger = spec.trigger
+    if isinstance(trigger, EventTrigger):
+        where = {**trigger.filters, **trigger.patterns}
+        named = " ".join(value for value in where.values() if value != "(default)")
+        kind = trigger.event_type.removeprefix("google.cloud.").replace(".v1.", " ")
+        return spec.name, kind, named
+    if isinstance(trigger, ScheduleTrigger):
+        return spec.name, "schedule", f"{trigger.schedule} ({trigger.time_zone})"
+    assert isinstance(trigger, HttpTrigger)
+    return spec.name, "callable" if trigger.callable else "http", ", ".join(spec.regions)

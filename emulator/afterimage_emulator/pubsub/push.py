@@ -1,0 +1,165 @@
+"""Push: each message goes out as a POST to the subscription's endpoint; 2xx acknowledges it, all else returns it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import ssl
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
+from afterimage_emulator.protos import messages
+from afterimage_emulator.pubsub.backlog import Entry
+from afterimage_emulator.pubsub.broker import message_json
+from afterimage_emulator.pubsub.subscriptions import Subscription
+
+CONCURRENT_PUSHES: Final = 10
+_ACKNOWLEDGING: Final = frozenset({102, 200, 201, 202, 204})
+_protos = messages("google.pubsub.v1")
+_log = logging.getLogger("afterimage_emulator.pubsub")
+
+
+class Pushing:
+    """One loop for each subscription that has an endpoint."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._loops: dict[Subscription, asyncio.Task[None]] = {}
+
+    def update(self, subscription: Subscription) -> None:
+        """Called when a subscription is made or changed."""
+        if subscription.pushes and subscription not in self._loops:
+            self._loops[subscription] = asyncio.get_running_loop().create_task(self._push_all(subscription))
+        elif not subscription.pushes:
+            self.stop(subscription)
+
+    def stop(self, subscription: Subscription) -> None:
+        task = self._loops.pop(subscription, None)
+        if task is not None:
+            task.cancel()
+
+    async def close(self) -> None:
+        tasks = list(self._loops.values())
+        self._loops.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _push_all(self, subscription: Subscription) -> None:
+        ready = asyncio.Event()
+        forget = subscription.on_available(ready.set)
+        under_way: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                ready.clear()
+                room = CONCURRENT_PUSHES - len(under_way)
+                taken = []
+                if room > 0:
+                    taken = subscription.backlog.take(count=room, deadline_seconds=subscription.ack_deadline_seconds)
+                for ack_id, entry in taken:
+                    if not subscription.backlog.is_out(ack_id):
+                        continue  # one before it on its key has failed, and took it back
+                    task = asyncio.get_running_loop().create_task(self._push(subscription, ack_id, entry))
+                    under_way.add(task)
+                    task.add_done_callback(under_way.discard)
+                    task.add_done_callback(lambda _: ready.set())
+                    if subscription.backlog.ordered and entry.key:
+                        await asyncio.wait({task})  # one after another, or their order would be lost
+                if not taken:
+                    await ready.wait()
+        finally:
+            forget()
+            for task in under_way:
+                task.cancel()
+
+    async def _push(self, subscription: Subscription, ack_id: str, entry: Entry) -> None:
+        config = subscription.settings.push_config
+        body, headers = push_request(subscription, entry, now_seconds=self._clock.now_ns() // NANOS_PER_SECOND)
+        try:
+            # Real time: the endpoint is outside the suite's clock.
+            async with asyncio.timeout(subscription.ack_deadline_seconds):
+                status = await _post(config.push_endpoint, body, headers)
+            reason = f"status {status}"
+        except TimeoutError:
+            status, reason = 0, f"no answer within {subscription.ack_deadline_seconds} s"
+        except (OSError, ValueError, asyncio.IncompleteReadError) as error:
+            status, reason = 0, str(error) or type(error).__name__
+        if status in _ACKNOWLEDGING:
+            subscription.backlog.acknowledge([ack_id])
+            return
+        _log.warning("push of %s to %s: %s", subscription.name, config.push_endpoint, reason)
+        subscription.backlog.modify([ack_id], 0)
+
+
+def push_request(subscription: Subscription, entry: Entry, *, now_seconds: int) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of one push. Pure."""
+    message = _protos.PubsubMessage.FromString(entry.raw)
+    config = subscription.settings.push_config
+    headers = {"user-agent": "CloudPubSub-Google", "content-type": "application/json"}
+    if config.oidc_token.service_account_email:
+        audience = config.oidc_token.audience or config.push_endpoint
+        headers["authorization"] = (
+            f"Bearer {_unsigned_token(config.oidc_token.service_account_email, audience, now_seconds)}"
+        )
+    if config.HasField("no_wrapper"):
+        headers["content-type"] = "application/octet-stream"
+        if config.no_wrapper.write_metadata:
+            headers["x-goog-pubsub-subscription-name"] = subscription.name
+            headers["x-goog-pubsub-message-id"] = message.message_id
+            headers["x-goog-pubsub-publish-time"] = message_json(message, entry.published_ns)["publishTime"]
+            headers |= {f"x-goog-pubsub-attr-{name}": value for name, value in message.attributes.items()}
+        return message.data, headers
+    wrapped: dict[str, Any] = {
+        "message": message_json(message, entry.published_ns),
+        "subscription": subscription.name,
+    }
+    if subscription.has_dead_letters:
+        wrapped["deliveryAttempt"] = entry.attempt
+    return json.dumps(wrapped, ensure_ascii=False).encode(), headers
+
+
+def _unsigned_token(email: str, audience: str, now_seconds: int) -> str:
+    """The shape of Google's OIDC token, unsigned as all tokens here are."""
+    parts = (
+        {"alg": "none", "typ": "JWT"},
+        {
+            "aud": audience,
+            "azp": email,
+            "email": email,
+            "email_verified": True,
+            "exp": now_seconds + 3600,
+            "iat": now_seconds,
+            "iss": "https://accounts.google.com",
+            "sub": email,
+        },
+    )
+    return ".".join(base64.urlsafe_b64encode(json.dumps(p).encode()).rstrip(b"=").decode() for p in parts) + "."
+
+
+async def _post(url: str, body: bytes, headers: dict[str, str]) -> int:
+    """The status of one POST, on a connection of its own."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"`{url}` is no http or https address")
+    is_https = parts.scheme == "https"
+    reader, writer = await asyncio.open_connection(
+        parts.hostname,
+        parts.port or (443 if is_https else 80),
+        ssl=ssl.create_default_context() if is_https else None,
+    )
+    try:
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        lines = [f"POST {target} HTTP/1.1", f"host: {parts.netloc}", f"content-length: {len(body)}"]
+        lines += ["connection: close", *(f"{n}: {v}".replace("\r", " ").replace("\n", " ") for n, v in headers.items())]
+        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + body)
+        await writer.drain()
+        status = 100
+        while status == 100:
+            head = await reader.readuntil(b"\r\n\r\n")
+            status = int(head.split(b" ", 2)[1])
+        return status
+    finally:
+        writer.close()

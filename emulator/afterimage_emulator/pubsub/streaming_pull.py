@@ -1,0 +1,137 @@
+"""StreamingPull: messages flow to a subscriber as fast as it takes them, acknowledgements flow back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from afterimage_emulator.protos import messages
+from afterimage_emulator.pubsub.backlog import Entry
+from afterimage_emulator.pubsub.broker import Broker
+from afterimage_emulator.pubsub.message_bytes import received_messages
+from afterimage_emulator.pubsub.subscriptions import Subscription
+from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.wire.grpc_methods import MessageStream
+
+BATCH_MESSAGES: Final = 200
+BATCH_BYTES: Final = 1024 * 1024
+UNSENT_BYTES: Final = 4 * 1024 * 1024
+_protos = messages("google.pubsub.v1")
+
+
+class StreamingPull:
+    """Serves the streams of all subscriptions."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    async def serve(self, stream: MessageStream) -> None:
+        requests = stream.__aiter__()
+        try:
+            first = await requests.__anext__()
+        except StopAsyncIteration:
+            raise StatusError(
+                Code.INVALID_ARGUMENT, "the first message of the stream must name a subscription"
+            ) from None
+        subscription = self._broker.subscription(first.subscription)
+        subscription.check_usable()
+        _check_deadline(first.stream_ack_deadline_seconds)
+        puller = _Puller(stream, subscription, first)
+        sending = asyncio.ensure_future(puller.send_all())
+        receiving = asyncio.ensure_future(puller.receive_all(requests))
+        try:
+            done, _ = await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            sending.cancel()
+            receiving.cancel()
+            await asyncio.gather(sending, receiving, return_exceptions=True)
+            puller.close()
+
+
+class _Puller:
+    """One stream: what is out on it counts against what its client is willing to hold."""
+
+    def __init__(self, stream: MessageStream, subscription: Subscription, first: Any) -> None:
+        self._stream = stream
+        self._subscription = subscription
+        self._deadline_seconds = first.stream_ack_deadline_seconds
+        self._messages_limit = first.max_outstanding_messages if first.max_outstanding_messages > 0 else 1 << 62
+        self._bytes_limit = first.max_outstanding_bytes if first.max_outstanding_bytes > 0 else 1 << 62
+        self._out: dict[str, Entry] = {}
+        self._out_bytes = 0
+        self._ready = asyncio.Event()
+        self._forget_listener = subscription.on_available(self._ready.set)
+        self._first = first
+
+    def close(self) -> None:
+        self._forget_listener()
+        self._subscription.backlog.release(self)
+
+    async def receive_all(self, requests: Any) -> None:
+        self._obey(self._first)
+        async for request in requests:
+            self._obey(request)
+
+    async def send_all(self) -> None:
+        subscription = self._subscription
+        properties = _protos.StreamingPullResponse()
+        properties.subscription_properties.message_ordering_enabled = subscription.settings.enable_message_ordering
+        self._stream.send(properties)
+        while True:
+            self._ready.clear()
+            subscription.check_usable()
+            taken = self._take()
+            if taken:
+                tells = subscription.has_dead_letters
+                self._stream.send(
+                    received_messages((ack_id, entry.raw, entry.attempt if tells else 0) for ack_id, entry in taken)
+                )
+                if self._stream.unsent_bytes > UNSENT_BYTES:
+                    await self._stream.drain()
+                else:
+                    await asyncio.sleep(0)  # lets other streams of this subscription have their share
+            else:
+                await self._ready.wait()
+
+    def _take(self) -> list[tuple[str, Entry]]:
+        room = self._messages_limit - len(self._out)
+        room_bytes = self._bytes_limit - self._out_bytes
+        if room <= 0 or (room_bytes <= 0 and self._out):
+            return []
+        taken = self._subscription.backlog.take(
+            count=min(room, BATCH_MESSAGES),
+            size_bytes=min(room_bytes, BATCH_BYTES),
+            deadline_seconds=self._deadline_seconds,
+            holder=self,
+        )
+        for ack_id, entry in taken:
+            self._out[ack_id] = entry
+            self._out_bytes += len(entry.raw)
+        return taken
+
+    def _obey(self, request: Any) -> None:
+        backlog = self._subscription.backlog
+        if request.stream_ack_deadline_seconds:
+            _check_deadline(request.stream_ack_deadline_seconds)
+            self._deadline_seconds = request.stream_ack_deadline_seconds
+        if len(request.modify_deadline_seconds) != len(request.modify_deadline_ack_ids):
+            raise StatusError(
+                Code.INVALID_ARGUMENT, "`modify_deadline_seconds` and `modify_deadline_ack_ids` must be of one length"
+            )
+        if request.ack_ids:
+            backlog.acknowledge(request.ack_ids)
+        for ack_id, seconds in zip(request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=True):
+            backlog.modify([ack_id], seconds)
+
+    def settled(self, ack_id: str, entry: Entry) -> None:
+        """Acknowledged on this call or by another, given back, or past its deadline: there is room again."""
+        if self._out.pop(ack_id, None) is not None:
+            self._out_bytes -= len(entry.raw)
+            self._ready.set()
+
+
+def _check_deadline(seconds: int) -> None:
+    if not 10 <= seconds <= 600:
+        raise StatusError(Code.INVALID_ARGUMENT, f"`stream_ack_deadline_seconds` must be from 10 to 600, not {seconds}")

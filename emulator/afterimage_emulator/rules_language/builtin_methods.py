@@ -1,0 +1,294 @@
+"""The methods of values: what can be written behind a dot and called."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+
+import re2
+
+from afterimage_emulator.rules_language.operators import MAXIMUM_TEXT_LENGTH, checked_text, timestamp
+from afterimage_emulator.rules_language.rule_values import (
+    NANOS_PER_SECOND,
+    Duration,
+    EvaluationError,
+    LatLng,
+    MapDiff,
+    Path,
+    RuleSet,
+    Timestamp,
+    equals,
+    identity,
+    kind_of,
+)
+from afterimage_emulator.rules_language.signatures import ANY, MethodTable
+
+MAXIMUM_LIST_LENGTH: Final = 1_000_000
+MAXIMUM_OCCURRENCES: Final = 100_000
+_EARTH_RADIUS_METRES: Final = 6_371_010.0
+_NANOS_PER_DAY: Final = 86_400 * NANOS_PER_SECOND
+
+METHODS: Final = MethodTable()
+_add = METHODS.add
+
+
+# -- strings and bytes
+
+
+@lru_cache(maxsize=512)
+def _pattern(pattern: str) -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options=options)
+    except (re2.error, UnicodeError):
+        raise EvaluationError(f"Regular expression error. Invalid pattern: [{pattern[:200]}].") from None
+
+
+def _encodable(*texts: str) -> None:
+    """Lone surrogates have no UTF-8, and RE2 reads UTF-8."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise EvaluationError("String error. The string is not valid Unicode.") from None
+
+
+def _found(pattern: str, text: str) -> Iterator[Any]:
+    """The places where a pattern occurs, a bounded number of them."""
+    _encodable(text, pattern)
+    for count, found in enumerate(_pattern(pattern).finditer(text)):
+        if count >= MAXIMUM_OCCURRENCES:
+            raise EvaluationError(f"String error. A pattern may occur at most {MAXIMUM_OCCURRENCES} times in a string.")
+        yield found
+
+
+def _matches(text: str, pattern: str) -> bool:
+    _encodable(text, pattern)
+    return _pattern(pattern).fullmatch(text) is not None
+
+
+def _replace(text: str, pattern: str, replacement: str) -> str:
+    parts: list[str] = []
+    end = length = 0
+    for found in _found(pattern, text):
+        length += found.start() - end + len(replacement)
+        if length > MAXIMUM_TEXT_LENGTH:
+            checked_text(" " * (MAXIMUM_TEXT_LENGTH + 1))
+        parts += (text[end : found.start()], replacement)
+        end = found.end()
+    parts.append(text[end:])
+    return checked_text("".join(parts))
+
+
+def _split(text: str, pattern: str) -> list[str]:
+    parts: list[str] = []
+    end = 0
+    for found in _found(pattern, text):
+        if found.end() == found.start() and found.start() in (0, len(text)):
+            continue
+        parts.append(text[end : found.start()])
+        end = found.end()
+    parts.append(text[end:])
+    return parts
+
+
+def _to_utf8(text: str) -> bytes:
+    _encodable(text)
+    return text.encode()
+
+
+_add("string", "lower", compute=str.lower)
+_add("string", "upper", compute=str.upper)
+_add("string", "trim", compute=str.strip)
+_add("string", "size", compute=len)
+_add("string", "toUtf8", compute=_to_utf8)
+_add("string", "matches", ("string",), compute=_matches)
+_add("string", "replace", ("string", "string"), compute=_replace)
+_add("string", "split", ("string",), compute=_split)
+
+_add("bytes", "size", compute=len)
+_add("bytes", "toBase64", compute=lambda data: base64.urlsafe_b64encode(data).decode())
+_add("bytes", "toHexString", compute=lambda data: data.hex().upper())
+
+
+# -- lists and sets
+
+
+def _known(values: Iterable[Any]) -> RuleSet:
+    return values if isinstance(values, RuleSet) else RuleSet(values)
+
+
+def _has_all(values: Iterable[Any], wanted: Iterable[Any]) -> bool:
+    return _known(wanted).identities() <= _known(values).identities()
+
+
+def _has_any(values: Iterable[Any], wanted: Iterable[Any]) -> bool:
+    return not _known(wanted).identities().isdisjoint(_known(values).identities())
+
+
+def _has_only(values: Iterable[Any], wanted: Iterable[Any]) -> bool:
+    return _known(values).identities() <= _known(wanted).identities()
+
+
+def _concat(first: list[Any], second: list[Any]) -> list[Any]:
+    if len(first) + len(second) > MAXIMUM_LIST_LENGTH:
+        raise EvaluationError(f"List error. A list may have at most {MAXIMUM_LIST_LENGTH} items.")
+    return [*first, *second]
+
+
+def _join(items: list[Any], separator: str) -> str:
+    texts: list[str] = []
+    for item in items:
+        if kind_of(item) != "string":
+            raise EvaluationError(f"Type error. Received: [list of {kind_of(item)}] Expected: [list of string].")
+        texts.append(item)
+    length = sum(map(len, texts)) + len(separator) * max(0, len(texts) - 1)
+    return separator.join(texts) if length <= MAXIMUM_TEXT_LENGTH else checked_text(" " * length)
+
+
+def _remove_all(items: list[Any], removed: list[Any]) -> list[Any]:
+    gone = RuleSet(removed).identities()
+    return [item for item in items if identity(item) not in gone]
+
+
+_add("list", "concat", ("list",), compute=_concat)
+_add("list", "join", ("string",), compute=_join)
+_add("list", "removeAll", ("list",), compute=_remove_all)
+_add("list", "size", compute=len)
+_add("list", "toSet", compute=RuleSet)
+for _name, _test in (("hasAll", _has_all), ("hasAny", _has_any), ("hasOnly", _has_only)):
+    _add("list", _name, ("list",), compute=_test)
+    _add("set", _name, ("list",), ("set",), compute=_test)
+
+_add("set", "size", compute=len)
+_add("set", "difference", ("set",), compute=lambda a, b: RuleSet(item for item in a if item not in b))
+_add("set", "intersection", ("set",), compute=lambda a, b: RuleSet(item for item in a if item in b))
+_add("set", "union", ("set",), compute=lambda a, b: RuleSet([*a, *b]))
+
+
+# -- maps
+
+
+def _map_get(values: Mapping[str, Any], key: Any, default: Any) -> Any:
+    """The value under a key or, with a list, under a way of keys; the default where any of it is missing."""
+    found: Any = values
+    for name in key if kind_of(key) == "list" else (key,):
+        if kind_of(name) != "string":
+            raise EvaluationError(
+                "Unsupported operation error. Received: map.get(list, value). Expected: map.get(list of string, value)."
+            )
+        if kind_of(found) != "map" or name not in found:
+            return default
+        found = found[name]
+    return found
+
+
+_add("map", "get", ("string", ANY), ("list", ANY), compute=_map_get)
+_add("map", "keys", compute=lambda values: list(values))
+_add("map", "values", compute=lambda values: list(values.values()))
+_add("map", "size", compute=len)
+_add("map", "diff", ("map",), compute=MapDiff)
+
+
+def _changed(diff: MapDiff, *, unchanged: bool = False) -> list[str]:
+    old = diff.old
+    return [key for key, value in diff.new.items() if key in old and equals(value, old[key]) == unchanged]
+
+
+def _added(diff: MapDiff) -> list[str]:
+    return [key for key in diff.new if key not in diff.old]
+
+
+def _removed(diff: MapDiff) -> list[str]:
+    return [key for key in diff.old if key not in diff.new]
+
+
+_add("map_diff", "addedKeys", compute=lambda diff: RuleSet(_added(diff)))
+_add("map_diff", "removedKeys", compute=lambda diff: RuleSet(_removed(diff)))
+_add("map_diff", "changedKeys", compute=lambda diff: RuleSet(_changed(diff)))
+_add("map_diff", "unchangedKeys", compute=lambda diff: RuleSet(_changed(diff, unchanged=True)))
+_add(
+    "map_diff",
+    "affectedKeys",
+    compute=lambda diff: RuleSet([*_added(diff), *_removed(diff), *_changed(diff)]),
+)
+
+
+# -- times and places
+
+
+def _moment(name: str, read: Callable[[datetime], int]) -> None:
+    def compute(value: Timestamp) -> int:
+        timestamp(value.nanos)
+        return read(value.to_datetime())
+
+    _add("timestamp", name, compute=compute)
+
+
+_moment("year", lambda moment: moment.year)
+_moment("month", lambda moment: moment.month)
+_moment("day", lambda moment: moment.day)
+_moment("dayOfWeek", lambda moment: moment.isoweekday())
+_moment("dayOfYear", lambda moment: moment.timetuple().tm_yday)
+_moment("hours", lambda moment: moment.hour)
+_moment("minutes", lambda moment: moment.minute)
+_moment("seconds", lambda moment: moment.second)
+_add("timestamp", "nanos", compute=lambda value: value.nanos % NANOS_PER_SECOND)
+_add("timestamp", "toMillis", compute=lambda value: value.nanos // 1_000_000)
+_add("timestamp", "date", compute=lambda value: timestamp(value.nanos - value.nanos % _NANOS_PER_DAY))
+_add("timestamp", "time", compute=lambda value: Duration(value.nanos % _NANOS_PER_DAY))
+
+_add("duration", "seconds", compute=lambda value: int(_sign(value) * (abs(value.nanos) // NANOS_PER_SECOND)))
+_add("duration", "nanos", compute=lambda value: int(_sign(value) * (abs(value.nanos) % NANOS_PER_SECOND)))
+
+
+def _sign(value: Duration) -> int:
+    """Both parts of a duration carry its sign, so that they add up to it."""
+    return -1 if value.nanos < 0 else 1
+
+
+def _distance(start: LatLng, end: LatLng) -> float:
+    """Metres along the globe's surface, by the haversine formula."""
+    latitudes = math.radians(start.latitude), math.radians(end.latitude)
+    across = math.radians(end.longitude - start.longitude)
+    chord = (
+        math.sin((latitudes[1] - latitudes[0]) / 2) ** 2
+        + math.cos(latitudes[0]) * math.cos(latitudes[1]) * math.sin(across / 2) ** 2
+    )
+    return 2 * _EARTH_RADIUS_METRES * math.asin(min(1.0, math.sqrt(chord)))
+
+
+_add("latlng", "latitude", compute=lambda place: place.latitude)
+_add("latlng", "longitude", compute=lambda place: place.longitude)
+_add("latlng", "distance", ("latlng",), compute=_distance)
+
+
+# -- paths
+
+
+def _bind(path: Path, values: Mapping[str, Any]) -> Path:
+    """Fills `{name}` segments from a map; `{name=**}` takes a path."""
+    segments: list[Any] = []
+    for segment in path.segments:
+        if not (isinstance(segment, str) and segment.startswith("{") and segment.endswith("}")):
+            segments.append(segment)
+            continue
+        name = segment[1:-1].split("=")[0]
+        if name not in values:
+            raise EvaluationError(f"Property {name} is undefined on object.")
+        value = values[name]
+        if kind_of(value) == "path":
+            segments.extend(value.segments)
+        elif kind_of(value) == "string":
+            segments.append(value)
+        else:
+            raise EvaluationError(f"Type error. Received: [{kind_of(value)}] Expected: [string,path].")
+    return Path(tuple(segments))
+
+
+_add("path", "bind", ("map",), compute=_bind)

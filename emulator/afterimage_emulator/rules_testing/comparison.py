@@ -1,0 +1,100 @@
+"""What new rules decide differently from old ones: over all cases, and over requests made up from both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from afterimage_emulator.rules_language import Decision, Ruleset
+from afterimage_emulator.rules_testing.cases import RuleCase
+from afterimage_emulator.rules_testing.generated_requests import generated_requests
+
+GENERATED_REQUESTS = 4000
+
+
+@dataclass(slots=True)
+class Change:
+    """One way in which verdicts changed: the first request that shows it, and how many there were."""
+
+    title: str
+    was_allowed: bool
+    old_why: str
+    new_why: str
+    count: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        verdicts = ("allowed", "denied") if self.was_allowed else ("denied", "allowed")
+        return {
+            "request": self.title,
+            "old": verdicts[0],
+            "new": verdicts[1],
+            "count": self.count,
+            "why_old": self.old_why,
+            "why_new": self.new_why,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """Every changed verdict, and how many requests were tried."""
+
+    tried: int
+    changes: Sequence[Change]
+
+    def to_text(self) -> str:
+        lines: list[str] = []
+        for change in self.changes:
+            arrow = "allowed → denied" if change.was_allowed else "denied → allowed"
+            times = f" ({change.count} requests like it)" if change.count > 1 else ""
+            lines.append(f"{arrow}: {change.title}{times}")
+            lines += [f"  old: {line}" for line in change.old_why.splitlines()]
+            lines += [f"  new: {line}" for line in change.new_why.splitlines()]
+        changed = sum(change.count for change in self.changes)
+        lines.append(f"{changed} of {self.tried} verdicts changed")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"tried": self.tried, "changes": [change.to_json() for change in self.changes]}
+
+
+def compare(
+    old: Ruleset, new: Ruleset, cases: Sequence[RuleCase], *, generated: int = GENERATED_REQUESTS, seed: int = 0
+) -> Comparison:
+    """Puts the same requests before both rulesets; cases one by one, made-up requests grouped by what decided them."""
+    tried = 0
+    changes: dict[tuple[Any, ...], Change] = {}
+    for case in cases:
+        tried += 1
+        verdicts = old.decide(case.request, case.lookup), new.decide(case.request, case.lookup)
+        _note(changes, ("case", case.title), f"case {case.title}", *verdicts)
+    for made in generated_requests([old, new], cases, count=generated, seed=seed):
+        tried += 1
+        verdicts = old.decide(made.request, made.lookup), new.decide(made.request, made.lookup)
+        if verdicts[0].allowed != verdicts[1].allowed:
+            request = made.request
+            _note(changes, (request.method, *map(_deciders, verdicts)), _title(request), *verdicts)
+    return Comparison(tried=tried, changes=tuple(changes.values()))
+
+
+def _note(
+    changes: dict[tuple[Any, ...], Change], key: tuple[Any, ...], title: str, before: Decision, after: Decision
+) -> None:
+    if before.allowed == after.allowed:
+        return
+    if key in changes:
+        changes[key].count += 1
+    else:
+        changes[key] = Change(title, before.allowed, str(before.explain()), str(after.explain()))
+
+
+def _deciders(decision: Decision) -> tuple[Any, ...]:
+    """The places that decided: the allow that granted, or what made each one say no."""
+    if decision.allow is not None:
+        return ("allow", decision.allow.line, decision.allow.column)
+    return tuple((cause.line, cause.column) for tried in decision.explain().tried for cause in tried.causes)
+
+
+def _title(request: Any) -> str:
+    who = "nobody" if request.auth is None else request.auth["uid"]
+    return f"{request.method} {request.path} as {who}"

@@ -1,0 +1,72 @@
+"""The ways in which a storage request can fail: reasons as Cloud Storage names them, free of any transport."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from afterimage_emulator.status import Code, StatusError
+
+
+class Reason(StrEnum):
+    """Why a request was refused; the values are what Cloud Storage prints as `reason`."""
+
+    INVALID = "invalid"
+    REQUIRED = "required"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "notFound"
+    CONFLICT = "conflict"
+    GONE = "gone"
+    CONDITION_NOT_MET = "conditionNotMet"
+    NOT_MODIFIED = "notModified"
+    RANGE_NOT_SATISFIABLE = "requestedRangeNotSatisfiable"
+    UPLOAD_CANCELLED = "uploadCancelled"
+    TOO_LARGE = "uploadTooLarge"
+    DISK_FULL = "insufficientStorage"
+    NOT_IMPLEMENTED = "notImplemented"
+    BACKEND_ERROR = "backendError"
+
+
+_CODES = {
+    Reason.INVALID: Code.INVALID_ARGUMENT,
+    Reason.REQUIRED: Code.INVALID_ARGUMENT,
+    Reason.FORBIDDEN: Code.PERMISSION_DENIED,
+    Reason.NOT_FOUND: Code.NOT_FOUND,
+    Reason.CONFLICT: Code.ALREADY_EXISTS,
+    Reason.GONE: Code.NOT_FOUND,
+    Reason.CONDITION_NOT_MET: Code.FAILED_PRECONDITION,
+    Reason.NOT_MODIFIED: Code.FAILED_PRECONDITION,
+    Reason.RANGE_NOT_SATISFIABLE: Code.OUT_OF_RANGE,
+    Reason.UPLOAD_CANCELLED: Code.CANCELLED,
+    Reason.TOO_LARGE: Code.INVALID_ARGUMENT,
+    Reason.DISK_FULL: Code.RESOURCE_EXHAUSTED,
+    Reason.NOT_IMPLEMENTED: Code.UNIMPLEMENTED,
+    Reason.BACKEND_ERROR: Code.UNAVAILABLE,
+}
+
+
+class StorageError(StatusError):
+    """A refused storage request; `reason` says more than the canonical code can."""
+
+    def __init__(self, reason: Reason, message: str, *, details: tuple[bytes, ...] = ()) -> None:
+        super().__init__(_CODES[reason], message, details=details)
+        self.reason = reason
+
+
+def invalid(message: str) -> StorageError:
+    return StorageError(Reason.INVALID, message)
+
+
+def no_such_object(bucket: str, name: str) -> StorageError:
+    return StorageError(Reason.NOT_FOUND, f"No such object: {bucket}/{name}")
+
+
+def no_such_bucket() -> StorageError:
+    return StorageError(Reason.NOT_FOUND, "The specified bucket does not exist.")
+
+
+def condition_not_met() -> StorageError:
+    return StorageError(Reason.CONDITION_NOT_MET, "At least one of the pre-conditions you specified did not hold.")
+
+
+def not_implemented(feature: str) -> StorageError:
+    return StorageError(Reason.NOT_IMPLEMENTED, f"`{feature}` is not implemented here; see docs/storage.md")

@@ -1,0 +1,188 @@
+"""Writes and reads the storage part of an export, in the layout of the official suite (docs/storage.md describes it).
+
+`buckets.json`, and for every object `blobs/<id>` with `metadata/<id>.json`; what versioning keeps of earlier
+generations lies in `noncurrent/`, where the official suite does not look. An id is a number of the export and says
+nothing of its object: generations are no ids, since objects of the official suite share them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.storage.blob_files import BlobFiles
+from afterimage_emulator.storage.errors import StorageError, invalid
+from afterimage_emulator.storage.firebase_json import download_tokens, with_tokens
+from afterimage_emulator.storage.names import check_bucket_name, check_object_name
+from afterimage_emulator.storage.object_json import object_resource, read_metadata, read_storage_class
+from afterimage_emulator.storage.object_store import ObjectStore
+from afterimage_emulator.storage.origins import PRODUCTION
+from afterimage_emulator.storage.records import BucketRecord, ObjectRecord
+from afterimage_emulator.storage.timestamps import parse_time, print_time
+
+_READ_BYTES = 1024 * 1024
+
+
+class StorageExports:
+    """Copies objects out of the store and into it."""
+
+    def __init__(self, *, store: ObjectStore, files: BlobFiles, clock: Clock) -> None:
+        self._store = store
+        self._files = files
+        self._clock = clock
+
+    async def export_to(self, directory: Path) -> None:
+        """What is overwritten meanwhile is exported as it was at the start."""
+        records = list(self._store.everything())
+        for record in records:
+            self._files.share(record.blob)
+        try:
+            buckets = [_bucket_entry(bucket) for bucket in self._store.buckets()]
+            await self._files.run(_write_json, directory / "buckets.json", {"buckets": buckets})
+            for folder in ("blobs", "metadata"):
+                (directory / folder).mkdir(parents=True, exist_ok=True)
+            for number, record in enumerate(records, start=1):
+                await self._files.run(_write_object, directory, f"{number:08d}", record)
+        finally:
+            for record in records:
+                self._files.release(record.blob)
+
+    async def import_from(self, directory: Path) -> None:
+        """Adds what the export holds to what is there. Checksums are counted anew while the bytes are copied."""
+        for entry in _read_json(directory / "buckets.json").get("buckets", []):
+            self._store.adopt_bucket(self._bucket(entry))
+        for folder, is_current in ((directory, True), (directory / "noncurrent", False)):
+            # Older exports of the official suite have folders in there.
+            for file in sorted((folder / "metadata").rglob("*.json")):
+                blob = folder / "blobs" / file.relative_to(folder / "metadata")
+                await self._import_object(file, blob.with_name(file.name.removesuffix(".json")), is_current)
+
+    async def _import_object(self, file: Path, blob_file: Path, is_current: bool) -> None:
+        body = await self._files.run(_read_json, file)
+        try:
+            record = await self._record(body, blob_file, is_current=is_current)
+        except StorageError as error:
+            raise invalid(f"`{file}`: {error.message}") from error
+        except OSError as error:
+            raise invalid(f"`{file}`: its bytes in `{blob_file}` cannot be read: {error.strerror}") from error
+        self._store.adopt(record)
+
+    async def _record(self, body: Mapping[str, Any], blob_file: Path, *, is_current: bool) -> ObjectRecord:
+        bucket, name = body.get("bucket"), body.get("name")
+        if not isinstance(bucket, str) or not isinstance(name, str):
+            raise invalid("it names no bucket or no object")
+        check_bucket_name(bucket)
+        check_object_name(name)
+        custom = body.get("customMetadata") or body.get("metadata") or {}
+        metadata = read_metadata({**body, "metadata": custom, "acl": body.get("acl")})
+        tokens = body.get("downloadTokens")
+        if isinstance(tokens, list) and tokens:
+            metadata = with_tokens(metadata, tuple(str(token) for token in tokens))
+        now = self._clock.now_ns()
+        created = _time(body, "timeCreated") or now
+        writer = self._files.new_writer()
+        try:
+            async for chunk in self._chunks(blob_file):
+                await writer.write(chunk)
+            blob = await writer.finish()
+        except BaseException:
+            writer.abort()
+            raise
+        return ObjectRecord(
+            bucket=bucket,
+            name=name,
+            generation=_number(body, "generation") or now // 1000,
+            metageneration=_number(body, "metageneration") or 1,
+            metadata=metadata,
+            storage_class=read_storage_class(body) or "STANDARD",
+            blob=blob,
+            created_ns=created,
+            updated_ns=_time(body, "updated") or created,
+            deleted_ns=None if is_current else _time(body, "timeDeleted") or now,
+        )
+
+    async def _chunks(self, file: Path) -> AsyncIterator[bytes]:
+        with file.open("rb") as source:
+            while chunk := await self._files.run(source.read, _READ_BYTES):
+                yield chunk
+
+    def _bucket(self, entry: Mapping[str, Any]) -> BucketRecord:
+        name = entry.get("id")
+        if not isinstance(name, str):
+            raise invalid("`buckets.json` has a bucket without an `id`")
+        check_bucket_name(name)
+        now = self._clock.now_ns()
+        created = _time(entry, "timeCreated") or now
+        settings = entry.get("settings")
+        project = entry.get("project")
+        return BucketRecord(
+            name=name,
+            project=project if isinstance(project, str) else None,
+            metageneration=_number(entry, "metageneration") or 1,
+            location=str(entry.get("location", "US")),
+            storage_class=read_storage_class(entry) or "STANDARD",
+            created_ns=created,
+            updated_ns=_time(entry, "updated") or created,
+            settings=settings if isinstance(settings, dict) else {},
+        )
+
+
+def _bucket_entry(bucket: BucketRecord) -> dict[str, Any]:
+    return {
+        "id": bucket.name,
+        "project": bucket.project,
+        "metageneration": bucket.metageneration,
+        "location": bucket.location,
+        "storageClass": bucket.storage_class,
+        "timeCreated": print_time(bucket.created_ns),
+        "updated": print_time(bucket.updated_ns),
+        "settings": dict(bucket.settings),
+    }
+
+
+def _write_object(directory: Path, file_name: str, record: ObjectRecord) -> None:
+    folder = directory if record.deleted_ns is None else directory / "noncurrent"
+    for name in ("blobs", "metadata"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(record.blob.path, folder / "blobs" / file_name)
+    plain = replace(record, metadata=with_tokens(record.metadata, ()))
+    body = object_resource(plain, origin=PRODUCTION)
+    body["size"] = record.blob.size
+    body["generation"] = record.generation
+    body["metageneration"] = record.metageneration
+    body["customMetadata"] = body.pop("metadata", {})
+    body["downloadTokens"] = list(download_tokens(record.metadata))
+    _write_json(folder / "metadata" / f"{file_name}.json", body)
+
+
+def _write_json(file: Path, body: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(body, indent=2, ensure_ascii=False), "utf-8")
+
+
+def _read_json(file: Path) -> Mapping[str, Any]:
+    try:
+        body = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise invalid(f"`{file}` cannot be read: {error}") from None
+    if not isinstance(body, dict):
+        raise invalid(f"`{file}` must hold a JSON object")
+    return body
+
+
+def _time(body: Mapping[str, Any], field: str) -> int | None:
+    value = body.get(field)
+    return parse_time(value) if isinstance(value, str) else None
+
+
+def _number(body: Mapping[str, Any], field: str) -> int | None:
+    value = body.get(field)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return int(value) if isinstance(value, str) and value.isdecimal() else None

@@ -1,0 +1,167 @@
+"""Which rules guard which bucket: compiled on first need, compiled anew when their file or a tool changes them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.configuration import StorageTarget
+from afterimage_emulator.denials import explained
+from afterimage_emulator.rules_files import RulesFile, RulesNotice, rules_notices
+from afterimage_emulator.storage.access import Access, forbidden
+from afterimage_emulator.storage.errors import Reason, StorageError, invalid
+
+if TYPE_CHECKING:
+    from afterimage_emulator.rules_language import DocumentLookup as DocumentLookup
+    from afterimage_emulator.rules_language import Ruleset
+
+_log = logging.getLogger("afterimage_emulator.storage")
+_TIMES = ("timeCreated", "updated")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RulesUpdate:
+    """What came of new rules; rejected ones change nothing."""
+
+    rejected: bool = False
+    errors: Sequence[Mapping[str, Any]] = ()
+    warnings: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(slots=True)
+class _Guard:
+    """The rules of one bucket, or of all that have none of their own."""
+
+    file: RulesFile | None = None
+    ruleset: Ruleset | None = None
+
+
+class BucketRules:
+    """The gate in front of the Firebase dialect. Without any target everything is allowed.
+
+    `documents` is where `firestore.get` and `firestore.exists` read; without it they find nothing.
+    """
+
+    def __init__(
+        self, *, targets: Sequence[StorageTarget], clock: Clock, documents: DocumentLookup | None = None
+    ) -> None:
+        self._clock = clock
+        self._documents = documents
+        self._guards: dict[str | None, _Guard] = {}
+        self.use(targets)
+
+    def use(self, targets: Sequence[StorageTarget]) -> None:
+        """The rules files that firebase.json names, each for its bucket."""
+        self._guards = {
+            target.bucket: _Guard(file=RulesFile(target.rules, _log, open_while_missing=False))
+            for target in targets
+            if target.rules is not None
+        }
+
+    def load_changed(self) -> None:
+        """Loads every file that is not what it was, so that a broken edit is reported when it is made."""
+        for guard in self._guards.values():
+            self._current(guard)
+
+    def notices(self) -> list[RulesNotice]:
+        """What is to be said of the files at the start."""
+        files = {
+            "storage" if bucket is None else f"the bucket `{bucket}`": guard.file
+            for bucket, guard in self._guards.items()
+        }
+        return rules_notices("storage", files or {"storage": None})
+
+    def authorize(self, access: Access) -> None:
+        if not self._guards:
+            return
+        guard = self._guards.get(access.bucket) or self._guards.get(None)
+        ruleset = None if guard is None else self._current(guard)
+        if ruleset is None:
+            raise StorageError(Reason.FORBIDDEN, "Permission denied. Storage Emulator has no loaded ruleset.")
+        from afterimage_emulator.rules_language import StorageRequest, Timestamp
+
+        request = StorageRequest(
+            method=access.method,
+            bucket=access.bucket,
+            path=access.path,
+            time=Timestamp(self._clock.now_ns()),
+            auth=_auth(access),
+            resource=_for_rules(access.resource),
+            request_resource=_for_rules(access.request_resource),
+        )
+        decision = ruleset.decide(request, self._documents)
+        if not decision.allowed:
+            raise forbidden(access.method, details=explained(access.caller, decision.explain, _log))
+
+    def set_rules(self, sources: Mapping[str | None, tuple[str, str]]) -> RulesUpdate:
+        """Replaces all rules by (file name, source) for each bucket; None guards the buckets not named."""
+        compiled: dict[str | None, _Guard] = {}
+        errors: list[Mapping[str, Any]] = []
+        warnings: list[Mapping[str, Any]] = []
+        for bucket, (file_name, source) in sources.items():
+            ruleset, issues = _compile(source, file_name)
+            for issue in issues:
+                (errors if issue["severity"] == "ERROR" else warnings).append(issue)
+            compiled[bucket] = _Guard(ruleset=ruleset)
+        if errors:
+            return RulesUpdate(rejected=True, errors=errors, warnings=warnings)
+        self._guards = compiled
+        return RulesUpdate(warnings=warnings)
+
+    def set_rules_from_json(self, body: Any) -> RulesUpdate:
+        """The body of PUT /internal/setRules: one file for every bucket, or several that name theirs in `resource`."""
+        files = body.get("rules", {}).get("files") if isinstance(body, dict) and _is_object(body.get("rules")) else None
+        if not isinstance(files, list) or not files or not all(_is_object(file) for file in files):
+            raise invalid("Request body must include 'rules.files' array")
+        sources: dict[str | None, tuple[str, str]] = {}
+        for file in files:
+            content, resource = file.get("content"), file.get("resource")
+            if not isinstance(content, str) or not (resource is None or isinstance(resource, str)):
+                raise invalid("Each member of 'rules.files' array must contain 'name' and 'content'")
+            if resource is None and len(files) > 1:
+                raise invalid("Each member of 'rules.files' array must contain 'resource' if there are several")
+            sources[resource] = (str(file.get("name", "storage.rules")), content)
+        return self.set_rules(sources)
+
+    def _current(self, guard: _Guard) -> Ruleset | None:
+        """Reads the file again when it has changed; rules that do not compile leave the last good ones in force."""
+        source = None if guard.file is None else guard.file.changed_source()
+        if guard.file is not None and source is not None:
+            ruleset, issues = _compile(source, guard.file.path.name)
+            guard.file.report(issues)
+            guard.ruleset = ruleset or guard.ruleset
+        return guard.ruleset
+
+
+def _compile(source: str, file_name: str) -> tuple[Ruleset | None, list[Mapping[str, Any]]]:
+    # Imported on first need: a suite without storage rules starts without the compiler.
+    from afterimage_emulator.rules_language import RulesetRejected, compile_ruleset
+
+    try:
+        ruleset = compile_ruleset(source, file_name=file_name)
+    except RulesetRejected as rejected:
+        return None, [issue.to_json() for issue in rejected.issues]
+    return ruleset, [issue.to_json() for issue in ruleset.issues]
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _auth(access: Access) -> Mapping[str, Any] | None:
+    caller = access.caller
+    if caller.uid is None and not caller.claims:
+        return None
+    return {"uid": caller.uid, "token": dict(caller.claims)}
+
+
+def _for_rules(resource: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    from afterimage_emulator.rules_language import Timestamp
+
+    if resource is None:
+        return None
+    known = {name: value for name, value in resource.items() if value is not None}
+    return {name: Timestamp(value) if name in _TIMES else value for name, value in known.items()}

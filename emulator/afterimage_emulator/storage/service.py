@@ -1,0 +1,147 @@
+"""Cloud Storage as one service: puts the store, the two dialects and the control routes together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.configuration import StorageTarget
+from afterimage_emulator.events import EventBus
+from afterimage_emulator.front.cors import VARY, preflight, readable
+from afterimage_emulator.storage.blob_files import BlobFiles
+from afterimage_emulator.storage.control_api import ControlApi
+from afterimage_emulator.storage.exports import StorageExports
+from afterimage_emulator.storage.firebase_api import FirebaseApi
+from afterimage_emulator.storage.firebase_objects import FirebaseObjects
+from afterimage_emulator.storage.firebase_uploads import FirebaseUploads
+from afterimage_emulator.storage.gcs_acl import GcsAcl
+from afterimage_emulator.storage.gcs_api import GcsApi
+from afterimage_emulator.storage.gcs_buckets import GcsBuckets
+from afterimage_emulator.storage.gcs_objects import GcsObjects
+from afterimage_emulator.storage.gcs_uploads import GcsUploads
+from afterimage_emulator.storage.object_events import ObjectEvents
+from afterimage_emulator.storage.object_store import ObjectStore
+from afterimage_emulator.storage.origins import origin_of
+from afterimage_emulator.storage.receiving import Receiver
+from afterimage_emulator.storage.resumable_uploads import ResumableUploads
+from afterimage_emulator.storage.rules_gate import BucketRules
+from afterimage_emulator.wire.grpc_methods import GrpcMethod
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, text_response
+
+if TYPE_CHECKING:
+    from afterimage_emulator.storage.rules_gate import DocumentLookup
+
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_API_PREFIXES: Final = (
+    "/b/", "/projects/", "/storage/", "/upload/", "/resumable/", "/download/", "/batch/", "/internal/",
+)  # fmt: skip
+_API_ROOTS: Final = frozenset({"/b"})
+_EXPOSED: Final = ", ".join(
+    (
+        "content-type", "content-length", "content-range", "content-disposition", "content-encoding", "etag", "range",
+        "location", "last-modified", "x-firebase-storage-version", "x-goog-generation", "x-goog-metageneration",
+        "x-goog-hash", "x-goog-stored-content-length", "x-goog-upload-chunk-granularity", "x-goog-upload-command",
+        "x-goog-upload-control-url", "x-goog-upload-size-received", "x-goog-upload-status", "x-goog-upload-url",
+        "x-guploader-uploadid",
+    )
+)  # fmt: skip
+
+
+class StorageService:
+    """`directory` belongs to this service alone: it removes what an earlier run left there.
+
+    `targets` say which rules guard which bucket in the Firebase dialect; `documents` is what rules may read of
+    Firestore; `default_buckets` exist from the start, every other bucket from its first use.
+    """
+
+    grpc: Sequence[GrpcMethod] = ()
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        events: EventBus,
+        directory: Path,
+        default_buckets: Sequence[str] = (),
+        targets: Sequence[StorageTarget] = (),
+        documents: DocumentLookup | None = None,
+    ) -> None:
+        self.files = BlobFiles(directory)
+        self._object_events = ObjectEvents(clock=clock, bus=events)
+        named = [target.bucket for target in targets if target.bucket is not None]
+        self.store = ObjectStore(
+            clock=clock,
+            files=self.files,
+            events=self._object_events,
+            default_buckets=tuple(dict.fromkeys((*default_buckets, *named))),
+        )
+        self.resumable = ResumableUploads(clock=clock, files=self.files)
+        self.rules = BucketRules(targets=targets, clock=clock, documents=documents)
+        self._exports = StorageExports(store=self.store, files=self.files, clock=clock)
+        receiver = Receiver(store=self.store, files=self.files)
+        self._control = ControlApi(rules=self.rules, exports=self._exports, reset=self.reset)
+        self._firebase = FirebaseApi(
+            objects=FirebaseObjects(store=self.store, gate=self.rules, clock=clock),
+            uploads=FirebaseUploads(
+                store=self.store,
+                files=self.files,
+                receiver=receiver,
+                resumable=self.resumable,
+                gate=self.rules,
+                clock=clock,
+            ),
+        )
+        self._gcs = GcsApi(
+            buckets=GcsBuckets(store=self.store),
+            objects=GcsObjects(store=self.store, receiver=receiver),
+            acl=GcsAcl(store=self.store),
+            uploads=GcsUploads(store=self.store, receiver=receiver, resumable=self.resumable),
+        )
+
+    async def http(self, request: HttpRequest) -> HttpResponse:
+        """Pages that the port's guard lets pass may read every answer, with all that SDKs look at."""
+        if request.method == "OPTIONS":
+            return preflight(request)
+        path = request.raw_path
+        self._object_events.origin = origin_of(request)
+        if path.startswith("/v0/"):
+            answer = await self._firebase(request)
+        elif path.startswith("/internal/"):
+            answer = await self._control(request)
+        elif path == "/":
+            answer = text_response("Cloud Storage of the local Firebase suite\n")
+        else:
+            answer = await self._gcs(request)
+        if "origin" not in request.headers:
+            answer.headers.append(VARY)  # what a browser keeps of a picture is no answer to a script that asks for it
+            return answer
+        answer.with_header("access-control-expose-headers", _EXPOSED)
+        return readable(request, answer)
+
+    def is_admin_route(self, request: HttpRequest) -> bool:
+        """All but the Firebase dialect, which asks the rules, and reads of one object by its plain address.
+
+        The latter are a public object's address in production, and how the pages of a web site in a bucket find theirs.
+        """
+        path = request.raw_path
+        if path == "/" or path.startswith("/v0/"):
+            return False
+        return request.method not in _READS or path.startswith(_API_PREFIXES) or path in _API_ROOTS
+
+    def reset(self) -> None:
+        """Forgets all buckets, objects and uploads under way; rules stay."""
+        self.resumable.reset()
+        self.store.reset()
+        self.files.reset()
+
+    async def export_to(self, directory: Path) -> None:
+        await self._exports.export_to(directory)
+
+    async def import_from(self, directory: Path) -> None:
+        await self._exports.import_from(directory)
+
+    async def close(self) -> None:
+        self.resumable.reset()
+        await self.files.close()

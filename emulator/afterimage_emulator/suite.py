@@ -1,0 +1,364 @@
+"""The composition root: builds the services, gives each its collaborators and a port, starts and stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.commented_json import parse_commented_json
+from afterimage_emulator.configuration import DEFAULT_HOST, Address, Configuration, ConfigurationError
+from afterimage_emulator.environment import sdk_environment
+from afterimage_emulator.events import CloudEvent, EventBus
+from afterimage_emulator.exports import export_services, import_services
+from afterimage_emulator.faults import Faults
+from afterimage_emulator.front.allowed_pages import AllowedPages
+from afterimage_emulator.front.origin_guard import IsAdminRoute, OriginGuard
+from afterimage_emulator.hub.locator import remove_locator, write_locator
+from afterimage_emulator.hub.service import Hub
+from afterimage_emulator.local_credentials import service_account
+from afterimage_emulator.rules_files import RulesFiles, RulesNotice, rules_notices, watch_files
+from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.wire.grpc_methods import GrpcMethod
+from afterimage_emulator.wire.http_messages import HttpHandler
+from afterimage_emulator.wire.observers import RequestObserver
+from afterimage_emulator.wire.server import WireServer
+
+if TYPE_CHECKING:
+    from afterimage_emulator.firestore.index_limits import IndexSettings
+    from afterimage_emulator.firestore.rules_gate_documents import ProjectDocuments
+
+CREDENTIALS_FILE = "local-service-account.json"
+SERVICES = ("firestore", "storage", "auth", "pubsub", "functions")
+SERVE_PAGES = frozenset({"storage", "hosting"})
+"""Services whose answers are pages that users made: the guard lets none of these be an administrator."""
+_log = logging.getLogger("afterimage_emulator")
+
+
+class Service(Protocol):
+    """What every service package offers the suite."""
+
+    @property
+    def http(self) -> HttpHandler: ...
+
+    @property
+    def grpc(self) -> Sequence[GrpcMethod]: ...
+
+    @property
+    def is_admin_route(self) -> IsAdminRoute:
+        """Which HTTP requests ask for what only administrators may."""
+        ...
+
+    def reset(self) -> None: ...
+
+    async def export_to(self, directory: Path) -> None: ...
+
+    async def import_from(self, directory: Path) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Suite:
+    """A local Firebase. `async with Suite(configuration) as suite:` starts it; leaving stops every part of it."""
+
+    def __init__(
+        self,
+        configuration: Configuration | None = None,
+        *,
+        only: Collection[str] | None = None,
+        project_id: str | None = None,
+        free_ports: bool = False,
+        import_from: Path | None = None,
+        export_on_exit: Path | None = None,
+        clock: Clock | None = None,
+        inspect: str | None = None,
+        functions_in_process: bool = False,
+        allowed: AllowedPages | None = None,
+    ) -> None:
+        if configuration is None:
+            configuration = Configuration(root=Path.cwd(), project_id=project_id or "demo-suite")
+        self.configuration = configuration
+        self.project_id = configuration.project_id
+        self.only = _chosen(configuration, only)
+        self.clock = clock or Clock()
+        self.faults = Faults()
+        self.activity = Activity()
+        self.events = EventBus(clock=self.clock, faults=self.faults, activity=self.activity)
+        self.observer = RequestObserver()
+        self._guard = OriginGuard(
+            AllowedPages.read(os.environ) if allowed is None else allowed,
+            own_ports=lambda: {server.port for name, server in self._servers.items() if name in SERVE_PAGES},
+        )
+        self.services: dict[str, Any] = {}
+        self.warnings: list[str] = list(configuration.warnings)
+        """What whoever starts the suite should know; complete once it has started."""
+        self.broken_rules: list[str] = []
+        """Rules that closed what they were to guard when the suite started."""
+        self._servers: dict[str, WireServer] = {}
+        self._free_ports = free_ports
+        self._import_from = import_from
+        self._export_on_exit = export_on_exit
+        self._inspect = inspect
+        self.functions_in_process = functions_in_process
+        self.shut_down: Callable[[], None] | None = None
+        """What POST /shutdown does; set by whoever can end the process that the suite runs in."""
+        self._data: Path | None = None
+        self._located = False
+        self._watching: list[asyncio.Task[None]] = []
+
+    # -- life
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        try:
+            self._data = Path(tempfile.mkdtemp(prefix="local-firebase-"))
+            for name in self.only:
+                self.services[name] = self._build(name)
+            if "functions" in self.services:
+                self.services["functions"].prepare()  # imports the codebases while the ports are being opened
+            for name, service in self.services.items():
+                await self._serve(name, service.http, service.grpc, service.is_admin_route)
+            hub = Hub(self)
+            await self._serve("hub", hub.http, (), hub.is_admin_route)
+            if self._import_from is not None:
+                await import_services(self._exporters(), self._import_from)
+            origin = f"http://{self.addresses()['hub']}"
+            credentials = self._data / CREDENTIALS_FILE
+            credentials.touch(mode=0o600)
+            credentials.write_text(service_account(self.project_id, origin))
+            write_locator(self.project_id, origin)
+            self._located = True
+            if "functions" in self.services:
+                await self.services["functions"].start(self.environment())
+        except BaseException:
+            self._export_on_exit = None  # what never started must not replace an earlier export
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        try:
+            if self._export_on_exit is not None:
+                await export_services(self._exporters(), self._export_on_exit)
+        finally:
+            if self._located:
+                remove_locator(self.project_id, f"http://{self.addresses()['hub']}")
+                self._located = False
+            for task in self._watching:
+                task.cancel()
+            # Functions first: nothing that they still write may find its service gone.
+            for name in reversed(list(self.services)):
+                with _reported(name):
+                    await self.services[name].close()
+            await asyncio.gather(*(server.stop() for server in self._servers.values()))
+            self.services.clear()
+            if self._data is not None:
+                shutil.rmtree(self._data, ignore_errors=True)
+
+    async def _serve(
+        self, name: str, http: HttpHandler, grpc: Sequence[GrpcMethod], is_admin_route: IsAdminRoute
+    ) -> None:
+        """The one place where a port is opened, so that none is without the guard."""
+        server = WireServer(
+            name=name,
+            http=self._guard.around(http, service=name, is_admin_route=is_admin_route),
+            grpc=grpc,
+            faults=self.faults,
+            observer=self.observer,
+            check_grpc_origin=self._guard.check_grpc_origin,
+        )
+        wanted = self.configuration.address(name)
+        if self._free_ports:
+            wanted = Address(host=DEFAULT_HOST, port=0)
+        await server.start(wanted.host, wanted.port)
+        self._servers[name] = server
+
+    # -- what others ask
+
+    def addresses(self) -> Mapping[str, Address]:
+        return {name: Address(host=server.host, port=server.port) for name, server in self._servers.items()}
+
+    def environment(self) -> dict[str, str]:
+        """The variables that point the official SDKs here, and local credentials where there are no others."""
+        environment = sdk_environment(self.configuration, self.addresses())
+        if "GOOGLE_APPLICATION_CREDENTIALS" not in os.environ and self._data is not None:
+            environment["GOOGLE_APPLICATION_CREDENTIALS"] = str(self._data / CREDENTIALS_FILE)
+        return environment
+
+    async def settled(self, timeout_seconds: float = 30.0) -> None:
+        """Returns when no event is on its way, no function at work and nothing waits to be retried."""
+        await self.activity.settled(timeout_seconds)
+
+    def reset(self) -> None:
+        """Forgets all data, of all projects. Functions, rules and faults stay."""
+        for service in self.services.values():
+            service.reset()
+
+    async def export_to(self, directory: Path) -> None:
+        await export_services(self._exporters(), directory)
+
+    def _exporters(self) -> dict[str, Any]:
+        return {name: service for name, service in self.services.items() if name != "functions"}
+
+    def records(self, *, failed_only: bool) -> list[dict[str, Any]]:
+        functions = self.services.get("functions")
+        return [] if functions is None else functions.records(failed_only=failed_only)
+
+    async def replay(self, event_id: str) -> int:
+        functions = self.services.get("functions")
+        return 0 if functions is None else await functions.replay(event_id)
+
+    def send(self, event: CloudEvent) -> int:
+        """An event made by hand; answers how many functions want it."""
+        functions = self.services.get("functions")
+        return 0 if functions is None else functions.send(event)
+
+    def run_schedule(self, name: str) -> None:
+        functions = self.services.get("functions")
+        if functions is None:
+            raise StatusError(Code.FAILED_PRECONDITION, "this suite runs no functions")
+        functions.run_schedule(name)
+
+    # -- building; each service's package is imported only when it is wanted
+
+    def _build(self, name: str) -> Service:
+        built: Service = getattr(self, f"_build_{name}")()
+        return built
+
+    def _build_firestore(self) -> Service:
+        from afterimage_emulator.firestore.service import FirestoreService
+
+        service = FirestoreService(
+            clock=self.clock,
+            events=self.events,
+            shut_down=self.shut_down,
+            index_settings=self._index_settings(),
+        )
+        rules = RulesFiles(
+            self.configuration.firestore,
+            lambda database, source, name: service.rules.load_for_database(
+                database, source, file_name=name, over=self.project_id
+            ),
+            service.rules.close_database,
+        )
+        rules.load_changed()
+        named = [target.database for target in self.configuration.firestore] or ["(default)"]
+        guarded = {database: f"the database `{database}`" for database in named} | {"(default)": "firestore"}
+        self._note_rules(rules_notices("firestore", {guarded[name]: rules.by_database.get(name) for name in named}))
+        self._watch(rules.load_changed)
+        return service
+
+    def _index_settings(self) -> Mapping[str, IndexSettings]:
+        from afterimage_emulator.firestore.index_limits import IndexSettings
+
+        settings = {}
+        for target in self.configuration.firestore:
+            if target.indexes is not None:
+                try:
+                    content = parse_commented_json(target.indexes.read_text("utf-8"))
+                    settings[target.database] = IndexSettings.parse(content)
+                except FileNotFoundError:
+                    self.warnings.append(
+                        f"`{target.indexes}` does not exist: no composite index, exemption or TTL policy is in force"
+                    )
+                except (OSError, ValueError, RecursionError) as error:
+                    raise ConfigurationError(f"`{target.indexes}` cannot be used: {error}") from error
+        return settings
+
+    def _build_storage(self) -> Service:
+        from afterimage_emulator.storage.service import StorageService
+
+        service = StorageService(
+            clock=self.clock,
+            events=self.events,
+            directory=self._folder("storage"),
+            default_buckets=(self.configuration.default_bucket,),
+            targets=self.configuration.storage,
+            documents=self._documents_for_rules(),
+        )
+        service.rules.load_changed()
+        self._note_rules(service.rules.notices())
+        self._watch(service.rules.load_changed)
+        return service
+
+    def _build_auth(self) -> Service:
+        from afterimage_emulator.auth.service import AuthService
+
+        return AuthService(project_id=self.project_id, clock=self.clock)
+
+    def _build_pubsub(self) -> Service:
+        from afterimage_emulator.pubsub.service import PubSubService
+
+        return PubSubService(clock=self.clock, events=self.events, activity=self.activity, faults=self.faults)
+
+    def _build_functions(self) -> Service:
+        from afterimage_emulator.functions.service import FunctionsService
+
+        return FunctionsService(
+            codebases=self.configuration.codebases,
+            project_id=self.project_id,
+            clock=self.clock,
+            events=self.events,
+            activity=self.activity,
+            inspect=self._inspect,
+            in_process=self.functions_in_process,
+            subscriptions=self.services["pubsub"].function_subscriptions if "pubsub" in self.services else None,
+        )
+
+    def _note_rules(self, notices: Sequence[RulesNotice]) -> None:
+        self.warnings += [notice.text for notice in notices if not notice.is_broken]
+        self.broken_rules += [notice.text for notice in notices if notice.is_broken]
+
+    def _watch(self, load_changed: Callable[[], None]) -> None:
+        self._watching.append(asyncio.get_running_loop().create_task(watch_files(load_changed)))
+
+    def _documents_for_rules(self) -> ProjectDocuments | None:
+        """What `firestore.get` finds in Storage rules; nothing where no Firestore runs beside."""
+        firestore = self.services.get("firestore")
+        if firestore is None:
+            return None
+        from afterimage_emulator.firestore.rules_gate_documents import ProjectDocuments
+
+        return ProjectDocuments(firestore.store, self.project_id)
+
+    def _folder(self, name: str) -> Path:
+        if self._data is None:
+            raise RuntimeError("the suite is not started")
+        folder = self._data / name
+        folder.mkdir()
+        return folder
+
+
+def _chosen(configuration: Configuration, only: Collection[str] | None) -> tuple[str, ...]:
+    """The services to run, in the order they start; everything by default, functions only where there are some."""
+    if only is None:
+        return tuple(name for name in SERVICES if name != "functions" or configuration.codebases)
+    unknown = sorted(set(only) - set(SERVICES))
+    if unknown:
+        raise ConfigurationError(f"`{unknown[0]}` is no service; --only takes {', '.join(SERVICES)}")
+    return tuple(name for name in SERVICES if name in only)
+
+
+@contextlib.contextmanager
+def _reported(name: str) -> Any:
+    """One service that cannot stop must not keep the others from stopping."""
+    try:
+        yield
+    except Exception:
+        _log.exception("%s did not stop cleanly", name)

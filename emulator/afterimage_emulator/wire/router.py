@@ -1,0 +1,60 @@
+"""Finds the handler of an HTTP request by its method and its percent-encoded path.
+
+Patterns are written `/v1/projects/{project}/topics/{topic}:publish`; `{name}` takes one segment, `{name=**}` the rest.
+Parameters arrive percent-decoded, so a `%2F` inside a name stays inside it.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
+
+_PARAMETER = re.compile(r"\{(\w+)(=\*\*)?\}")
+
+
+class Router:
+    """Routes in the order they were added: the first that fits answers, so literal routes go first."""
+
+    def __init__(self) -> None:
+        self._routes: list[tuple[frozenset[str], re.Pattern[str], HttpHandler]] = []
+
+    def add(self, methods: str, pattern: str, handler: HttpHandler) -> None:
+        """`methods` is one verb or several with spaces between, `*` for any."""
+        self._routes.append((frozenset(methods.split()), _compile(pattern), handler))
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        allowed: set[str] = set()
+        for methods, pattern, handler in self._routes:
+            matched = pattern.fullmatch(request.raw_path)
+            if matched is None:
+                continue
+            if "*" in methods or request.method in methods or (request.method == "HEAD" and "GET" in methods):
+                request.params = {name: _decode(value) for name, value in matched.groupdict().items()}
+                return await handler(request)
+            allowed |= methods
+        if allowed:
+            return HttpResponse(405, [("allow", ", ".join(sorted(allowed)))])
+        raise StatusError(Code.NOT_FOUND, f"no route for `{request.method} {request.raw_path}`")
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    parts: list[str] = []
+    position = 0
+    for parameter in _PARAMETER.finditer(pattern):
+        parts.append(re.escape(pattern[position : parameter.start()]))
+        parts.append(f"(?P<{parameter[1]}>{'.*' if parameter[2] else '[^/]+?'})")
+        position = parameter.end()
+    parts.append(re.escape(pattern[position:]))
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def _decode(value: str) -> str:
+    try:
+        return unquote(value, errors="strict")
+    except UnicodeDecodeError as error:
+        raise StatusError(
+            Code.INVALID_ARGUMENT, f"`{value}` in the path is not UTF-8 after percent-decoding"
+        ) from error
