@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from afterimage_emulator.auth.id_tokens import Caller
-from afterimage_emulator.storage.blob_writer import Blob
 from afterimage_emulator.storage.errors import Reason, StorageError
-from afterimage_emulator.storage.object_requests import Upload
-from afterimage_emulator.storage.records import DEFAULT_CONTENT_TYPE, ObjectMetadata, ObjectRecord
+from afterimage_emulator.storage.objects.blob_writer import Blob
+from afterimage_emulator.storage.objects.records import DEFAULT_CONTENT_TYPE, ObjectMetadata, ObjectRecord
+from afterimage_emulator.storage.objects.requests import Upload
 
 TOKENS_KEY = "firebaseStorageDownloadTokens"
 

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from afterimage_emulator.clock import Clock
-from afterimage_emulator.storage.blob_files import BlobFiles
 from afterimage_emulator.storage.errors import StorageError, invalid
-from afterimage_emulator.storage.firebase_json import download_tokens, with_tokens
-from afterimage_emulator.storage.names import check_bucket_name, check_object_name
-from afterimage_emulator.storage.object_json import object_resource, read_metadata, read_storage_class
-from afterimage_emulator.storage.object_store import ObjectStore
+from afterimage_emulator.storage.firebase.resources import download_tokens, with_tokens
+from afterimage_emulator.storage.messages.object_json import object_resource, read_metadata, read_storage_class
+from afterimage_emulator.storage.messages.timestamps import parse_time, print_time
+from afterimage_emulator.storage.objects.blob_files import BlobFiles
+from afterimage_emulator.storage.objects.names import check_bucket_name, check_object_name
+from afterimage_emulator.storage.objects.records import BucketRecord, ObjectRecord
+from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import PRODUCTION
-from afterimage_emulator.storage.records import BucketRecord, ObjectRecord
-from afterimage_emulator.storage.timestamps import parse_time, print_time
 
 _READ_BYTES = 1024 * 1024
 

@@ -10,23 +10,23 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.configuration import StorageTarget
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.front.cors import VARY, preflight, readable
-from afterimage_emulator.storage.blob_files import BlobFiles
 from afterimage_emulator.storage.control_api import ControlApi
 from afterimage_emulator.storage.exports import StorageExports
-from afterimage_emulator.storage.firebase_api import FirebaseApi
-from afterimage_emulator.storage.firebase_objects import FirebaseObjects
-from afterimage_emulator.storage.firebase_uploads import FirebaseUploads
-from afterimage_emulator.storage.gcs_acl import GcsAcl
-from afterimage_emulator.storage.gcs_api import GcsApi
-from afterimage_emulator.storage.gcs_buckets import GcsBuckets
-from afterimage_emulator.storage.gcs_objects import GcsObjects
-from afterimage_emulator.storage.gcs_uploads import GcsUploads
-from afterimage_emulator.storage.object_events import ObjectEvents
-from afterimage_emulator.storage.object_store import ObjectStore
+from afterimage_emulator.storage.firebase.api import FirebaseApi
+from afterimage_emulator.storage.firebase.objects import FirebaseObjects
+from afterimage_emulator.storage.firebase.uploads import FirebaseUploads
+from afterimage_emulator.storage.gcs.acl import GcsAcl
+from afterimage_emulator.storage.gcs.api import GcsApi
+from afterimage_emulator.storage.gcs.buckets import GcsBuckets
+from afterimage_emulator.storage.gcs.objects import GcsObjects
+from afterimage_emulator.storage.gcs.uploads import GcsUploads
+from afterimage_emulator.storage.objects.blob_files import BlobFiles
+from afterimage_emulator.storage.objects.events import ObjectEvents
+from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
-from afterimage_emulator.storage.receiving import Receiver
-from afterimage_emulator.storage.resumable_uploads import ResumableUploads
 from afterimage_emulator.storage.rules_gate import BucketRules
+from afterimage_emulator.storage.uploads.receiving import Receiver
+from afterimage_emulator.storage.uploads.resumable import ResumableUploads
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, text_response
 

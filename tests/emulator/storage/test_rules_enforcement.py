@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tests.emulator.storage.conftest import RunningStorage
-from tests.emulator.storage.test_firebase_dialect import OWNER, token_of
-from tests.emulator.storage.test_wire import Wire
+from tests.emulator.storage.firebase.test_firebase_dialect import OWNER, token_of
+from tests.emulator.storage.gcs.test_wire import Wire
 
 RULES = """rules_version = '2';
 service firebase.storage {

@@ -1,0 +1,1 @@
+"""The dialect of the Firebase SDKs for web and mobile apps."""

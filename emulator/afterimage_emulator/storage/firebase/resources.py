@@ -1,0 +1,76 @@
+"""Objects as the Firebase SDKs see them, the metadata they send, and the download tokens kept in it (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from afterimage_emulator.storage.access import TOKENS_KEY
+from afterimage_emulator.storage.messages.object_json import patch_metadata
+from afterimage_emulator.storage.messages.timestamps import print_time
+from afterimage_emulator.storage.objects.records import ObjectMetadata, ObjectRecord
+
+
+def firebase_resource(record: ObjectRecord) -> dict[str, Any]:
+    """Download tokens are a field of their own here; in Cloud Storage's dialect they are custom metadata."""
+    metadata = record.metadata
+    resource: dict[str, Any] = {
+        "name": record.name,
+        "bucket": record.bucket,
+        "generation": str(record.generation),
+        "metageneration": str(record.metageneration),
+        "contentType": metadata.content_type,
+        "timeCreated": print_time(record.created_ns),
+        "updated": print_time(record.updated_ns),
+        "storageClass": record.storage_class,
+        "size": str(record.blob.size),
+        "md5Hash": record.blob.md5,
+        "crc32c": record.blob.crc32c,
+        "etag": record.etag,
+        "contentEncoding": metadata.content_encoding or "identity",
+        "contentDisposition": metadata.content_disposition or default_disposition(record.name),
+        "downloadTokens": ",".join(download_tokens(metadata)),
+    }
+    if metadata.cache_control:
+        resource["cacheControl"] = metadata.cache_control
+    if metadata.content_language:
+        resource["contentLanguage"] = metadata.content_language
+    custom = {key: value for key, value in metadata.custom.items() if key != TOKENS_KEY}
+    if custom:
+        resource["metadata"] = custom
+    return resource
+
+
+def default_disposition(name: str) -> str:
+    return f"inline; filename*=utf-8''{quote(name.rpartition('/')[2], safe='')}"
+
+
+def firebase_upload_metadata(body: Mapping[str, Any], name: str, media_type: str | None, token: str) -> ObjectMetadata:
+    """What an upload stores: `token` is the first download token, unless the client brought its own."""
+    metadata = patch_metadata(ObjectMetadata(), {key: value for key, value in body.items() if value is not None})
+    return with_tokens(
+        replace(
+            metadata,
+            content_type=metadata.content_type or media_type or None,
+            content_disposition=metadata.content_disposition or default_disposition(name),
+        ),
+        download_tokens(metadata) or (token,),
+    )
+
+
+def firebase_patched(old: ObjectMetadata, body: Mapping[str, Any]) -> ObjectMetadata:
+    """A client's update changes everything but the download tokens."""
+    return with_tokens(patch_metadata(old, body), download_tokens(old))
+
+
+def download_tokens(metadata: ObjectMetadata) -> tuple[str, ...]:
+    return tuple(token for token in metadata.custom.get(TOKENS_KEY, "").split(",") if token)
+
+
+def with_tokens(metadata: ObjectMetadata, tokens: tuple[str, ...]) -> ObjectMetadata:
+    custom = {key: value for key, value in metadata.custom.items() if key != TOKENS_KEY}
+    if tokens:
+        custom[TOKENS_KEY] = ",".join(tokens)
+    return replace(metadata, custom=custom)

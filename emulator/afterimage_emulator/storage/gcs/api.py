@@ -1,0 +1,83 @@
+"""Cloud Storage's own dialect: which path is which operation. The caller is always an administrator."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from afterimage_emulator.status import StatusError
+from afterimage_emulator.storage.errors import not_implemented
+from afterimage_emulator.storage.gcs.acl import GcsAcl
+from afterimage_emulator.storage.gcs.buckets import GcsBuckets
+from afterimage_emulator.storage.gcs.errors import json_error
+from afterimage_emulator.storage.gcs.objects import GcsObjects, plain_not_here
+from afterimage_emulator.storage.gcs.uploads import GcsUploads
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
+from afterimage_emulator.wire.router import Router
+
+_BASES: Final = ("/storage/v1", "")
+_UPLOADS: Final = ("/upload/storage/v1", "/resumable/upload/storage/v1")
+_OBJECT: Final = "/b/{bucket}/o/{object}"
+
+
+class GcsApi:
+    """The JSON API with its upload and download paths, then the plain paths of the XML API."""
+
+    def __init__(self, *, buckets: GcsBuckets, objects: GcsObjects, uploads: GcsUploads, acl: GcsAcl) -> None:
+        self._router = Router()
+        add = self._router.add
+        for base in _UPLOADS:
+            add("POST", f"{base}/b/{{bucket}}/o", uploads.insert)
+            add("PUT", f"{base}/b/{{bucket}}/o", uploads.resume)
+            add("DELETE", f"{base}/b/{{bucket}}/o", uploads.cancel)
+        add("GET", "/download/storage/v1" + _OBJECT, objects.download)
+        add("*", "/batch/storage/v1{rest=**}", _no_batches)
+        for base in _BASES:
+            _add_acl_routes(self._router, base, acl)
+            _add_json_routes(self._router, base, buckets, objects, uploads)
+        add("GET", "/{bucket}/{object=**}", objects.plain_get)
+        add("PUT", "/{bucket}/{object=**}", objects.plain_put)
+        add("POST DELETE", "/{bucket}/{object=**}", plain_not_here)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        try:
+            return await self._router(request)
+        except StatusError as error:
+            return json_error(error)
+
+
+def _add_json_routes(router: Router, base: str, buckets: GcsBuckets, objects: GcsObjects, uploads: GcsUploads) -> None:
+    add = router.add
+    add("GET", base + _OBJECT, objects.get)
+    add("PATCH", base + _OBJECT, objects.patch)
+    add("PUT", base + _OBJECT, objects.update)
+    add("DELETE", base + _OBJECT, objects.delete)
+    add("GET", f"{base}/b/{{bucket}}/o", objects.list)
+    add("POST", f"{base}/b/{{bucket}}/o", uploads.insert)
+    target = "/b/{target_bucket}/o/{target_object}"
+    add("POST", f"{base}{_OBJECT}/copyTo{target}", objects.copy)
+    add("POST", f"{base}{_OBJECT}/rewriteTo{target}", objects.rewrite)
+    add("POST", f"{base}{_OBJECT}/moveTo/o/{{target_object}}", objects.move)
+    add("POST", f"{base}{_OBJECT}/compose", objects.not_here)
+    add("*", f"{base}{_OBJECT}/{{part=**}}", objects.not_here)
+    add("GET", f"{base}/b", buckets.list)
+    add("POST", f"{base}/b", buckets.create)
+    add("GET", f"{base}/b/{{bucket}}", buckets.get)
+    add("PATCH", f"{base}/b/{{bucket}}", buckets.patch)
+    add("PUT", f"{base}/b/{{bucket}}", buckets.update)
+    add("DELETE", f"{base}/b/{{bucket}}", buckets.delete)
+    add("*", f"{base}/b/{{bucket}}/{{part=**}}", buckets.not_here)
+    add("*", f"{base}/projects/{{part=**}}", buckets.not_here)
+
+
+def _add_acl_routes(router: Router, base: str, acl: GcsAcl) -> None:
+    for owner in (base + _OBJECT, f"{base}/b/{{bucket}}"):
+        for part in ("acl",) if owner.endswith("{object}") else ("acl", "defaultObjectAcl"):
+            router.add("GET", f"{owner}/{part}", acl.get)
+            router.add("POST", f"{owner}/{part}", acl.insert)
+            router.add("GET", f"{owner}/{part}/{{entity}}", acl.get)
+            router.add("PUT PATCH", f"{owner}/{part}/{{entity}}", acl.insert)
+            router.add("DELETE", f"{owner}/{part}/{{entity}}", acl.delete)
+
+
+async def _no_batches(request: HttpRequest) -> HttpResponse:
+    raise not_implemented("batch requests")

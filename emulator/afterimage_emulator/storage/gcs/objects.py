@@ -1,0 +1,232 @@
+"""Objects in the JSON API: metadata, media, listings, changes, copies, translated for the store."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from afterimage_emulator.status import StatusError
+from afterimage_emulator.storage.errors import invalid, not_implemented
+from afterimage_emulator.storage.gcs.acl import check_acl_allowed, predefined_acl
+from afterimage_emulator.storage.gcs.errors import media_error, xml_error
+from afterimage_emulator.storage.messages.media_response import media_response
+from afterimage_emulator.storage.messages.object_json import (
+    object_resource,
+    patch_metadata,
+    read_metadata,
+    read_storage_class,
+    says_metadata,
+)
+from afterimage_emulator.storage.messages.partial_response import select_fields
+from afterimage_emulator.storage.messages.request_fields import (
+    expected_hashes,
+    json_object,
+    listing,
+    number,
+    preconditions,
+    refuse_customer_keys,
+    selection,
+)
+from afterimage_emulator.storage.objects.preconditions import Preconditions
+from afterimage_emulator.storage.objects.records import ObjectMetadata, ObjectRecord
+from afterimage_emulator.storage.objects.requests import Copy, Edit, Selection, Upload
+from afterimage_emulator.storage.objects.store import ObjectStore
+from afterimage_emulator.storage.origins import origin_of
+from afterimage_emulator.storage.uploads.receiving import Receiver
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
+
+_PRIVATE: Final = "no-cache, no-store, max-age=0, must-revalidate"
+_PUBLIC: Final = "public, max-age=3600"
+
+
+class GcsObjects:
+    """Handlers for `/b/{bucket}/o…`, and for the plain `/{bucket}/{object}` paths of the XML API."""
+
+    def __init__(self, *, store: ObjectStore, receiver: Receiver) -> None:
+        self._store = store
+        self._receiver = receiver
+
+    # -- reading
+
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        refuse_customer_keys(request)
+        if request.query_value("alt") == "media":
+            return await self.download(request)
+        record = self._store.read(selection(request))
+        return _resource(request, record)
+
+    async def download(self, request: HttpRequest) -> HttpResponse:
+        refuse_customer_keys(request)
+        size: int | None = None
+        try:
+            record = self._store.read(selection(request))
+            size = record.blob.size
+            return media_response(record, request.headers, default_cache_control=_PRIVATE)
+        except StatusError as error:
+            return media_error(error, size=size)
+
+    async def list(self, request: HttpRequest) -> HttpResponse:
+        page = self._store.list(listing(request, request.params["bucket"]))
+        origin = origin_of(request)
+        body: dict[str, object] = {"kind": "storage#objects"}
+        if page.next_token:
+            body["nextPageToken"] = page.next_token
+        if page.prefixes:
+            body["prefixes"] = list(page.prefixes)
+        if page.items:
+            body["items"] = [object_resource(record, origin=origin) for record in page.items]
+        return json_response(select_fields(body, request.query_value("fields")))
+
+    # -- changing
+
+    async def patch(self, request: HttpRequest) -> HttpResponse:
+        body = await self._checked_body(request)
+        record = self._store.edit(Edit(target=selection(request), change=lambda old: patch_metadata(old, body)))
+        return _resource(request, record)
+
+    async def update(self, request: HttpRequest) -> HttpResponse:
+        body = await self._checked_body(request)
+        record = self._store.edit(Edit(target=selection(request), change=lambda _: read_metadata(body)))
+        return _resource(request, record)
+
+    async def delete(self, request: HttpRequest) -> HttpResponse:
+        self._store.delete(selection(request))
+        return HttpResponse(204)
+
+    async def copy(self, request: HttpRequest) -> HttpResponse:
+        record = await self._copied(request)
+        return _resource(request, record)
+
+    async def rewrite(self, request: HttpRequest) -> HttpResponse:
+        """Always done in one call: the bytes are shared, whatever their number."""
+        record = await self._copied(request)
+        body = {
+            "kind": "storage#rewriteResponse",
+            "totalBytesRewritten": str(record.blob.size),
+            "objectSize": str(record.blob.size),
+            "done": True,
+            "resource": object_resource(record, origin=origin_of(request)),
+        }
+        return json_response(select_fields(body, request.query_value("fields")))
+
+    async def move(self, request: HttpRequest) -> HttpResponse:
+        """A copy and a delete in one step."""
+        params = request.params
+        source = Selection(
+            bucket=params["bucket"], name=params["object"], preconditions=preconditions(request, source=True)
+        )
+        target = Upload(bucket=params["bucket"], name=params["target_object"], preconditions=preconditions(request))
+        if source.name == target.name:
+            raise invalid(f"`{source.name}` cannot move onto itself")
+        record = self._store.copy(Copy(source=source, target=target))
+        self._store.delete(Selection(bucket=source.bucket, name=source.name))
+        return _resource(request, record)
+
+    async def not_here(self, request: HttpRequest) -> HttpResponse:
+        raise not_implemented(request.raw_path.rpartition("/")[2])
+
+    async def _checked_body(self, request: HttpRequest) -> dict[str, Any]:
+        body = await json_object(request)
+        acl = predefined_acl(request)
+        if acl is not None:
+            body["acl"] = list(acl)
+        if isinstance(body.get("acl"), list):
+            check_acl_allowed(self._store.bucket(request.params["bucket"]), body["acl"])
+        return body
+
+    async def _copied(self, request: HttpRequest) -> ObjectRecord:
+        refuse_customer_keys(request)
+        body = await json_object(request)
+        params = request.params
+        source = Selection(
+            bucket=params["bucket"],
+            name=params["object"],
+            generation=number(request, "sourceGeneration"),
+            preconditions=preconditions(request, source=True),
+        )
+        own = says_metadata(body)
+        target = Upload(
+            bucket=params["target_bucket"],
+            name=params["target_object"],
+            metadata=read_metadata(body) if own else ObjectMetadata(),
+            storage_class=read_storage_class(body),
+            preconditions=preconditions(request),
+        )
+        return self._store.copy(Copy(source=source, target=target, keep_metadata=not own))
+
+    # -- the plain paths
+
+    async def plain_get(self, request: HttpRequest) -> HttpResponse:
+        try:
+            _refuse_signatures(request)
+            record = self._store.read(selection(request))
+            answer = media_response(record, request.headers, default_cache_control=_PUBLIC)
+            answer.headers = [(name, f'"{value}"' if name == "etag" else value) for name, value in answer.headers]
+            return answer
+        except StatusError as error:
+            return xml_error(error)
+
+    async def plain_put(self, request: HttpRequest) -> HttpResponse:
+        try:
+            _refuse_signatures(request)
+            if "x-goog-copy-source" in request.headers or request.raw_query:
+                raise not_implemented("XML API beyond plain GET and PUT")
+            md5, crc32c = expected_hashes(request, {})
+            headers = request.headers
+            upload = Upload(
+                bucket=request.params["bucket"],
+                name=request.params["object"],
+                metadata=ObjectMetadata(
+                    content_type=headers.get("content-type"),
+                    content_encoding=headers.get("content-encoding"),
+                    content_disposition=headers.get("content-disposition"),
+                    content_language=headers.get("content-language"),
+                    cache_control=headers.get("cache-control"),
+                    custom={
+                        name.removeprefix("x-goog-meta-"): value
+                        for name, value in headers.items()
+                        if name.startswith("x-goog-meta-")
+                    },
+                ),
+                preconditions=_header_preconditions(request),
+                md5=md5,
+                crc32c=crc32c,
+            )
+            record = await self._receiver.receive(upload, request.body)
+            hashes = f"crc32c={record.blob.crc32c},md5={record.blob.md5}"
+            return HttpResponse(
+                200,
+                [("etag", f'"{record.etag}"'), ("x-goog-generation", str(record.generation)), ("x-goog-hash", hashes)],
+            )
+        except StatusError as error:
+            return xml_error(error)
+
+
+async def plain_not_here(request: HttpRequest) -> HttpResponse:
+    """POST begins an upload in parts, DELETE ends one or removes an object: the JSON API does both."""
+    return xml_error(not_implemented(f"{request.method} in the XML API"))
+
+
+def _resource(request: HttpRequest, record: ObjectRecord) -> HttpResponse:
+    resource = object_resource(record, origin=origin_of(request))
+    return json_response(select_fields(resource, request.query_value("fields")), headers=[("etag", record.etag)])
+
+
+def _refuse_signatures(request: HttpRequest) -> None:
+    if any(name.lower() in ("x-goog-signature", "signature") for name in request.query):
+        raise not_implemented("signed URLs")
+
+
+def _header_preconditions(request: HttpRequest) -> Preconditions:
+    return Preconditions(
+        generation_match=_header_number(request, "x-goog-if-generation-match"),
+        metageneration_match=_header_number(request, "x-goog-if-metageneration-match"),
+    )
+
+
+def _header_number(request: HttpRequest, header: str) -> int | None:
+    value = request.headers.get(header)
+    if value is None:
+        return None
+    if not value.isdecimal() or len(value) > 19:
+        raise invalid(f"Invalid header `{header}`: `{value}` is not a number")
+    return int(value)

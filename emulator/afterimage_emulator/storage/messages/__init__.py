@@ -1,0 +1,1 @@
+"""What the dialects share of HTTP and JSON: fields of requests, resources, downloads."""

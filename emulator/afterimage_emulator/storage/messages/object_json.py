@@ -1,0 +1,166 @@
+"""Objects and buckets as resources of the JSON API, and the metadata that clients send in that form (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import quote
+
+from afterimage_emulator.storage.errors import invalid, not_implemented
+from afterimage_emulator.storage.messages.timestamps import parse_time, print_time
+from afterimage_emulator.storage.objects.records import STORAGE_CLASSES, BucketRecord, ObjectMetadata, ObjectRecord
+
+_TEXT_FIELDS: Final = {
+    "contentType": "content_type",
+    "contentEncoding": "content_encoding",
+    "contentDisposition": "content_disposition",
+    "contentLanguage": "content_language",
+    "cacheControl": "cache_control",
+}
+_WRITABLE: Final = frozenset(_TEXT_FIELDS) | {"metadata", "customTime", "acl"}
+_UNSUPPORTED: Final = ("temporaryHold", "eventBasedHold", "retention", "customerEncryption", "contexts")
+CUSTOM_METADATA_LIMIT_BYTES: Final = 8 * 1024
+
+
+def object_resource(record: ObjectRecord, *, origin: str) -> dict[str, Any]:
+    """The resource as production prints it; numbers of 64 bits are strings."""
+    name = quote(record.name, safe="")
+    metadata = record.metadata
+    created = print_time(record.created_ns)
+    path = f"b/{record.bucket}/o/{name}"
+    resource: dict[str, Any] = {
+        "kind": "storage#object",
+        "id": f"{record.bucket}/{record.name}/{record.generation}",
+        "selfLink": f"{origin}/storage/v1/{path}",
+        "mediaLink": f"{origin}/download/storage/v1/{path}?generation={record.generation}&alt=media",
+        "name": record.name,
+        "bucket": record.bucket,
+        "generation": str(record.generation),
+        "metageneration": str(record.metageneration),
+        "storageClass": record.storage_class,
+        "size": str(record.blob.size),
+        "md5Hash": record.blob.md5,
+        "crc32c": record.blob.crc32c,
+        "etag": record.etag,
+        "timeCreated": created,
+        "updated": created if record.updated_ns == record.created_ns else print_time(record.updated_ns),
+        "timeStorageClassUpdated": created,
+        "timeFinalized": created,
+    }
+    for field, attribute in _TEXT_FIELDS.items():
+        value = getattr(metadata, attribute)
+        if value is not None:
+            resource[field] = value
+    if metadata.custom_time is not None:
+        resource["customTime"] = metadata.custom_time
+    if metadata.custom:
+        resource["metadata"] = dict(metadata.custom)
+    if metadata.acl:
+        resource["acl"] = list(metadata.acl)
+    if record.deleted_ns is not None:
+        resource["timeDeleted"] = print_time(record.deleted_ns)
+    return resource
+
+
+def bucket_resource(record: BucketRecord, *, origin: str) -> dict[str, Any]:
+    return {
+        "kind": "storage#bucket",
+        "id": record.name,
+        "name": record.name,
+        "selfLink": f"{origin}/storage/v1/b/{record.name}",
+        "projectNumber": "1",
+        "metageneration": str(record.metageneration),
+        "location": record.location,
+        "locationType": "multi-region" if record.location in ("US", "EU", "ASIA") else "region",
+        "storageClass": record.storage_class,
+        "etag": record.etag,
+        "timeCreated": print_time(record.created_ns),
+        "updated": print_time(record.updated_ns),
+        **record.settings,
+        "iamConfiguration": {
+            "publicAccessPrevention": "inherited",
+            "uniformBucketLevelAccess": {"enabled": False},
+            **record.settings.get("iamConfiguration", {}),
+        },
+    }
+
+
+def read_metadata(body: Mapping[str, Any]) -> ObjectMetadata:
+    """For uploads, `update` and copies with new metadata: what is not said is empty."""
+    return patch_metadata(ObjectMetadata(), {key: value for key, value in body.items() if value is not None})
+
+
+def patch_metadata(old: ObjectMetadata, body: Mapping[str, Any]) -> ObjectMetadata:
+    """For `patch`: what is not said stays, null empties a field or removes a key of `metadata`."""
+    for field in _UNSUPPORTED:
+        if body.get(field):
+            raise not_implemented(field)
+    changes: dict[str, Any] = {}
+    for field, attribute in _TEXT_FIELDS.items():
+        if field in body:
+            changes[attribute] = _text(body[field], field)
+    if "metadata" in body:
+        changes["custom"] = _patched_custom(old.custom, body["metadata"])
+    if "customTime" in body:
+        changes["custom_time"] = _custom_time(old.custom_time, body["customTime"])
+    if "acl" in body:
+        changes["acl"] = _acl(body["acl"])
+    return replace(old, **changes)
+
+
+def says_metadata(body: Mapping[str, Any]) -> bool:
+    """Whether a copy's body asks for metadata of its own."""
+    return any(field in _WRITABLE for field in body)
+
+
+def read_storage_class(body: Mapping[str, Any]) -> str | None:
+    value = body.get("storageClass")
+    if value is not None and value not in STORAGE_CLASSES:
+        raise invalid(f"Invalid storage class `{value}`; choose one of {', '.join(sorted(STORAGE_CLASSES))}")
+    return value
+
+
+def _text(value: Any, field: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value or None
+    raise invalid(f"Invalid value for `{field}`: it must be a string, not `{value!r}`")
+
+
+def _patched_custom(old: Mapping[str, str], body: Any) -> Mapping[str, str]:
+    if body is None:
+        return {}
+    if not isinstance(body, Mapping):
+        raise invalid(f"Invalid value for `metadata`: it must be an object, not `{body!r}`")
+    custom = dict(old)
+    for key, value in body.items():
+        if value is None:
+            custom.pop(key, None)
+        elif isinstance(value, str):
+            custom[key] = value
+        else:
+            raise invalid(f"Invalid value for `metadata.{key}`: it must be a string, not `{value!r}`")
+    if sum(len(key.encode(errors="replace")) + len(value.encode(errors="replace")) for key, value in custom.items()) > (
+        CUSTOM_METADATA_LIMIT_BYTES
+    ):
+        raise invalid(f"the custom metadata is larger than {CUSTOM_METADATA_LIMIT_BYTES} bytes; store less in it")
+    return custom
+
+
+def _custom_time(old: str | None, value: Any) -> str | None:
+    moment = parse_time(value) if isinstance(value, str) else None
+    if moment is None or not isinstance(value, str):
+        if value is None and old is None:
+            return None
+        raise invalid(f"Invalid value for `customTime`: `{value}`; send an RFC 3339 time, it cannot be removed")
+    if old is not None and moment < (parse_time(old) or 0):
+        raise invalid(f"Invalid value for `customTime`: `{value}` is before `{old}`; it only moves forward")
+    return value
+
+
+def _acl(value: Any) -> tuple[Mapping[str, Any], ...]:
+    if value is None:
+        return ()
+    if isinstance(value, list) and all(isinstance(entry, Mapping) for entry in value):
+        return tuple(value)
+    raise invalid("Invalid value for `acl`: it must be a list of objects")

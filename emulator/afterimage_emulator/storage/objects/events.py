@@ -1,0 +1,46 @@
+"""Tells the suite what happened to objects: the CloudEvents of Cloud Storage, built only when somebody wants them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Final
+
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.events import CloudEvent, EventBus
+from afterimage_emulator.storage.messages.object_json import object_resource
+from afterimage_emulator.storage.messages.timestamps import print_event_time
+from afterimage_emulator.storage.objects.records import ObjectRecord
+
+_TYPE: Final = "google.cloud.storage.object.v1."
+FINALIZED: Final = _TYPE + "finalized"
+DELETED: Final = _TYPE + "deleted"
+ARCHIVED: Final = _TYPE + "archived"
+METADATA_UPDATED: Final = _TYPE + "metadataUpdated"
+
+
+class ObjectEvents:
+    """Publishes on the bus. `origin` is where links in the data point: the address that clients last used."""
+
+    def __init__(self, *, clock: Clock, bus: EventBus) -> None:
+        self._clock = clock
+        self._bus = bus
+        self._numbers = itertools.count(1)
+        self.origin = "https://storage.googleapis.com"
+
+    def publish(self, event_type: str, record: ObjectRecord) -> None:
+        attributes = {"bucket": record.bucket}
+        if not self._bus.wants(event_type, attributes):
+            return
+        data = object_resource(record, origin=self.origin)
+        self._bus.publish(
+            CloudEvent(
+                id=f"{record.generation}{next(self._numbers):06d}",
+                source=f"//storage.googleapis.com/projects/_/buckets/{record.bucket}",
+                type=event_type,
+                time=print_event_time(self._clock.now_ns()),
+                subject=f"objects/{record.name}",
+                data=json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(),
+                attributes=attributes,
+            )
+        )

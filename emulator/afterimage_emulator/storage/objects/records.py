@@ -1,0 +1,87 @@
+"""What is known of a bucket and of one generation of an object: plain values that change by replacement."""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from afterimage_emulator.storage.objects.blob_writer import Blob
+
+DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
+STORAGE_CLASSES: Final = frozenset(
+    {"STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE", "MULTI_REGIONAL", "REGIONAL", "DURABLE_REDUCED_AVAILABILITY"}
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectMetadata:
+    """The part of an object's metadata that clients write. `custom` is what SDKs call `metadata`."""
+
+    content_type: str | None = None
+    content_encoding: str | None = None
+    content_disposition: str | None = None
+    content_language: str | None = None
+    cache_control: str | None = None
+    custom_time: str | None = None
+    custom: Mapping[str, str] = field(default_factory=dict)
+    acl: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectRecord:
+    """One generation of an object. Times are nanoseconds since the epoch."""
+
+    bucket: str
+    name: str
+    generation: int
+    metageneration: int
+    metadata: ObjectMetadata
+    storage_class: str
+    blob: Blob
+    created_ns: int
+    updated_ns: int
+    deleted_ns: int | None = None
+
+    @property
+    def etag(self) -> str:
+        return etag_of(self.generation, self.metageneration)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BucketRecord:
+    """One bucket. `settings` holds what clients wrote in the JSON API's own form (labels, cors, website …)."""
+
+    name: str
+    project: str | None
+    metageneration: int
+    location: str
+    storage_class: str
+    created_ns: int
+    updated_ns: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_versioned(self) -> bool:
+        versioning = self.settings.get("versioning")
+        return isinstance(versioning, Mapping) and versioning.get("enabled") is True
+
+    @property
+    def etag(self) -> str:
+        return etag_of(None, self.metageneration)
+
+
+def etag_of(generation: int | None, metageneration: int) -> str:
+    """Cloud Storage's etags are base64 of a small protobuf: field 1 the generation, field 2 the metageneration."""
+    encoded = b"" if generation is None else b"\x08" + _varint(generation)
+    return b2a_base64(encoded + b"\x10" + _varint(metageneration), newline=False).decode()
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

@@ -1,0 +1,98 @@
+"""What adapters ask of the object store, whatever dialect it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from afterimage_emulator.storage.objects.preconditions import NO_PRECONDITIONS, Preconditions
+from afterimage_emulator.storage.objects.records import BucketRecord, ObjectMetadata, ObjectRecord
+
+PAGE_LIMIT = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upload:
+    """A new generation of an object. `md5` and `crc32c` are what the client says its bytes sum up to, in base64."""
+
+    bucket: str
+    name: str
+    metadata: ObjectMetadata = field(default_factory=ObjectMetadata)
+    storage_class: str | None = None
+    preconditions: Preconditions = NO_PRECONDITIONS
+    md5: str | None = None
+    crc32c: str | None = None
+    declared_size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """One object: its live generation, or the one named. Used to read and to delete."""
+
+    bucket: str
+    name: str
+    generation: int | None = None
+    preconditions: Preconditions = NO_PRECONDITIONS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edit:
+    """A change of metadata: `change` makes the new from the old."""
+
+    target: Selection
+    change: Callable[[ObjectMetadata], ObjectMetadata]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copy:
+    """The same bytes under another name; `metadata` None keeps the source's."""
+
+    source: Selection
+    target: Upload
+    keep_metadata: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """One page of a bucket's names, in the order of their UTF-8."""
+
+    bucket: str
+    prefix: str = ""
+    delimiter: str = ""
+    include_trailing_delimiter: bool = False
+    start_offset: str = ""
+    end_offset: str = ""
+    glob: str = ""
+    versions: bool = False
+    page_size: int = PAGE_LIMIT
+    page_token: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Objects and common prefixes, and where the next page begins."""
+
+    items: tuple[ObjectRecord, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    next_token: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewBucket:
+    """A bucket to create."""
+
+    name: str
+    project: str | None = None
+    location: str = "US"
+    storage_class: str = "STANDARD"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BucketEdit:
+    """A change of a bucket."""
+
+    name: str
+    change: Callable[[BucketRecord], BucketRecord]
+    preconditions: Preconditions = NO_PRECONDITIONS

@@ -1,0 +1,308 @@
+"""Buckets and objects as they stand: generations, preconditions, versions, listings. Both dialects go through here.
+
+Every change is one step of the event loop, with nothing awaited between looking and writing: of two uploads that race
+for a name that must not exist, exactly one finds it free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.storage.errors import Reason, StorageError, invalid, no_such_bucket, no_such_object
+from afterimage_emulator.storage.objects import events as object_events
+from afterimage_emulator.storage.objects.blob_files import BlobFiles
+from afterimage_emulator.storage.objects.blob_writer import Blob
+from afterimage_emulator.storage.objects.events import ObjectEvents
+from afterimage_emulator.storage.objects.listing import Namespace, list_page
+from afterimage_emulator.storage.objects.names import check_bucket_name, check_object_name
+from afterimage_emulator.storage.objects.preconditions import NO_PRECONDITIONS, Preconditions
+from afterimage_emulator.storage.objects.records import DEFAULT_CONTENT_TYPE, BucketRecord, ObjectMetadata, ObjectRecord
+from afterimage_emulator.storage.objects.requests import (
+    BucketEdit,
+    Copy,
+    Edit,
+    Listing,
+    NewBucket,
+    Page,
+    Selection,
+    Upload,
+)
+
+
+class ObjectStore:
+    """The index lives in memory, the bytes in `files`. `default_buckets` always exist."""
+
+    def __init__(
+        self, *, clock: Clock, files: BlobFiles, events: ObjectEvents, default_buckets: Sequence[str] = ()
+    ) -> None:
+        self._clock = clock
+        self._files = files
+        self._events = events
+        self._default_buckets = tuple(default_buckets)
+        self._last_generation = 0
+        self._buckets: dict[str, BucketRecord] = {}
+        self._namespaces: dict[str, Namespace] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything; the last generation stays, so that no number is ever used twice."""
+        self._buckets.clear()
+        self._namespaces.clear()
+        for name in self._default_buckets:
+            self.create_bucket(NewBucket(name=name))
+
+    # -- buckets
+
+    def create_bucket(self, request: NewBucket) -> BucketRecord:
+        check_bucket_name(request.name)
+        if request.name in self._buckets:
+            raise StorageError(
+                Reason.CONFLICT, "Your previous request to create the named bucket succeeded and you already own it."
+            )
+        now = self._clock.now_ns()
+        bucket = BucketRecord(
+            name=request.name,
+            project=request.project,
+            metageneration=1,
+            location=request.location.upper(),
+            storage_class=request.storage_class,
+            created_ns=now,
+            updated_ns=now,
+            settings=request.settings,
+        )
+        self._buckets[request.name] = bucket
+        self._namespaces[request.name] = Namespace()
+        return bucket
+
+    def ensure_bucket(self, name: str) -> BucketRecord:
+        """The bucket, made on the spot where there is none: local code should not have to create its buckets."""
+        return self._buckets.get(name) or self.create_bucket(NewBucket(name=name))
+
+    def bucket(self, name: str, preconditions: Preconditions = NO_PRECONDITIONS) -> BucketRecord:
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            raise no_such_bucket()
+        preconditions.check_read(bucket)
+        return bucket
+
+    def bucket_or_none(self, name: str) -> BucketRecord | None:
+        return self._buckets.get(name)
+
+    def buckets(self, *, project: str | None = None, prefix: str = "") -> list[BucketRecord]:
+        """In order of names. A bucket made on the spot belongs to every project."""
+        return [
+            bucket
+            for name, bucket in sorted(self._buckets.items())
+            if name.startswith(prefix) and (project is None or bucket.project in (None, project))
+        ]
+
+    def edit_bucket(self, request: BucketEdit) -> BucketRecord:
+        old = self._buckets.get(request.name)
+        if old is None:
+            raise no_such_bucket()
+        request.preconditions.check_write(old)
+        new = replace(request.change(old), metageneration=old.metageneration + 1, updated_ns=self._clock.now_ns())
+        self._buckets[request.name] = new
+        return new
+
+    def delete_bucket(self, name: str, preconditions: Preconditions = NO_PRECONDITIONS) -> None:
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            raise no_such_bucket()
+        preconditions.check_write(bucket)
+        if not self._namespaces[name].is_empty():
+            raise StorageError(Reason.CONFLICT, "The bucket you tried to delete is not empty.")
+        del self._buckets[name]
+        del self._namespaces[name]
+
+    # -- reading
+
+    def read(self, request: Selection) -> ObjectRecord:
+        record = self._find(request)
+        request.preconditions.check_read(record, record.generation)
+        return record
+
+    def live(self, bucket: str, name: str) -> ObjectRecord | None:
+        namespace = self._namespaces.get(bucket)
+        record: ObjectRecord | None = None if namespace is None else namespace.live.get(name)
+        return record
+
+    def list(self, request: Listing) -> Page:
+        namespace = self._namespaces.get(request.bucket)
+        return Page() if namespace is None else list_page(namespace, request)
+
+    def _find(self, request: Selection) -> ObjectRecord:
+        check_object_name(request.name)
+        record = self.live(request.bucket, request.name)
+        if request.generation is None or (record is not None and record.generation == request.generation):
+            if record is None:
+                raise no_such_object(request.bucket, request.name)
+            return record
+        namespace = self._namespaces.get(request.bucket)
+        earlier: list[ObjectRecord] = [] if namespace is None else namespace.noncurrent.get(request.name, [])
+        for candidate in earlier:
+            if candidate.generation == request.generation:
+                return candidate
+        raise no_such_object(request.bucket, request.name)
+
+    # -- writing
+
+    def check_upload(self, request: Upload) -> None:
+        """Refuses what cannot succeed before its bytes are sent; asked again when they are all there."""
+        check_object_name(request.name)
+        if request.bucket not in self._buckets:
+            check_bucket_name(request.bucket)
+        self._check_write(request)
+
+    def insert(self, request: Upload, blob: Blob) -> ObjectRecord:
+        """Makes the bytes the live generation. Takes the blob over: whatever is refused is removed."""
+        try:
+            self.check_upload(request)
+            for said, counted, what in (
+                (request.md5, blob.md5, "MD5"),
+                (request.crc32c, blob.crc32c, "CRC32C"),
+            ):
+                if said is not None and said != counted:
+                    raise invalid(f'Provided {what} hash "{said}" doesn\'t match calculated {what} hash "{counted}".')
+            return self._insert(request, blob)
+        except StorageError:
+            self._files.release(blob)
+            raise
+
+    def _insert(self, request: Upload, blob: Blob) -> ObjectRecord:
+        bucket = self.ensure_bucket(request.bucket)
+        metadata = request.metadata
+        if metadata.content_type is None:
+            metadata = replace(metadata, content_type=DEFAULT_CONTENT_TYPE)
+        now = self._clock.now_ns()
+        record = ObjectRecord(
+            bucket=request.bucket,
+            name=request.name,
+            generation=self._next_generation(now),
+            metageneration=1,
+            metadata=metadata,
+            storage_class=request.storage_class or bucket.storage_class,
+            blob=blob,
+            created_ns=now,
+            updated_ns=now,
+        )
+        self._replace_live(bucket, request.name, record)
+        return record
+
+    def edit(self, request: Edit) -> ObjectRecord:
+        target = request.target
+        old = self._find(target)
+        target.preconditions.check_write(old, old.generation)
+        new = replace(
+            old,
+            metadata=request.change(old.metadata),
+            metageneration=old.metageneration + 1,
+            updated_ns=self._clock.now_ns(),
+        )
+        namespace = self._namespaces[target.bucket]
+        if old.deleted_ns is None:
+            namespace.live[target.name] = new
+        else:
+            earlier = namespace.noncurrent[target.name]
+            earlier[earlier.index(old)] = new
+        self._events.publish(object_events.METADATA_UPDATED, new)
+        return new
+
+    def add_metadata(self, record: ObjectRecord, change: Callable[[ObjectMetadata], ObjectMetadata]) -> ObjectRecord:
+        """A change that no client asked for (a first download token): no new metageneration, no event."""
+        new = replace(record, metadata=change(record.metadata))
+        self._namespaces[record.bucket].live[record.name] = new
+        return new
+
+    def delete(self, request: Selection) -> None:
+        """Without a generation the live object goes (or is archived); with one, exactly that one is gone for good."""
+        record = self._find(request)
+        request.preconditions.check_write(record, record.generation)
+        bucket = self._buckets[request.bucket]
+        if record.deleted_ns is not None:
+            self._forget_noncurrent(record)
+        elif request.generation is None:
+            self._replace_live(bucket, request.name, None)
+        else:
+            del self._namespaces[request.bucket].live[request.name]
+            self._gone(record)
+
+    def copy(self, request: Copy) -> ObjectRecord:
+        """Shares the bytes: copying costs the same whatever the size."""
+        source = self.read(request.source)
+        target = request.target
+        self.check_upload(target)
+        if request.keep_metadata:
+            target = replace(target, metadata=source.metadata)
+        if target.storage_class is None:
+            target = replace(target, storage_class=self.ensure_bucket(target.bucket).storage_class)
+        return self._insert(target, self._files.share(source.blob))
+
+    # -- exporting and importing
+
+    def everything(self) -> Iterator[ObjectRecord]:
+        """Every generation of every object."""
+        for namespace in self._namespaces.values():
+            yield from namespace.live.values()
+            for earlier in namespace.noncurrent.values():
+                yield from earlier
+
+    def adopt_bucket(self, bucket: BucketRecord) -> None:
+        self._buckets[bucket.name] = bucket
+        self._namespaces.setdefault(bucket.name, Namespace())
+
+    def adopt(self, record: ObjectRecord) -> None:
+        """Takes a record over as it is, from an import: no event, and later generations stay later."""
+        self.ensure_bucket(record.bucket)
+        self._last_generation = max(self._last_generation, record.generation)
+        namespace = self._namespaces[record.bucket]
+        if record.deleted_ns is None:
+            replaced: ObjectRecord | None = namespace.live.get(record.name)
+            if replaced is not None:
+                self._files.release(replaced.blob)
+            namespace.live[record.name] = record
+        else:
+            earlier = namespace.noncurrent.setdefault(record.name, [])
+            earlier.append(record)
+            earlier.sort(key=lambda one: one.generation)
+
+    # -- inside
+
+    def _check_write(self, request: Upload) -> None:
+        current = self.live(request.bucket, request.name)
+        request.preconditions.check_write(current, 0 if current is None else current.generation)
+
+    def _next_generation(self, now_ns: int) -> int:
+        self._last_generation = max(self._last_generation + 1, now_ns // 1000)
+        return self._last_generation
+
+    def _replace_live(self, bucket: BucketRecord, name: str, new: ObjectRecord | None) -> None:
+        namespace = self._namespaces[bucket.name]
+        old: ObjectRecord | None = namespace.live.get(name)
+        if new is None:
+            del namespace.live[name]
+        else:
+            namespace.live[name] = new
+            self._events.publish(object_events.FINALIZED, new)
+        if old is None:
+            return
+        if bucket.is_versioned:
+            archived = replace(old, deleted_ns=self._clock.now_ns())
+            namespace.noncurrent.setdefault(name, []).append(archived)
+            self._events.publish(object_events.ARCHIVED, archived)
+        else:
+            self._gone(old)
+
+    def _forget_noncurrent(self, record: ObjectRecord) -> None:
+        noncurrent = self._namespaces[record.bucket].noncurrent
+        noncurrent[record.name].remove(record)
+        if not noncurrent[record.name]:
+            del noncurrent[record.name]
+        self._gone(record)
+
+    def _gone(self, record: ObjectRecord) -> None:
+        self._files.release(record.blob)
+        gone = record if record.deleted_ns is not None else replace(record, deleted_ns=self._clock.now_ns())
+        self._events.publish(object_events.DELETED, gone)

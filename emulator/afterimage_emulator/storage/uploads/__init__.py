@@ -1,0 +1,1 @@
+"""Bytes on their way in, whatever dialect they came in."""
