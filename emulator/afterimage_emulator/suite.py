@@ -34,8 +34,8 @@ from afterimage_emulator.wire.observers import RequestObserver
 from afterimage_emulator.wire.server import WireServer
 
 if TYPE_CHECKING:
-    from afterimage_emulator.firestore.index_limits import IndexSettings
-    from afterimage_emulator.firestore.rules_gate_documents import ProjectDocuments
+    from afterimage_emulator.firestore.documents.index_limits import IndexSettings
+    from afterimage_emulator.firestore.rules.project_documents import ProjectDocuments
 
 CREDENTIALS_FILE = "local-service-account.json"
 SERVICES = ("firestore", "storage", "auth", "pubsub", "functions")
@@ -265,7 +265,7 @@ class Suite:
         return service
 
     def _index_settings(self) -> Mapping[str, IndexSettings]:
-        from afterimage_emulator.firestore.index_limits import IndexSettings
+        from afterimage_emulator.firestore.documents.index_limits import IndexSettings
 
         settings = {}
         for target in self.configuration.firestore:
@@ -333,7 +333,7 @@ class Suite:
         firestore = self.services.get("firestore")
         if firestore is None:
             return None
-        from afterimage_emulator.firestore.rules_gate_documents import ProjectDocuments
+        from afterimage_emulator.firestore.rules.project_documents import ProjectDocuments
 
         return ProjectDocuments(firestore.store, self.project_id)
 

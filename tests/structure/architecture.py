@@ -193,7 +193,7 @@ RULES = (
         promise="Stores decide nothing about permission: one module of a service asks the rules engine",
         broken_by=only_rules_gates_reach_the_rules_language,
         example={
-            "{suite}/firestore/commits.py": "from {package} import rules_language\n",
+            "{suite}/firestore/operations/commits.py": "from {package} import rules_language\n",
             "{suite}/rules_language/__init__.py": "",
         },
     ),

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from afterimage_emulator.clock import Clock, Timer
-from afterimage_emulator.firestore.document_store import Change, Database, StoredDocument
-from afterimage_emulator.firestore.field_paths import FieldPath, get_field
-from afterimage_emulator.firestore.sessions import Sessions
-from afterimage_emulator.firestore.wire_bytes import MICROS_PER_SECOND
+from afterimage_emulator.firestore.documents.document_store import Change, Database, StoredDocument
+from afterimage_emulator.firestore.documents.field_paths import FieldPath, get_field
+from afterimage_emulator.firestore.documents.wire_bytes import MICROS_PER_SECOND
+from afterimage_emulator.firestore.operations.sessions import Sessions
 
 EXPIRED: Final = object()
 """The cause of changes that no caller made: a policy did."""

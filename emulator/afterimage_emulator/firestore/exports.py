@@ -11,10 +11,10 @@ from urllib.parse import quote, unquote
 
 from google.protobuf import json_format
 
-from afterimage_emulator.firestore.document_store import Database, DocumentStore, StoredDocument
-from afterimage_emulator.firestore.resource_paths import DatabaseName, document_path, path_key
-from afterimage_emulator.firestore.values import check_fields
-from afterimage_emulator.firestore.wire_bytes import micros_of, timestamp_field
+from afterimage_emulator.firestore.documents.document_store import Database, DocumentStore, StoredDocument
+from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, document_path, path_key
+from afterimage_emulator.firestore.documents.values import check_fields
+from afterimage_emulator.firestore.documents.wire_bytes import micros_of, timestamp_field
 from afterimage_emulator.protos import messages
 from afterimage_emulator.status import Code, StatusError
 

@@ -7,23 +7,23 @@ from pathlib import Path
 
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import EventBus
-from afterimage_emulator.firestore.commits import Commits
-from afterimage_emulator.firestore.control_routes import ControlRoutes
-from afterimage_emulator.firestore.document_store import DocumentStore
+from afterimage_emulator.firestore.adapters.control_routes import ControlRoutes
+from afterimage_emulator.firestore.adapters.grpc import Operations, grpc_methods
+from afterimage_emulator.firestore.adapters.http_front import HttpFront
+from afterimage_emulator.firestore.adapters.rest import RestApi
+from afterimage_emulator.firestore.documents.document_store import DocumentStore
+from afterimage_emulator.firestore.documents.index_limits import IndexSettings
 from afterimage_emulator.firestore.expiry import Expiry
 from afterimage_emulator.firestore.exports import export_databases, import_databases
-from afterimage_emulator.firestore.grpc_service import Operations, grpc_methods
-from afterimage_emulator.firestore.http_front import HttpFront
-from afterimage_emulator.firestore.index_limits import IndexSettings
-from afterimage_emulator.firestore.listen_stream import ListenService
-from afterimage_emulator.firestore.listeners import Listeners
-from afterimage_emulator.firestore.listing import Listing
-from afterimage_emulator.firestore.reads import Reads
-from afterimage_emulator.firestore.rest_api import RestApi
-from afterimage_emulator.firestore.rules_gate_engine import RulesetGate
-from afterimage_emulator.firestore.sessions import Sessions
+from afterimage_emulator.firestore.listening.listen_stream import ListenService
+from afterimage_emulator.firestore.listening.listeners import Listeners
+from afterimage_emulator.firestore.operations.commits import Commits
+from afterimage_emulator.firestore.operations.listing import Listing
+from afterimage_emulator.firestore.operations.reads import Reads
+from afterimage_emulator.firestore.operations.sessions import Sessions
+from afterimage_emulator.firestore.operations.write_stream import WriteService
+from afterimage_emulator.firestore.rules.ruleset_gate import RulesetGate
 from afterimage_emulator.firestore.triggers import DEFAULT_LOCATION, Triggers
-from afterimage_emulator.firestore.write_stream import WriteService
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpHandler
 

@@ -1,0 +1,233 @@
+"""Firestore as REST: proto3 JSON in and out, paths and query parameters, and the official error bodies."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Final
+from urllib.parse import unquote
+
+from google.protobuf import json_format
+
+from afterimage_emulator.auth.id_tokens import Caller
+from afterimage_emulator.denials import EXPLAIN_HEADER, details_json
+from afterimage_emulator.firestore.adapters.grpc import Operations, caller_with
+from afterimage_emulator.firestore.documents.resource_paths import invalid
+from afterimage_emulator.protos import messages
+from afterimage_emulator.status import HTTP_STATUS, Code, StatusError
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
+
+_firestore: Any = messages("google.firestore.v1")
+PREFIX: Final = "/v1/"
+_BYTES_FIELDS: Final = {"bytesValue", "bytes_value", "transaction", "retryTransaction", "retry_transaction"}
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
+_VERB: Final = re.compile(r":([a-zA-Z]+)$")
+# What Google's front end takes on any method; none of it means anything here.
+_SYSTEM_PARAMETERS: Final = frozenset(
+    {
+        *("alt", "$alt", "key", "prettyPrint", "$prettyPrint", "fields", "$fields", "access_token", "oauth_token"),
+        *("quotaUser", "callback", "uploadType", "upload_protocol", "$.xgafv", "$xgafv"),
+    }
+)
+_BOOLEANS: Final = {"true": True, "false": False}
+
+
+class RestApi:
+    """Everything under /v1."""
+
+    def __init__(self, operations: Operations) -> None:
+        reads, listing = operations.reads, operations.listing
+        self._operations = operations
+        # Verb: the request, the field that the path fills, the answer's message, and who answers.
+        self._verbs: dict[str, tuple[Any, str, Any, Callable[[Any, Caller], Any]]] = {
+            "commit": (_firestore.CommitRequest, "database", _firestore.CommitResponse, operations.commit),
+            "batchWrite": (
+                _firestore.BatchWriteRequest,
+                "database",
+                _firestore.BatchWriteResponse,
+                operations.batch_write,
+            ),
+            "beginTransaction": (
+                _firestore.BeginTransactionRequest,
+                "database",
+                _firestore.BeginTransactionResponse,
+                operations.begin_transaction,
+            ),
+            "rollback": (_firestore.RollbackRequest, "database", None, operations.rollback),
+            "listCollectionIds": (
+                _firestore.ListCollectionIdsRequest,
+                "parent",
+                _firestore.ListCollectionIdsResponse,
+                listing.list_collection_ids,
+            ),
+        }
+        self._streams: dict[str, tuple[Any, str, Any, Callable[[Any, Caller], Any]]] = {
+            "batchGet": (
+                _firestore.BatchGetDocumentsRequest,
+                "database",
+                _firestore.BatchGetDocumentsResponse,
+                reads.batch_get,
+            ),
+            "runQuery": (_firestore.RunQueryRequest, "parent", _firestore.RunQueryResponse, reads.run_query),
+            "runAggregationQuery": (
+                _firestore.RunAggregationQueryRequest,
+                "parent",
+                _firestore.RunAggregationQueryResponse,
+                reads.run_aggregation,
+            ),
+        }
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        path = request.raw_path.removeprefix(PREFIX)
+        verb = _VERB.search(path) if request.method == "POST" else None
+        caller = caller_with(request.headers.get("authorization"), request.headers.get(EXPLAIN_HEADER))
+        if verb is not None and verb[1] in self._streams:
+            try:
+                return await self._stream(verb[1], _decoded(path[: verb.start()]), request, caller)
+            except StatusError as error:
+                return json_response([error_body(error)], HTTP_STATUS[error.code])
+        if verb is not None and verb[1] in self._verbs:
+            return await self._unary(verb[1], _decoded(path[: verb.start()]), request, caller)
+        if verb is not None and verb[1] in ("partitionQuery", "executePipeline", "listen", "write"):
+            raise StatusError(Code.UNIMPLEMENTED, f"`{verb[1]}` is not implemented here")
+        return await self._document(_decoded(path), request, caller)
+
+    # -- verbs
+
+    async def _unary(self, verb: str, resource: str, request: HttpRequest, caller: Caller) -> HttpResponse:
+        request_class, place, reply_class, answer = self._verbs[verb]
+        message = await _from_body(request, request_class, place, resource)
+        reply = await _awaited(answer(message, caller))
+        return json_response({}) if reply_class is None else _json(reply_class, reply)
+
+    async def _stream(self, verb: str, resource: str, request: HttpRequest, caller: Caller) -> HttpResponse:
+        request_class, place, reply_class, answer = self._streams[verb]
+        message = await _from_body(request, request_class, place, resource)
+        replies: Iterable[bytes] = await _awaited(answer(message, caller))
+        headers = [("content-type", "application/json; charset=UTF-8")]
+        return HttpResponse(200, headers, _array(reply_class, replies))
+
+    # -- documents
+
+    async def _document(self, name: str, request: HttpRequest, caller: Caller) -> HttpResponse:
+        parameters = _Parameters(request)
+        segments = name.split("/")
+        if len(segments) < 6 or segments[4] != "documents":
+            raise StatusError(Code.NOT_FOUND, f"no route for `{request.method} {request.raw_path}`")
+        is_collection = len(segments) % 2 == 0
+        operations = self._operations
+        parent, _, last = name.rpartition("/")
+        message: Any
+        answer: Callable[[Any, Caller], Any]
+        reply_class: Any = _firestore.Document
+        if request.method in ("GET", "HEAD"):
+            if is_collection:
+                message = _firestore.ListDocumentsRequest(parent=parent, collection_id=last)
+                answer, reply_class = operations.listing.list_documents, _firestore.ListDocumentsResponse
+            else:
+                message, answer = _firestore.GetDocumentRequest(name=name), operations.reads.get
+        elif request.method == "POST" and is_collection:
+            message = _firestore.CreateDocumentRequest(parent=parent, collection_id=last)
+            message.document.CopyFrom(await _from_body(request, _firestore.Document))
+            answer = operations.create_document
+        elif request.method == "PATCH" and not is_collection:
+            message = _firestore.UpdateDocumentRequest()
+            message.document.CopyFrom(await _from_body(request, _firestore.Document, "name", name))
+            answer = operations.update_document
+        elif request.method == "DELETE" and not is_collection:
+            message, answer, reply_class = _firestore.DeleteDocumentRequest(name=name), operations.delete_document, None
+        else:
+            return HttpResponse(405, [("allow", "GET, POST" if is_collection else "GET, PATCH, DELETE")])
+        parameters.fill(message)
+        reply = await _awaited(answer(message, caller))
+        return json_response({}) if reply_class is None else _json(reply_class, reply)
+
+
+class _Parameters:
+    """Query parameters as fields of a request: `mask.fieldPaths=a&mask.fieldPaths=b&readTime=…`."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._given = {name: values for name, values in request.query.items() if name not in _SYSTEM_PARAMETERS}
+
+    def fill(self, message: Any) -> None:
+        body: dict[str, Any] = {}
+        for name, values in self._given.items():
+            place = body
+            *outer, last = name.split(".")
+            for part in outer:
+                place = place.setdefault(part, {})
+            if last in ("fieldPaths", "field_paths"):
+                place[last] = values
+            else:
+                value = values[-1]
+                place[last] = _BOOLEANS.get(value, value) if last in ("exists", "showMissing") else value
+        if body:
+            _parse(body, message)
+
+
+async def _from_body(request: HttpRequest, request_class: Any, place: str = "", resource: str = "") -> Any:
+    body = await request.json()
+    if body is None:
+        body = {}
+    if not isinstance(body, dict):
+        raise invalid("Invalid JSON payload received. The request body must be an object.")
+    message = _parse(body, request_class())
+    if place == "database":
+        setattr(message, place, resource.removesuffix("/documents"))
+    elif place:
+        setattr(message, place, resource)
+    return message
+
+
+def _parse(body: dict[str, Any], message: Any) -> Any:
+    _check_bytes(body)
+    try:
+        return json_format.ParseDict(body, message)
+    except (json_format.ParseError, RecursionError) as error:
+        raise invalid(f"Invalid JSON payload received. {error}") from None
+
+
+def _check_bytes(body: Any) -> None:
+    """Refuses what is no base64: the parser drops what it does not know, and other bytes would be stored."""
+    for name, value in body.items() if isinstance(body, dict) else ():
+        if name in _BYTES_FIELDS and isinstance(value, str) and not _BASE64.fullmatch(value):
+            raise invalid(f"Invalid JSON payload received. Invalid value at `{name}`: `{value[:40]}` is no base64.")
+        if isinstance(value, dict | list):
+            _check_bytes(value)
+    for element in body if isinstance(body, list) else ():
+        if isinstance(element, dict):
+            _check_bytes(element)
+
+
+async def _awaited(answer: Any) -> Any:
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def _json(reply_class: Any, reply: bytes) -> HttpResponse:
+    return json_response(json_format.MessageToDict(reply_class.FromString(reply)))
+
+
+async def _array(reply_class: Any, replies: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """A JSON array, one element at a time, as fast as the client reads it."""
+    before = b"["
+    for reply in replies:
+        body = json_format.MessageToDict(reply_class.FromString(reply))
+        yield before + json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+        before = b"\n,\n"
+    yield b"]" if before != b"[" else b"[]"
+
+
+def _decoded(path: str) -> str:
+    try:
+        return unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        raise invalid(f"`{path}` is not UTF-8 after percent-decoding") from None
+
+
+def error_body(error: StatusError) -> dict[str, Any]:
+    body: dict[str, Any] = {"code": HTTP_STATUS[error.code], "message": error.message, "status": error.code.name}
+    if error.details:
+        body["details"] = details_json(error.details)
+    return {"error": body}

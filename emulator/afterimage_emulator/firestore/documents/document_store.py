@@ -1,0 +1,344 @@
+"""Documents of one database and what is remembered of their past: the only place where they change.
+
+A document is its serialized bytes. What a commit replaces is kept for a while, so that reads at an earlier time and
+resumed listeners see exactly what was there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Protocol
+
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.firestore.documents.indexes import IndexedDocuments
+from afterimage_emulator.firestore.documents.resource_paths import DatabaseName
+from afterimage_emulator.firestore.documents.wire_bytes import MICROS_PER_SECOND
+from afterimage_emulator.protos import messages
+from afterimage_emulator.status import Code, StatusError
+
+_firestore: Any = messages("google.firestore.v1")
+IMPORTED: Final = object()
+"""The cause of changes that nobody made: they come from an export."""
+RETENTION_SECONDS: Final = 3600
+RETENTION_BYTES: Final = 64 * 1024 * 1024
+_log = logging.getLogger("afterimage_emulator.firestore")
+
+
+class StoredDocument:
+    """One version of one document; `wire` is the whole google.firestore.v1.Document, serialized with its times."""
+
+    __slots__ = ("create_time", "path", "update_time", "wire")
+
+    def __init__(self, path: str, wire: bytes, create_time: int, update_time: int) -> None:
+        self.path = path
+        self.wire = wire
+        self.create_time = create_time
+        self.update_time = update_time
+
+    def message(self) -> Any:
+        """A fresh message: whoever asks may change it."""
+        return _firestore.Document.FromString(self.wire)
+
+    def fields(self) -> Any:
+        return _firestore.Document.FromString(self.wire).fields
+
+    def __repr__(self) -> str:
+        return f"StoredDocument({self.path!r}, update_time={self.update_time})"
+
+
+class Change:
+    """What one commit did to one document. The fields are parsed at most once, for all who look at them."""
+
+    __slots__ = ("_after_fields", "_before_fields", "after", "before", "collection", "document_id", "path", "replies")
+
+    def __init__(self, path: str, before: StoredDocument | None, after: StoredDocument | None) -> None:
+        self.path = path
+        self.collection, _, self.document_id = path.rpartition("/")
+        self.before = before
+        self.after = after
+        self._before_fields: Any = None
+        self._after_fields: Any = None
+        self.replies: dict[Any, bytes] = {}  # what listeners were sent about it, to be sent to others too
+
+    @property
+    def before_fields(self) -> Any:
+        if self._before_fields is None and self.before is not None:
+            self._before_fields = self.before.fields()
+        return self._before_fields
+
+    @property
+    def after_fields(self) -> Any:
+        if self._after_fields is None and self.after is not None:
+            self._after_fields = self.after.fields()
+        return self._after_fields
+
+
+class CommitObserver(Protocol):
+    """Told of every commit, after it is done and before its answer leaves. Must not wait for anything."""
+
+    def committed(self, database: Database, commit_time: int, changes: Sequence[Change], cause: Any) -> None: ...
+
+    def cleared(self, database: Database) -> None:
+        """Told when all documents are gone at once, as no commit would do it."""
+        ...
+
+
+class Collection:
+    """The documents that lie directly in one collection, by their id."""
+
+    __slots__ = ("collection_id", "documents", "indexed", "parent", "path")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.parent, _, self.collection_id = path.rpartition("/")
+        self.documents: dict[str, StoredDocument] = {}
+        self.indexed: IndexedDocuments | None = None
+
+
+class CollectionGroup:
+    """All collections of one id, wherever they lie."""
+
+    __slots__ = ("collections", "indexed")
+
+    def __init__(self) -> None:
+        self.collections: dict[str, Collection] = {}
+        self.indexed: IndexedDocuments | None = None
+
+    def all_documents(self) -> Iterator[StoredDocument]:
+        for collection in self.collections.values():
+            yield from collection.documents.values()
+
+
+class Database:
+    """All collections of one database, its commits in order, and the versions they replaced."""
+
+    def __init__(
+        self, name: DatabaseName, clock: Clock, *, retention_bytes: int = RETENTION_BYTES, observers: Any = ()
+    ) -> None:
+        self.name = name
+        self.collections: dict[str, Collection] = {}
+        self.groups: dict[str, CollectionGroup] = {}
+        self._observers: Sequence[CommitObserver] = observers
+        self._clock = clock
+        self._last_time = 0
+        self._retention_bytes = retention_bytes
+        self.created_at = self.read_time()
+        self._oldest_readable = 0
+        self._commits: deque[tuple[int, tuple[str, ...]]] = deque()
+        self._replaced: deque[tuple[int, str, int]] = deque()
+        self._replaced_bytes = 0
+        self._history: dict[str, deque[tuple[int, StoredDocument | None]]] = {}
+
+    # -- time
+
+    def read_time(self) -> int:
+        """Now, in microseconds; whatever is committed later gets a later time."""
+        self._last_time = max(self._clock.now_ns() // 1000, self._last_time)
+        return self._last_time
+
+    def next_commit_time(self) -> int:
+        self._last_time = max(self._clock.now_ns() // 1000, self._last_time + 1)
+        return self._last_time
+
+    def check_read_time(self, at: int) -> None:
+        now = self.read_time()
+        if at > now:
+            raise StatusError(Code.INVALID_ARGUMENT, "The requested read_time cannot be in the future.")
+        if at < now - RETENTION_SECONDS * MICROS_PER_SECOND or at < self._oldest_readable:
+            raise StatusError(Code.FAILED_PRECONDITION, "The requested snapshot version is too old.")
+
+    def can_read_at(self, at: int) -> bool:
+        try:
+            self.check_read_time(at)
+        except StatusError:
+            return False
+        return True
+
+    # -- reading
+
+    def get(self, path: str, at: int | None = None) -> StoredDocument | None:
+        if at is not None:
+            return self._get_at(path, at)
+        collection, _, document_id = path.rpartition("/")
+        found = self.collections.get(collection)
+        return None if found is None else found.documents.get(document_id)
+
+    def _get_at(self, path: str, at: int) -> StoredDocument | None:
+        history = self._history.get(path)
+        if history is not None:
+            for replaced_at, document in history:
+                if replaced_at > at:
+                    return document if document is None or document.update_time <= at else None
+        current = self.get(path)
+        return current if current is not None and current.update_time <= at else None
+
+    def changed_since(self, at: int) -> set[str]:
+        """The documents that any later commit touched."""
+        changed: set[str] = set()
+        for commit_time, paths in reversed(self._commits):
+            if commit_time <= at:
+                break
+            changed.update(paths)
+        return changed
+
+    def commits_since(self, at: int) -> bool:
+        return bool(self._commits) and self._commits[-1][0] > at
+
+    def collections_under(self, parent: str) -> Iterator[Collection]:
+        """Every collection with documents below a document, at any depth; of the root: all."""
+        prefix = f"{parent}/" if parent else ""
+        return (found for found in self.collections.values() if found.documents and found.path.startswith(prefix))
+
+    def document_count(self) -> int:
+        return sum(len(collection.documents) for collection in self.collections.values())
+
+    # -- committing
+
+    def commit(self, changes: Sequence[Change], commit_time: int, cause: Any = None) -> None:
+        """Applies changes whose `before` is what is stored now. Nothing here can fail half way for want of input."""
+        for change in changes:
+            self._apply(change, commit_time)
+        if changes:
+            self._commits.append((commit_time, tuple([change.path for change in changes])))
+            self._forget_the_old(commit_time)
+            for observer in self._observers:
+                try:
+                    observer.committed(self, commit_time, changes, cause)
+                except Exception:  # it is committed, whatever those who hear of it make of it
+                    _log.exception("`%s` failed after a commit", type(observer).__name__)
+
+    def _apply(self, change: Change, commit_time: int) -> None:
+        collection = self.collections.get(change.collection)
+        if collection is None:
+            collection = self._add_collection(change.collection)
+        after = change.after
+        if after is not None:
+            collection.documents[change.document_id] = after
+        elif change.before is not None:
+            del collection.documents[change.document_id]
+        if change.before is not None:
+            self._remember(change.path, commit_time, change.before)
+        if collection.indexed is not None:
+            collection.indexed.update(change)
+        group = self.groups[collection.collection_id]
+        if group.indexed is not None:
+            group.indexed.update(change)
+        if not collection.documents:
+            del self.collections[collection.path]
+            del group.collections[collection.path]
+
+    def clear(self) -> None:
+        """Forgets every document and the past; time still only goes forward."""
+        self.collections.clear()
+        self.groups.clear()
+        self._commits.clear()
+        self._replaced.clear()
+        self._replaced_bytes = 0
+        self._history.clear()
+        self._oldest_readable = self.next_commit_time()
+        for observer in self._observers:
+            observer.cleared(self)
+
+    def replace_all(self, documents: Sequence[StoredDocument]) -> None:
+        """Takes over imported documents with their times; whoever listens sees them, functions do not."""
+        self.clear()
+        if documents:
+            self._last_time = max(self._last_time, *(document.update_time for document in documents))
+        commit_time = self.next_commit_time()
+        changes = [Change(document.path, None, document) for document in documents]
+        self.commit(changes, commit_time, IMPORTED)
+        self._oldest_readable = commit_time
+
+    def _add_collection(self, path: str) -> Collection:
+        collection = self.collections[path] = Collection(path)
+        group = self.groups.get(collection.collection_id)
+        if group is None:
+            group = self.groups[collection.collection_id] = CollectionGroup()
+        group.collections[path] = collection
+        return collection
+
+    def _remember(self, path: str, replaced_at: int, document: StoredDocument) -> None:
+        self._history.setdefault(path, deque()).append((replaced_at, document))
+        size = len(document.wire) + 300  # what the entry itself takes, about
+        self._replaced.append((replaced_at, path, size))
+        self._replaced_bytes += size
+
+    def _forget_the_old(self, now: int) -> None:
+        horizon = now - RETENTION_SECONDS * MICROS_PER_SECOND
+        while self._replaced and (self._replaced[0][0] < horizon or self._replaced_bytes > self._retention_bytes):
+            replaced_at, path, size = self._replaced.popleft()
+            self._replaced_bytes -= size
+            self._oldest_readable = max(self._oldest_readable, replaced_at)
+            history = self._history[path]
+            history.popleft()
+            if not history:
+                del self._history[path]
+        while self._commits and (self._commits[0][0] < horizon or self._commits[0][0] < self._oldest_readable):
+            self._commits.popleft()
+
+    # -- indexes
+
+    def indexed_collection(self, path: str) -> IndexedDocuments | None:
+        """The indexes of one collection; None where it has no documents."""
+        collection = self.collections.get(path)
+        if collection is None:
+            return None
+        if collection.indexed is None:
+            collection.indexed = IndexedDocuments(collection.documents.values, is_group=False)
+        return collection.indexed
+
+    def indexed_group(self, collection_id: str) -> IndexedDocuments | None:
+        group = self.groups.get(collection_id)
+        if group is None:
+            return None
+        if group.indexed is None:
+            group.indexed = IndexedDocuments(group.all_documents, is_group=True)
+        return group.indexed
+
+    def check_invariants(self) -> None:
+        """What must hold after every commit; tests call it."""
+        for path, collection in self.collections.items():
+            assert collection.path == path
+            assert collection.documents, f"`{path}` is empty and still there"
+            assert self.groups[collection.collection_id].collections[path] is collection
+            for document_id, document in collection.documents.items():
+                assert document.path == f"{path}/{document_id}"
+                assert document.create_time <= document.update_time <= self._last_time
+                message = document.message()
+                assert message.name == f"{self.name.documents}/{document.path}"
+            if collection.indexed is not None:
+                collection.indexed.check_invariants()
+        for group in self.groups.values():
+            if group.indexed is not None:
+                group.indexed.check_invariants()
+        times = [commit_time for commit_time, _ in self._commits]
+        assert times == sorted(set(times)), "commit times must rise"
+        assert self._replaced_bytes == sum(size for *_, size in self._replaced)
+        for path, history in self._history.items():
+            assert [at for at, _ in history] == sorted(at for at, _ in history), path
+
+
+class DocumentStore:
+    """The databases of all projects, made when first named."""
+
+    def __init__(self, *, clock: Clock, retention_bytes: int = RETENTION_BYTES) -> None:
+        self._clock = clock
+        self._retention_bytes = retention_bytes
+        self._databases: dict[DatabaseName, Database] = {}
+        self._observers: list[CommitObserver] = []
+
+    def observe(self, observer: CommitObserver) -> None:
+        self._observers.append(observer)
+
+    def database(self, name: DatabaseName) -> Database:
+        found = self._databases.get(name)
+        if found is None:
+            found = self._databases[name] = Database(
+                name, self._clock, retention_bytes=self._retention_bytes, observers=self._observers
+            )
+        return found
+
+    def databases(self) -> Sequence[Database]:
+        return tuple(self._databases.values())

@@ -1,0 +1,110 @@
+"""Field transforms: what the server computes itself when a write is applied (time, sums, extremes, array sets)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from afterimage_emulator.firestore.documents.field_paths import field_to_set, get_field, parse_field_path
+from afterimage_emulator.firestore.documents.resource_paths import invalid
+from afterimage_emulator.firestore.documents.values import NAN, check_value, is_number, number_of, sort_key
+from afterimage_emulator.firestore.documents.wire_bytes import MICROS_PER_SECOND
+from afterimage_emulator.protos import messages
+
+_firestore: Any = messages("google.firestore.v1")
+_MAXIMUM_INTEGER: Final = 2**63 - 1
+_MINIMUM_INTEGER: Final = -(2**63)
+_REQUEST_TIME: Final = 1
+
+
+def check_transform(transform: Any) -> None:
+    """Refuses a transform that no document could take."""
+    path = parse_field_path(transform.field_path)
+    kind = transform.WhichOneof("transform_type")
+    if kind is None:
+        raise invalid(f"the transform of `{transform.field_path}` has no type set")
+    if path == ("__name__",):
+        raise invalid("`__name__` cannot be transformed")
+    if kind == "set_to_server_value":
+        if transform.set_to_server_value != _REQUEST_TIME:
+            raise invalid(f"the transform of `{transform.field_path}` asks for an unknown server value")
+        return
+    operand = getattr(transform, kind)
+    if kind in ("increment", "maximum", "minimum"):
+        if not is_number(operand):
+            raise invalid(f"the operand of `{kind}` on `{transform.field_path}` must be a number")
+        return
+    for element in operand.values:
+        if element.WhichOneof("value_type") == "array_value":
+            raise invalid("Cannot convert an array value in an array value.")
+        check_value(element, name=transform.field_path, depth=2)
+
+
+def apply_transform(fields: Any, transform: Any, commit_time: int) -> Any:
+    """Changes the fields, and returns the value that the client is told."""
+    path = parse_field_path(transform.field_path)
+    kind = transform.WhichOneof("transform_type")
+    current = get_field(fields, path)
+    if kind == "set_to_server_value":
+        result = _server_time(commit_time)
+    elif kind in ("append_missing_elements", "remove_all_from_array"):
+        result = _changed_array(current, getattr(transform, kind).values, is_removal=kind == "remove_all_from_array")
+        field_to_set(fields, path).CopyFrom(result)
+        return _firestore.Value(null_value=0)
+    elif current is None or not is_number(current):
+        result = _firestore.Value()
+        result.CopyFrom(getattr(transform, kind))
+    elif kind == "increment":
+        result = _sum(current, transform.increment)
+    else:
+        result = _extreme(current, getattr(transform, kind), wants_greater=kind == "maximum")
+    field_to_set(fields, path).CopyFrom(result)
+    return result
+
+
+def _server_time(commit_time: int) -> Any:
+    seconds, micros = divmod(commit_time, MICROS_PER_SECOND)
+    value = _firestore.Value()
+    value.timestamp_value.seconds = seconds
+    value.timestamp_value.nanos = micros * 1000
+    return value
+
+
+def _sum(current: Any, operand: Any) -> Any:
+    """Integers saturate at the ends of their range; with a double, the sum is a double."""
+    left, right = number_of(current), number_of(operand)
+    if isinstance(left, int) and isinstance(right, int):
+        return _firestore.Value(integer_value=max(_MINIMUM_INTEGER, min(_MAXIMUM_INTEGER, left + right)))
+    return _firestore.Value(double_value=float(left) + float(right))
+
+
+def _extreme(current: Any, operand: Any, *, wants_greater: bool) -> Any:
+    """The greater (or smaller) of the two, the stored one where they are equal; NaN wins over all numbers."""
+    left, right = sort_key(current), sort_key(operand)
+    result = _firestore.Value()
+    if NAN in (left[0], right[0]):
+        result.double_value = math.nan
+    elif left != right and (right > left) == wants_greater:
+        result.CopyFrom(operand)
+    else:
+        result.CopyFrom(current)
+    return result
+
+
+def _changed_array(current: Any, elements: Any, *, is_removal: bool) -> Any:
+    result = _firestore.Value()
+    result.array_value.SetInParent()
+    kept = result.array_value.values
+    stored = current.array_value.values if current is not None and current.HasField("array_value") else ()
+    if is_removal:
+        removed = {sort_key(element) for element in elements}
+        kept.extend(element for element in stored if sort_key(element) not in removed)
+        return result
+    kept.extend(stored)
+    present = {sort_key(element) for element in stored}
+    for element in elements:
+        key = sort_key(element)
+        if key not in present:
+            present.add(key)
+            kept.append(element)
+    return result

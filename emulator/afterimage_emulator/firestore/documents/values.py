@@ -1,0 +1,268 @@
+"""Values: their total order across all types, what makes one valid, and how many bytes Firestore counts for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from afterimage_emulator.firestore.documents.resource_paths import check_document_path, id_key, invalid, split_name
+
+MAXIMUM_DOCUMENT_BYTES: Final = 1_048_576
+MAXIMUM_DEPTH: Final = 20
+MAXIMUM_FIELD_NAME_BYTES: Final = 1500
+MAXIMUM_VALUE_BYTES: Final = 1_048_487
+MAXIMUM_VECTOR_DIMENSIONS: Final = 2048
+VECTOR_TYPE: Final = "__vector__"
+_RESERVED_NAME: Final = re.compile(r"__.*__", re.DOTALL)
+# Below this many serialized bytes no document can reach the limit, whatever its fields: no need to count.
+SURELY_SMALL_BYTES: Final = MAXIMUM_DOCUMENT_BYTES // 8
+
+SortKey = tuple[Any, ...]
+
+NULL, BOOLEAN, NAN, NUMBER, TIMESTAMP, STRING, BYTES, REFERENCE, GEO_POINT, ARRAY, VECTOR, MAP = range(12)
+"""The types in their order. NaN is a type of its own: it comes before all numbers and equals itself."""
+
+NULL_KEY: Final[SortKey] = (NULL,)
+NAN_KEY: Final[SortKey] = (NAN,)
+MINIMUM_TIMESTAMP_SECONDS: Final = -62_135_596_800
+MAXIMUM_TIMESTAMP_SECONDS: Final = 253_402_300_799
+
+
+# -- order
+
+
+def sort_key(value: Any) -> SortKey:
+    """A tuple that Python orders as Firestore orders values. Equal keys are equal values: 1 and 1.0, 0.0 and -0.0."""
+    return _KEYS[value.WhichOneof("value_type")](value)
+
+
+def _double_key(value: Any) -> SortKey:
+    number = value.double_value
+    return NAN_KEY if number != number else (NUMBER, number)
+
+
+def _timestamp_key(value: Any) -> SortKey:
+    moment = value.timestamp_value
+    return (TIMESTAMP, moment.seconds * 1_000_000 + moment.nanos // 1000)
+
+
+def _geo_point_key(value: Any) -> SortKey:
+    point = value.geo_point_value
+    return (GEO_POINT, point.latitude, point.longitude)
+
+
+def _array_key(value: Any) -> SortKey:
+    return (ARRAY, tuple([sort_key(element) for element in value.array_value.values]))
+
+
+def _map_key(value: Any) -> SortKey:
+    fields = value.map_value.fields
+    if is_vector(fields):
+        elements = fields["value"].array_value.values
+        return (VECTOR, len(elements), tuple([sort_key(element) for element in elements]))
+    return (MAP, tuple([(name, sort_key(fields[name])) for name in sorted(fields)]))
+
+
+_KEYS: Final[dict[str | None, Callable[[Any], SortKey]]] = {
+    None: lambda value: NULL_KEY,
+    "null_value": lambda value: NULL_KEY,
+    "boolean_value": lambda value: (BOOLEAN, value.boolean_value),
+    "integer_value": lambda value: (NUMBER, value.integer_value),
+    "double_value": _double_key,
+    "timestamp_value": _timestamp_key,
+    "string_value": lambda value: (STRING, value.string_value),
+    "bytes_value": lambda value: (BYTES, value.bytes_value),
+    "reference_value": lambda value: reference_key(value.reference_value),
+    "geo_point_value": _geo_point_key,
+    "array_value": _array_key,
+    "map_value": _map_key,
+}
+
+
+def reference_key(name: str) -> SortKey:
+    return (REFERENCE, tuple([id_key(segment) for segment in name.split("/")]))
+
+
+def is_vector(fields: Any) -> bool:
+    kind = fields.get("__type__")
+    return kind is not None and kind.string_value == VECTOR_TYPE and "value" in fields
+
+
+def is_number(value: Any) -> bool:
+    return value.WhichOneof("value_type") in ("integer_value", "double_value")
+
+
+def number_of(value: Any) -> int | float:
+    """The number in a value known to be one."""
+    kind = value.WhichOneof("value_type")
+    number: int | float = value.integer_value if kind == "integer_value" else value.double_value
+    return number
+
+
+# -- validity; one walk over what a client sent
+
+
+def check_fields(fields: Any, depth: int = 1) -> None:
+    """Refuses what Firestore refuses, and cuts timestamps to the microsecond as it does."""
+    for name, value in fields.items():
+        if len(name) > 375 and len(name.encode()) > MAXIMUM_FIELD_NAME_BYTES:
+            raise invalid(f"The property name `{name[:40]}…` is longer than {MAXIMUM_FIELD_NAME_BYTES} bytes.")
+        if name == "":
+            raise invalid("The property name is the empty string.")
+        if name[0] == "_" and _RESERVED_NAME.fullmatch(name):
+            raise invalid(f'The property name "{name}" is reserved: it begins and ends with "__".')
+        kind = value.WhichOneof("value_type")
+        if kind not in _PLAIN_KINDS:
+            _check_value(kind, name, value, depth)
+
+
+_PLAIN_KINDS: Final = frozenset({"null_value", "boolean_value", "integer_value", "double_value"})
+
+
+def check_value(value: Any, *, name: str = "value", depth: int = 1) -> None:
+    kind = value.WhichOneof("value_type")
+    if kind not in _PLAIN_KINDS:
+        _check_value(kind, name, value, depth)
+
+
+def _check_value(kind: str | None, name: str, value: Any, depth: int) -> None:
+    check = _CHECKS.get(kind)
+    if check is None:
+        if kind is None:
+            raise invalid(f'The value of property "{name}" has no type set.')
+        raise invalid(f'The value of property "{name}" is a `{kind}`, which cannot be stored.')
+    check(name, value, depth)
+
+
+def _check_string(name: str, value: Any, depth: int) -> None:
+    text = value.string_value
+    if len(text) > MAXIMUM_VALUE_BYTES // 4 and len(text.encode()) > MAXIMUM_VALUE_BYTES:
+        raise invalid(f'The value of property "{name}" is longer than {MAXIMUM_VALUE_BYTES} bytes.')
+
+
+def _check_bytes(name: str, value: Any, depth: int) -> None:
+    if len(value.bytes_value) > MAXIMUM_VALUE_BYTES:
+        raise invalid(f'The value of property "{name}" is longer than {MAXIMUM_VALUE_BYTES} bytes.')
+
+
+def _check_timestamp(name: str, value: Any, depth: int) -> None:
+    moment = value.timestamp_value
+    if not MINIMUM_TIMESTAMP_SECONDS <= moment.seconds <= MAXIMUM_TIMESTAMP_SECONDS or not 0 <= moment.nanos < 10**9:
+        raise invalid(
+            f'The timestamp of property "{name}" is outside of 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z.'
+        )
+    beyond = moment.nanos % 1000
+    if beyond:
+        moment.nanos -= beyond
+
+
+def _check_reference(name: str, value: Any, depth: int) -> None:
+    _, path = split_name(value.reference_value)
+    check_document_path(path, value.reference_value)
+
+
+def _check_geo_point(name: str, value: Any, depth: int) -> None:
+    point = value.geo_point_value
+    if not -90 <= point.latitude <= 90:
+        raise invalid(f'The latitude of property "{name}" must be between -90 and 90, not {point.latitude}.')
+    if not -180 <= point.longitude <= 180:
+        raise invalid(f'The longitude of property "{name}" must be between -180 and 180, not {point.longitude}.')
+
+
+def _check_array(name: str, value: Any, depth: int) -> None:
+    if depth >= MAXIMUM_DEPTH:
+        raise _too_deep(name)
+    for element in value.array_value.values:
+        kind = element.WhichOneof("value_type")
+        if kind == "array_value":
+            raise invalid("Cannot convert an array value in an array value.")
+        if kind not in _PLAIN_KINDS:
+            _check_value(kind, name, element, depth + 1)
+
+
+def _check_map(name: str, value: Any, depth: int) -> None:
+    if depth >= MAXIMUM_DEPTH:
+        raise _too_deep(name)
+    fields = value.map_value.fields
+    if "__type__" in fields:
+        _check_vector(name, fields)
+    else:
+        check_fields(fields, depth + 1)
+
+
+def _check_vector(name: str, fields: Any) -> None:
+    if not is_vector(fields) or len(fields) != 2 or fields["value"].WhichOneof("value_type") != "array_value":
+        raise invalid(f'The map in property "{name}" has the reserved name "__type__" but is no vector.')
+    elements = fields["value"].array_value.values
+    if not 0 < len(elements) <= MAXIMUM_VECTOR_DIMENSIONS:
+        raise invalid(f'The vector in property "{name}" must have 1 to {MAXIMUM_VECTOR_DIMENSIONS} dimensions.')
+    if any(not is_number(element) for element in elements):
+        raise invalid(f'The vector in property "{name}" must hold numbers only.')
+
+
+def _too_deep(name: str) -> Exception:
+    return invalid(f'Property "{name}" contains an invalid nested entity: maps and arrays go {MAXIMUM_DEPTH} deep.')
+
+
+_CHECKS: Final[dict[str | None, Callable[[str, Any, int], None]]] = {
+    "string_value": _check_string,
+    "bytes_value": _check_bytes,
+    "timestamp_value": _check_timestamp,
+    "reference_value": _check_reference,
+    "geo_point_value": _check_geo_point,
+    "array_value": _check_array,
+    "map_value": _check_map,
+}
+
+
+# -- size, by the documented formula
+
+
+def name_size(path: str) -> int:
+    """Each id with one byte more, and sixteen for the document."""
+    return len(path.encode()) + 1 + 16
+
+
+def document_size(path: str, fields: Any) -> int:
+    return name_size(path) + 32 + fields_size(fields)
+
+
+def fields_size(fields: Any) -> int:
+    return sum(len(name.encode()) + 1 + value_size(value) for name, value in fields.items())
+
+
+def value_size(value: Any) -> int:
+    kind = value.WhichOneof("value_type")
+    if kind == "string_value":
+        return len(value.string_value.encode()) + 1
+    if kind == "bytes_value":
+        return len(value.bytes_value)
+    if kind == "map_value":
+        return fields_size(value.map_value.fields)
+    if kind == "array_value":
+        return sum(value_size(element) for element in value.array_value.values)
+    if kind == "reference_value":
+        return name_size(split_name(value.reference_value)[1])
+    return _FIXED_SIZES[kind]
+
+
+_FIXED_SIZES: Final = {
+    "null_value": 1,
+    "boolean_value": 1,
+    "integer_value": 8,
+    "double_value": 8,
+    "timestamp_value": 8,
+    "geo_point_value": 16,
+}
+
+
+def check_size(path: str, name: str, fields: Any, serialized_bytes: int) -> None:
+    if serialized_bytes < SURELY_SMALL_BYTES:
+        return
+    size = document_size(path, fields)
+    if size > MAXIMUM_DOCUMENT_BYTES:
+        raise invalid(
+            f"Document '{name}' cannot be written because its size ({size:,} bytes) "
+            f"exceeds the maximum allowed size of {MAXIMUM_DOCUMENT_BYTES:,} bytes."
+        )

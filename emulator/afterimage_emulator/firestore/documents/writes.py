@@ -1,0 +1,230 @@
+"""What one write makes of one document: preconditions, masks, transforms. Pure: nothing is stored here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from afterimage_emulator.firestore.documents.document_store import Change, StoredDocument
+from afterimage_emulator.firestore.documents.field_paths import (
+    FieldPath,
+    delete_field,
+    get_field,
+    parse_mask,
+    set_field,
+)
+from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, document_path, invalid
+from afterimage_emulator.firestore.documents.transforms import apply_transform, check_transform
+from afterimage_emulator.firestore.documents.values import check_fields, check_size
+from afterimage_emulator.firestore.documents.wire_bytes import field, micros_of, timestamp_field
+from afterimage_emulator.protos import messages
+from afterimage_emulator.status import Code, StatusError
+
+_firestore: Any = messages("google.firestore.v1")
+MAXIMUM_REQUEST_BYTES: Final = 10 * 1024 * 1024
+MAXIMUM_TRANSFORMS: Final = 500
+_MANY_WRITES: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedWrite:
+    """A write whose form is right: only the stored document can still make it fail."""
+
+    path: str
+    name: str
+    kind: str
+    """`set`, `merge`, `delete`, `verify` or `transform`."""
+    document: Any = None
+    mask: Sequence[FieldPath] = ()
+    transforms: Sequence[Any] = ()
+    precondition: Any = None
+
+
+def check_request_size(request: Any) -> None:
+    # A few documents and names cannot be that large without being refused by themselves; operands of transforms can.
+    may_be_large = len(request.writes) >= _MANY_WRITES or any(
+        write.update_transforms or write.HasField("transform") for write in request.writes
+    )
+    if may_be_large and request.ByteSize() > MAXIMUM_REQUEST_BYTES:
+        raise invalid(f"Request payload size exceeds the limit: {MAXIMUM_REQUEST_BYTES} bytes.")
+
+
+def check_write(write: Any, database: DatabaseName) -> CheckedWrite:
+    """Refuses what is wrong in itself, whatever is stored."""
+    operation = write.WhichOneof("operation")
+    precondition = write.current_document if write.HasField("current_document") else None
+    if operation == "update":
+        return _check_update(write, database, precondition)
+    if operation == "delete":
+        path = document_path(write.delete, database)
+        return CheckedWrite(path, write.delete, "delete", precondition=precondition)
+    if operation == "transform":
+        name = write.transform.document
+        transforms = tuple(write.transform.field_transforms)
+        _check_transforms(transforms, name)
+        return CheckedWrite(
+            document_path(name, database), name, "transform", transforms=transforms, precondition=precondition
+        )
+    if operation == "verify":
+        return _check_verify(write, database, precondition)
+    raise invalid("a write needs one of `update`, `delete`, `transform` or `verify`")
+
+
+def _check_verify(write: Any, database: DatabaseName, precondition: Any) -> CheckedWrite:
+    """Writes nothing: the commit goes through only while the document is as the precondition says."""
+    path = document_path(write.verify, database)
+    if precondition is None or precondition.WhichOneof("condition_type") is None:
+        raise invalid(f"a verify must contain a precondition: `{write.verify}`")
+    if write.HasField("update_mask"):
+        raise invalid(f"a verify must not specify a document mask: `{write.verify}`")
+    if write.update_transforms:
+        raise invalid(f"a verify must not specify an update transform: `{write.verify}`")
+    return CheckedWrite(path, write.verify, "verify", precondition=precondition)
+
+
+def check_verifies(writes: Sequence[CheckedWrite]) -> None:
+    """A document is verified once in a commit, and then not written there."""
+    if not any(write.kind == "verify" for write in writes):
+        return
+    seen: dict[str, str] = {}
+    for write in writes:
+        done = "verified" if write.kind == "verify" else "written"
+        before = seen.setdefault(write.path, "")
+        seen[write.path] = done
+        if before == done == "verified":
+            raise invalid(f"the same document cannot be verified more than once in a single request: `{write.name}`")
+        if before not in ("", done):
+            raise invalid(f"the same document cannot be {before} and then {done} in a single request: `{write.name}`")
+
+
+def _check_update(write: Any, database: DatabaseName, precondition: Any) -> CheckedWrite:
+    document = write.update
+    path = document_path(document.name, database)
+    check_fields(document.fields)
+    transforms: Sequence[Any] = ()
+    if write.update_transforms:
+        transforms = tuple(write.update_transforms)
+        _check_transforms(transforms, document.name)
+    if write.HasField("update_mask"):
+        mask = parse_mask(write.update_mask.field_paths)
+        return CheckedWrite(path, document.name, "merge", document, mask, transforms, precondition)
+    return CheckedWrite(path, document.name, "set", document, (), transforms, precondition)
+
+
+def _check_transforms(transforms: Sequence[Any], name: str) -> None:
+    if len(transforms) > MAXIMUM_TRANSFORMS:
+        raise invalid(f"the write to `{name}` has {len(transforms)} transforms; at most {MAXIMUM_TRANSFORMS} fit")
+    for transform in transforms:
+        check_transform(transform)
+
+
+def check_precondition(write: CheckedWrite, stored: StoredDocument | None, commit_time: int) -> None:
+    precondition = write.precondition
+    if precondition is None:
+        return
+    kind = precondition.WhichOneof("condition_type")
+    if kind == "exists":
+        if precondition.exists and stored is None:
+            raise StatusError(Code.NOT_FOUND, f"No document to update: {write.name}")
+        if not precondition.exists and stored is not None:
+            raise StatusError(Code.ALREADY_EXISTS, f"Document already exists: {write.name}")
+    elif kind == "update_time":
+        wanted = micros_of(precondition.update_time)
+        if wanted > commit_time:
+            raise invalid("The update_time of a precondition must not be in the future.")
+        found = 0 if stored is None else stored.update_time
+        if wanted != found:
+            raise StatusError(
+                Code.FAILED_PRECONDITION,
+                f"the stored version ({found}) does not match the required base version ({wanted})",
+            )
+
+
+def apply_write(
+    write: CheckedWrite, stored: StoredDocument | None, commit_time: int
+) -> tuple[StoredDocument | None, bytes]:
+    """The document after the write (the stored one itself where nothing changed) and its serialized WriteResult."""
+    if write.precondition is not None:
+        check_precondition(write, stored, commit_time)
+    if write.kind == "delete":
+        return None, b""
+    if write.kind == "verify":
+        return stored, timestamp_field(1, commit_time if stored is None else stored.update_time)
+    results: list[bytes] = []
+    if write.kind == "set" and not write.transforms:
+        document = write.document
+        if document.HasField("create_time") or document.HasField("update_time"):
+            document.ClearField("create_time")
+            document.ClearField("update_time")
+    else:
+        document = _merged(write, stored)
+        for transform in write.transforms:
+            result = apply_transform(document.fields, transform, commit_time)
+            results.append(field(2, result.SerializeToString()))
+    after = _stored(write, document, stored, commit_time)
+    result = timestamp_field(1, after.update_time)
+    return after, result + b"".join(results) if results else result
+
+
+def _merged(write: CheckedWrite, stored: StoredDocument | None) -> Any:
+    """The document before transforms."""
+    document = _firestore.Document(name=write.name)
+    if write.kind == "set":
+        document.fields.MergeFrom(write.document.fields)
+        return document
+    if stored is not None:
+        document = stored.message()
+        document.ClearField("create_time")
+        document.ClearField("update_time")
+    for path in write.mask:
+        value = get_field(write.document.fields, path)
+        if value is None:
+            delete_field(document.fields, path)
+        else:
+            set_field(document.fields, path, value)
+    return document
+
+
+def _stored(write: CheckedWrite, document: Any, stored: StoredDocument | None, commit_time: int) -> StoredDocument:
+    body = document.SerializeToString(deterministic=True)
+    check_size(write.path, write.name, document.fields, len(body))
+    if write.kind != "set" or write.transforms:
+        check_fields(document.fields)
+    if stored is None:
+        times = timestamp_field(3, commit_time) + timestamp_field(4, commit_time)
+        return StoredDocument(write.path, body + times, commit_time, commit_time)
+    created = timestamp_field(3, stored.create_time)
+    if stored.wire == body + created + timestamp_field(4, stored.update_time):
+        return stored
+    return StoredDocument(write.path, body + created + timestamp_field(4, commit_time), stored.create_time, commit_time)
+
+
+class PendingCommit:
+    """Several writes applied in order on top of what is stored, to be committed together or not at all."""
+
+    __slots__ = ("after", "before", "commit_time", "results")
+
+    def __init__(self, before: Mapping[str, StoredDocument | None], commit_time: int) -> None:
+        self.before = before
+        self.after: dict[str, StoredDocument | None] = {}
+        self.commit_time = commit_time
+        self.results: list[bytes] = []
+
+    def current(self, path: str) -> StoredDocument | None:
+        return self.after[path] if path in self.after else self.before[path]
+
+    def apply(self, write: CheckedWrite) -> None:
+        stored = self.after[write.path] if write.path in self.after else self.before[write.path]
+        after, result = apply_write(write, stored, self.commit_time)
+        self.results.append(result)
+        self.after[write.path] = after
+
+    def changes(self) -> list[Change]:
+        """Only what really changed."""
+        found = []
+        for path, after in self.after.items():
+            before = self.before[path]
+            if after is not before:
+                found.append(Change(path, before, after))
+        return found

@@ -1,0 +1,1 @@
+"""Listeners: which targets a change concerns, and the stream that tells about it."""

@@ -1,0 +1,118 @@
+"""Who listens to what: finds, for each changed document, the targets it concerns, by collection, group or name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from afterimage_emulator.firestore.documents.document_store import Change, Database
+from afterimage_emulator.firestore.listening.listen_targets import DocumentsTarget, QueryTarget, Target, WindowTarget
+
+
+class Listener(Protocol):
+    """The stream that a target belongs to."""
+
+    def changed(self, target: Target) -> None:
+        """One of its targets has noted something."""
+        ...
+
+    def flush(self) -> None:
+        """Sends what was noted, if the client has room for it."""
+        ...
+
+
+class _Registry:
+    """The targets of one database."""
+
+    def __init__(self) -> None:
+        self.by_collection: dict[str, dict[Target, Listener]] = {}
+        self.by_group: dict[str, dict[Target, Listener]] = {}
+        self.by_document: dict[str, dict[Target, Listener]] = {}
+        self.all: dict[Target, Listener] = {}
+
+    def places(self, target: Target) -> list[tuple[dict[str, dict[Target, Listener]], str]]:
+        if isinstance(target, DocumentsTarget):
+            return [(self.by_document, path) for path in target.paths]
+        assert isinstance(target, QueryTarget | WindowTarget)
+        query = target.query
+        if query.all_descendants:
+            return [(self.by_group, query.collection_id)]
+        return [(self.by_collection, query.collection_path)]
+
+
+class Listeners:
+    """All listeners of all databases. Several commits in one turn of the loop reach a listener as one snapshot."""
+
+    def __init__(self) -> None:
+        self._registries: dict[Database, _Registry] = {}
+        self._touched: dict[Listener, None] = {}
+
+    def add(self, database: Database, target: Target, listener: Listener) -> None:
+        registry = self._registries.setdefault(database, _Registry())
+        registry.all[target] = listener
+        for index, key in registry.places(target):
+            index.setdefault(key, {})[target] = listener
+
+    def remove(self, database: Database, target: Target) -> None:
+        registry = self._registries.get(database)
+        if registry is None or registry.all.pop(target, None) is None:
+            return
+        for index, key in registry.places(target):
+            concerned = index.get(key)
+            if concerned is not None:
+                concerned.pop(target, None)
+                if not concerned:
+                    del index[key]
+        if not registry.all:
+            del self._registries[database]
+
+    def target_count(self) -> int:
+        return sum(len(registry.all) for registry in self._registries.values())
+
+    # -- told by the store
+
+    def committed(self, database: Database, commit_time: int, changes: Sequence[Change], cause: Any) -> None:
+        registry = self._registries.get(database)
+        if registry is None:
+            return
+        for change in changes:
+            for concerned in (
+                registry.by_collection.get(change.collection),
+                registry.by_group.get(change.collection[change.collection.rfind("/") + 1 :]),
+                registry.by_group.get(""),
+                registry.by_document.get(change.path),
+            ):
+                if concerned:
+                    self._note(concerned, change)
+
+    def _note(self, concerned: dict[Target, Listener], change: Change) -> None:
+        for target, listener in concerned.items():
+            if isinstance(target, QueryTarget | WindowTarget) and not target.query.covers(change.path):
+                continue
+            target.note(change)
+            listener.changed(target)
+            self._touch(listener)
+
+    def _touch(self, listener: Listener) -> None:
+        if not self._touched:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._touched[listener] = None
+
+    def _flush(self) -> None:
+        touched, self._touched = self._touched, {}
+        for listener in touched:
+            listener.flush()
+
+    def cleared(self, database: Database) -> None:
+        """Everything shown is gone."""
+        registry = self._registries.get(database)
+        if registry is None:
+            return
+        gone: dict[str, Change] = {}
+        for target, listener in registry.all.items():
+            for path in target.shown_paths():
+                target.note(gone.setdefault(path, Change(path, None, None)))
+            if target.noted:
+                listener.changed(target)
+                self._touch(listener)

@@ -1,0 +1,189 @@
+"""Commits: locks, preconditions and rules first, then all writes of a request at once, or none."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
+
+from afterimage_emulator.auth.id_tokens import Caller
+from afterimage_emulator.firestore.documents.document_store import Change, Database, StoredDocument
+from afterimage_emulator.firestore.documents.index_limits import IndexSettings
+from afterimage_emulator.firestore.documents.resource_paths import invalid
+from afterimage_emulator.firestore.documents.wire_bytes import field, number_field, timestamp_field
+from afterimage_emulator.firestore.documents.writes import (
+    CheckedWrite,
+    PendingCommit,
+    apply_write,
+    check_request_size,
+    check_verifies,
+    check_write,
+)
+from afterimage_emulator.firestore.operations.locks import LockHolder
+from afterimage_emulator.firestore.operations.sessions import Session
+from afterimage_emulator.firestore.operations.transactions import Transaction
+from afterimage_emulator.firestore.rules.gate import RulesGate, WriteAccess
+from afterimage_emulator.status import Code, StatusError
+
+
+class Commits:
+    """Applies writes. Answers at once where no lock is in the way."""
+
+    def __init__(self, gate: RulesGate, index_settings: Mapping[str, IndexSettings]) -> None:
+        self._gate = gate
+        self._index_settings = index_settings
+        self._plain_settings = IndexSettings()
+
+    def commit(self, session: Session, request: Any, caller: Caller) -> bytes | Awaitable[bytes]:
+        """The serialized CommitResponse."""
+        transaction = session.transactions.find(request.transaction) if request.transaction else None
+        try:
+            check_request_size(request)
+            name = session.database.name
+            writes = [check_write(write, name) for write in request.writes]
+            check_verifies(writes)
+            if transaction is not None and transaction.is_read_only:
+                if writes:
+                    raise invalid("Cannot modify entities in a read-only transaction.")
+                session.transactions.end(transaction)
+                return timestamp_field(2, session.database.read_time())
+        except StatusError:
+            if transaction is not None:
+                session.transactions.end(transaction)
+            raise
+        if session.transactions.locks.are_free_for(transaction, [write.path for write in writes]):
+            return _commit_response(self._apply(session, writes, transaction, caller))
+        return self._commit_later(session, writes, transaction, caller)
+
+    async def _commit_later(
+        self, session: Session, writes: Sequence[CheckedWrite], transaction: Transaction | None, caller: Caller
+    ) -> bytes:
+        pending = await self._apply_later(session, writes, transaction, caller)
+        return _commit_response(pending)
+
+    async def write(self, session: Session, writes: Sequence[Any], caller: Caller) -> PendingCommit:
+        """Writes without a transaction, for adapters that put together an answer of their own."""
+        checked = [check_write(write, session.database.name) for write in writes]
+        check_verifies(checked)
+        if session.transactions.locks.are_free_for(None, [write.path for write in checked]):
+            return self._apply(session, checked, None, caller)
+        return await self._apply_later(session, checked, None, caller)
+
+    async def _apply_later(
+        self, session: Session, writes: Sequence[CheckedWrite], transaction: Transaction | None, caller: Caller
+    ) -> PendingCommit:
+        """Waits for the locks that others hold."""
+        paths = [write.path for write in writes]
+        if transaction is not None:
+            await session.transactions.lock(transaction, paths)
+            return self._apply(session, writes, transaction, caller)
+        holder = LockHolder()
+        try:
+            await session.transactions.locks.take(holder, paths)
+            return self._apply(session, writes, None, caller)
+        finally:
+            session.transactions.locks.release_all(holder)
+
+    def _apply(
+        self, session: Session, writes: Sequence[CheckedWrite], transaction: Transaction | None, caller: Caller
+    ) -> PendingCommit:
+        database = session.database
+        try:
+            if transaction is not None:
+                session.transactions.refresh(transaction)
+            commit_time = database.next_commit_time()
+            pending = PendingCommit({write.path: database.get(write.path) for write in writes}, commit_time)
+            if not self._gate.is_open_to(caller, database):
+                self._gate.check_writes(caller, database, _accesses(writes, pending), commit_time)
+            for write in writes:
+                pending.apply(write)
+            changes = pending.changes()
+            self._check_index_entries(database, changes)
+            database.commit(changes, commit_time, caller)
+            return pending
+        finally:
+            if transaction is not None:
+                session.transactions.end(transaction)
+
+    def _check_index_entries(self, database: Database, changes: Sequence[Change]) -> None:
+        settings = self._index_settings.get(database.name.database, self._plain_settings)
+        for change in changes:
+            if change.after is not None:
+                settings.check(change.path, change.after.fields, len(change.after.wire))
+
+    # -- independent writes
+
+    async def batch_write(self, session: Session, request: Any, caller: Caller) -> bytes:
+        """Each write succeeds or fails alone. The serialized BatchWriteResponse."""
+        self._gate.check_admin(caller, session.database, "BatchWrite")
+        check_request_size(request)
+        checked: list[CheckedWrite | StatusError] = []
+        seen: set[str] = set()
+        for write in request.writes:
+            try:
+                one = check_write(write, session.database.name)
+            except StatusError as error:
+                checked.append(error)
+                continue
+            if one.path in seen:
+                raise invalid("Cannot write to the same document more than once in a single batch write request.")
+            seen.add(one.path)
+            checked.append(one)
+        results: list[bytes] = []
+        statuses: list[bytes] = []
+        for item in checked:
+            result, status = await self._write_alone(session, item, caller)
+            results.append(field(1, result))
+            statuses.append(field(2, status))
+        return b"".join(results + statuses)
+
+    async def _write_alone(
+        self, session: Session, item: CheckedWrite | StatusError, caller: Caller
+    ) -> tuple[bytes, bytes]:
+        try:
+            if isinstance(item, StatusError):
+                raise item
+            if session.transactions.locks.are_free_for(None, (item.path,)):
+                pending = self._apply(session, (item,), None, caller)
+            else:
+                pending = await self._apply_later(session, (item,), None, caller)
+        except StatusError as error:
+            return b"", _status(error)
+        return pending.results[0], b""
+
+
+def _accesses(writes: Sequence[CheckedWrite], pending: PendingCommit) -> list[WriteAccess]:
+    """What rules are asked: each write on top of those before it. Preconditions are looked at after the rules."""
+    accesses = []
+    current: dict[str, StoredDocument | None] = {}
+    for write in writes:
+        before = current.get(write.path, pending.before[write.path])
+        after: StoredDocument | None
+        if write.kind == "verify":  # tells whether the document is as the client believes: a read of it
+            method, after = "get", before
+        elif write.kind == "delete":
+            method, after = "delete", None
+        else:
+            after, _ = apply_write(dataclasses.replace(write, precondition=None), before, pending.commit_time)
+            method = "update" if before is not None or _must_exist(write) else "create"
+        accesses.append(WriteAccess(method, write.path, before, after))
+        current[write.path] = after
+    return accesses
+
+
+def _must_exist(write: CheckedWrite) -> bool:
+    precondition = write.precondition
+    return precondition is not None and precondition.WhichOneof("condition_type") == "exists" and precondition.exists
+
+
+def _commit_response(pending: PendingCommit) -> bytes:
+    results = pending.results
+    commit_time = timestamp_field(2, pending.commit_time)
+    if len(results) == 1:
+        return field(1, results[0]) + commit_time
+    return b"".join([field(1, result) for result in results]) + commit_time
+
+
+def _status(error: StatusError) -> bytes:
+    """A serialized google.rpc.Status."""
+    return number_field(1, Code(error.code)) + field(2, error.message.encode())

@@ -1,0 +1,235 @@
+"""Reads: single documents, lists, queries and aggregations; in a transaction, at a past time, or now."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from afterimage_emulator.auth.id_tokens import Caller
+from afterimage_emulator.firestore.documents.document_store import StoredDocument
+from afterimage_emulator.firestore.documents.field_paths import FieldPath, masked_copy, parse_mask
+from afterimage_emulator.firestore.documents.resource_paths import document_path, parse_parent, split_name
+from afterimage_emulator.firestore.documents.wire_bytes import field, micros_of, number_field, timestamp_field
+from afterimage_emulator.firestore.operations.sessions import Session, Sessions
+from afterimage_emulator.firestore.operations.transactions import Transaction
+from afterimage_emulator.firestore.queries.aggregations import aggregate
+from afterimage_emulator.firestore.queries.query import Query
+from afterimage_emulator.firestore.queries.query_executor import run_query
+from afterimage_emulator.firestore.queries.query_parser import parse_query
+from afterimage_emulator.firestore.rules.gate import RulesGate
+from afterimage_emulator.protos import messages
+from afterimage_emulator.status import Code, StatusError
+
+_firestore: Any = messages("google.firestore.v1")
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class View:
+    """From where a request reads: `at` is a past time, None for now; `started` tells the client a new transaction."""
+
+    session: Session
+    transaction: Transaction | None = None
+    at: int | None = None
+    started: bytes = b""
+
+    @property
+    def locks(self) -> bool:
+        return self.transaction is not None and not self.transaction.is_read_only
+
+    def read_time(self) -> int:
+        return self.at if self.at is not None else self.session.database.read_time()
+
+
+def view_of(session: Session, request: Any, *, may_begin: bool = True) -> View:
+    """What the request's consistency selector asks for."""
+    selector = request.WhichOneof("consistency_selector")
+    if selector is None:
+        return View(session)
+    if selector == "read_time":
+        at = micros_of(request.read_time)
+        session.database.check_read_time(at)
+        return View(session, at=at)
+    if selector == "new_transaction" and may_begin:
+        transaction = session.transactions.begin(request.new_transaction)
+        return View(session, transaction, transaction.read_at, transaction.id)
+    transaction = session.transactions.find(request.transaction)
+    return View(session, transaction, transaction.read_at)
+
+
+class Reads:
+    """Answers with serialized messages. What must wait for a lock is awaited; everything else is answered at once."""
+
+    def __init__(self, sessions: Sessions, gate: RulesGate) -> None:
+        self._sessions = sessions
+        self._gate = gate
+
+    # -- documents
+
+    def get(self, request: Any, caller: Caller) -> bytes | Awaitable[bytes]:
+        name, path = split_name(request.name)
+        document_path(request.name, name)
+        view = view_of(self._sessions.of(name), request)
+        mask = parse_mask(request.mask.field_paths) if request.HasField("mask") else None
+
+        def read() -> bytes:
+            document = self._read(view, path, caller)
+            if document is None:
+                raise StatusError(Code.NOT_FOUND, f'Document "{request.name}" not found.')
+            return document.wire if mask is None else masked(document, mask)
+
+        return self._when_locked(view, [path], read)
+
+    def batch_get(self, request: Any, caller: Caller) -> Iterable[bytes] | Awaitable[Iterable[bytes]]:
+        session = self._sessions.named(request.database)
+        paths = [document_path(name, session.database.name) for name in request.documents]
+        mask = parse_mask(request.mask.field_paths) if request.HasField("mask") else None
+        view = view_of(session, request)
+
+        def read() -> Iterable[bytes]:
+            wanted = list(dict.fromkeys(zip(request.documents, paths, strict=True)))
+            found = [(name, self._read(view, path, caller)) for name, path in wanted]
+            return _batch_get_replies(found, mask, view.read_time(), view.started)
+
+        return self._when_locked(view, paths, read)
+
+    def _read(self, view: View, path: str, caller: Caller) -> StoredDocument | None:
+        database = view.session.database
+        document = database.get(path, view.at)
+        if not self._gate.is_open_to(caller, database):
+            self._gate.check_get(caller, database, path, document)
+        return document
+
+    def _when_locked(self, view: View, paths: Sequence[str], read: Callable[[], T]) -> T | Awaitable[T]:
+        """Reads at once, or, in a transaction, when it has the locks."""
+        transaction = view.transaction
+        if transaction is None or not view.locks:
+            return read()
+        transactions = view.session.transactions
+        if transactions.locks.are_free_for(transaction, paths):
+            transactions.locks.take_free(transaction, paths)
+            transactions.refresh(transaction)
+            return read()
+        return self._read_later(view, transaction, paths, read)
+
+    async def _read_later(self, view: View, transaction: Transaction, paths: Sequence[str], read: Callable[[], T]) -> T:
+        await view.session.transactions.lock(transaction, paths)
+        view.session.transactions.refresh(transaction)
+        return read()
+
+    # -- queries
+
+    def run_query(self, request: Any, caller: Caller) -> Iterable[bytes] | Awaitable[Iterable[bytes]]:
+        _refuse_explaining(request)
+        name, parent = parse_parent(request.parent)
+        session = self._sessions.of(name)
+        query = parse_query(name, parent, request.structured_query)
+        self.authorize_query(session, query, caller)
+        view = view_of(session, request)
+
+        def reply(documents: Sequence[StoredDocument]) -> Iterator[bytes]:
+            return _query_replies(documents, query, view.read_time(), view.started)
+
+        return self._query_when_locked(view, query, reply)
+
+    def run_aggregation(self, request: Any, caller: Caller) -> Iterable[bytes]:
+        _refuse_explaining(request)
+        name, parent = parse_parent(request.parent)
+        session = self._sessions.of(name)
+        source = request.structured_aggregation_query
+        query = parse_query(name, parent, source.structured_query)
+        self.authorize_query(session, query, caller)
+        view = view_of(session, request)
+        if view.transaction is not None and view.locks:
+            session.transactions.refresh(view.transaction)
+            view.transaction.queries.append(query)
+        result = aggregate(session.database, query, source.aggregations, at=view.at)
+        reply = field(1, result.SerializeToString()) + timestamp_field(3, view.read_time())
+        return (reply + field(2, view.started) if view.started else reply,)
+
+    def authorize_query(self, session: Session, query: Query, caller: Caller) -> None:
+        if not self._gate.is_open_to(caller, session.database):
+            self._gate.check_query(caller, session.database, query)
+
+    def _query_when_locked(
+        self, view: View, query: Query, reply: Callable[[Sequence[StoredDocument]], Iterable[bytes]]
+    ) -> Iterable[bytes] | Awaitable[Iterable[bytes]]:
+        database = view.session.database
+        documents = list(run_query(database, query, at=view.at))
+        transaction = view.transaction
+        if transaction is None or not view.locks:
+            return reply(documents)
+        transactions = view.session.transactions
+        paths = [document.path for document in documents]
+        if transactions.locks.are_free_for(transaction, paths):
+            transactions.locks.take_free(transaction, paths)
+            transactions.refresh(transaction)
+            transaction.queries.append(query)
+            return reply(documents)
+        return self._query_later(view, transaction, query, paths, reply)
+
+    async def _query_later(
+        self,
+        view: View,
+        transaction: Transaction,
+        query: Query,
+        paths: Sequence[str],
+        reply: Callable[[Sequence[StoredDocument]], Iterable[bytes]],
+    ) -> Iterable[bytes]:
+        """While it waits for a lock the results may change, so it asks again until it holds them all."""
+        await view.session.transactions.lock(transaction, paths)
+        again = self._query_when_locked(view, query, reply)
+        return await again if isinstance(again, Awaitable) else again
+
+
+# -- replies
+
+
+def masked(document: StoredDocument, mask: Iterable[FieldPath]) -> bytes:
+    """The serialized document with the fields of the mask alone."""
+    whole = document.message()
+    shown = _firestore.Document(name=whole.name, create_time=whole.create_time, update_time=whole.update_time)
+    masked_copy(whole.fields, mask, shown.fields)
+    serialized: bytes = shown.SerializeToString()
+    return serialized
+
+
+def _batch_get_replies(
+    found: Sequence[tuple[str, StoredDocument | None]],
+    mask: Sequence[FieldPath] | None,
+    read_time: int,
+    started: bytes,
+) -> Iterator[bytes]:
+    ending = timestamp_field(4, read_time)
+    first = field(3, started) if started else b""
+    if not found and first:
+        yield first + ending
+    for name, document in found:
+        if document is None:
+            result = field(2, name.encode())
+        else:
+            result = field(1, document.wire if mask is None else masked(document, mask))
+        yield result + first + ending
+        first = b""
+
+
+def _query_replies(
+    documents: Sequence[StoredDocument], query: Query, read_time: int, started: bytes
+) -> Iterator[bytes]:
+    ending = timestamp_field(3, read_time)
+    first = field(2, started) if started else b""
+    if not documents:
+        skipped = number_field(4, query.offset) if query.offset else b""
+        yield first + ending + skipped
+        return
+    projection = query.projection
+    for document in documents:
+        wire = document.wire if projection is None else masked(document, projection)
+        yield field(1, wire) + ending + first
+        first = b""
+
+
+def _refuse_explaining(request: Any) -> None:
+    if request.HasField("explain_options"):
+        raise StatusError(Code.UNIMPLEMENTED, "`explain_options` is not implemented here")

@@ -1,0 +1,127 @@
+"""Aggregations over the results of a query: count, sum and average."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from afterimage_emulator.firestore.documents.document_store import Database, StoredDocument
+from afterimage_emulator.firestore.documents.field_paths import DOCUMENT_NAME, FieldPath, get_field, parse_field_path
+from afterimage_emulator.firestore.documents.resource_paths import invalid
+from afterimage_emulator.firestore.documents.values import is_number, number_of
+from afterimage_emulator.firestore.queries.query import Order, Query
+from afterimage_emulator.firestore.queries.query_executor import count_matches, run_query
+from afterimage_emulator.protos import messages
+
+_firestore: Any = messages("google.firestore.v1")
+MAXIMUM_AGGREGATIONS: Final = 5
+_INTEGERS: Final = range(-(2**63), 2**63)
+
+
+def aggregate(database: Database, query: Query, wanted: Sequence[Any], *, at: int | None = None) -> Any:
+    """The AggregationResult."""
+    if not wanted:
+        raise invalid("Aggregations can not be empty.")
+    if len(wanted) > MAXIMUM_AGGREGATIONS:
+        raise invalid(f"The query has {len(wanted)} aggregations; at most {MAXIMUM_AGGREGATIONS} are allowed.")
+    result = _firestore.AggregationResult()
+    named = _with_aliases(wanted)
+    paths = {alias: _field_of(alias, aggregation) for alias, aggregation in named}
+    query = _ordered_by(query, [path for path in paths.values() if path is not None])
+    documents: list[StoredDocument] | None = None
+    for alias, aggregation in named:
+        path = paths[alias]
+        if path is None:
+            up_to = _up_to(aggregation.count)
+            result.aggregate_fields[alias].integer_value = count_matches(database, query, up_to=up_to, at=at)
+            continue
+        kind = aggregation.WhichOneof("operator")
+        if documents is None:
+            documents = list(run_query(database, query, at=at))
+        numbers = _numbers(documents, path)
+        result.aggregate_fields[alias].CopyFrom(_sum(numbers) if kind == "sum" else _average(numbers))
+    return result
+
+
+def _with_aliases(wanted: Sequence[Any]) -> list[tuple[str, Any]]:
+    """Those without an alias are named `field_1`, `field_2`, …"""
+    named: list[tuple[str, Any]] = []
+    unnamed = 0
+    for aggregation in wanted:
+        alias = aggregation.alias
+        if not alias:
+            unnamed += 1
+            alias = f"field_{unnamed}"
+        if any(alias == other for other, _ in named):
+            raise invalid(f"Aggregation aliases contain duplicate alias: `{alias}`.")
+        named.append((alias, aggregation))
+    return named
+
+
+def _field_of(alias: str, aggregation: Any) -> FieldPath | None:
+    """The field that is summed or averaged; None for a count."""
+    kind = aggregation.WhichOneof("operator")
+    if kind is None:
+        raise invalid(f"the aggregation `{alias}` has no operator; give it one of count, sum, avg")
+    return None if kind == "count" else parse_field_path(getattr(aggregation, kind).field.field_path)
+
+
+def _ordered_by(query: Query, fields: Sequence[FieldPath]) -> Query:
+    """Summing a field orders by it, as the index does that answers: so a limit takes the least values first, and
+    documents without the field do not count, not even for a count beside it."""
+    orders = list(query.orders)
+    name_at = next(i for i, order in enumerate(orders) if order.path == DOCUMENT_NAME)
+    cursors = max((len(bound.keys) for bound in (query.start, query.end) if bound is not None), default=0)
+    for path in fields:
+        if path != DOCUMENT_NAME and all(order.path != path for order in orders):
+            descending = orders[name_at].descending
+            if cursors > name_at:  # a cursor already says which name: the field may only be required, behind it
+                orders.append(Order(path, descending))
+            else:
+                orders.insert(name_at, Order(path, descending))
+                name_at += 1
+    return replace(query, orders=tuple(orders))
+
+
+def _up_to(count: Any) -> int | None:
+    if not count.HasField("up_to"):
+        return None
+    limit: int = count.up_to.value
+    if limit <= 0:
+        raise invalid(f"`up_to` of a count must be greater than 0, not {limit}")
+    return limit
+
+
+def _numbers(documents: Iterable[StoredDocument], path: tuple[str, ...]) -> list[int | float]:
+    found = []
+    for document in documents:
+        value = get_field(document.fields(), path)
+        if value is not None and is_number(value):
+            found.append(number_of(value))
+    return found
+
+
+def _sum(numbers: Sequence[int | float]) -> Any:
+    """An integer as long as all are and the sum fits; a double otherwise."""
+    if all(isinstance(number, int) for number in numbers):
+        total = sum(numbers)
+        if total in _INTEGERS:
+            return _firestore.Value(integer_value=int(total))
+        return _firestore.Value(double_value=float(total))
+    return _firestore.Value(double_value=_float_sum(numbers))
+
+
+def _float_sum(numbers: Iterable[int | float]) -> float:
+    floats = [float(number) for number in numbers]
+    try:
+        return math.fsum(floats)
+    except (OverflowError, ValueError):  # beyond the doubles, or infinities of both signs
+        return sum(floats)
+
+
+def _average(numbers: Sequence[int | float]) -> Any:
+    if not numbers:
+        return _firestore.Value(null_value=0)
+    return _firestore.Value(double_value=_float_sum(numbers) / len(numbers))

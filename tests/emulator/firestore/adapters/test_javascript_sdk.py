@@ -1,0 +1,88 @@
+"""The official JavaScript SDKs in Node against the local Firestore; the cases: tests/node/firestore*.test.mjs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from afterimage_emulator.faults import FaultRule
+from afterimage_emulator.status import Code
+from afterimage_emulator.wire.observers import RequestObserver
+from tests.emulator.firestore.conftest import RunningFirestore
+
+NODE_TESTS = Path(__file__).resolve().parents[3] / "node"
+needs_node = pytest.mark.skipif(
+    shutil.which("node") is None or not (NODE_TESTS / "node_modules").is_dir(),
+    reason="needs node, and the SDKs that `make node` installs",
+)
+
+
+class Counting(RequestObserver):
+    """Counts the requests of each method by how they ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: Counter[tuple[str, int | str]] = Counter()
+
+    def ended(self, service: str, method: str, resource: str, status: int | str, started: float) -> None:
+        super().ended(service, method, resource, status, started)
+        self.ends[method, status] += 1
+
+
+@pytest.fixture
+def counting() -> Iterator[tuple[RunningFirestore, Counting]]:
+    """A service whose requests are counted, for one test alone."""
+    observer = Counting()
+    service = RunningFirestore(observer)
+    service.start()
+    yield service, observer
+    service.stop()
+
+
+def run_in_node(cases: str, address: str) -> None:
+    finished = subprocess.run(
+        ["node", "--test-reporter=spec", cases],
+        cwd=NODE_TESTS,
+        env={**os.environ, "FIRESTORE_EMULATOR_HOST": address},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+@needs_node
+@pytest.mark.parametrize("cases", ["firestore.test.mjs", "firestore_persistence.test.mjs"])
+def test_the_javascript_sdks_work_against_this_service(running: RunningFirestore, cases: str) -> None:
+    """Client, Lite and admin SDK, unmodified and over real sockets: listeners, transactions, offline, persistence."""
+    run_in_node(cases, running.address)
+    running.call(lambda: [database.check_invariants() for database in running.service.store.databases()])
+
+
+@needs_node
+def test_a_refusal_reaches_nodes_server_sdks_at_the_first_attempt(
+    counting: tuple[RunningFirestore, Counting],
+) -> None:
+    """One request for each refused call of either SDK; only what fails for the moment is asked again."""
+    service, observer = counting
+    fail_once = FaultRule(action="fail", match={"method": "RunQuery"}, code=Code.UNAVAILABLE, skip=2, times=1)
+    service.call(lambda: service.faults.add(fail_once))
+    run_in_node("firestore_refusals.test.mjs", service.address)
+    service.run(service.server.stop())  # streams count when they end
+    listens = {end: observer.ends.pop(end) for end in tuple(observer.ends) if end[0] == "Listen"}
+    assert sum(listens.values()) == 2, listens
+    assert observer.ends == {
+        ("RunQuery", "INVALID_ARGUMENT"): 2,
+        ("RunAggregationQuery", "INVALID_ARGUMENT"): 2,
+        ("BatchGetDocuments", "INVALID_ARGUMENT"): 2,
+        ("Commit", "INVALID_ARGUMENT"): 2,
+        ("RunQuery", "UNAVAILABLE"): 1,
+        ("RunQuery", "OK"): 1,
+    }
