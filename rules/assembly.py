@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from afterimage_emulator.rules_language import Ruleset, RulesetRejected, compile_ruleset
-from afterimage_emulator.rules_language.syntax_tree import Match, Segment
+from afterimage_emulator.rules_language.syntax.syntax_tree import Match, Segment
 from rules.areas import SERVICES, AreaError, AreaVersion
 
 ROOT_MATCHES: Final = {"firestore": "/databases/{database}/documents", "storage": "/b/{bucket}/o"}

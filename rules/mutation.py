@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from afterimage_emulator.rules_language import Coverage, Ruleset
-from afterimage_emulator.rules_language.syntax_tree import Expression, Match, walk
+from afterimage_emulator.rules_language.syntax.syntax_tree import Expression, Match, walk
 from afterimage_emulator.rules_testing import InProcessDriver, RuleCase
 from afterimage_emulator.rules_testing.mutants import Mutant, mutants_of
 from rules.areas import AreaError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from afterimage_emulator.rules_language import Ruleset
-from afterimage_emulator.rules_language.syntax_tree import AllowStatement, Match
+from afterimage_emulator.rules_language.syntax.syntax_tree import AllowStatement, Match
 from afterimage_emulator.rules_testing import InProcessDriver
 from rules.areas import SERVICES
 from rules.law import Law, out_of_date, prove

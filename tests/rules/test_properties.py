@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterimage_emulator.rules_language import FirestoreRequest, MemoryLookup, StorageRequest, Timestamp
-from afterimage_emulator.rules_language.source_span import Span
-from afterimage_emulator.rules_language.syntax_tree import Segment
+from afterimage_emulator.rules_language.syntax.source_span import Span
+from afterimage_emulator.rules_language.syntax.syntax_tree import Segment
 from rules.assembly import overlap
 from rules.law import Law
 

@@ -17,10 +17,10 @@ classes `Timestamp`, `Duration`, `LatLng`, `Path`, `RuleSet`. Stored documents r
 """
 
 from afterimage_emulator.rules_language.authorizer import Allow, Decision, Ruleset, compile_ruleset
-from afterimage_emulator.rules_language.coverage import Coverage
-from afterimage_emulator.rules_language.diagnostics import Issue, RulesetRejected, Severity
-from afterimage_emulator.rules_language.explanation import Explanation
-from afterimage_emulator.rules_language.lookups import CommitLookups, DocumentLookup, MemoryLookup
+from afterimage_emulator.rules_language.evaluation.lookups import CommitLookups, DocumentLookup, MemoryLookup
+from afterimage_emulator.rules_language.evaluation.rule_values import Duration, LatLng, Path, RuleSet, Timestamp
+from afterimage_emulator.rules_language.reporting.coverage import Coverage
+from afterimage_emulator.rules_language.reporting.explanation import Explanation
 from afterimage_emulator.rules_language.requests import (
     Both,
     Either,
@@ -29,7 +29,7 @@ from afterimage_emulator.rules_language.requests import (
     Query,
     StorageRequest,
 )
-from afterimage_emulator.rules_language.rule_values import Duration, LatLng, Path, RuleSet, Timestamp
+from afterimage_emulator.rules_language.syntax.diagnostics import Issue, RulesetRejected, Severity
 
 __all__ = [
     "Allow",

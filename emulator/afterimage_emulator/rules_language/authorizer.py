@@ -8,13 +8,9 @@ from typing import Any, Final
 
 from afterimage_emulator.rules_language.bindings import Case, cases_of
 from afterimage_emulator.rules_language.checker import check
-from afterimage_emulator.rules_language.context import Context, DocumentWithheldError, ExpressionLimitError
-from afterimage_emulator.rules_language.coverage import Coverage
-from afterimage_emulator.rules_language.diagnostics import Issue, IssueList, RulesetRejected
-from afterimage_emulator.rules_language.evaluator import Planner, counted, not_boolean, traced
-from afterimage_emulator.rules_language.explanation import Attempt, Explanation
-from afterimage_emulator.rules_language.list_queries import TooManyDisjunctsError
-from afterimage_emulator.rules_language.lookups import (
+from afterimage_emulator.rules_language.evaluation.context import Context, DocumentWithheldError, ExpressionLimitError
+from afterimage_emulator.rules_language.evaluation.evaluator import Planner, counted, not_boolean, traced
+from afterimage_emulator.rules_language.evaluation.lookups import (
     LOOKUPS_PER_REQUEST,
     LOOKUPS_PER_STORAGE_REQUEST,
     NO_DOCUMENTS,
@@ -22,13 +18,17 @@ from afterimage_emulator.rules_language.lookups import (
     DocumentLookup,
     RequestLookups,
 )
+from afterimage_emulator.rules_language.evaluation.rule_values import EvaluationError
+from afterimage_emulator.rules_language.list_queries import TooManyDisjunctsError
 from afterimage_emulator.rules_language.matching import AllowPlan, MatchBlock, MatchComplexityError, MatchIndex
-from afterimage_emulator.rules_language.parser import parse
+from afterimage_emulator.rules_language.reporting.coverage import Coverage
+from afterimage_emulator.rules_language.reporting.explanation import Attempt, Explanation
 from afterimage_emulator.rules_language.requests import FirestoreRequest, StorageRequest
-from afterimage_emulator.rules_language.rule_values import EvaluationError
 from afterimage_emulator.rules_language.scopes import Scope
-from afterimage_emulator.rules_language.source_span import SourceText, Span
-from afterimage_emulator.rules_language.syntax_tree import RulesFile
+from afterimage_emulator.rules_language.syntax.diagnostics import Issue, IssueList, RulesetRejected
+from afterimage_emulator.rules_language.syntax.parser import parse
+from afterimage_emulator.rules_language.syntax.source_span import SourceText, Span
+from afterimage_emulator.rules_language.syntax.syntax_tree import RulesFile
 
 MAXIMUM_SOURCE_BYTES: Final = 256 * 1024 - 2
 NO_MATCH: Final = "No matching allow statements"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from afterimage_emulator.rules_language.builtin_functions import FUNCTIONS, NAMESPACES
-from afterimage_emulator.rules_language.diagnostics import IssueList
-from afterimage_emulator.rules_language.evaluator import DOCUMENT_FUNCTIONS
-from afterimage_emulator.rules_language.operators import TESTABLE_TYPES
+from afterimage_emulator.rules_language.evaluation.builtin_functions import FUNCTIONS, NAMESPACES
+from afterimage_emulator.rules_language.evaluation.evaluator import DOCUMENT_FUNCTIONS
+from afterimage_emulator.rules_language.evaluation.operators import TESTABLE_TYPES
 from afterimage_emulator.rules_language.scopes import Scope
-from afterimage_emulator.rules_language.source_span import Span
-from afterimage_emulator.rules_language.syntax_tree import (
+from afterimage_emulator.rules_language.syntax.diagnostics import IssueList
+from afterimage_emulator.rules_language.syntax.source_span import Span
+from afterimage_emulator.rules_language.syntax.syntax_tree import (
     Call,
     Conditional,
     Expression,

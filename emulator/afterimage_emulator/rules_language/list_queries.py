@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from afterimage_emulator.rules_language.constraints import Constraint
+from afterimage_emulator.rules_language.evaluation.constraints import Constraint
 from afterimage_emulator.rules_language.requests import Both, Either, FieldFilter, Filter, Query
 
 MAXIMUM_DISJUNCTS: Final = 100

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from afterimage_emulator.rules_language.evaluator import Evaluate, Planner
-from afterimage_emulator.rules_language.rule_values import Path, UnknownValue
+from afterimage_emulator.rules_language.evaluation.evaluator import Evaluate, Planner
+from afterimage_emulator.rules_language.evaluation.rule_values import Path, UnknownValue
 from afterimage_emulator.rules_language.scopes import Scope
-from afterimage_emulator.rules_language.source_span import SourceText
-from afterimage_emulator.rules_language.syntax_tree import AllowStatement, Match, Segment
+from afterimage_emulator.rules_language.syntax.source_span import SourceText
+from afterimage_emulator.rules_language.syntax.syntax_tree import AllowStatement, Match, Segment
 
 MAXIMUM_MATCH_STEPS: Final = 20_000
 _METHOD_GROUPS: Final = {"read": ("get", "list"), "write": ("create", "update", "delete")}

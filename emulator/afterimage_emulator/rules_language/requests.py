@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from afterimage_emulator.rules_language.rule_values import Timestamp
+from afterimage_emulator.rules_language.evaluation.rule_values import Timestamp
 
 METHODS: Final = ("get", "list", "create", "update", "delete")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from afterimage_emulator.rules_language.syntax_tree import Function, Segment
+from afterimage_emulator.rules_language.syntax.syntax_tree import Function, Segment
 
 
 class Scope:

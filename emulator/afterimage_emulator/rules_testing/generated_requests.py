@@ -16,7 +16,7 @@ from afterimage_emulator.rules_language import (
     Ruleset,
     StorageRequest,
 )
-from afterimage_emulator.rules_language.syntax_tree import Segment
+from afterimage_emulator.rules_language.syntax.syntax_tree import Segment
 from afterimage_emulator.rules_testing.cases import RuleCase
 from afterimage_emulator.rules_testing.vocabulary import NOW, USER, Vocabulary
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from afterimage_emulator.rules_language import Ruleset
-from afterimage_emulator.rules_language.printer import print_expression
-from afterimage_emulator.rules_language.source_span import Span
-from afterimage_emulator.rules_language.syntax_tree import (
+from afterimage_emulator.rules_language.syntax.printer import print_expression
+from afterimage_emulator.rules_language.syntax.source_span import Span
+from afterimage_emulator.rules_language.syntax.syntax_tree import (
     AllowStatement,
     Binary,
     Call,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from afterimage_emulator.rules_language import LatLng, Path, Timestamp
-from afterimage_emulator.rules_language.syntax_tree import (
+from afterimage_emulator.rules_language.syntax.syntax_tree import (
     Binary,
     Call,
     Expression,

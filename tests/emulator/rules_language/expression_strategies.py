@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from afterimage_emulator.rules_language.source_span import Span
-from afterimage_emulator.rules_language.syntax_tree import (
+from afterimage_emulator.rules_language.syntax.source_span import Span
+from afterimage_emulator.rules_language.syntax.syntax_tree import (
     Binary,
     Call,
     Conditional,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from afterimage_emulator.rules_language import Issue, RulesetRejected, compile_ruleset
-from afterimage_emulator.rules_language.diagnostics import MAXIMUM_ISSUES
-from afterimage_emulator.rules_language.lexer import tokenize
-from afterimage_emulator.rules_language.parser import MAXIMUM_MATCH_DEPTH
+from afterimage_emulator.rules_language.syntax.diagnostics import MAXIMUM_ISSUES
+from afterimage_emulator.rules_language.syntax.lexer import tokenize
+from afterimage_emulator.rules_language.syntax.parser import MAXIMUM_MATCH_DEPTH
 from tests.emulator.rules_language.rules_world import ALICE, ask, ask_storage, firestore_rules, storage_rules
 
 CORPUS = Path(__file__).parents[2] / "rules_corpus"

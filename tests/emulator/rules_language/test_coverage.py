@@ -6,7 +6,7 @@ import html
 import re
 
 from afterimage_emulator.rules_language import Coverage, FirestoreRequest, Ruleset
-from afterimage_emulator.rules_language.coverage_page import coverage_page
+from afterimage_emulator.rules_language.reporting.coverage_page import coverage_page
 from tests.emulator.rules_language.rules_world import ALICE, NOW, firestore_rules
 
 RULES = (

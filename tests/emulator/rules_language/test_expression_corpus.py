@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from afterimage_emulator.rules_language import Duration, FirestoreRequest, MemoryLookup, Timestamp, compile_ruleset
-from afterimage_emulator.rules_language.builtin_functions import FUNCTIONS
-from afterimage_emulator.rules_language.builtin_methods import METHODS
-from afterimage_emulator.rules_language.operators import BINARY_OPERATORS
-from afterimage_emulator.rules_language.rule_values import describe
+from afterimage_emulator.rules_language.evaluation.builtin_functions import FUNCTIONS
+from afterimage_emulator.rules_language.evaluation.builtin_methods import METHODS
+from afterimage_emulator.rules_language.evaluation.operators import BINARY_OPERATORS
+from afterimage_emulator.rules_language.evaluation.rule_values import describe
 
 CORPUS = Path(__file__).parents[2] / "rules_corpus"
 

@@ -16,13 +16,13 @@ from afterimage_emulator.rules_language import (
     RulesetRejected,
     compile_ruleset,
 )
-from afterimage_emulator.rules_language.diagnostics import IssueList
-from afterimage_emulator.rules_language.expression_parser import ExpressionParser
-from afterimage_emulator.rules_language.printer import print_expression
-from afterimage_emulator.rules_language.rule_values import equals, identity
-from afterimage_emulator.rules_language.source_span import SourceText, Span
-from afterimage_emulator.rules_language.syntax_tree import Expression, Literal
-from afterimage_emulator.rules_language.token_reader import TokenReader
+from afterimage_emulator.rules_language.evaluation.rule_values import equals, identity
+from afterimage_emulator.rules_language.syntax.diagnostics import IssueList
+from afterimage_emulator.rules_language.syntax.expression_parser import ExpressionParser
+from afterimage_emulator.rules_language.syntax.printer import print_expression
+from afterimage_emulator.rules_language.syntax.source_span import SourceText, Span
+from afterimage_emulator.rules_language.syntax.syntax_tree import Expression, Literal
+from afterimage_emulator.rules_language.syntax.token_reader import TokenReader
 from tests.emulator.rules_language.expression_strategies import NOWHERE, expressions, values
 from tests.emulator.rules_language.rules_world import ALICE, ask, firestore_rules, where
 

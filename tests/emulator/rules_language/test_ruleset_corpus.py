@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from afterimage_emulator.rules_language import Issue, RulesetRejected, compile_ruleset
-from afterimage_emulator.rules_language.diagnostics import IssueList
-from afterimage_emulator.rules_language.parser import parse
-from afterimage_emulator.rules_language.printer import print_rules
-from afterimage_emulator.rules_language.source_span import SourceText
+from afterimage_emulator.rules_language.syntax.diagnostics import IssueList
+from afterimage_emulator.rules_language.syntax.parser import parse
+from afterimage_emulator.rules_language.syntax.printer import print_rules
+from afterimage_emulator.rules_language.syntax.source_span import SourceText
 
 CORPUS = Path(__file__).parents[2] / "rules_corpus"
 _BEFORE_BODY = (

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from afterimage_emulator.rules_language.operators import NULL_ERROR, unsupported
-from afterimage_emulator.rules_language.rule_values import EvaluationError, kind_of
+from afterimage_emulator.rules_language.evaluation.operators import NULL_ERROR, unsupported
+from afterimage_emulator.rules_language.evaluation.rule_values import EvaluationError, kind_of
 
 ANY = "value"
 

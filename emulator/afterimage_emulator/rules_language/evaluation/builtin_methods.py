@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import re2
 
-from afterimage_emulator.rules_language.operators import MAXIMUM_TEXT_LENGTH, checked_text, timestamp
-from afterimage_emulator.rules_language.rule_values import (
+from afterimage_emulator.rules_language.evaluation.operators import MAXIMUM_TEXT_LENGTH, checked_text, timestamp
+from afterimage_emulator.rules_language.evaluation.rule_values import (
     NANOS_PER_SECOND,
     Duration,
     EvaluationError,
@@ -25,7 +25,7 @@ from afterimage_emulator.rules_language.rule_values import (
     identity,
     kind_of,
 )
-from afterimage_emulator.rules_language.signatures import ANY, MethodTable
+from afterimage_emulator.rules_language.evaluation.signatures import ANY, MethodTable
 
 MAXIMUM_LIST_LENGTH: Final = 1_000_000
 MAXIMUM_OCCURRENCES: Final = 100_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from afterimage_emulator.rules_language.source_span import Span
+from afterimage_emulator.rules_language.syntax.source_span import Span
 
 NAME: Final = "name"
 NUMBER: Final = "number"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from afterimage_emulator.rules_language.rule_values import EvaluationError, describe, kind_of
+from afterimage_emulator.rules_language.evaluation.rule_values import EvaluationError, describe, kind_of
 
 MAXIMUM_DISTINCT_VALUES: Final = 20
 _LONGEST_TEXT: Final = 60

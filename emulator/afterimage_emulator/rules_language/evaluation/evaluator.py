@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from afterimage_emulator.rules_language.builtin_functions import FUNCTIONS, NAMESPACES
-from afterimage_emulator.rules_language.builtin_methods import METHODS
-from afterimage_emulator.rules_language.context import (
+from afterimage_emulator.rules_language.evaluation.builtin_functions import FUNCTIONS, NAMESPACES
+from afterimage_emulator.rules_language.evaluation.builtin_methods import METHODS
+from afterimage_emulator.rules_language.evaluation.context import (
     MAXIMUM_EXPRESSIONS,
     Context,
     DocumentWithheldError,
     ExpressionLimitError,
 )
-from afterimage_emulator.rules_language.counting import count_error, count_value
-from afterimage_emulator.rules_language.operators import (
+from afterimage_emulator.rules_language.evaluation.counting import count_error, count_value
+from afterimage_emulator.rules_language.evaluation.operators import (
     BINARY_OPERATORS,
     is_of_type,
     negate,
@@ -27,10 +27,11 @@ from afterimage_emulator.rules_language.operators import (
     slice_of,
     subscript,
 )
-from afterimage_emulator.rules_language.rule_values import EvaluationError, Path, kind_of
+from afterimage_emulator.rules_language.evaluation.rule_values import EvaluationError, Path, kind_of
+from afterimage_emulator.rules_language.evaluation.signatures import Builtin, call_method, function_not_found
+from afterimage_emulator.rules_language.evaluation.trace import TraceNode
 from afterimage_emulator.rules_language.scopes import Scope
-from afterimage_emulator.rules_language.signatures import Builtin, call_method, function_not_found
-from afterimage_emulator.rules_language.syntax_tree import (
+from afterimage_emulator.rules_language.syntax.syntax_tree import (
     Binary,
     Call,
     Conditional,
@@ -49,7 +50,6 @@ from afterimage_emulator.rules_language.syntax_tree import (
     Variable,
     walk,
 )
-from afterimage_emulator.rules_language.trace import TraceNode
 
 Locals = list[Any]
 Evaluate = Callable[[Context, Locals], Any]

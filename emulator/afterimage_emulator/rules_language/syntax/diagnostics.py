@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from afterimage_emulator.rules_language.source_span import SourceText, Span
+from afterimage_emulator.rules_language.syntax.source_span import SourceText, Span
 
 MAXIMUM_ISSUES = 100
 _EXCERPT_WIDTH = 160

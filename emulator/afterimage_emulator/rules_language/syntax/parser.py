@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from afterimage_emulator.rules_language.diagnostics import IssueList
-from afterimage_emulator.rules_language.expression_parser import ExpressionParser
-from afterimage_emulator.rules_language.lexer import END, NAME, Token
-from afterimage_emulator.rules_language.source_span import SourceText, Span
-from afterimage_emulator.rules_language.syntax_tree import (
+from afterimage_emulator.rules_language.syntax.diagnostics import IssueList
+from afterimage_emulator.rules_language.syntax.expression_parser import ExpressionParser
+from afterimage_emulator.rules_language.syntax.lexer import END, NAME, Token
+from afterimage_emulator.rules_language.syntax.source_span import SourceText, Span
+from afterimage_emulator.rules_language.syntax.syntax_tree import (
     AllowStatement,
     Expression,
     Function,
@@ -20,7 +20,7 @@ from afterimage_emulator.rules_language.syntax_tree import (
     Segment,
     Service,
 )
-from afterimage_emulator.rules_language.token_reader import TokenReader, UnparsableError
+from afterimage_emulator.rules_language.syntax.token_reader import TokenReader, UnparsableError
 
 REQUEST_METHODS: Final = ("read", "write", "get", "list", "create", "update", "delete")
 MAXIMUM_MATCH_DEPTH: Final = 10

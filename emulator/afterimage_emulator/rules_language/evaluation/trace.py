@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from afterimage_emulator.rules_language.rule_values import EvaluationError
-from afterimage_emulator.rules_language.syntax_tree import Expression
+from afterimage_emulator.rules_language.evaluation.rule_values import EvaluationError
+from afterimage_emulator.rules_language.syntax.syntax_tree import Expression
 
 
 class TraceNode:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from afterimage_emulator.rules_language.diagnostics import IssueList
-from afterimage_emulator.rules_language.lexer import END, INVALID, NAME, Token, tokenize
-from afterimage_emulator.rules_language.source_span import SourceText, Span
+from afterimage_emulator.rules_language.syntax.diagnostics import IssueList
+from afterimage_emulator.rules_language.syntax.lexer import END, INVALID, NAME, Token, tokenize
+from afterimage_emulator.rules_language.syntax.source_span import SourceText, Span
 
 
 class UnparsableError(Exception):

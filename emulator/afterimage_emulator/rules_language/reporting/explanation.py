@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from afterimage_emulator.rules_language.bindings import Case
+from afterimage_emulator.rules_language.evaluation.rule_values import describe
+from afterimage_emulator.rules_language.evaluation.trace import TraceNode
 from afterimage_emulator.rules_language.matching import AllowPlan, MatchBlock
-from afterimage_emulator.rules_language.rule_values import describe
-from afterimage_emulator.rules_language.source_span import SourceText
-from afterimage_emulator.rules_language.syntax_tree import (
+from afterimage_emulator.rules_language.syntax.source_span import SourceText
+from afterimage_emulator.rules_language.syntax.syntax_tree import (
     Binary,
     Call,
     Conditional,
@@ -21,7 +22,6 @@ from afterimage_emulator.rules_language.syntax_tree import (
     Unary,
     Variable,
 )
-from afterimage_emulator.rules_language.trace import TraceNode
 
 _MAXIMUM_CAUSES = 8
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from afterimage_emulator.rules_language.source_span import Span
+from afterimage_emulator.rules_language.syntax.source_span import Span
 
 MAXIMUM_EXPRESSION_DEPTH: Final = 120
 

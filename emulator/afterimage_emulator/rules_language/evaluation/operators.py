@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-from afterimage_emulator.rules_language.constraints import Constraint
-from afterimage_emulator.rules_language.rule_values import (
+from afterimage_emulator.rules_language.evaluation.constraints import Constraint
+from afterimage_emulator.rules_language.evaluation.rule_values import (
     Duration,
     EvaluationError,
     Timestamp,

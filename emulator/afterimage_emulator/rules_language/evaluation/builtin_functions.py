@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from afterimage_emulator.rules_language.operators import LARGEST_INT, SMALLEST_INT, timestamp
-from afterimage_emulator.rules_language.rule_values import (
+from afterimage_emulator.rules_language.evaluation.operators import LARGEST_INT, SMALLEST_INT, timestamp
+from afterimage_emulator.rules_language.evaluation.rule_values import (
     NANOS_PER_SECOND,
     Duration,
     EvaluationError,
@@ -20,7 +20,7 @@ from afterimage_emulator.rules_language.rule_values import (
     Timestamp,
     kind_of,
 )
-from afterimage_emulator.rules_language.signatures import ANY, Builtin
+from afterimage_emulator.rules_language.evaluation.signatures import ANY, Builtin
 
 NAMESPACES: Final = ("duration", "hashing", "latlng", "math", "timestamp")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from afterimage_emulator.rules_language.counting import ValueCounts
-from afterimage_emulator.rules_language.lookups import LookupLimitError, RequestLookups
-from afterimage_emulator.rules_language.operators import unsupported
-from afterimage_emulator.rules_language.rule_values import EvaluationError, Path, kind_of
-from afterimage_emulator.rules_language.trace import TraceNode
+from afterimage_emulator.rules_language.evaluation.counting import ValueCounts
+from afterimage_emulator.rules_language.evaluation.lookups import LookupLimitError, RequestLookups
+from afterimage_emulator.rules_language.evaluation.operators import unsupported
+from afterimage_emulator.rules_language.evaluation.rule_values import EvaluationError, Path, kind_of
+from afterimage_emulator.rules_language.evaluation.trace import TraceNode
 
 MAXIMUM_EXPRESSIONS: Final = 1000
 

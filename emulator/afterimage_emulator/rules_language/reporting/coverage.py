@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from afterimage_emulator.rules_language.counting import ValueCounts, shown_counts
-from afterimage_emulator.rules_language.source_span import Position, SourceText, Span
-from afterimage_emulator.rules_language.syntax_tree import (
+from afterimage_emulator.rules_language.evaluation.counting import ValueCounts, shown_counts
+from afterimage_emulator.rules_language.syntax.source_span import Position, SourceText, Span
+from afterimage_emulator.rules_language.syntax.syntax_tree import (
     AllowStatement,
     Binary,
     Call,

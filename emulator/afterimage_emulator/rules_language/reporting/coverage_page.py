@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from afterimage_emulator.rules_language.coverage import Coverage, ExpressionCoverage
+from afterimage_emulator.rules_language.reporting.coverage import Coverage, ExpressionCoverage
 
 _STYLE = (
     "body{font:14px/1.5 ui-monospace,monospace;margin:2em;white-space:pre-wrap}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final, NoReturn
 
-from afterimage_emulator.rules_language.lexer import END, NAME, NUMBER, STRING, BadEscapeError, Token, unescape
-from afterimage_emulator.rules_language.source_span import Span
-from afterimage_emulator.rules_language.syntax_tree import (
+from afterimage_emulator.rules_language.syntax.lexer import END, NAME, NUMBER, STRING, BadEscapeError, Token, unescape
+from afterimage_emulator.rules_language.syntax.source_span import Span
+from afterimage_emulator.rules_language.syntax.syntax_tree import (
     MAXIMUM_EXPRESSION_DEPTH,
     Binary,
     Call,
@@ -26,7 +26,7 @@ from afterimage_emulator.rules_language.syntax_tree import (
     Variable,
     is_too_deep,
 )
-from afterimage_emulator.rules_language.token_reader import TokenReader, UnparsableError
+from afterimage_emulator.rules_language.syntax.token_reader import TokenReader, UnparsableError
 
 BINARY_LEVELS: Final = {
     "||": 1, "&&": 2, "==": 3, "!=": 3, "in": 4, "is": 4,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from afterimage_emulator.rules_language.expression_parser import BINARY_LEVELS
-from afterimage_emulator.rules_language.syntax_tree import (
+from afterimage_emulator.rules_language.syntax.expression_parser import BINARY_LEVELS
+from afterimage_emulator.rules_language.syntax.syntax_tree import (
     AllowStatement,
     Binary,
     Call,

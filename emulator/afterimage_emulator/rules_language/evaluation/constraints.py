@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
-from afterimage_emulator.rules_language.rule_values import EvaluationError, describe, equals, kind_of
+from afterimage_emulator.rules_language.evaluation.rule_values import EvaluationError, describe, equals, kind_of
 
 _COMPARABLE: Final = ("string", "bytes", "duration", "timestamp")
 

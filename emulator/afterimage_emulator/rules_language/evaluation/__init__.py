@@ -1,0 +1,1 @@
+"""What an expression is worth: values, operators, functions and methods, and how look-ups are counted."""

@@ -1,0 +1,1 @@
+"""What people read about decisions: why a request was denied, and which expressions were ever evaluated."""
