@@ -133,6 +133,12 @@ def test_deep_functions_calling_deep_functions_are_refused() -> None:
     allowed = ask(firestore_rules(nested(4)), "get", "a/b")
     assert allowed.allowed
     assert allowed.explain().tried[0].outcome == "true"
+    # A condition around functions that are all just allowed may be the one that is too much.
+    around = nested(4).replace("if f0()", f"if {nest.format('f0()')}")
+    with pytest.raises(RulesetRejected) as caught:
+        firestore_rules(around)
+    (issue,) = caught.value.issues
+    assert issue.description.startswith("The condition nests too deep when it is evaluated")
 
 
 def test_sources_beyond_the_limit_are_refused() -> None:
