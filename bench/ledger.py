@@ -249,8 +249,8 @@ print(time.perf_counter() - began)
 FIRST_EVENT = """
 import sys; sys.path.insert(0, {functions!r})
 from datetime import datetime, UTC
-from afterimage.documents import DocumentChange
-from afterimage.events import DocumentEvent, Envelope
+from afterimage.delivery.document_changes import DocumentChange
+from afterimage.delivery.events import DocumentEvent, Envelope
 from afterimage.ledger.events import document_written
 now = int(datetime.now(UTC).timestamp()) * 10**9
 envelope = Envelope(id="1", type="t", source="s", subject="", time=datetime.now(UTC))

@@ -1,5 +1,6 @@
 """The table of contents: every trigger, what happens → who handles it, with how much, as whom."""
 
+from afterimage.delivery.triggers import on_document_written, on_message, on_object, on_schedule
 from afterimage.deployment import (
     AS_ERASE,
     AS_LEDGER,
@@ -11,8 +12,6 @@ from afterimage.deployment import (
     IMAGE_WORK,
     LIGHT_WORK,
 )
-from afterimage.ledger.declaring import on_document_written
-from afterimage.triggers import on_document, on_message, on_object, on_schedule
 
 # What clients and workers store in the originals' bucket.
 media_finalized = on_object(
@@ -37,16 +36,14 @@ nightly_sweep = on_schedule(
 )
 
 # The books: outputs that clients and workers write, and the bytes of what is stored.
-ledger_output_written = on_document(
-    on_document_written,
+ledger_output_written = on_document_written(
     "ai_outputs/{uid}/{kind}/{outputId}",
     "ledger_output_written",
     "afterimage.ledger.events:document_written",
     **LIGHT_WORK,
     **AS_LEDGER,
 )
-ledger_generation_written = on_document(
-    on_document_written,
+ledger_generation_written = on_document_written(
     "generations/{uid}/files/{fileUid}",
     "ledger_generation_written",
     "afterimage.ledger.events:document_written",

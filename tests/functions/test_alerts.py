@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from afterimage import events
+from afterimage.delivery import events
 from afterimage.jobs.progress import Page, Turn
 from tests.functions.jobs.job_runner import Topic
 from tests.functions.memory_stores import World

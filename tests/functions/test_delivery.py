@@ -12,9 +12,10 @@ import pytest
 from cloudevents.http import CloudEvent
 from google.api_core import exceptions
 
-from afterimage import events
-from afterimage.dead_letters import DeadLetter
-from afterimage.delivery import PermanentError, Receiver, TransientError, is_transient
+from afterimage.delivery import events
+from afterimage.delivery.dead_letters import DeadLetter
+from afterimage.delivery.receiver import Receiver
+from afterimage.faults import PermanentError, TransientError, is_transient
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

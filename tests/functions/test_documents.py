@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from google.events.cloud.firestore import DocumentEventData
 
-from afterimage.documents import GeoPoint, decode_document_change
+from afterimage.delivery.document_changes import GeoPoint, decode_document_change
 
 NAME = "projects/p/databases/(default)/documents/usage/ü/days/é"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -80,8 +82,8 @@ def test_loading_starts_no_client_no_thread_and_no_image_library() -> None:
 def test_every_function_is_bound_to_its_own_name_and_its_handler_exists() -> None:
     """The platform looks a function up by the name in the manifest; a handler is only named, so it is imported here."""
     script = (
-        "import json, main, afterimage.triggers as t;"
-        "from afterimage.delivery import handler_at;"
+        "import json, main, afterimage.delivery.triggers as t;"
+        "from afterimage.delivery.triggers import handler_at;"
         "bound = {n: f.__firebase_endpoint__.entryPoint for n, f in vars(main).items()"
         " if hasattr(f, '__firebase_endpoint__')};"
         "places = {f.__handler__ for f in vars(main).values() if hasattr(f, '__handler__')};"
@@ -102,3 +104,25 @@ def test_the_dotenv_file_says_what_the_code_says(manifest: dict[str, Any]) -> No
     assert set(defaults) - set(literal) == {"ORIGINALS_BUCKET", "DERIVED_BUCKET"}
     shown = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in literal.items()}
     assert written == shown
+
+
+def test_the_example_of_adding_a_trigger_is_true(tmp_path: Path) -> None:
+    """What docs/delivery.md tells to write is written into a copy of the codebase, deployed, and counts a picture."""
+    page = (FUNCTIONS.parent / "docs" / "delivery.md").read_text()
+    statement, handler = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    codebase = tmp_path / "functions"
+    shutil.copytree(FUNCTIONS, codebase, ignore=shutil.ignore_patterns("__pycache__", "venv", ".venv"))
+    (codebase / "afterimage" / "counting.py").write_text(handler)
+    (codebase / "main.py").write_text((codebase / "main.py").read_text() + "\n" + statement)
+    deliver = (
+        "import main; from cloudevents.http import CloudEvent;"
+        "attributes = {'id': '1', 'type': 't', 'source': 's', 'time': main_time};"
+        "data = {'bucket': 'b', 'name': 'media/a.png', 'generation': '7'};"
+        "main.picture_counted(CloudEvent(attributes, data));"
+        "print(main.picture_counted.__firebase_endpoint__.entryPoint)"
+    ).replace("main_time", "__import__('datetime').datetime.now().astimezone().isoformat()")
+    done = subprocess.run(
+        [sys.executable, "-c", deliver], cwd=codebase, env=ENVIRONMENT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "counted `media/a.png`, generation 7\npicture_counted\n"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from afterimage.delivery import PermanentError
+from afterimage.faults import PermanentError
 from afterimage.jobs.estimate import estimated_microdollars
 from afterimage.jobs.faults import passed_over
 from afterimage.jobs.progress import Page, Turn

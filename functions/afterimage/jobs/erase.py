@@ -14,7 +14,7 @@ from functools import partial
 from itertools import islice
 from typing import Final, Protocol
 
-from afterimage.delivery import PermanentError
+from afterimage.faults import PermanentError
 from afterimage.jobs.progress import Page, Turn
 from afterimage.media.pipeline import Pipeline
 from afterimage.media.stores import MediaStores

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from afterimage.delivery import is_transient
+from afterimage.faults import is_transient
 
 
 @contextmanager

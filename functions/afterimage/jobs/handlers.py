@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from afterimage import firebase_clients
-from afterimage.dead_letters import FirestoreDeadLetters
-from afterimage.events import MessageEvent
+from afterimage.delivery.dead_letters import FirestoreDeadLetters
+from afterimage.delivery.events import MessageEvent
+from afterimage.delivery.messages import publish as publish
 from afterimage.jobs.progress import Jobs, Work
 from afterimage.media.google_stores import FirestoreRecords
 from afterimage.media.handlers import pipeline
-from afterimage.messages import publish as publish
+from afterimage.store import clients
 
 logger = logging.getLogger("afterimage.jobs")
 
@@ -25,7 +25,7 @@ def backfill(event: MessageEvent) -> None:
 def replay(event: MessageEvent) -> None:
     from afterimage.jobs.replay import Replay
 
-    letters = FirestoreDeadLetters(firebase_clients.firestore(), keep_for=firebase_clients.settings().keep_finished_for)
+    letters = FirestoreDeadLetters(clients.firestore(), keep_for=clients.settings().keep_finished_for)
     _take_turn("media.replay", event, Replay(pipeline=pipeline(), letters=letters).turn)
 
 
@@ -39,7 +39,7 @@ def erase(event: MessageEvent) -> None:
     from afterimage.jobs.document_tree import FirestoreDocumentTree
     from afterimage.jobs.erase import Erase
 
-    documents = FirestoreDocumentTree(firebase_clients.firestore())
+    documents = FirestoreDocumentTree(clients.firestore())
     _take_turn("user.erase", event, Erase(pipeline=pipeline(), documents=documents).turn)
 
 
@@ -49,7 +49,7 @@ def start_nightly_sweep(event: Any) -> None:
 
 
 def _take_turn(kind: str, event: MessageEvent, work: Work) -> None:
-    records = FirestoreRecords(firebase_clients.firestore())
-    jobs = Jobs(kind=kind, records=records, publish=publish, keep_for=firebase_clients.settings().keep_finished_for)
+    records = FirestoreRecords(clients.firestore())
+    jobs = Jobs(kind=kind, records=records, publish=publish, keep_for=clients.settings().keep_finished_for)
     state = jobs.receive(event.body, event.envelope.id, work)
     logger.info("%s: %s", kind, state)

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from afterimage import firebase_clients
-from afterimage.dead_letters import FirestoreDeadLetters
-from afterimage.events import MessageEvent
+from afterimage.delivery.dead_letters import FirestoreDeadLetters
+from afterimage.delivery.events import MessageEvent
 from afterimage.jobs import ledger_jobs
 from afterimage.jobs.handlers import publish
 from afterimage.jobs.progress import Jobs, Work
@@ -19,6 +18,7 @@ from afterimage.ledger.audit import Auditor
 from afterimage.ledger.closing import Closing
 from afterimage.ledger.roll_up import RollUp
 from afterimage.ledger.sources import BucketObjects
+from afterimage.store import clients
 
 logger = logging.getLogger("afterimage.jobs")
 WATERMARK: Final = "_jobs/ledger.roll-up"
@@ -46,13 +46,13 @@ def reprice(event: MessageEvent) -> None:
 
 
 def replay(event: MessageEvent) -> None:
-    letters = FirestoreDeadLetters(firebase_clients.firestore(), keep_for=firebase_clients.settings().keep_finished_for)
+    letters = FirestoreDeadLetters(clients.firestore(), keep_for=clients.settings().keep_finished_for)
     _take_turn("ledger.replay", event, ledger_jobs.LedgerReplay(auditor=_auditor(), letters=letters).turn)
 
 
 def roll_up(_event: Any) -> None:
     """Every minute: buckets into books, then touched users into the operators' view. What is left waits a minute."""
-    mark = firebase_clients.firestore().document(WATERMARK)
+    mark = clients.firestore().document(WATERMARK)
     begun = mark.get().to_dict() or {}
     emptied = _roll_up().empty_buckets(after=begun.get("buckets_after", ""), is_over=_over_after(_SECONDS_A_HALF))
     since = begun.get("published_to", datetime(2000, 1, 1, tzinfo=UTC))
@@ -81,7 +81,7 @@ def start_nightly_audit(event: Any) -> None:
 
 
 def _auditor() -> Auditor:
-    objects = BucketObjects(firebase_clients.storage(), firebase_clients.settings().originals_bucket)
+    objects = BucketObjects(clients.storage(), clients.settings().originals_bucket)
     return Auditor(keeper=events.bookkeeper(), prices=events.prices(), objects=objects)
 
 
@@ -97,7 +97,7 @@ def _per_user(name: str, event: MessageEvent, work: ledger_jobs.Checked, **optio
 def _take_turn(kind: str, event: MessageEvent, work: Work) -> None:
     from afterimage.media.google_stores import FirestoreRecords
 
-    records = FirestoreRecords(firebase_clients.firestore())
-    jobs = Jobs(kind=kind, records=records, publish=publish, keep_for=firebase_clients.settings().keep_finished_for)
+    records = FirestoreRecords(clients.firestore())
+    jobs = Jobs(kind=kind, records=records, publish=publish, keep_for=clients.settings().keep_finished_for)
     state = jobs.receive(event.body, event.envelope.id, work)
     logger.info("%s: %s", kind, state)

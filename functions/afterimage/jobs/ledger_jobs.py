@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from afterimage.dead_letters import DeadLetter, DeadLetters, UnreadableLetter
-from afterimage.delivery import PermanentError
-from afterimage.events import decode_document_event, decode_object_event
+from afterimage.delivery.dead_letters import DeadLetter, DeadLetters, UnreadableLetter
+from afterimage.delivery.events import decode_document_event, decode_object_event
+from afterimage.faults import PermanentError
 from afterimage.jobs.faults import passed_over
 from afterimage.jobs.ledger_cursor import Standing, packed, standing, unpacked
 from afterimage.jobs.progress import Page, Turn

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
-from afterimage.delivery import PermanentError, TransientError
+from afterimage.faults import PermanentError, TransientError
 from afterimage.media.stores import ConflictError, Record, Records
 from afterimage.paths import is_document_id
 from afterimage.settings import KEEP_FINISHED_FOR

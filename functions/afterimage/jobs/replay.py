@@ -9,8 +9,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from afterimage.dead_letters import DeadLetter, DeadLetters, UnreadableLetter
-from afterimage.events import decode_object_event
+from afterimage.delivery.dead_letters import DeadLetter, DeadLetters, UnreadableLetter
+from afterimage.delivery.events import decode_object_event
 from afterimage.jobs.faults import passed_over
 from afterimage.jobs.progress import Page, Turn
 from afterimage.media.pipeline import Outcome, Pipeline

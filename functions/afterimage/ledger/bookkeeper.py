@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from afterimage.delivery import TransientError
+from afterimage.faults import TransientError
 from afterimage.ledger import books, records
 from afterimage.ledger.records import Life, Observation, Record
 from afterimage.ledger.stores import Add, ConflictError, Expect, LedgerStore, Replace, Stored, UncertainError, Write

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from afterimage import firebase_clients
-from afterimage.documents import DocumentChange
-from afterimage.events import DocumentEvent, ObjectEvent
+from afterimage.delivery.document_changes import DocumentChange
+from afterimage.delivery.events import DocumentEvent, ObjectEvent
 from afterimage.ledger.bookkeeper import Bookkeeper
 from afterimage.ledger.observing import observe_document, observe_object
 from afterimage.ledger.pricing import Prices
 from afterimage.made_once import made_once
+from afterimage.store import clients
 
 logger = logging.getLogger("afterimage.ledger")
 
@@ -76,7 +76,7 @@ def bookkeeper() -> Bookkeeper:
     # Imported here: the client is most of a cold start, and belongs to the first event.
     from afterimage.ledger.firestore_store import FirestoreLedgerStore
 
-    return Bookkeeper(store=FirestoreLedgerStore(firebase_clients.firestore()))
+    return Bookkeeper(store=FirestoreLedgerStore(clients.firestore()))
 
 
 @made_once

@@ -11,10 +11,10 @@ from google.api_core import exceptions
 from google.cloud import firestore_v1 as firestore
 from google.cloud.firestore_v1 import types
 
-from afterimage.documents import plain_fields
-from afterimage.group_queries import LAST_ID, documents_beneath, path_of
+from afterimage.delivery.document_changes import plain_fields
 from afterimage.ledger.books import Path
 from afterimage.ledger.stores import Add, ConflictError, Expect, Remove, Replace, Stored, UncertainError, Write
+from afterimage.store.group_queries import LAST_ID, documents_beneath, path_of
 
 if TYPE_CHECKING:
     from google.cloud.firestore_v1 import Client, DocumentSnapshot, WriteBatch

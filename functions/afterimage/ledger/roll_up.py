@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from afterimage.delivery import is_transient
+from afterimage.faults import is_transient
 from afterimage.ledger import books
 from afterimage.ledger.bookkeeper import books_path
 from afterimage.ledger.stores import (

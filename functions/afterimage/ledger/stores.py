@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
 
-from afterimage.delivery import TransientError
+from afterimage.faults import TransientError
 from afterimage.ledger.books import Path
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from google.api_core import exceptions
 
-from afterimage.documents import plain_fields
-from afterimage.group_queries import documents_beneath, path_of
+from afterimage.delivery.document_changes import plain_fields
 from afterimage.media.stores import ConflictError, DerivedFile, GoneError, MediaStores, Original, OriginalPage, Record
+from afterimage.store.group_queries import documents_beneath, path_of
 
 if TYPE_CHECKING:
     from google.cloud.firestore_v1 import Client as FirestoreClient

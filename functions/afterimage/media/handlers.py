@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from afterimage import firebase_clients
-from afterimage.events import ObjectEvent
+from afterimage.delivery.events import ObjectEvent
+from afterimage.delivery.messages import publish
 from afterimage.made_once import made_once
 from afterimage.media.allocator import suit_pictures
 from afterimage.media.google_stores import google_stores
 from afterimage.media.pipeline import Pipeline
-from afterimage.messages import publish
+from afterimage.store import clients
 
 logger = logging.getLogger("afterimage.media")
 
@@ -29,8 +29,8 @@ def deleted(event: ObjectEvent) -> None:
 @made_once
 def pipeline() -> Pipeline:
     suit_pictures()
-    settings = firebase_clients.settings()
-    stores = google_stores(firebase_clients.storage(), firebase_clients.firestore(), settings.derived_bucket)
+    settings = clients.settings()
+    stores = google_stores(clients.storage(), clients.firestore(), settings.derived_bucket)
     if not settings.ready_topic:
         return Pipeline(stores=stores, settings=settings)
     return Pipeline(stores=stores, settings=settings, announce=partial(publish, settings.ready_topic))

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from afterimage.delivery import PermanentError, TransientError, is_transient
+from afterimage.faults import PermanentError, TransientError, is_transient
 from afterimage.media import records
 from afterimage.media.files import inspect_original
 from afterimage.media.inspect import Verdict

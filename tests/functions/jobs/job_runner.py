@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from afterimage.delivery import TransientError
+from afterimage.faults import TransientError
 from afterimage.jobs.progress import Jobs, Work
 from tests.functions.memory_stores import Crash, World
 

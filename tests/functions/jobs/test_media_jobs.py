@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from afterimage.dead_letters import DeadLetter
-from afterimage.delivery import PermanentError
+from afterimage.delivery.dead_letters import DeadLetter
+from afterimage.faults import PermanentError
 from afterimage.jobs.backfill import Backfill
 from afterimage.jobs.erase import Erase
 from afterimage.jobs.progress import Turn

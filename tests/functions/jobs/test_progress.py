@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from afterimage.delivery import PermanentError, TransientError
+from afterimage.faults import PermanentError, TransientError
 from afterimage.jobs.progress import Page, Turn
 from tests.functions.jobs.job_runner import Topic, dying
 from tests.functions.memory_stores import World

@@ -11,8 +11,8 @@ from typing import Any
 
 from google.cloud import firestore
 
-from afterimage.delivery import is_transient
-from afterimage.events import DocumentEvent, decode_document_event
+from afterimage.delivery.events import DocumentEvent, decode_document_event
+from afterimage.faults import is_transient
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import Bookkeeper, HotUsers
 from afterimage.ledger.events import book_document

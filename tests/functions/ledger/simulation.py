@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from afterimage.delivery import TransientError
+from afterimage.faults import TransientError
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import Bookkeeper, HotUsers
 from afterimage.ledger.observing import observe_document

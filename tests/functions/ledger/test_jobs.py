@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterimage.dead_letters import DeadLetter
-from afterimage.delivery import PermanentError, is_transient
+from afterimage.delivery.dead_letters import DeadLetter
+from afterimage.faults import PermanentError, is_transient
 from afterimage.jobs import ledger_jobs
 from afterimage.jobs.progress import Page, Turn
 from afterimage.ledger.audit import Auditor

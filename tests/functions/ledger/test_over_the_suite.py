@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 from google.cloud import firestore
 
-from afterimage import firebase_clients
 from afterimage.jobs import ledger_handlers
 from afterimage.jobs.ledger_cursor import packed, unpacked
 from afterimage.jobs.ledger_jobs import users_after
@@ -16,6 +15,7 @@ from afterimage.ledger import events, survey
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import books_path
 from afterimage.ledger.roll_up import OPERATIONS_TOTALS, every
+from afterimage.store import clients
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.status import Code
@@ -152,7 +152,7 @@ def test_books_that_were_filled_to_the_end_come_right(crowd: Crowd) -> None:
 def hurried(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> Crowd:
     """A crowd whose roll-ups have time for one bucket and one user."""
     monkeypatch.setattr(ledger_handlers, "_SECONDS_A_HALF", 0.0)
-    monkeypatch.setattr(firebase_clients, "firestore", lambda: crowd.client)
+    monkeypatch.setattr(clients, "firestore", lambda: crowd.client)
     monkeypatch.setattr(events, "bookkeeper", lambda: crowd.keeper)
     return crowd
 

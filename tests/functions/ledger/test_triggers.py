@@ -12,7 +12,7 @@ from typing import Any
 
 from firebase_functions import firestore_fn
 
-from afterimage.ledger.declaring import on_document_written
+from afterimage.delivery.document_triggers import declare_on_written
 
 FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
 
@@ -30,7 +30,7 @@ def endpoint(declare: Any) -> dict[str, Any]:
 
 def test_a_trigger_is_described_as_the_sdk_describes_it() -> None:
     """Word for word the same manifest entry, without loading the Firestore client."""
-    assert endpoint(on_document_written) == endpoint(firestore_fn.on_document_written)
+    assert endpoint(declare_on_written) == endpoint(firestore_fn.on_document_written)
 
 
 def test_what_the_ledger_writes_starts_no_function() -> None:

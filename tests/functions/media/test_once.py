@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from afterimage.delivery import TransientError
+from afterimage.faults import TransientError
 from afterimage.media.pipeline import Outcome, Pipeline
 from afterimage.paths import object_id
 from afterimage.settings import Settings, read_settings

@@ -51,14 +51,14 @@ def test_a_client_that_cannot_be_made_asks_for_another_delivery(cloud: Cloud, tm
 
 LATE_SETTING = """
 import os
-from afterimage import firebase_clients
-from afterimage.delivery import is_transient
+from afterimage.store import clients
+from afterimage.faults import is_transient
 try:
-    firebase_clients.storage()
+    clients.storage()
 except Exception as error:
     print(is_transient(error), error)
 os.environ["GCLOUD_PROJECT"] = "demo-late"
-print(firebase_clients.storage().project, firebase_clients.storage() is firebase_clients.storage())
+print(clients.storage().project, clients.storage() is clients.storage())
 """
 
 

@@ -17,7 +17,7 @@ import pytest
 from google.cloud import firestore, pubsub_v1, storage
 from PIL import Image
 
-from afterimage.dead_letters import DeadLetter, FirestoreDeadLetters
+from afterimage.delivery.dead_letters import DeadLetter, FirestoreDeadLetters
 from afterimage.media.google_stores import google_stores
 from afterimage.media.pipeline import Pipeline
 from afterimage.settings import read_settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from afterimage.dead_letters import DeadLetter, FirestoreDeadLetters
+from afterimage.delivery.dead_letters import DeadLetter, FirestoreDeadLetters
 from afterimage.jobs.progress import Turn
 from afterimage.jobs.replay import Replay
 from tests.functions.media.pictures import corners, encoded

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from google.cloud import firestore
 
-from afterimage import firebase_clients
-from afterimage.dead_letters import DeadLetter, FirestoreDeadLetters
+from afterimage.delivery.dead_letters import DeadLetter, FirestoreDeadLetters
 from afterimage.jobs import ledger_handlers
 from afterimage.jobs.progress import Jobs, Page
 from afterimage.ledger import events
@@ -20,6 +19,7 @@ from afterimage.ledger.firestore_store import TOUCHED, FirestoreLedgerStore
 from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
 from afterimage.media.google_stores import FirestoreRecords
 from afterimage.settings import KEEP_FINISHED_FOR
+from afterimage.store import clients
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import Configuration, FirestoreTarget
 from afterimage_emulator.suite import Suite
@@ -36,7 +36,7 @@ def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple
         for name, value in running.environment().items():
             monkeypatch.setenv(name, value)
         client = firestore.Client(project=project)
-        monkeypatch.setattr(firebase_clients, "firestore", lambda: client)
+        monkeypatch.setattr(clients, "firestore", lambda: client)
         keeper = Bookkeeper(store=FirestoreLedgerStore(client))
         monkeypatch.setattr(events, "bookkeeper", lambda: keeper)
         yield client, running

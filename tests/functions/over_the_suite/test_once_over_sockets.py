@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from afterimage.delivery import is_transient
+from afterimage.faults import is_transient
 from afterimage.media.pipeline import Outcome
 from afterimage.paths import object_id
 from afterimage_emulator.faults import FaultRule

@@ -164,4 +164,4 @@ def test_no_function_asks_a_group_of_collections_elsewhere() -> None:
         or (isinstance(node, ast.keyword) and node.arg == "all_descendants")
         or (isinstance(node, ast.Attribute) and node.attr == "collection_group")
     ]
-    assert asking == ["afterimage/group_queries.py"]
+    assert asking == ["afterimage/store/group_queries.py"]

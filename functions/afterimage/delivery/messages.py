@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from afterimage import firebase_clients
+from afterimage.store import clients
 
 _TIMEOUT_SECONDS: Final = 60
 
 
 def publish(topic: str, body: Mapping[str, Any]) -> None:
-    publisher = firebase_clients.publisher()
-    path = publisher.topic_path(firebase_clients.settings().project_id, topic)
+    publisher = clients.publisher()
+    path = publisher.topic_path(clients.settings().project_id, topic)
     publisher.publish(path, json.dumps(dict(body)).encode()).result(timeout=_TIMEOUT_SECONDS)

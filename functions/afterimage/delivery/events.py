@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from afterimage.documents import DocumentChange, decode_document_change
+from afterimage.delivery.document_changes import DocumentChange, decode_document_change
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,8 +16,8 @@ from firebase_functions.private.util import normalize_path, set_func_endpoint_at
 WRITTEN: Final = "google.cloud.firestore.document.v1.written"
 
 
-def on_document_written(*, document: str, **options: Any) -> Callable[[Callable[[Any], Any]], Any]:
-    """Stands in for `firestore_fn.on_document_written`; the caller decodes the event itself."""
+def declare_on_written(*, document: str, **options: Any) -> Callable[[Callable[[Any], Any]], Any]:
+    """Stands in for `firestore_fn.on_document_written`."""
 
     def declare(function: Callable[[Any], Any]) -> Any:
         described = FirestoreOptions(document=document, **options)._endpoint(

@@ -2,7 +2,7 @@
 
 The platform delivers at least once, unordered and possibly late. firebase-functions 0.6 decodes an event before the
 handler sees it and can raise there (times with nine digits or none, references into other projects), and it has no
-`retry` option for storage and document triggers. So the SDK declares each trigger here, and this module receives.
+`retry` option for storage and document triggers. So the SDK only declares each trigger, and this module receives.
 
 Every delivery ends in one of four ways: the handler returned; a transient fault was raised again, so that the platform
 delivers once more; a permanent one was written to `_events` with the whole event, where `replay` finds it; or, if even
@@ -11,15 +11,15 @@ that cannot be written, the event is logged whole and the delivery fails.
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from afterimage.dead_letters import DeadLetter, DeadLetters
+from afterimage.delivery.dead_letters import DeadLetter, DeadLetters
+from afterimage.faults import is_transient
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent
@@ -27,16 +27,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("afterimage.delivery")
 
 
-class PermanentError(Exception):
-    """A fault that delivering again cannot mend: the event goes to `_events` under this reason."""
-
-
-class TransientError(Exception):
-    """A fault that is expected to pass: the platform is asked to deliver again."""
-
-
 class Clock(Protocol):
     def __call__(self) -> datetime: ...
+
+
+class Decoder(Protocol):
+    def __call__(self, attributes: Mapping[str, str], data: object, /) -> Any: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,29 +77,5 @@ class Receiver:
         logger.error("%s recorded an event for replay: %s", trigger, reason)
 
 
-type_of_transient: Final = frozenset({
-    "Aborted", "BadGateway", "Cancelled", "ConnectionError", "ConnectTimeout", "DeadlineExceeded", "GatewayTimeout",
-    "InternalServerError", "ReadTimeout", "ResourceExhausted", "RetryError", "ServiceUnavailable", "Timeout",
-    "TimeoutError", "TooManyRequests", "TransientError", "TransportError", "Unknown",
-})  # fmt: skip
-"""Class names rather than classes: naming them costs no import, and each library has its own family of the same."""
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether the same delivery may succeed later: network, quota, contention, a service that is down."""
-    return any(cls.__name__ in type_of_transient for cls in type(error).__mro__) or isinstance(error, ConnectionError)
-
-
-class Decoder(Protocol):
-    def __call__(self, attributes: Mapping[str, str], data: object, /) -> Any: ...
-
-
 def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:1000]
-
-
-def handler_at(place: str) -> Callable[[Any], object]:
-    """The function named by `package.module:function`, imported when first needed: a cold start loads only its own."""
-    module, _, function = place.partition(":")
-    found: Callable[[Any], object] = getattr(importlib.import_module(module), function)
-    return found

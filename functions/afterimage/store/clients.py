@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, TypeVar
 
-from afterimage.delivery import TransientError
+from afterimage.faults import TransientError
 from afterimage.made_once import made_once
 from afterimage.settings import Settings, read_settings
 

@@ -6,30 +6,33 @@ function up by it. Handlers are named as `package.module:function` and imported 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from firebase_functions import pubsub_fn, scheduler_fn, storage_fn
 
-from afterimage import events, firebase_clients
-from afterimage.dead_letters import DeadLetters, FirestoreDeadLetters
-from afterimage.delivery import Decoder, Receiver, handler_at
+from afterimage.delivery import events
+from afterimage.delivery.dead_letters import DeadLetters, FirestoreDeadLetters
+from afterimage.delivery.document_triggers import declare_on_written
+from afterimage.delivery.receiver import Decoder, Receiver
 from afterimage.deployment import ORIGINALS_BUCKET, RETRY_EVENTS
+from afterimage.store import clients
 
 Function = Callable[[Any], Any]
 
 
 def _dead_letters() -> DeadLetters:
-    return FirestoreDeadLetters(firebase_clients.firestore())
+    return FirestoreDeadLetters(clients.firestore())
 
 
 def _age_limit() -> timedelta:
-    return firebase_clients.settings().event_age_limit
+    return clients.settings().event_age_limit
 
 
 def _platform_retries() -> bool:
-    return firebase_clients.settings().platform_retries
+    return clients.settings().platform_retries
 
 
 RECEIVER = Receiver(dead_letters=_dead_letters, age_limit=_age_limit, platform_retries=_platform_retries)
@@ -47,9 +50,9 @@ def on_object(happening: str, name: str, handler: str, **options: Any) -> Functi
     return _declared(declare, name, handler, events.decode_object_event)
 
 
-def on_document(declare: Callable[..., Any], pattern: str, name: str, handler: str, **options: Any) -> Function:
-    """Calls `handler` with a DocumentEvent; `declare` is one of `firestore_fn.on_document_…`."""
-    return _declared(declare(document=pattern, **options), name, handler, events.decode_document_event)
+def on_document_written(pattern: str, name: str, handler: str, **options: Any) -> Function:
+    """Calls `handler` with a DocumentEvent when a document was created, changed or deleted."""
+    return _declared(declare_on_written(document=pattern, **options), name, handler, events.decode_document_event)
 
 
 def on_message(topic: str, name: str, handler: str, **options: Any) -> Function:
@@ -79,3 +82,10 @@ def _declared(declare: Callable[[Function], Any], name: str, handler: str, decod
     endpoint.eventTrigger["retry"] = RETRY_EVENTS
     receive.__dict__.update(__firebase_endpoint__=endpoint, __handler__=handler)
     return receive
+
+
+def handler_at(place: str) -> Callable[[Any], object]:
+    """The function named by `package.module:function`, imported when first needed: a cold start loads only its own."""
+    module, _, function = place.partition(":")
+    found: Callable[[Any], object] = getattr(importlib.import_module(module), function)
+    return found

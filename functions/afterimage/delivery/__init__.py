@@ -1,0 +1,1 @@
+"""Delivery: triggers, decoding, once from at-least-once, dead letters, messages."""
