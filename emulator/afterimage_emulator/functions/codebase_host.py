@@ -29,6 +29,9 @@ class CodebaseHost(Protocol):
         """Of its process, where it has one of its own."""
         ...
 
+    @property
+    def is_alive(self) -> bool: ...
+
     async def load(self, timeout_seconds: float) -> None: ...
 
     def start_instance(

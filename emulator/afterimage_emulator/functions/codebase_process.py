@@ -35,6 +35,8 @@ class CodebaseProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._output: OutputPipe | None = None
+        self.when_lost: Callable[[], None] = lambda: None
+        """Called when the process has ended though nobody closed it, before its instances are told."""
         self.manifest: Mapping[str, Any] = {}
         self.files: tuple[Path, ...] = ()
         self.unforkable = ""
@@ -132,6 +134,7 @@ class CodebaseProcess:
         except OSError as error:
             self._started.pop(number)
             self._ended.pop(number)
+            self._lost()
             raise ConnectionError(f"the codebase's process takes no more orders: {error}") from None
 
     def kill_instance(self, number: int) -> None:
@@ -205,6 +208,7 @@ class CodebaseProcess:
             self._loaded.set_exception(CodebaseError(f"the process {told} while importing the codebase"))
         ended, self._ended = self._ended, {}
         self._started.clear()
+        self.when_lost()
         for tell in ended.values():
             tell(None)
 

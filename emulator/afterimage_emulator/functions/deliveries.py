@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,8 +44,17 @@ class RetryPolicy:
 class FunctionCalls:
     """Calls functions by name, on whatever pool is theirs now, and records each attempt."""
 
-    def __init__(self, *, clock: Clock, record: AttemptRecord, find: Callable[[str], FunctionPool | None]) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        record: AttemptRecord,
+        find: Callable[[str], FunctionPool | None],
+        replaced: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`replaced` returns when other pools than now may be found."""
         self.record = record
+        self._replaced = replaced
         self._clock = clock
         self._find = find
         self._ids = itertools.count(1)
@@ -67,6 +76,9 @@ class FunctionCalls:
             answer = await self._answer(name, request, attempt)
         except FunctionFailedError as error:
             attempt.outcome, attempt.detail = error.outcome, str(error)
+        except Exception as error:  # whatever it is: an attempt that stayed `running` would be lost in silence
+            _log.exception("[%s] %s %s could not be handed over", name, what, work_id)
+            attempt.outcome, attempt.detail = "failed", f"the suite could not hand it over: {error!r}"
         except asyncio.CancelledError:
             attempt.outcome, attempt.detail = "cancelled", "the caller went away, or the suite stopped"
             raise
@@ -78,6 +90,13 @@ class FunctionCalls:
         finally:
             attempt.duration_ms = round((loop.time() - started) * 1000, 3)
         return attempt, answer
+
+    def record_unsent(self, name: str, what: str, work_id: str, detail: str) -> Attempt:
+        """An attempt that failed before there was a request."""
+        now = self._clock.now().isoformat()
+        return self.record.begin(
+            Attempt(id=work_id, function=name, what=what, number=1, time=now, outcome="failed", detail=detail)
+        )
 
     def _settle(self, attempt: Attempt, answer: InstanceAnswer, started: float, failure: Exception | None) -> None:
         attempt.duration_ms = round((asyncio.get_running_loop().time() - started) * 1000, 3)
@@ -97,8 +116,9 @@ class FunctionCalls:
                 raise FunctionFailedError("gone", f"there is no function `{name}` any more")
             try:
                 return await pool.call(request, attempt)
-            except PoolRetiredError:
-                await asyncio.sleep(0)  # its codebase was reloaded: the new pool is there already
+            except PoolRetiredError:  # its codebase was reloaded, or its process has died and is started again
+                if self._find(name) is pool:
+                    await self._replaced()
 
 
 def _reason(attempt: Attempt, answer: InstanceAnswer) -> str:
@@ -176,7 +196,9 @@ class Deliveries:
     async def _deliver(self, spec: FunctionSpec, event: CloudEvent) -> None:
         subscription = subscription_of(spec, self._project_id)
         try:
-            request = event_request(addressed_to(event, subscription))
+            request = self._request(spec, event, subscription)
+            if request is None:
+                return
             first_ns = self._clock.now_ns()
             for number in itertools.count(1):
                 attempt, _ = await self._calls.call(
@@ -195,6 +217,16 @@ class Deliveries:
                 await self._clock.sleep(wait_seconds)
         finally:
             self._activity.end(spec.name)
+
+    def _request(self, spec: FunctionSpec, event: CloudEvent, subscription: str) -> InstanceRequest | None:
+        """None for an event that cannot be put into a request: the record says so."""
+        try:
+            return event_request(addressed_to(event, subscription))
+        except ValueError as error:
+            attempt = self._calls.record_unsent(spec.name, event.type, event.id, f"it cannot be sent: {error}")
+            attempt.consequence = "dropped, as it would fail again"
+            _log.warning("[%s] event %s %s — %s", spec.name, event.id, attempt.detail, attempt.consequence)
+            return None
 
     def _after_failure(
         self, spec: FunctionSpec, event: CloudEvent, subscription: str, attempt: Attempt, age_seconds: float

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from afterimage_emulator.functions.attempts import Attempt
-from afterimage_emulator.functions.instance_requests import InstanceAnswer, InstanceRequest
+from afterimage_emulator.functions.codebase_host import CodebaseError
+from afterimage_emulator.functions.instance_requests import InstanceAnswer, InstanceRequest, RequestUnreadError
 from afterimage_emulator.functions.instances import Instance
 from afterimage_emulator.functions.manifest import FunctionSpec
 from afterimage_emulator.functions.streamed_answers import StreamedAnswer
@@ -24,6 +25,10 @@ class FunctionFailedError(Exception):
     def __init__(self, outcome: str, message: str) -> None:
         super().__init__(message)
         self.outcome = outcome
+
+
+class _NotHandledError(Exception):
+    """No handler was called: another instance may be given the same request."""
 
 
 class PoolRetiredError(Exception):
@@ -49,6 +54,7 @@ class FunctionPool:
         self.spec = spec
         self.instances: list[Instance] = []
         self.retired = False
+        self._broken = ""
         self._start = start
         self._busy = busy
         self._freed = freed
@@ -62,7 +68,14 @@ class FunctionPool:
 
     async def call(self, request: InstanceRequest, attempt: Attempt | None = None) -> InstanceAnswer:
         """Raises FunctionFailedError where there is no answer, PoolRetiredError where another pool should be asked."""
-        instance = await self._place()
+        while True:
+            instance = await self._place()
+            try:
+                return await self._call(instance, request, attempt)
+            except _NotHandledError:
+                continue  # with what is left of the instances, or a new one
+
+    async def _call(self, instance: Instance, request: InstanceRequest, attempt: Attempt | None) -> InstanceAnswer:
         self._busy()
         # Real time, not the suite's clock: the function runs in real time too.
         loop = asyncio.get_running_loop()
@@ -75,8 +88,12 @@ class FunctionPool:
                 streaming = True
                 answer.body = self._streamed(instance, answer, attempt, deadline)
             return answer
-        except (TimeoutError, ConnectionError) as error:
-            raise await self._failure(instance, error) from None
+        except OSError as error:  # a timeout is one too
+            failure = await self._failure(instance, error)
+            # A fresh instance that ends before it reads anything is another matter: the next would do the same.
+            if isinstance(error, RequestUnreadError) and (instance.has_answered or self.retired):
+                raise _NotHandledError from None
+            raise failure from None
         except asyncio.CancelledError:
             # The caller has gone; the function may still be at work, so its place is not given to others.
             self._retire(instance, "its caller went away")
@@ -115,13 +132,25 @@ class FunctionPool:
         streamed.when_ended(ended)
         return streamed
 
-    async def retire(self) -> None:
-        """No new work; returns when what was under way has ended."""
+    def hand_over(self) -> None:
+        """No new work: what waits here is for the function's next pool."""
         self.retired = True
+        self._tell_waiting(PoolRetiredError())
+
+    def give_up(self, reason: str) -> None:
+        """There will be no next pool: what waits here fails, and so does all that comes."""
+        self._broken = reason
+        self._tell_waiting(FunctionFailedError("crashed", reason))
+
+    def _tell_waiting(self, error: Exception) -> None:
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
-                waiter.set_exception(PoolRetiredError())
+                waiter.set_exception(error)
+
+    async def retire(self) -> None:
+        """No new work; returns when what was under way has ended."""
+        self.hand_over()
         for instance in tuple(self.instances):
             if not instance.in_flight:
                 instance.kill("its codebase was reloaded")
@@ -143,6 +172,8 @@ class FunctionPool:
     # -- places
 
     async def _place(self) -> Instance:
+        if self._broken:
+            raise FunctionFailedError("crashed", self._broken)
         if self.retired:
             raise PoolRetiredError
         free = self._free()
@@ -153,13 +184,14 @@ class FunctionPool:
         self._waiting.append(waiter)
         try:
             if len(self.instances) + self._starting < self._limit:
-                await self._start_one(waiter)
+                await self._start_one()
             return await waiter
         except BaseException:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self._leave(waiter.result())
             elif waiter in self._waiting:
                 self._waiting.remove(waiter)
+            self._start_for_waiting()
             raise
 
     def _free(self) -> Instance | None:
@@ -167,14 +199,20 @@ class FunctionPool:
         free = [i for i in self.instances if not i.retired and i.in_flight < self.spec.concurrency]
         return max(free, key=lambda instance: instance.in_flight, default=None)
 
-    async def _start_one(self, waiter: asyncio.Future[Instance]) -> None:
+    async def _start_one(self) -> None:
         self._starting += 1
         try:
             instance = await self._start(self.spec, self._gone)
-        except ConnectionError as error:
+        except (OSError, CodebaseError) as error:
+            if self.retired:
+                raise PoolRetiredError from None
             raise FunctionFailedError("crashed", f"no instance could be started: {error}") from None
         finally:
             self._starting -= 1
+        if self.retired:
+            instance.kill("its codebase was reloaded")
+            self._keep(instance.close())
+            raise PoolRetiredError
         self.instances.append(instance)
         self._serve_waiting()
 
@@ -203,20 +241,25 @@ class FunctionPool:
         self._reap_later()
 
     def _start_for_waiting(self) -> None:
-        """An instance has gone while others wait: somebody has to start the next."""
-        if self._waiting and not self.retired and len(self.instances) + self._starting < self._limit:
+        """An instance has gone, or did not come, while others wait: somebody has to start the next."""
+        if self._has_to_start():
             self._keep(self._start_or_fail())
 
+    def _has_to_start(self) -> bool:
+        return bool(self._waiting) and not self.retired and len(self.instances) + self._starting < self._limit
+
     async def _start_or_fail(self) -> None:
-        waiter = self._waiting[0] if self._waiting else None
-        if waiter is None:
-            return
-        try:
-            await self._start_one(waiter)
-        except FunctionFailedError as error:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
-                waiter.set_exception(error)
+        """Each that waits gets a start of its own, and where that fails the reason."""
+        while self._has_to_start():
+            waiter = self._waiting[0]
+            try:
+                await self._start_one()
+            except PoolRetiredError:
+                return
+            except FunctionFailedError as error:
+                if waiter in self._waiting:
+                    self._waiting.remove(waiter)
+                    waiter.set_exception(error)
 
     def _retire(self, instance: Instance, fate: str) -> None:
         """No more work for it; killed at once unless others are still being served by it."""

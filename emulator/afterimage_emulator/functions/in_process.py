@@ -26,6 +26,7 @@ class InProcessCodebase:
 
     unforkable: Final = ""
     pid: Final = None
+    is_alive: Final = True
     runtime: Final = loading.runtime()
 
     def __init__(self, *, source: Path, environment: Mapping[str, str]) -> None:

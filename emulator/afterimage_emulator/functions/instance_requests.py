@@ -47,6 +47,10 @@ def request_head(method: str, target: str, headers: Iterable[tuple[str, str]], l
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
 
 
+class RequestUnreadError(ConnectionError):
+    """The instance was gone before it had read the request, so no handler was called with it."""
+
+
 class InstanceConnection:
     """One connection; `closed` after anything that leaves it unusable."""
 
@@ -62,17 +66,30 @@ class InstanceConnection:
     async def exchange(self, request: InstanceRequest) -> InstanceAnswer:
         """Raises `ConnectionError` when the instance goes away before its answer is whole."""
         try:
-            self._writer.write(request.head + request.body)
-            if len(request.body) > 65_536:
-                await self._writer.drain()
-            head = await self._reader.readuntil(b"\r\n\r\n")
+            head = await self._head(request)
             return await self._answer(head, request)
+        except RequestUnreadError:
+            self.close()
+            raise
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError) as error:
             self.close()
             raise ConnectionError(str(error)) from None
+        except (ValueError, IndexError) as error:
+            self.close()
+            raise ConnectionError(f"its answer is not HTTP: {error}") from None
         except BaseException:
             self.close()
             raise
+
+    async def _head(self, request: InstanceRequest) -> bytes:
+        try:
+            self._writer.write(request.head + request.body)
+            if len(request.body) > 65_536:
+                await self._writer.drain()
+            return await self._reader.readuntil(b"\r\n\r\n")
+        except (BrokenPipeError, ConnectionResetError) as error:
+            # An instance reads a request whole before it calls the handler: these two say that some was left unread.
+            raise RequestUnreadError(str(error)) from None
 
     async def _answer(self, head: bytes, request: InstanceRequest) -> InstanceAnswer:
         first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
@@ -117,6 +134,10 @@ class InstanceConnection:
         finally:
             if not whole:
                 self.close()
+
+    @property
+    def is_usable(self) -> bool:
+        return not self.closed and not self._reader.at_eof()
 
     def close(self) -> None:
         if not self.closed:

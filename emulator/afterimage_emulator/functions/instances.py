@@ -12,7 +12,12 @@ from typing import Final
 
 from afterimage_emulator.functions.attempts import Attempt
 from afterimage_emulator.functions.codebase_host import CodebaseHost
-from afterimage_emulator.functions.instance_requests import InstanceAnswer, InstanceConnection, InstanceRequest
+from afterimage_emulator.functions.instance_requests import (
+    InstanceAnswer,
+    InstanceConnection,
+    InstanceRequest,
+    RequestUnreadError,
+)
 from afterimage_emulator.functions.manifest import FunctionSpec
 from afterimage_emulator.functions.output import OutputPipe
 from afterimage_emulator.functions.process_tree import descendants, used_bytes
@@ -46,6 +51,7 @@ class Instance:
         self._output: OutputPipe | None = None
         self._owns_host = False
         self.is_alive = False
+        self.has_answered = False
 
     def start(
         self,
@@ -62,10 +68,11 @@ class Instance:
 
         `without`: variables of its codebase that this function may not see.
         """
+        sockets.mkdir(mode=0o700, exist_ok=True)  # what cleans up temporary folders may have taken it
         self._path = str(sockets / str(self.number))
         listener = socket.socket(socket.AF_UNIX)
-        self._output = OutputPipe(self._line)
         try:
+            self._output = OutputPipe(self._line)
             listener.bind(self._path)
             listener.listen(256)
             command = {
@@ -80,7 +87,8 @@ class Instance:
             host.start_instance(self.number, command, fds, started=self._started, ended=self._ended)
             self._host, self._owns_host, self.is_alive = host, owns_host, True
         except BaseException:
-            self._output.close()
+            if self._output is not None:
+                self._output.close()
             raise
         finally:
             listener.close()
@@ -96,6 +104,7 @@ class Instance:
         try:
             connection = await self._connection()
             answer = await connection.exchange(request)
+            self.has_answered = True
             is_whole = isinstance(answer.body, bytes)
             if is_whole:
                 self._idle.append(connection)
@@ -107,12 +116,13 @@ class Instance:
     async def _connection(self) -> InstanceConnection:
         while self._idle:
             kept = self._idle.pop()
-            if not kept.closed:
+            if kept.is_usable:
                 return kept
+            kept.close()
         try:
             return await InstanceConnection.open(self._path)
-        except OSError as error:
-            raise ConnectionError(str(error)) from None
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise RequestUnreadError(str(error)) from None
 
     def done_with(self, attempt: Attempt | None) -> None:
         """What it prints from now on belongs to others; what was printed before still is the attempt's."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import itertools
 import json
 import logging
@@ -33,6 +34,7 @@ from afterimage_emulator.functions.parameters import (
     read_environment_files,
     read_secrets,
 )
+from afterimage_emulator.functions.revivals import Revivals
 from afterimage_emulator.functions.source_watch import SourceWatch
 
 DISCOVERY_SECONDS: Final = 30.0
@@ -94,6 +96,8 @@ class RunningCodebase:
         self._watch = SourceWatch(codebase.source, self._files_changed)
         self._reloading: asyncio.Task[None] | None = None
         self._again = False
+        self._revivals = Revivals()
+        self._closed = False
         self._retiring: set[asyncio.Task[None]] = set()
 
     def prepare(self) -> None:
@@ -110,11 +114,14 @@ class RunningCodebase:
     async def start(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         await self._load()
+        if self._is_down():  # it died as soon as it was loaded
+            self._reload_soon()
         if not self._in_process:  # a test run does not change its own code
             self._watch.start()
             self._prepare_later()
 
     async def close(self) -> None:
+        self._closed = True
         self._watch.stop()
         if self._spare is not None:
             self._spare.cancel()
@@ -139,6 +146,31 @@ class RunningCodebase:
     # -- loading
 
     def _files_changed(self) -> None:
+        self._revivals.reset()
+        self._reload_soon()
+
+    def _host_lost(self, host: CodebaseHost) -> None:
+        """The process was killed, or has crashed: what its functions were at work on fails, what comes waits."""
+        loaded = self.loaded
+        if self._closed or loaded is None or loaded.host is not host:
+            return
+        _log.warning("codebase %s: its process has ended and is started again; events wait for it", self.codebase.name)
+        for pool in loaded.pools.values():
+            pool.hand_over()
+        self._reload_soon()
+
+    def _is_down(self) -> bool:
+        return self.loaded is not None and not self.loaded.host.is_alive
+
+    def _give_up(self) -> None:
+        assert self.loaded is not None
+        reason = "its codebase's process has ended and does not come back; save a file of it to have it loaded again"
+        _log.error("codebase %s: %s", self.codebase.name, reason)
+        for pool in self.loaded.pools.values():
+            pool.give_up(f"{reason}: {self.error.splitlines()[-1]}")
+        self._changed()
+
+    def _reload_soon(self) -> None:
         if self._reloading is not None and not self._reloading.done():
             self._again = True
             return
@@ -150,7 +182,14 @@ class RunningCodebase:
             self._again = True
             while self._again:
                 self._again = False
+                if self._is_down():
+                    # Real time: processes live in it.
+                    await asyncio.sleep(self._revivals.wait_seconds(asyncio.get_running_loop().time()))
                 await self._load()
+                if self._is_down() and not self._again:
+                    self._again = self._revivals.load_failed()
+                    if not self._again:
+                        self._give_up()
         finally:
             self._activity.end("reload of functions")
         self._prepare_later()
@@ -166,10 +205,11 @@ class RunningCodebase:
             loaded = await self._start_host()
         except (CodebaseError, EnvironmentFileError, OSError) as error:
             self.error = str(error)
-            stale = " (its last version goes on serving)" if self.loaded is not None else ""
+            stale = " (its last version goes on serving)" if self.loaded is not None and not self._is_down() else ""
             _log.error("codebase %s does not load%s:\n%s", self.codebase.name, stale, error)
             return
         previous, self.loaded, self.error = self.loaded, loaded, ""
+        self._revivals.loaded()
         for problem in loaded.manifest.problems:
             _log.warning("%s", problem)
         self._changed()
@@ -241,12 +281,14 @@ class RunningCodebase:
         python = self._python()
         prepared, self._prepared = self._prepared, None
         if prepared is not None and prepared.is_alive and prepared.python == python:
+            prepared.when_lost = functools.partial(self._host_lost, prepared)
             prepared.complete_environment(environment)
             return prepared
         if prepared is not None:
             prepared.kill()
             await prepared.close()
         host = CodebaseProcess(source=self.codebase.source, python=python, show=self._show_of_import)
+        host.when_lost = functools.partial(self._host_lost, host)
         host.spawn(environment)
         return host
 

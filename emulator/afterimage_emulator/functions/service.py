@@ -60,10 +60,13 @@ class FunctionsService:
         self._inspect = inspect
         self._in_process = in_process
         self._running: list[RunningCodebase] = []
-        self._pools: dict[str, FunctionPool] = {}
+        self._pools: Mapping[str, FunctionPool] = {}
         self._memory = MemoryWatch(self._instances)
         self._budget = InstanceBudget(self._instances)
-        calls = FunctionCalls(clock=clock, record=self.record, find=lambda name: self._pools.get(name))
+        self._routed = asyncio.Event()
+        calls = FunctionCalls(
+            clock=clock, record=self.record, find=lambda name: self._pools.get(name), replaced=self._next_route
+        )
         self._deliveries = Deliveries(
             calls=calls,
             clock=clock,
@@ -122,6 +125,7 @@ class FunctionsService:
         for codebase in reversed(running) if self._in_process else ():
             await codebase.close()
         await asyncio.gather(*(codebase.close() for codebase in running))
+        self._use({})  # whoever still waits for a pool hears that there is none
         if self._sockets is not None:
             shutil.rmtree(self._sockets, ignore_errors=True)
             self._sockets = None
@@ -190,10 +194,18 @@ class FunctionsService:
                     _log.warning("function `%s` is in two codebases; the first one is used", name)
                 else:
                     pools[name] = pool
-        self._pools = pools
+        self._use(pools)
         specs = [pool.spec for pool in pools.values()]
         self._deliveries.route(specs)
         self._schedules.plan(specs)
+
+    def _use(self, pools: Mapping[str, FunctionPool]) -> None:
+        self._pools = pools
+        routed, self._routed = self._routed, asyncio.Event()
+        routed.set()
+
+    async def _next_route(self) -> None:
+        await self._routed.wait()
 
 
 def _in_columns(rows: Sequence[tuple[str, str, str]]) -> list[str]:
