@@ -1,0 +1,1 @@
+"""Listening: what a Listen stream says becomes consistent changes, and the stream outlives whatever breaks it."""

@@ -1,0 +1,1 @@
+"""Firestore's wire: its messages, and the one place that sends them."""

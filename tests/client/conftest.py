@@ -1,0 +1,77 @@
+"""Apps of the client, each its own user of the suite: real sockets, the repository's real rules."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from afterimage_client import BackoffPolicy, Endpoints, FirebaseApp, FirebaseOptions
+from afterimage_client.app_check import AppCheckProvider
+from afterimage_client.auth import MemoryStore, SessionStore
+from afterimage_client.freshness import Now, system_instant
+from afterimage_emulator.background import BackgroundSuite
+
+IMPATIENT = BackoffPolicy(first_seconds=0.001, longest_seconds=0.01)
+"""Tests break things on purpose: nobody waits a second for it."""
+
+
+class Apps:
+    """Makes apps that speak to the suite, and closes them."""
+
+    def __init__(self, suite: BackgroundSuite) -> None:
+        self.suite = suite
+        self.endpoints = Endpoints.from_environment(suite.environment())
+        self.options = FirebaseOptions(
+            project_id=suite.project_id, api_key="any", storage_bucket=suite.default_bucket, app_id="1:2:web:3"
+        )
+        self.opened: list[FirebaseApp] = []
+
+    async def open(
+        self,
+        *,
+        endpoints: Endpoints | None = None,
+        store: SessionStore | None = None,
+        app_check: AppCheckProvider | None = None,
+        now: Now = system_instant,
+        backoff: BackoffPolicy = IMPATIENT,
+    ) -> FirebaseApp:
+        app = FirebaseApp(
+            self.options,
+            endpoints=endpoints or self.endpoints,
+            session_store=store or MemoryStore(),
+            app_check=app_check,
+            now=now,
+            backoff=backoff,
+        )
+        self.opened.append(app)
+        return await app.__aenter__()
+
+
+@pytest.fixture
+async def apps(suite: BackgroundSuite) -> AsyncIterator[Apps]:
+    """Opens apps; every one is closed at the end."""
+    made = Apps(suite)
+    yield made
+    for app in made.opened:
+        await app.close()
+
+
+@pytest.fixture
+async def app(apps: Apps) -> FirebaseApp:
+    """An app whose user has just signed in anonymously."""
+    opened = await apps.open()
+    await opened.auth.sign_in_anonymously()
+    return opened
+
+
+@pytest.fixture
+def own(app: FirebaseApp) -> Callable[[str], str]:
+    """A path where the rules let the app's user, and nobody else, keep what they like."""
+
+    def path(below: str) -> str:
+        user = app.auth.current_user
+        assert user is not None
+        return f"players/{user.uid}/{below}"
+
+    return path
