@@ -234,7 +234,7 @@ def memory_mib(pids: Iterable[int | str]) -> float:
 
 
 async def growth(bench: Bench, events: int) -> tuple[float, float]:
-    """Of the suite's process, and of the codebase's processes that live from the first to the last event."""
+    """Memory of the suite's process, and of the codebase's processes that live from the first to the last event."""
     (running,) = bench.service._running
     assert running.loaded is not None
     pids = [running.loaded.host.pid, *(instance._pid for instance in bench.service._pools["nothing"].instances)]

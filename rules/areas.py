@@ -56,7 +56,7 @@ class AreaVersion:
         return frozenset(name.strip() for found in _OVERLAPS.findall(self.text) for name in found.split(","))
 
     def digest(self) -> str:
-        """Of the text and every case file: whatever changes in either, it changes."""
+        """A digest of the text and of every case file: it changes whenever one of them does."""
         parts = hashlib.sha256()
         for path in (self.rules_path, *self.case_paths):
             content = path.read_bytes()

@@ -77,7 +77,7 @@ def _encoded(frames: list[Image.Image], kind: str, quality: int) -> bytes:
 
 
 def peak_memory_mib() -> float:
-    """Of this very program: the figure of getrusage would carry over what its parent once had."""
+    """The peak of this very program: the figure of getrusage would carry over what its parent once had."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 

@@ -147,7 +147,7 @@ class AccountChanges:
                 raise refused("INVALID_OOB_CODE")
             password = new_password(request.new_password, now_ms=self._sessions.now_ms())
             account = self._account_of(project, code)
-            # Who can read the mailbox owns the address; identities linked before may be somebody else's.
+            # The reader of the mailbox owns the address; identities linked before may be somebody else's.
             project.accounts.put(
                 replace(
                     account,

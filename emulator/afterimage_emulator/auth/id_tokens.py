@@ -1,4 +1,4 @@
-"""Who is calling: reads the Authorization header as the official emulators do, without ever checking a signature.
+"""The caller of a request: reads the Authorization header as the official emulators do, and checks no signature.
 
 Test tokens are JWTs with `alg: none`, an `iat` of 0 and an `exp` of 3600: their times are never checked.
 """

@@ -1,4 +1,4 @@
-"""Who is signed in: issues tokens for an account, and finds the account that a token stands for."""
+"""Signed-in users: issues tokens for an account, and finds the account that a token stands for."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def _types_of(change: Change) -> Iterator[str]:
 
 
 def _auth_attributes(cause: Any) -> dict[str, str]:
-    """Who did it. Both are always there: the Python SDK fails on an event without them."""
+    """The author of a change. Type and id are always there: the Python SDK fails on an event without them."""
     if cause is EXPIRED:
         return {"authtype": "system", "authid": ""}
     if not isinstance(cause, Caller) or cause.is_admin:

@@ -60,7 +60,7 @@ class AllowedPages:
             **dict.fromkeys(_split([environment.get(HOSTS_VARIABLE, "")]), HOSTS_VARIABLE),
         }
         parsed = frozenset(_origin(text, source) for text, source in given.items() if text not in PLACELESS_ORIGINS)
-        # Who trusts a page trusts its name.
+        # An operator who trusts a page trusts its name.
         return cls(
             origins=parsed,
             hosts=frozenset(_host(text, source) for text, source in named.items()) | {one.host for one in parsed},

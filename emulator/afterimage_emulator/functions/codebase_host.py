@@ -26,7 +26,7 @@ class CodebaseHost(Protocol):
 
     @property
     def pid(self) -> int | None:
-        """Of its process, where it has one of its own."""
+        """The id of its process, where it has one of its own."""
         ...
 
     @property

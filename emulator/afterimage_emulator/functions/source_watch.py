@@ -10,7 +10,7 @@ from typing import Final
 
 INTERVAL_SECONDS: Final = 0.1
 LOOKING_SHARE: Final = 0.05
-"""Of the time, at most: a codebase of many files is looked at less often."""
+"""The share of time that looking may take: a codebase of many files is looked at less often."""
 _SUFFIXES: Final = (".py", ".yaml", ".yml", ".json", ".toml")
 _SKIPPED: Final = frozenset({"venv", ".venv", "__pycache__", "node_modules", ".git", ".mypy_cache", ".pytest_cache"})
 _FILES_LIMIT: Final = 20_000

@@ -27,7 +27,7 @@ class Call:
 class MessageStream(Protocol):
     """Both directions of one streaming call. The handler's return ends the call with OK, a StatusError with its code.
 
-    When the client goes away the handler's task is cancelled. Carried by gRPC, and by WebChannel just the same.
+    When the client goes away the handler's task is cancelled.
     """
 
     call: Call

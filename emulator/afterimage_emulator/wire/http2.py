@@ -178,7 +178,7 @@ class Http2Connection(asyncio.Protocol):
         )
 
     def _reject(self, stream_id: int, error: StatusError) -> None:
-        """Of a method that is not known, it is not known either whether it streams: headers first suits both."""
+        """Nobody knows whether an unknown method streams: headers first suits both."""
         self._conn.send_headers(stream_id, RESPONSE_HEADERS)
         self._conn.send_headers(stream_id, error_trailers(error), end_stream=True)
 

@@ -53,7 +53,7 @@ class Body(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
     async def read(self, limit_bytes: int = DEFAULT_BODY_LIMIT_BYTES) -> bytes:
-        """All of it; more than the limit raises `StatusError(RESOURCE_EXHAUSTED)`."""
+        """The whole body; more than the limit raises `StatusError(RESOURCE_EXHAUSTED)`."""
         ...
 
 

@@ -30,7 +30,7 @@ class DocumentChange:
     version: int
     """Nanoseconds of the later of both update times: grows with every write to this document."""
     version_before: int | None = None
-    """The same of what was there before."""
+    """The fields that were there before, likewise."""
     created: int
     """Nanoseconds of the creation time: tells a document from the one that had its path before it."""
 

@@ -56,7 +56,7 @@ def roll_up(_event: Any) -> None:
     begun = mark.get().to_dict() or {}
     emptied = _roll_up().empty_buckets(after=begun.get("buckets_after", ""), is_over=_over_after(_SECONDS_A_HALF))
     since = begun.get("published_to", datetime(2000, 1, 1, tzinfo=UTC))
-    # Who was left over last time comes first: looking back again would use up the time once more.
+    # A user who was left over last time comes first: looking back again would use up the time once more.
     look_back = timedelta() if begun.get("is_behind") else _OVERLAP
     published = _roll_up().publish(since=since - look_back, is_over=_over_after(_SECONDS_A_HALF))
     ended = {

@@ -34,7 +34,7 @@ from afterimage.paths import is_document_id
 
 USERS_A_TURN: Final = 20
 SECONDS_A_TURN: Final = 240.0
-"""Of the 540 that a job's function has: what is begun must also end."""
+"""A job's function has 540: what is begun must also end."""
 LETTERS_A_TURN: Final = 25
 DOCUMENT_TRIGGERS: Final = frozenset({"ledger_output_written", "ledger_generation_written"})
 OBJECT_TRIGGERS: Final = frozenset({"ledger_object_finalized", "ledger_object_deleted", "ledger_object_archived"})

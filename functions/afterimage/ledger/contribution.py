@@ -35,7 +35,7 @@ class Status(StrEnum):
 
 
 class CostSource(StrEnum):
-    """Who computed the cost that is totalled."""
+    """The source of the cost that is totalled."""
 
     COMPUTED = "computed"
     REPORTED = "reported"

@@ -109,7 +109,7 @@ class LedgerStore(Reader, Protocol):
         ...
 
     def ids_above(self, collection: str, group: str, after: str, limit: int) -> list[str]:
-        """The same of ids that may have no document, but have some in the collection `group` below them."""
+        """Ids that may have no document of their own, but have some in the collection `group` below them."""
         ...
 
     def buckets(self, after: str, limit: int) -> list[Stored]:

@@ -113,7 +113,7 @@ class Survey:
             self.owed[path] = self.owed.get(path, 0) + amount
 
     def _is_there(self, stored: Stored) -> bool:
-        """Of a record beside which no live document came: only of a long id is that to be expected."""
+        """Looks up the document of a record that came without one: it can exist only if its id is very long."""
         if _is_in_order(stored.path, stored):
             return False
         place = document_of(self.user, stored.fields["kind"], stored.fields["output_id"])

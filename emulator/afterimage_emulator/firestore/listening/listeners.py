@@ -1,4 +1,4 @@
-"""Who listens to what: finds, for each changed document, the targets it concerns, by collection, group or name."""
+"""Listeners by what they listen to: finds the targets that a changed document concerns."""
 
 from __future__ import annotations
 

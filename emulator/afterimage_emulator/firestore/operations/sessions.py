@@ -19,7 +19,7 @@ class Session:
 
 
 class Sessions:
-    """All of them, made when first named."""
+    """Every project's session state, made when the project is first named."""
 
     def __init__(self, store: DocumentStore, clock: Clock) -> None:
         self._store = store

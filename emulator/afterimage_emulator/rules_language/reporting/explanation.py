@@ -234,7 +234,7 @@ def _responsible(node: TraceNode) -> list[TraceNode]:
 
 
 def _responsible_operands(node: TraceNode, *, decisive: bool) -> list[TraceNode]:
-    """Of a chain: the operand that decided it, or all those of which one could have, had it been otherwise."""
+    """The operand that decided a chain, or all those of which one could have decided it otherwise."""
     if node.error is None and node.value is decisive:
         return [child for child in node.children if child.value is decisive and child.error is None][-1:]
     if node.error is None or decisive:

@@ -31,7 +31,7 @@ CHUNK_GRANULARITY_BYTES: Final = 256 * 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Uploader:
-    """Who uploads. The rules are asked when the bytes are there: only then are size and checksums facts."""
+    """The uploader. The rules are asked when the bytes are there: only then are size and checksums facts."""
 
     caller: Caller
     store: ObjectStore
