@@ -60,6 +60,15 @@ ledger_object_archived = on_object(
     "archived", "ledger_object_archived", "afterimage.ledger.events:object_deleted", **LIGHT_WORK, **AS_LEDGER
 )
 
+# Whose a campaign is, kept beyond its deletion: the rules let nobody else bring it back.
+campaign_written = on_document_written(
+    "campaigns/{campaignId}",
+    "campaign_written",
+    "afterimage.campaign_owners:campaign_written",
+    **LIGHT_WORK,
+    **AS_LEDGER,
+)
+
 # The ledger's jobs, and its schedules: what is kept apart for speed comes together every minute.
 ledger_audit = on_message(
     "ledger.audit", "ledger_audit", "afterimage.jobs.ledger_handlers:audit", **BATCH_WORK, **AS_LEDGER_JOBS

@@ -10,7 +10,7 @@ set -euo pipefail
 MEDIA="media_finalized media_deleted media_archived"
 MEDIA_JOBS="media_backfill media_replay media_sweep"
 ERASE="user_erase"
-LEDGER="ledger_output_written ledger_generation_written ledger_object_finalized ledger_object_deleted ledger_object_archived ledger_roll_up"
+LEDGER="ledger_output_written ledger_generation_written ledger_object_finalized ledger_object_deleted ledger_object_archived ledger_roll_up campaign_written"
 LEDGER_JOBS="ledger_audit ledger_rebuild ledger_close_day ledger_reprice ledger_replay"
 SCHEDULES="nightly_sweep ledger_nightly"
 

@@ -97,6 +97,11 @@ def record_path(place: Place, bucket: str, name: str) -> str | None:
     return f"{place.records}/{identifier}" if len(identifier) <= DOCUMENT_ID_LIMIT_BYTES else None
 
 
+def campaign_owners_path(campaign: str) -> str:
+    """Where it is kept whose a campaign is; the campaign's own path is `campaigns/{id}`."""
+    return f"campaignOwners/{campaign.removeprefix('campaigns/')}"
+
+
 def derived_folder(bucket: str, name: str, generation: int) -> str:
     """Where everything made of one generation of an object lives, in the derived bucket; ends with a slash."""
     return f"{bucket}/{name}/{generation}/"

@@ -165,22 +165,62 @@ def test_a_merge_of_one_field_is_judged_by_the_whole_document(client: Client, pr
     assert client.get(alice, path).fields["cost_usd"].double_value == 0.5
 
 
+def campaign(client: Client, path: str, owner: str, *members: str) -> Any:
+    """One that is just created, or with `campaignOwners/…` what is kept of it."""
+    write = client.put(path, {"ownerId": owner} | ({"rev": 0} if path.startswith("campaigns/") else {}))
+    write.update.fields["members"] = types.Value(array_value=types.ArrayValue(values=[value_of(m) for m in members]))
+    return write
+
+
 def test_a_campaign_and_its_content_come_in_one_commit(client: Client, project: str) -> None:
     """Content may stand in the same batch as the campaign that admits its author, in either order, and go with it."""
     ada, alice, bob = token("ada", project, admin=True), token("alice", project), token("bob", project)
     client.commit(ada, client.put("settings/membership", {"since": "today"}))
-    campaign = client.put("campaigns/batch", {"rev": 0, "ownerId": "alice"}, now=None)
-    campaign.update.fields["members"] = types.Value(array_value=types.ArrayValue(values=[value_of("alice")]))
     scene = client.put("scenes/batch", {"rev": 0, "campaignId": "batch"})
     with pytest.raises(PermissionDenied):
-        client.commit(bob, scene, campaign)
-    client.commit(alice, scene, campaign)
+        client.commit(bob, scene, campaign(client, "campaigns/batch", "alice", "alice"))
+    client.commit(alice, scene, campaign(client, "campaigns/batch", "alice", "alice"))
     with pytest.raises(PermissionDenied):
         client.get(bob, "scenes/batch")
     gone = [types.Write(delete=client.name(path)) for path in ("campaigns/batch", "scenes/batch")]
     with pytest.raises(PermissionDenied):
-        client.commit(bob, *gone)
-    client.commit(alice, *gone)
+        client.commit(alice, *gone)
+    kept = campaign(client, "campaignOwners/batch", "alice", "alice")
+    with pytest.raises(PermissionDenied):
+        client.commit(bob, *gone, kept)
+    client.commit(alice, *gone, kept)
+
+
+def test_a_stranger_does_not_come_in_where_a_campaign_was_deleted(client: Client, project: str) -> None:
+    """Not with a campaign of their own by its id, nor with its owners, its scenes or anything else in that commit."""
+    ada, alice, bob = token("ada", project, admin=True), token("alice", project), token("bob", project)
+    client.commit(ada, client.put("settings/membership", {"since": "today"}))
+    made = campaign(client, "campaigns/left", "alice", "alice")
+    scene = client.put("scenes/left", {"rev": 0, "campaignId": "left"})
+    kept = campaign(client, "campaignOwners/left", "alice", "alice")
+    client.commit(alice, made, scene)
+    client.commit(alice, types.Write(delete=client.name("campaigns/left")), kept)
+    own = campaign(client, "campaigns/left", "bob", "bob")
+    taken = client.put("scenes/left", {"rev": 1, "campaignId": "left"})
+    for writes in (
+        [own],
+        [client.put("campaigns/left", {"rev": 0})],
+        [campaign(client, "campaignOwners/left", "bob", "bob")],
+        [campaign(client, "campaignOwners/left", "bob", "bob"), own],
+        [types.Write(delete=client.name("campaignOwners/left")), own],
+        [own, taken],
+        [taken, own],
+        [own, types.Write(delete=client.name("campaigns/left")), taken],
+        [own, types.Write(delete=client.name("scenes/left"))],
+    ):
+        with pytest.raises(PermissionDenied):
+            client.commit(bob, *writes)
+        with pytest.raises(PermissionDenied):
+            client.get(bob, "scenes/left")
+    client.commit(alice, made)
+    assert client.get(alice, "scenes/left").fields["campaignId"].string_value == "left"
+    with pytest.raises(PermissionDenied):
+        client.get(bob, "scenes/left")
 
 
 def test_a_token_that_is_none_opens_nothing(client: Client, project: str) -> None:

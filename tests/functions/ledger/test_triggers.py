@@ -33,8 +33,8 @@ def test_a_trigger_is_described_as_the_sdk_describes_it() -> None:
     assert endpoint(declare_on_written) == endpoint(firestore_fn.on_document_written)
 
 
-def test_what_the_ledger_writes_starts_no_function() -> None:
-    """Records and books lie outside every pattern: no write of the ledger can lead to another."""
+def test_what_functions_write_starts_no_function() -> None:
+    """Records, books and campaigns' owners lie outside every pattern: no write of a function can lead to another."""
     script = (
         "import json, main;"
         "bound = [f for f in vars(main).values() if hasattr(f, '__firebase_endpoint__')];"
@@ -50,4 +50,4 @@ def test_what_the_ledger_writes_starts_no_function() -> None:
     )  # fmt: skip
     patterns = json.loads(ended.stdout)
     assert patterns
-    assert {pattern.split("/")[0] for pattern in patterns} == {"ai_outputs", "generations"}
+    assert {pattern.split("/")[0] for pattern in patterns} == {"ai_outputs", "generations", "campaigns"}
