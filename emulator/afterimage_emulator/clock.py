@@ -1,9 +1,9 @@
 """The suite's only source of time: real by default, and one that tests can stop and move.
 
-Every service asks this object for the time that its data carries and for the timers that its data waits for. What guards
-the machine itself (time-outs of sockets and processes, how often files are looked at, durations in logs) runs by the
-system's clock. While the clock runs, a timer costs one `loop.call_later`; when somebody advances the clock, the timers
-that became due fire in the order of their due times, each seeing its own due time as "now".
+Every service asks this object for the time that its data carries and for the timers that its data waits for. What
+guards the machine itself (time-outs of sockets and processes, how often files are looked at, durations in logs) runs
+by the system's clock. While the clock runs, a timer costs one `loop.call_later`; when somebody advances the clock,
+the timers that became due fire in the order of their due times, each seeing its own due time as "now".
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from google.cloud import firestore, storage
 from PIL import Image
 
 from afterimage_emulator.background import BackgroundSuite
-from afterimage_emulator.functions.manifest import EventTrigger, FunctionSpec, ScheduleTrigger
+from afterimage_emulator.functions.codebases.manifest import EventTrigger, FunctionSpec, ScheduleTrigger
 
 pytestmark = pytest.mark.conformance
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from afterimage_emulator.activity import Activity
-from afterimage_emulator.functions.attempts import OK, Attempt
-from afterimage_emulator.functions.deliveries import FunctionCalls
-from afterimage_emulator.functions.instance_requests import InstanceRequest, request_head
-from afterimage_emulator.functions.manifest import FunctionSpec, HttpTrigger
-from afterimage_emulator.functions.streamed_answers import StreamedAnswer
+from afterimage_emulator.functions.codebases.manifest import FunctionSpec, HttpTrigger
+from afterimage_emulator.functions.deliveries.attempts import OK, Attempt
+from afterimage_emulator.functions.deliveries.deliveries import FunctionCalls
+from afterimage_emulator.functions.instances.instance_requests import InstanceRequest, request_head
+from afterimage_emulator.functions.instances.streamed_answers import StreamedAnswer
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, text_response
 

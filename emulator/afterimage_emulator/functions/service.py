@@ -14,16 +14,16 @@ from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.configuration import Codebase
 from afterimage_emulator.events import CloudEvent, EventBus
-from afterimage_emulator.functions.attempts import AttemptRecord
-from afterimage_emulator.functions.deliveries import Deliveries, FunctionCalls, RetryPolicy
-from afterimage_emulator.functions.event_subscriptions import EventSubscriptions
-from afterimage_emulator.functions.function_pool import FunctionPool
+from afterimage_emulator.functions.codebases.manifest import EventTrigger, FunctionSpec, HttpTrigger, ScheduleTrigger
+from afterimage_emulator.functions.codebases.running_codebase import RunningCodebase
+from afterimage_emulator.functions.deliveries.attempts import AttemptRecord
+from afterimage_emulator.functions.deliveries.deliveries import Deliveries, FunctionCalls, RetryPolicy
+from afterimage_emulator.functions.deliveries.event_subscriptions import EventSubscriptions
+from afterimage_emulator.functions.deliveries.schedules import Schedules
 from afterimage_emulator.functions.http_front import HttpFront
-from afterimage_emulator.functions.instance_budget import InstanceBudget
-from afterimage_emulator.functions.instances import Instance, MemoryWatch
-from afterimage_emulator.functions.manifest import EventTrigger, FunctionSpec, HttpTrigger, ScheduleTrigger
-from afterimage_emulator.functions.running_codebase import RunningCodebase
-from afterimage_emulator.functions.schedules import Schedules
+from afterimage_emulator.functions.instances.function_pool import FunctionPool
+from afterimage_emulator.functions.instances.instance_budget import InstanceBudget
+from afterimage_emulator.functions.instances.instances import Instance, MemoryWatch
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 

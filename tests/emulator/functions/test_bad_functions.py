@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from afterimage_emulator.functions import instances
+from afterimage_emulator.functions.instances import instances
 from tests.emulator.functions.running import PROJECT, Running, serving
 from tests.emulator.functions.test_life_of_a_codebase import is_alive
 

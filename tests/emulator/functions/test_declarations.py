@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterimage_emulator.functions.attempts import KEPT_ATTEMPTS, Attempt, AttemptRecord
-from afterimage_emulator.functions.event_filters import compile_pattern, filter_of
-from afterimage_emulator.functions.function_pool import LOCAL_INSTANCES
-from afterimage_emulator.functions.interpreters import find_interpreter
-from afterimage_emulator.functions.manifest import EventTrigger, HttpTrigger, ScheduleTrigger, read_manifest
-from afterimage_emulator.functions.output import BURST_BYTES, OutputLines
-from afterimage_emulator.functions.schedules import backoff_seconds
+from afterimage_emulator.functions.codebases.interpreters import find_interpreter
+from afterimage_emulator.functions.codebases.manifest import EventTrigger, HttpTrigger, ScheduleTrigger, read_manifest
+from afterimage_emulator.functions.deliveries.attempts import KEPT_ATTEMPTS, Attempt, AttemptRecord
+from afterimage_emulator.functions.deliveries.event_filters import compile_pattern, filter_of
+from afterimage_emulator.functions.deliveries.schedules import backoff_seconds
+from afterimage_emulator.functions.instances.function_pool import LOCAL_INSTANCES
+from afterimage_emulator.functions.instances.output import BURST_BYTES, OutputLines
 
 SEGMENT = st.text(st.characters(exclude_characters="/{}*", exclude_categories=["Cs"]), min_size=1, max_size=8)
 
@@ -178,7 +178,7 @@ def test_the_record_keeps_to_its_bounds() -> None:
 
 def test_a_schedules_retries_wait_as_its_configuration_says() -> None:
     """Doubling for a while, then in equal steps, never longer than the longest."""
-    from afterimage_emulator.functions.manifest import RetrySchedule
+    from afterimage_emulator.functions.codebases.manifest import RetrySchedule
 
     retry = RetrySchedule(count=9, min_backoff_seconds=10, max_backoff_seconds=300, max_doublings=3)
     assert [backoff_seconds(retry, n) for n in range(1, 8)] == [10, 20, 40, 80, 160, 240, 300]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from afterimage_emulator.functions.instance_budget import InstanceBudget
-from afterimage_emulator.functions.instances import Instance
-from afterimage_emulator.functions.manifest import FunctionSpec, HttpTrigger
+from afterimage_emulator.functions.codebases.manifest import FunctionSpec, HttpTrigger
+from afterimage_emulator.functions.instances.instance_budget import InstanceBudget
+from afterimage_emulator.functions.instances.instances import Instance
 
 SPEC = FunctionSpec(name="f", entry_point="f", trigger=HttpTrigger())
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from afterimage_emulator.functions.running_codebase import RunningCodebase
+from afterimage_emulator.functions.codebases.running_codebase import RunningCodebase
 from tests.emulator.functions.running import PATIENCE_SECONDS, PROJECT, Running, new_service, serving
 
 WRITTEN = """

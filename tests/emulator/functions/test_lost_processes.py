@@ -16,13 +16,18 @@ from typing import Any
 import pytest
 
 from afterimage_emulator.clock import Clock
-from afterimage_emulator.functions.attempts import AttemptRecord
-from afterimage_emulator.functions.deliveries import FunctionCalls
-from afterimage_emulator.functions.function_pool import FunctionFailedError, FunctionPool, PoolRetiredError
-from afterimage_emulator.functions.instance_requests import InstanceRequest, request_head
-from afterimage_emulator.functions.instances import Instance
-from afterimage_emulator.functions.manifest import FunctionSpec, HttpTrigger
-from afterimage_emulator.functions.revivals import FAILED_LOADS_LIMIT, LONGEST_WAIT_SECONDS, STEADY_SECONDS, Revivals
+from afterimage_emulator.functions.codebases.manifest import FunctionSpec, HttpTrigger
+from afterimage_emulator.functions.codebases.revivals import (
+    FAILED_LOADS_LIMIT,
+    LONGEST_WAIT_SECONDS,
+    STEADY_SECONDS,
+    Revivals,
+)
+from afterimage_emulator.functions.deliveries.attempts import AttemptRecord
+from afterimage_emulator.functions.deliveries.deliveries import FunctionCalls
+from afterimage_emulator.functions.instances.function_pool import FunctionFailedError, FunctionPool, PoolRetiredError
+from afterimage_emulator.functions.instances.instance_requests import InstanceRequest, request_head
+from afterimage_emulator.functions.instances.instances import Instance
 from tests.emulator.functions.running import PATIENCE_SECONDS, PROJECT, Running, message_event, serving
 from tests.emulator.functions.test_life_of_a_codebase import all_processes, codebase_of, is_alive
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterimage_emulator.functions.parameters import (
+from afterimage_emulator.functions.codebases.parameters import (
     EnvironmentFileError,
     as_environment,
     built_in_values,

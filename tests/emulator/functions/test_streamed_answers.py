@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from afterimage_emulator.functions.streamed_answers import CallerLeftError, StreamedAnswer
+from afterimage_emulator.functions.instances.streamed_answers import CallerLeftError, StreamedAnswer
 
 
 class Watched:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterimage_emulator.functions.time_tables import ScheduleError, read_schedule
+from afterimage_emulator.functions.deliveries.time_tables import ScheduleError, read_schedule
 
 MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)).map(lambda m: m.replace(tzinfo=UTC))  # noqa: DTZ001 — made UTC right here
 

@@ -12,11 +12,11 @@ from typing import Final
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock, Timer
-from afterimage_emulator.functions.attempts import OK
-from afterimage_emulator.functions.deliveries import FunctionCalls
-from afterimage_emulator.functions.instance_requests import InstanceRequest, request_head
-from afterimage_emulator.functions.manifest import FunctionSpec, RetrySchedule, ScheduleTrigger
-from afterimage_emulator.functions.time_tables import ScheduleError, TimeTable, read_schedule
+from afterimage_emulator.functions.codebases.manifest import FunctionSpec, RetrySchedule, ScheduleTrigger
+from afterimage_emulator.functions.deliveries.attempts import OK
+from afterimage_emulator.functions.deliveries.deliveries import FunctionCalls
+from afterimage_emulator.functions.deliveries.time_tables import ScheduleError, TimeTable, read_schedule
+from afterimage_emulator.functions.instances.instance_requests import InstanceRequest, request_head
 from afterimage_emulator.status import Code, StatusError
 
 _LATE_SECONDS: Final = 1.0

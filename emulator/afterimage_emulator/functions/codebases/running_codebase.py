@@ -17,15 +17,12 @@ from typing import Final
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.configuration import Codebase
-from afterimage_emulator.functions.codebase_host import CodebaseError, CodebaseHost
-from afterimage_emulator.functions.codebase_process import CodebaseProcess
-from afterimage_emulator.functions.function_pool import FunctionPool
-from afterimage_emulator.functions.in_process import InProcessCodebase
-from afterimage_emulator.functions.instance_budget import InstanceBudget
-from afterimage_emulator.functions.instances import Instance, MemoryWatch
-from afterimage_emulator.functions.interpreters import find_interpreter
-from afterimage_emulator.functions.manifest import EventTrigger, FunctionSpec, Manifest, read_manifest
-from afterimage_emulator.functions.parameters import (
+from afterimage_emulator.functions.codebases.codebase_host import CodebaseError, CodebaseHost
+from afterimage_emulator.functions.codebases.codebase_process import CodebaseProcess
+from afterimage_emulator.functions.codebases.in_process import InProcessCodebase
+from afterimage_emulator.functions.codebases.interpreters import find_interpreter
+from afterimage_emulator.functions.codebases.manifest import EventTrigger, FunctionSpec, Manifest, read_manifest
+from afterimage_emulator.functions.codebases.parameters import (
     SECRETS_FILE,
     EnvironmentFileError,
     as_environment,
@@ -34,8 +31,11 @@ from afterimage_emulator.functions.parameters import (
     read_environment_files,
     read_secrets,
 )
-from afterimage_emulator.functions.revivals import Revivals
-from afterimage_emulator.functions.source_watch import SourceWatch
+from afterimage_emulator.functions.codebases.revivals import Revivals
+from afterimage_emulator.functions.codebases.source_watch import SourceWatch
+from afterimage_emulator.functions.instances.function_pool import FunctionPool
+from afterimage_emulator.functions.instances.instance_budget import InstanceBudget
+from afterimage_emulator.functions.instances.instances import Instance, MemoryWatch
 
 DISCOVERY_SECONDS: Final = 30.0
 SPARE_AFTER_SECONDS: Final = 2.0

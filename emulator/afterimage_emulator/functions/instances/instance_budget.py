@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from afterimage_emulator.functions.instances import Instance
+from afterimage_emulator.functions.instances.instances import Instance
 
 LIVE_INSTANCES: Final = 48
 """Some fifty small processes fit a laptop; hundreds of schedules due at once do not."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from afterimage_emulator.functions.manifest import EventTrigger
+from afterimage_emulator.functions.codebases.manifest import EventTrigger
 from afterimage_emulator.linear_patterns import LinearPattern
 
 _CAPTURE: Final = re.compile(r"\{\s*[^/{}=]+(?:=([^{}]*))?\s*\}")

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from afterimage_emulator.functions.codebase_host import CodebaseError
-from afterimage_emulator.functions.output import OutputPipe
+from afterimage_emulator.functions.codebases.codebase_host import CodebaseError
+from afterimage_emulator.functions.instances.output import OutputPipe
 
-_HOST: Final = Path(__file__).parent / "host" / "__main__.py"
+_HOST: Final = Path(__file__).parents[1] / "host" / "__main__.py"
 _STOP_SECONDS: Final = 1.0
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from afterimage_emulator.events import CloudEvent
-from afterimage_emulator.functions.event_filters import PUBSUB_MESSAGE
-from afterimage_emulator.functions.manifest import EventTrigger, FunctionSpec
+from afterimage_emulator.functions.codebases.manifest import EventTrigger, FunctionSpec
+from afterimage_emulator.functions.deliveries.event_filters import PUBSUB_MESSAGE
 
 
 class EventSubscriptions(Protocol):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from afterimage_emulator.functions.codebase_host import CodebaseError
+from afterimage_emulator.functions.codebases.codebase_host import CodebaseError
 from afterimage_emulator.functions.host import loading, local_app_check, wsgi_server
 
 _SET_BY_FRAMEWORK: Final = ("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE")

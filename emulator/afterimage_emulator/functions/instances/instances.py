@@ -10,17 +10,17 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
-from afterimage_emulator.functions.attempts import Attempt
-from afterimage_emulator.functions.codebase_host import CodebaseHost
-from afterimage_emulator.functions.instance_requests import (
+from afterimage_emulator.functions.codebases.codebase_host import CodebaseHost
+from afterimage_emulator.functions.codebases.manifest import FunctionSpec
+from afterimage_emulator.functions.deliveries.attempts import Attempt
+from afterimage_emulator.functions.instances.instance_requests import (
     InstanceAnswer,
     InstanceConnection,
     InstanceRequest,
     RequestUnreadError,
 )
-from afterimage_emulator.functions.manifest import FunctionSpec
-from afterimage_emulator.functions.output import OutputPipe
-from afterimage_emulator.functions.process_tree import descendants, used_bytes
+from afterimage_emulator.functions.instances.output import OutputPipe
+from afterimage_emulator.functions.instances.process_tree import descendants, used_bytes
 
 PROCESSES_LIMIT: Final = 200
 """More than any function needs, fewer than bring the machine down."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from afterimage_emulator.functions.parameters import Values, resolve
+from afterimage_emulator.functions.codebases.parameters import Values, resolve
 
 DEFAULT_REGION: Final = "us-central1"
 DEFAULT_MEMORY_MIB: Final = 256

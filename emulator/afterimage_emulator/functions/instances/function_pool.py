@@ -7,12 +7,16 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from afterimage_emulator.functions.attempts import Attempt
-from afterimage_emulator.functions.codebase_host import CodebaseError
-from afterimage_emulator.functions.instance_requests import InstanceAnswer, InstanceRequest, RequestUnreadError
-from afterimage_emulator.functions.instances import Instance
-from afterimage_emulator.functions.manifest import FunctionSpec
-from afterimage_emulator.functions.streamed_answers import StreamedAnswer
+from afterimage_emulator.functions.codebases.codebase_host import CodebaseError
+from afterimage_emulator.functions.codebases.manifest import FunctionSpec
+from afterimage_emulator.functions.deliveries.attempts import Attempt
+from afterimage_emulator.functions.instances.instance_requests import (
+    InstanceAnswer,
+    InstanceRequest,
+    RequestUnreadError,
+)
+from afterimage_emulator.functions.instances.instances import Instance
+from afterimage_emulator.functions.instances.streamed_answers import StreamedAnswer
 
 LOCAL_INSTANCES: Final = 8
 """More processes than this help no one machine, whatever `max_instances` says."""

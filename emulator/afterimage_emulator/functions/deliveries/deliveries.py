@@ -12,18 +12,18 @@ from typing import Final
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import CloudEvent
-from afterimage_emulator.functions.attempts import OK, Attempt, AttemptRecord
-from afterimage_emulator.functions.event_filters import Matches, filter_of
-from afterimage_emulator.functions.event_subscriptions import (
+from afterimage_emulator.functions.codebases.manifest import EventTrigger, FunctionSpec
+from afterimage_emulator.functions.deliveries.attempts import OK, Attempt, AttemptRecord
+from afterimage_emulator.functions.deliveries.event_filters import Matches, filter_of
+from afterimage_emulator.functions.deliveries.event_subscriptions import (
     EventSubscriptions,
     addressed_to,
     subscription_of,
     topic_of,
 )
-from afterimage_emulator.functions.function_pool import FunctionFailedError, FunctionPool, PoolRetiredError
-from afterimage_emulator.functions.instance_requests import InstanceAnswer, InstanceRequest, request_head
-from afterimage_emulator.functions.manifest import EventTrigger, FunctionSpec
-from afterimage_emulator.functions.streamed_answers import StreamedAnswer
+from afterimage_emulator.functions.instances.function_pool import FunctionFailedError, FunctionPool, PoolRetiredError
+from afterimage_emulator.functions.instances.instance_requests import InstanceAnswer, InstanceRequest, request_head
+from afterimage_emulator.functions.instances.streamed_answers import StreamedAnswer
 
 _SHOWN_ANSWER_CHARACTERS: Final = 300
 _log = logging.getLogger("afterimage_emulator.functions")
