@@ -52,7 +52,10 @@ MAY_IMPORT: Mapping[str, set[str]] = {
 }
 SERVICES = {"firestore", "storage", "auth", "pubsub", "functions"}
 COMPOSERS = {f"{SUITE}.suite"}
-SHARED_BY_SERVICES = {f"{SUITE}.auth.id_tokens", f"{SUITE}.auth.app_check"}
+FIRESTORE_ROOMS = ("documents", "queries", "rules", "transactions", "listening", "operations", "adapters")
+"""From the ground up: a room imports of those below it. What stands beside them puts them together."""
+FRONT_FOR_THE_WIRE = f"{SUITE}.front.error_body"
+SHARED_BY_SERVICES = {f"{SUITE}.auth.app_check"}
 HOST = f"{SUITE}.functions.host"
 HOST_FINDS = {"firebase_admin", "firebase_functions", "functions_framework", "flask", "werkzeug", "yaml", "debugpy"}
 """What the host imports of the interpreter it runs in, which is the codebase's own."""
@@ -128,6 +131,39 @@ def only_rules_gates_reach_the_rules_language(graph: Graph) -> Iterator[str]:
                 yield _met(graph, module, found)
 
 
+def firestores_rooms_import_downwards(graph: Graph) -> Iterator[str]:
+    for height, room in enumerate(FIRESTORE_ROOMS):
+        for module in graph.within(f"{SUITE}.firestore.{room}"):
+            for found in module.imports:
+                parts = found.name.split(".")
+                if parts[:2] != [SUITE, "firestore"] or len(parts) < 3:
+                    continue
+                if parts[2] not in FIRESTORE_ROOMS[: height + 1]:
+                    yield _met(graph, module, found)
+
+
+def adapters_know_operations_and_not_each_other(graph: Graph) -> Iterator[str]:
+    for module in graph.within(f"{SUITE}.firestore.adapters.grpc", f"{SUITE}.firestore.adapters.rest"):
+        for found in module.imports:
+            allowed = (f"{SUITE}.firestore.operations.operations", f"{SUITE}.firestore.documents.resource_paths")
+            if is_within(found.name, f"{SUITE}.firestore") and not any(is_within(found.name, one) for one in allowed):
+                yield _met(graph, module, found)
+
+
+def the_front_knows_no_service(graph: Graph) -> Iterator[str]:
+    for module in graph.within(f"{SUITE}.front"):
+        for found in module.imports:
+            if any(is_within(found.name, f"{SUITE}.{service}") for service in (*SERVICES, "hub")):
+                yield _met(graph, module, found)
+
+
+def the_wire_takes_of_the_front_how_errors_look(graph: Graph) -> Iterator[str]:
+    for module in graph.within(f"{SUITE}.wire"):
+        for found in module.imports:
+            if is_within(found.name, f"{SUITE}.front") and not is_within(found.name, FRONT_FOR_THE_WIRE):
+                yield _met(graph, module, found)
+
+
 def cloud_clients_stay_out_of_the_suite(graph: Graph) -> Iterator[str]:
     for module in graph.within(SUITE):
         if is_within(module.name, HOST) or module.name == f"{SUITE}.protos.collect":
@@ -196,6 +232,32 @@ RULES = (
             "{suite}/firestore/operations/commits.py": "from {package} import rules_language\n",
             "{suite}/rules_language/__init__.py": "",
         },
+    ),
+    Rule(
+        promise="A change in Firestore's values or queries is understood without reading what stands above them",
+        broken_by=firestores_rooms_import_downwards,
+        example={
+            **{f"{{suite}}/firestore/{room}/__init__.py": "" for room in FIRESTORE_ROOMS},
+            "{suite}/firestore/documents/values.py": "from {package}.firestore import operations\n",
+        },
+    ),
+    Rule(
+        promise="A wire more is an adapter more: none needs another, and all ask the same operations",
+        broken_by=adapters_know_operations_and_not_each_other,
+        example={
+            "{suite}/firestore/adapters/grpc.py": "",
+            "{suite}/firestore/adapters/rest.py": "from . import grpc\n",
+        },
+    ),
+    Rule(
+        promise="What stands in front of every service knows none of them",
+        broken_by=the_front_knows_no_service,
+        example={"{suite}/front/callers.py": "from ..auth import tokens\n", "{suite}/auth/tokens.py": ""},
+    ),
+    Rule(
+        promise="The wire carries requests of anybody: of the front it knows how errors look, and no more",
+        broken_by=the_wire_takes_of_the_front_how_errors_look,
+        example={"{suite}/wire/http1.py": "from ..front import callers\n", "{suite}/front/callers.py": ""},
     ),
     Rule(
         promise="Cloud client packages stay out of the suite: importing them costs half its start",

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from afterimage_emulator.auth.errors import AuthError, malformed
-from afterimage_emulator.auth.id_tokens import caller_from_authorization
-from afterimage_emulator.auth.json_reading import UnreadableJsonError, read_json_object
+from afterimage_emulator.front.callers import caller_from_authorization
+from afterimage_emulator.front.error_body import error_body_with, respond_with_error
+from afterimage_emulator.front.json_reading import UnreadableJsonError, read_json_object
 from afterimage_emulator.status import HTTP_STATUS, Code, StatusError
-from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 
 _LOGIN_REQUIRED = (
     "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or other valid"
@@ -22,16 +23,13 @@ _BAD_CREDENTIALS = (
 
 
 def error_answer(error: StatusError) -> HttpResponse:
-    status = HTTP_STATUS[error.code]
     reason = error.reason if isinstance(error, AuthError) else error.code.name.lower()
-    body: dict[str, Any] = {
-        "code": status,
-        "message": error.message,
-        "errors": [{"message": error.message, "reason": reason, "domain": "global"}],
-    }
+    status: str | None = None
     if reason != "invalid":  # refusals of the official service carry no status
-        body["status"] = "NOT_IMPLEMENTED" if error.code is Code.UNIMPLEMENTED else error.code.name
-    return json_response({"error": body}, status)
+        status = "NOT_IMPLEMENTED" if error.code is Code.UNIMPLEMENTED else error.code.name
+    entry = {"message": error.message, "reason": reason, "domain": "global"}
+    http_status = HTTP_STATUS[error.code]
+    return respond_with_error(error_body_with(error, http_status, status=status, entries=[entry]), http_status)
 
 
 def asks_as_admin(request: HttpRequest) -> bool:

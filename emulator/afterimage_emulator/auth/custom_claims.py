@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from afterimage_emulator.auth.errors import refused
-from afterimage_emulator.auth.json_reading import UnreadableJsonError, read_json
+from afterimage_emulator.front.json_reading import UnreadableJsonError, read_json
 
 MAXIMUM_CHARACTERS = 1000
 RESERVED = (

@@ -14,8 +14,7 @@ from afterimage_emulator.auth.identity_toolkit_api import IdentityToolkitApi
 from afterimage_emulator.auth.projects import Projects
 from afterimage_emulator.auth.sessions import Sessions
 from afterimage_emulator.clock import Clock
-from afterimage_emulator.front.cors import preflight, readable
-from afterimage_emulator.status import StatusError
+from afterimage_emulator.front.pages import answer_pages
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 from afterimage_emulator.wire.router import Router
@@ -46,13 +45,7 @@ class AuthService:
         self._app_check.add_routes(self._router)
 
     async def http(self, request: HttpRequest) -> HttpResponse:
-        if request.method == "OPTIONS":
-            return preflight(request)
-        try:
-            response = await self._router(request)
-        except StatusError as error:
-            response = error_answer(error)
-        return readable(request, response)
+        return await answer_pages(request, self._router, worded=error_answer)
 
     def is_admin_route(self, request: HttpRequest) -> bool:
         """What asks for no credential: `/emulator/v1`, and using up App Check tokens. Other admin routes want one."""

@@ -16,9 +16,9 @@ from typing import Any
 from afterimage_emulator.auth.accounts import PASSWORD_PROVIDER, Account
 from afterimage_emulator.auth.custom_claims import check_claims
 from afterimage_emulator.auth.errors import refused
-from afterimage_emulator.auth.id_tokens import decode_claims
-from afterimage_emulator.auth.json_reading import UnreadableJsonError, read_json_object
 from afterimage_emulator.auth.unsigned_jwt import unsigned_jwt
+from afterimage_emulator.front.callers import decode_claims
+from afterimage_emulator.front.json_reading import UnreadableJsonError, read_json_object
 
 LIFETIME_SECONDS = 3600
 CUSTOM_TOKEN_AUDIENCE = "https://identitytoolkit.googleapis.com/google.identity.identitytoolkit.v1.IdentityToolkit"  # noqa: S105  a name, not a secret

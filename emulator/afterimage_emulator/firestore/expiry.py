@@ -13,7 +13,7 @@ from afterimage_emulator.clock import Clock, Timer
 from afterimage_emulator.firestore.documents.document_store import Change, Database, StoredDocument
 from afterimage_emulator.firestore.documents.field_paths import FieldPath, get_field
 from afterimage_emulator.firestore.documents.wire_bytes import MICROS_PER_SECOND
-from afterimage_emulator.firestore.operations.sessions import Sessions
+from afterimage_emulator.firestore.transactions.sessions import Sessions
 
 EXPIRED: Final = object()
 """The cause of changes that no caller made: a policy did."""

@@ -8,21 +8,21 @@ from pathlib import Path
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.firestore.adapters.control_routes import ControlRoutes
-from afterimage_emulator.firestore.adapters.grpc import Operations, grpc_methods
+from afterimage_emulator.firestore.adapters.grpc import grpc_methods
 from afterimage_emulator.firestore.adapters.http_front import HttpFront
 from afterimage_emulator.firestore.adapters.rest import RestApi
 from afterimage_emulator.firestore.documents.document_store import DocumentStore
+from afterimage_emulator.firestore.documents.exports import export_databases, import_databases
 from afterimage_emulator.firestore.documents.index_limits import IndexSettings
 from afterimage_emulator.firestore.expiry import Expiry
-from afterimage_emulator.firestore.exports import export_databases, import_databases
 from afterimage_emulator.firestore.listening.listen_stream import ListenService
 from afterimage_emulator.firestore.listening.listeners import Listeners
 from afterimage_emulator.firestore.operations.commits import Commits
 from afterimage_emulator.firestore.operations.listing import Listing
+from afterimage_emulator.firestore.operations.operations import Operations
 from afterimage_emulator.firestore.operations.reads import Reads
-from afterimage_emulator.firestore.operations.sessions import Sessions
-from afterimage_emulator.firestore.operations.write_stream import WriteService
 from afterimage_emulator.firestore.rules.ruleset_gate import RulesetGate
+from afterimage_emulator.firestore.transactions.sessions import Sessions
 from afterimage_emulator.firestore.triggers import DEFAULT_LOCATION, Triggers
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpHandler
@@ -47,15 +47,19 @@ class FirestoreService:
         reads = Reads(self.sessions, self.rules)
         commits = Commits(self.rules, index_settings or {})
         listing = Listing(self.sessions, reads, self.rules)
-        self.operations = Operations(self.sessions, reads, commits, listing)
         self.listeners = Listeners()
-        self.listens = ListenService(self.sessions, self.listeners, self.rules, clock)
-        self.writes = WriteService(self.sessions, commits)
+        self.operations = Operations(
+            sessions=self.sessions,
+            reads=reads,
+            commits=commits,
+            listing=listing,
+            listens=ListenService(self.sessions, self.listeners, self.rules, clock),
+        )
         self.store.observe(self.listeners)
         self.store.observe(Triggers(events, location=location))
         lifetimes = {database: settings.lifetimes for database, settings in (index_settings or {}).items()}
         self.store.observe(Expiry(self.sessions, clock, lifetimes))
-        self.grpc: Sequence[GrpcMethod] = grpc_methods(self.operations, self.listens, self.writes)
+        self.grpc: Sequence[GrpcMethod] = grpc_methods(self.operations)
         control = ControlRoutes(store=self.store, sessions=self.sessions, rules=self.rules, shut_down=shut_down)
         front = HttpFront(rest=RestApi(self.operations), control=control)
         self.http: HttpHandler = front

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Final
 
-from afterimage_emulator.auth.id_tokens import caller_from_authorization
 from afterimage_emulator.front.allowed_pages import (
     HOSTS_FLAG,
     HOSTS_VARIABLE,
@@ -20,9 +19,10 @@ from afterimage_emulator.front.allowed_pages import (
     AllowedPages,
     Origin,
 )
+from afterimage_emulator.front.callers import caller_from_authorization
+from afterimage_emulator.front.error_body import error_response
 from afterimage_emulator.front.local_hosts import cannot_be_rebound, is_this_machine, split_host
 from afterimage_emulator.status import Code, StatusError
-from afterimage_emulator.wire.http1 import error_response
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
 
 APP_SHELLS: Final = frozenset({"capacitor", "ionic", "tauri"})

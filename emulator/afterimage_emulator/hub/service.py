@@ -12,11 +12,10 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.configuration import Address
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.faults import FaultRule, Faults
-from afterimage_emulator.front.cors import preflight, readable
+from afterimage_emulator.front.pages import answer_pages
 from afterimage_emulator.hub.locator import VERSION
 from afterimage_emulator.hub.structured_events import read_structured_event
 from afterimage_emulator.status import Code, StatusError
-from afterimage_emulator.wire.http1 import error_response
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router
 
@@ -77,13 +76,7 @@ class Hub:
     async def http(self, request: HttpRequest) -> HttpResponse:
         # The rules-testing library asks these also where tests run in an imitated page (jsdom, happy-dom).
         is_for_pages = request.raw_path in _LOCATORS or request.raw_path in _SWITCHES
-        if is_for_pages and request.method == "OPTIONS":
-            return preflight(request)
-        try:
-            response = await self._routes(request)
-        except StatusError as error:
-            response = error_response(error)
-        return readable(request, response) if is_for_pages else response
+        return await (answer_pages(request, self._routes) if is_for_pages else self._routes(request))
 
     def is_admin_route(self, request: HttpRequest) -> bool:
         """Nothing here asks who is calling; where the services are is no secret."""

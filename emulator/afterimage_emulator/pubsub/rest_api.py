@@ -16,7 +16,6 @@ from afterimage_emulator.pubsub.publisher import PublisherApi
 from afterimage_emulator.pubsub.subscriber import SubscriberApi
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import Call
-from afterimage_emulator.wire.http1 import error_response
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse, json_response, text_response
 from afterimage_emulator.wire.router import Router
 
@@ -71,10 +70,7 @@ class RestApi:
         add("DELETE", _SUBSCRIPTION, _protos.DeleteSubscriptionRequest, "subscription", api.delete_subscription)
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
-        try:
-            return await self._routes(request)
-        except StatusError as error:
-            return error_response(error)
+        return await self._routes(request)
 
     def _add(
         self, method: str, pattern: str, request_class: Any, field: str, handler: Handler, *, answer: Any = None

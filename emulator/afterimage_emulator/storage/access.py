@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from afterimage_emulator.auth.id_tokens import Caller
+from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.storage.errors import Reason, StorageError
 from afterimage_emulator.storage.objects.blob_writer import Blob
 from afterimage_emulator.storage.objects.records import DEFAULT_CONTENT_TYPE, ObjectMetadata, ObjectRecord

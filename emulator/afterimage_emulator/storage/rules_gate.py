@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.configuration import StorageTarget
-from afterimage_emulator.denials import explained
+from afterimage_emulator.front.explanation import explained
 from afterimage_emulator.rules_files import RulesFile, RulesNotice, rules_notices
 from afterimage_emulator.storage.access import Access, forbidden
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
@@ -15,7 +14,8 @@ from typing import cast
 import httptools
 
 from afterimage_emulator.faults import FaultRule, Faults
-from afterimage_emulator.status import HTTP_STATUS, Code, StatusError
+from afterimage_emulator.front.error_body import error_response
+from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import (
     DEFAULT_BODY_LIMIT_BYTES,
     FileSlice,
@@ -400,13 +400,6 @@ async def _close(body: object) -> None:
     close = getattr(body, "aclose", None)
     if close is not None:
         await close()
-
-
-def error_response(error: StatusError) -> HttpResponse:
-    """The error shape that Google's JSON APIs share."""
-    status = HTTP_STATUS[error.code]
-    body = {"error": {"code": status, "message": error.message, "status": error.code.name}}
-    return HttpResponse(status, [("content-type", "application/json; charset=UTF-8")], json.dumps(body).encode())
 
 
 def _head(status: int, headers: list[tuple[str, str]], length: int | None, *, close: bool) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from urllib.parse import parse_qsl
 from afterimage_emulator.status import Code, StatusError
 
 DEFAULT_BODY_LIMIT_BYTES = 16 * 1024 * 1024
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Headers:
@@ -92,9 +94,17 @@ class HttpRequest:
         if not raw:
             return None
         try:
-            return json.loads(raw)
+            text = raw.decode("utf-8-sig")
+            value = json.loads(text)
+            if _SURROGATE.search(text):  # half of a pair has no UTF-8: it could neither be stored nor answered
+                json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise StatusError(
+                Code.INVALID_ARGUMENT, "the request body is not JSON: a string holds half of a surrogate pair"
+            ) from None
         except (ValueError, RecursionError) as error:
             raise StatusError(Code.INVALID_ARGUMENT, f"the request body is not JSON: {error}") from error
+        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterimage_emulator.auth.id_tokens import decode_claims
 from afterimage_emulator.auth.requests import Request
 from afterimage_emulator.auth.service import AuthService
 from afterimage_emulator.auth.unsigned_jwt import unsigned_jwt
 from afterimage_emulator.clock import Clock
+from afterimage_emulator.front.callers import decode_claims
 from afterimage_emulator.wire.http_messages import Headers, HttpRequest, HttpResponse
 from tests.emulator.auth.conftest import PROJECT, TOOLKIT, RestClient
 

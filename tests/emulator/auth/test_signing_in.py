@@ -7,9 +7,9 @@ import re
 import httpx
 import pytest
 
-from afterimage_emulator.auth.id_tokens import decode_claims
 from afterimage_emulator.auth.tokens import RefreshToken, encode_refresh_token
 from afterimage_emulator.auth.unsigned_jwt import unsigned_jwt
+from afterimage_emulator.front.callers import decode_claims
 from tests.emulator.auth.conftest import ADMIN, PROJECT, TOOLKIT, RestClient, RunningAuth
 
 NOON = 1_769_860_800  # 2026-01-31T12:00:00Z, where `frozen` stands

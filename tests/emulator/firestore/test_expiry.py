@@ -16,8 +16,8 @@ from afterimage_emulator.faults import Faults
 from afterimage_emulator.firestore.documents.document_store import Change, Database, StoredDocument
 from afterimage_emulator.firestore.documents.index_limits import IndexSettings
 from afterimage_emulator.firestore.documents.resource_paths import DatabaseName
-from afterimage_emulator.firestore.operations.locks import LockHolder
 from afterimage_emulator.firestore.service import FirestoreService
+from afterimage_emulator.firestore.transactions.locks import LockHolder
 from afterimage_emulator.protos import messages
 
 _firestore: Any = messages("google.firestore.v1")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from afterimage_emulator.firestore.documents.document_store import Change, DocumentStore
+from afterimage_emulator.firestore.documents.exports import export_databases, import_databases
 from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, invalid
-from afterimage_emulator.firestore.exports import export_databases, import_databases
-from afterimage_emulator.firestore.operations.sessions import Sessions
 from afterimage_emulator.firestore.rules.gate import RulesControl
+from afterimage_emulator.firestore.transactions.sessions import Sessions
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response, text_response
 from afterimage_emulator.wire.router import Router

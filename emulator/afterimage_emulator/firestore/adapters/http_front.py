@@ -1,15 +1,10 @@
-"""The HTTP side of the port: control routes and REST behind one door, which answers preflights and words errors."""
+"""The HTTP side of the port: control routes and REST behind one door."""
 
 from __future__ import annotations
 
-import logging
-
-from afterimage_emulator.firestore.adapters.rest import PREFIX, error_body
-from afterimage_emulator.front.cors import preflight, readable
-from afterimage_emulator.status import HTTP_STATUS, Code, StatusError
-from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse, json_response, text_response
-
-_log = logging.getLogger("afterimage_emulator.firestore")
+from afterimage_emulator.firestore.adapters.rest import PREFIX
+from afterimage_emulator.front.pages import answer_pages
+from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse, text_response
 
 
 class HttpFront:
@@ -20,22 +15,14 @@ class HttpFront:
         self._control = control
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.method == "OPTIONS":
-            return preflight(request)
-        try:
-            if request.raw_path == "/" and request.method in ("GET", "HEAD"):
-                response = text_response("Ok\n")
-            elif request.raw_path.startswith(PREFIX):
-                response = await self._rest(request)
-            else:
-                response = await self._control(request)
-        except StatusError as error:
-            response = json_response(error_body(error), HTTP_STATUS[error.code])
-        except Exception:
-            _log.exception("`%s %s` failed", request.method, request.raw_path)
-            internal = StatusError(Code.INTERNAL, "internal error: the suite's log has the traceback")
-            response = json_response(error_body(internal), 500)
-        return readable(request, response)
+        return await answer_pages(request, self._route)
+
+    async def _route(self, request: HttpRequest) -> HttpResponse:
+        if request.raw_path == "/" and request.method in ("GET", "HEAD"):
+            return text_response("Ok\n")
+        if request.raw_path.startswith(PREFIX):
+            return await self._rest(request)
+        return await self._control(request)
 
     def is_admin_route(self, request: HttpRequest) -> bool:
         """Control routes ask nobody who they are."""

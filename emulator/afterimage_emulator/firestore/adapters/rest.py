@@ -5,22 +5,34 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 from urllib.parse import unquote
 
 from google.protobuf import json_format
 
-from afterimage_emulator.auth.id_tokens import Caller
-from afterimage_emulator.denials import EXPLAIN_HEADER, details_json
-from afterimage_emulator.firestore.adapters.grpc import Operations, caller_with
 from afterimage_emulator.firestore.documents.resource_paths import invalid
+from afterimage_emulator.firestore.operations.operations import Operation, Operations
+from afterimage_emulator.front.callers import Caller, caller_of
+from afterimage_emulator.front.error_body import error_body, respond_with_error
 from afterimage_emulator.protos import messages
 from afterimage_emulator.status import HTTP_STATUS, Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 
 _firestore: Any = messages("google.firestore.v1")
 PREFIX: Final = "/v1/"
+# The operation behind each verb, and the field of its request that the path fills.
+_VERBS: Final = {
+    "commit": ("Commit", "database"),
+    "batchWrite": ("BatchWrite", "database"),
+    "beginTransaction": ("BeginTransaction", "database"),
+    "rollback": ("Rollback", "database"),
+    "listCollectionIds": ("ListCollectionIds", "parent"),
+    "batchGet": ("BatchGetDocuments", "database"),
+    "runQuery": ("RunQuery", "parent"),
+    "runAggregationQuery": ("RunAggregationQuery", "parent"),
+}
+_NOT_BUILT: Final = frozenset({"partitionQuery", "executePipeline", "listen", "write"})
 _BYTES_FIELDS: Final = {"bytesValue", "bytes_value", "transaction", "retryTransaction", "retry_transaction"}
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 _VERB: Final = re.compile(r":([a-zA-Z]+)$")
@@ -38,76 +50,28 @@ class RestApi:
     """Everything under /v1."""
 
     def __init__(self, operations: Operations) -> None:
-        reads, listing = operations.reads, operations.listing
-        self._operations = operations
-        # Verb: the request, the field that the path fills, the answer's message, and who answers.
-        self._verbs: dict[str, tuple[Any, str, Any, Callable[[Any, Caller], Any]]] = {
-            "commit": (_firestore.CommitRequest, "database", _firestore.CommitResponse, operations.commit),
-            "batchWrite": (
-                _firestore.BatchWriteRequest,
-                "database",
-                _firestore.BatchWriteResponse,
-                operations.batch_write,
-            ),
-            "beginTransaction": (
-                _firestore.BeginTransactionRequest,
-                "database",
-                _firestore.BeginTransactionResponse,
-                operations.begin_transaction,
-            ),
-            "rollback": (_firestore.RollbackRequest, "database", None, operations.rollback),
-            "listCollectionIds": (
-                _firestore.ListCollectionIdsRequest,
-                "parent",
-                _firestore.ListCollectionIdsResponse,
-                listing.list_collection_ids,
-            ),
-        }
-        self._streams: dict[str, tuple[Any, str, Any, Callable[[Any, Caller], Any]]] = {
-            "batchGet": (
-                _firestore.BatchGetDocumentsRequest,
-                "database",
-                _firestore.BatchGetDocumentsResponse,
-                reads.batch_get,
-            ),
-            "runQuery": (_firestore.RunQueryRequest, "parent", _firestore.RunQueryResponse, reads.run_query),
-            "runAggregationQuery": (
-                _firestore.RunAggregationQueryRequest,
-                "parent",
-                _firestore.RunAggregationQueryResponse,
-                reads.run_aggregation,
-            ),
-        }
+        self._operations = {operation.name: operation for operation in operations.with_one_request()}
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         path = request.raw_path.removeprefix(PREFIX)
         verb = _VERB.search(path) if request.method == "POST" else None
-        caller = caller_with(request.headers.get("authorization"), request.headers.get(EXPLAIN_HEADER))
-        if verb is not None and verb[1] in self._streams:
-            try:
-                return await self._stream(verb[1], _decoded(path[: verb.start()]), request, caller)
-            except StatusError as error:
-                return json_response([error_body(error)], HTTP_STATUS[error.code])
-        if verb is not None and verb[1] in self._verbs:
-            return await self._unary(verb[1], _decoded(path[: verb.start()]), request, caller)
-        if verb is not None and verb[1] in ("partitionQuery", "executePipeline", "listen", "write"):
-            raise StatusError(Code.UNIMPLEMENTED, f"`{verb[1]}` is not implemented here")
-        return await self._document(_decoded(path), request, caller)
-
-    # -- verbs
-
-    async def _unary(self, verb: str, resource: str, request: HttpRequest, caller: Caller) -> HttpResponse:
-        request_class, place, reply_class, answer = self._verbs[verb]
-        message = await _from_body(request, request_class, place, resource)
-        reply = await _awaited(answer(message, caller))
-        return json_response({}) if reply_class is None else _json(reply_class, reply)
-
-    async def _stream(self, verb: str, resource: str, request: HttpRequest, caller: Caller) -> HttpResponse:
-        request_class, place, reply_class, answer = self._streams[verb]
-        message = await _from_body(request, request_class, place, resource)
-        replies: Iterable[bytes] = await _awaited(answer(message, caller))
+        caller = caller_of(request.headers.get)
+        if verb is None or verb[1] not in _VERBS:
+            if verb is not None and verb[1] in _NOT_BUILT:
+                raise StatusError(Code.UNIMPLEMENTED, f"`{verb[1]}` is not implemented here")
+            return await self._document(_decoded(path), request, caller)
+        name, place = _VERBS[verb[1]]
+        operation, resource = self._operations[name], _decoded(path[: verb.start()])
+        if not operation.streams:
+            message = await _from_body(request, operation.request_class, place, resource)
+            return await _answered(operation, message, caller)
+        try:
+            message = await _from_body(request, operation.request_class, place, resource)
+            replies: Iterable[bytes] = await _awaited(operation.answer(message, caller))
+        except StatusError as error:
+            return respond_with_error([error_body(error)], HTTP_STATUS[error.code])
         headers = [("content-type", "application/json; charset=UTF-8")]
-        return HttpResponse(200, headers, _array(reply_class, replies))
+        return HttpResponse(200, headers, _array(operation.reply_class, replies))
 
     # -- documents
 
@@ -117,32 +81,26 @@ class RestApi:
         if len(segments) < 6 or segments[4] != "documents":
             raise StatusError(Code.NOT_FOUND, f"no route for `{request.method} {request.raw_path}`")
         is_collection = len(segments) % 2 == 0
-        operations = self._operations
         parent, _, last = name.rpartition("/")
         message: Any
-        answer: Callable[[Any, Caller], Any]
-        reply_class: Any = _firestore.Document
         if request.method in ("GET", "HEAD"):
             if is_collection:
+                asked = "ListDocuments"
                 message = _firestore.ListDocumentsRequest(parent=parent, collection_id=last)
-                answer, reply_class = operations.listing.list_documents, _firestore.ListDocumentsResponse
             else:
-                message, answer = _firestore.GetDocumentRequest(name=name), operations.reads.get
+                asked, message = "GetDocument", _firestore.GetDocumentRequest(name=name)
         elif request.method == "POST" and is_collection:
-            message = _firestore.CreateDocumentRequest(parent=parent, collection_id=last)
+            asked, message = "CreateDocument", _firestore.CreateDocumentRequest(parent=parent, collection_id=last)
             message.document.CopyFrom(await _from_body(request, _firestore.Document))
-            answer = operations.create_document
         elif request.method == "PATCH" and not is_collection:
-            message = _firestore.UpdateDocumentRequest()
+            asked, message = "UpdateDocument", _firestore.UpdateDocumentRequest()
             message.document.CopyFrom(await _from_body(request, _firestore.Document, "name", name))
-            answer = operations.update_document
         elif request.method == "DELETE" and not is_collection:
-            message, answer, reply_class = _firestore.DeleteDocumentRequest(name=name), operations.delete_document, None
+            asked, message = "DeleteDocument", _firestore.DeleteDocumentRequest(name=name)
         else:
             return HttpResponse(405, [("allow", "GET, POST" if is_collection else "GET, PATCH, DELETE")])
         parameters.fill(message)
-        reply = await _awaited(answer(message, caller))
-        return json_response({}) if reply_class is None else _json(reply_class, reply)
+        return await _answered(self._operations[asked], message, caller)
 
 
 class _Parameters:
@@ -201,6 +159,11 @@ def _check_bytes(body: Any) -> None:
             _check_bytes(element)
 
 
+async def _answered(operation: Operation, message: Any, caller: Caller) -> HttpResponse:
+    reply = await _awaited(operation.answer(message, caller))
+    return json_response({}) if operation.reply_class is None else _json(operation.reply_class, reply)
+
+
 async def _awaited(answer: Any) -> Any:
     return await answer if inspect.isawaitable(answer) else answer
 
@@ -224,10 +187,3 @@ def _decoded(path: str) -> str:
         return unquote(path, errors="strict")
     except UnicodeDecodeError:
         raise invalid(f"`{path}` is not UTF-8 after percent-decoding") from None
-
-
-def error_body(error: StatusError) -> dict[str, Any]:
-    body: dict[str, Any] = {"code": HTTP_STATUS[error.code], "message": error.message, "status": error.code.name}
-    if error.details:
-        body["details"] = details_json(error.details)
-    return {"error": body}

@@ -7,7 +7,6 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from afterimage_emulator.auth.id_tokens import Caller
 from afterimage_emulator.clock import Clock, Timer
 from afterimage_emulator.firestore.documents.document_store import Database, StoredDocument
 from afterimage_emulator.firestore.documents.resource_paths import document_path, invalid, parse_parent
@@ -27,9 +26,10 @@ from afterimage_emulator.firestore.listening.listen_targets import (
     query_target,
 )
 from afterimage_emulator.firestore.listening.listeners import Listeners
-from afterimage_emulator.firestore.operations.sessions import Session, Sessions
 from afterimage_emulator.firestore.queries.query_parser import parse_query
 from afterimage_emulator.firestore.rules.gate import RulesGate
+from afterimage_emulator.firestore.transactions.sessions import Session, Sessions
+from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import MessageStream
 

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
-from afterimage_emulator.auth.id_tokens import Caller
 from afterimage_emulator.firestore.documents.document_store import Change, Database, StoredDocument
 from afterimage_emulator.firestore.documents.index_limits import IndexSettings
 from afterimage_emulator.firestore.documents.resource_paths import invalid
@@ -19,10 +18,11 @@ from afterimage_emulator.firestore.documents.writes import (
     check_verifies,
     check_write,
 )
-from afterimage_emulator.firestore.operations.locks import LockHolder
-from afterimage_emulator.firestore.operations.sessions import Session
-from afterimage_emulator.firestore.operations.transactions import Transaction
 from afterimage_emulator.firestore.rules.gate import RulesGate, WriteAccess
+from afterimage_emulator.firestore.transactions.locks import LockHolder
+from afterimage_emulator.firestore.transactions.sessions import Session
+from afterimage_emulator.firestore.transactions.transactions import Transaction
+from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.status import Code, StatusError
 
 

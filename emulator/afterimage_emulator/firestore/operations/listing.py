@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from afterimage_emulator.auth.id_tokens import Caller
 from afterimage_emulator.firestore.documents.document_store import Database, StoredDocument
 from afterimage_emulator.firestore.documents.field_paths import DOCUMENT_NAME, format_field_path, get_field, parse_mask
 from afterimage_emulator.firestore.documents.resource_paths import (
@@ -21,11 +20,12 @@ from afterimage_emulator.firestore.documents.resource_paths import (
 )
 from afterimage_emulator.firestore.documents.wire_bytes import field
 from afterimage_emulator.firestore.operations.reads import Reads, View, masked, view_of
-from afterimage_emulator.firestore.operations.sessions import Sessions
 from afterimage_emulator.firestore.queries.query import Query
 from afterimage_emulator.firestore.queries.query_executor import run_query
 from afterimage_emulator.firestore.queries.query_parser import parse_query
 from afterimage_emulator.firestore.rules.gate import RulesGate
+from afterimage_emulator.firestore.transactions.sessions import Sessions
+from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.protos import messages
 
 _firestore: Any = messages("google.firestore.v1")

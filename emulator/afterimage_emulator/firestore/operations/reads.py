@@ -6,18 +6,18 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from afterimage_emulator.auth.id_tokens import Caller
 from afterimage_emulator.firestore.documents.document_store import StoredDocument
 from afterimage_emulator.firestore.documents.field_paths import FieldPath, masked_copy, parse_mask
 from afterimage_emulator.firestore.documents.resource_paths import document_path, parse_parent, split_name
 from afterimage_emulator.firestore.documents.wire_bytes import field, micros_of, number_field, timestamp_field
-from afterimage_emulator.firestore.operations.sessions import Session, Sessions
-from afterimage_emulator.firestore.operations.transactions import Transaction
 from afterimage_emulator.firestore.queries.aggregations import aggregate
 from afterimage_emulator.firestore.queries.query import Query
 from afterimage_emulator.firestore.queries.query_executor import run_query
 from afterimage_emulator.firestore.queries.query_parser import parse_query
 from afterimage_emulator.firestore.rules.gate import RulesGate
+from afterimage_emulator.firestore.transactions.sessions import Session, Sessions
+from afterimage_emulator.firestore.transactions.transactions import Transaction
+from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.protos import messages
 from afterimage_emulator.status import Code, StatusError
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from afterimage_emulator.auth.id_tokens import Caller
 from afterimage_emulator.firestore.documents.resource_paths import invalid
 from afterimage_emulator.firestore.documents.wire_bytes import field, timestamp_field
 from afterimage_emulator.firestore.documents.writes import check_request_size
 from afterimage_emulator.firestore.operations.commits import Commits
-from afterimage_emulator.firestore.operations.sessions import Session, Sessions
+from afterimage_emulator.firestore.transactions.sessions import Session, Sessions
+from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.wire.grpc_methods import MessageStream
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from afterimage_emulator.auth.id_tokens import Caller
 from afterimage_emulator.firestore.documents.document_store import Database, StoredDocument
 from afterimage_emulator.firestore.queries.query import Query
+from afterimage_emulator.front.callers import Caller
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from afterimage_emulator.auth.id_tokens import Caller
-from afterimage_emulator.denials import explained
 from afterimage_emulator.firestore.documents.document_store import Database, StoredDocument
 from afterimage_emulator.firestore.documents.field_paths import parse_field_path
 from afterimage_emulator.firestore.queries.query import Query
 from afterimage_emulator.firestore.rules.gate import WriteAccess
 from afterimage_emulator.firestore.rules.rule_values import rule_document, rule_value
+from afterimage_emulator.front.callers import Caller
+from afterimage_emulator.front.explanation import explained
 from afterimage_emulator.rules_language import (
     Both,
     CommitLookups,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from afterimage_emulator.denials import details_json
+from afterimage_emulator.front.error_body import error_body_with, respond_with_error
 from afterimage_emulator.status import StatusError
 from afterimage_emulator.storage.errors import Reason, StorageError
 from afterimage_emulator.storage.firebase.objects import FirebaseObjects
 from afterimage_emulator.storage.firebase.uploads import FirebaseUploads
 from afterimage_emulator.storage.gcs.errors import status_of
-from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 from afterimage_emulator.wire.router import Router
 
 
@@ -51,10 +49,7 @@ def _error(error: StatusError) -> HttpResponse:
     status = status_of(error)
     if status == 304:
         return HttpResponse(304)
-    body: dict[str, Any] = {"code": status, "message": error.message}
-    if error.details:
-        body["details"] = details_json(error.details)
-    answer = json_response({"error": body}, status)
+    answer = respond_with_error(error_body_with(error, status), status)
     if isinstance(error, StorageError) and error.reason is Reason.UPLOAD_CANCELLED:
         answer.status = 400
         answer.with_header("x-goog-upload-status", "cancelled")

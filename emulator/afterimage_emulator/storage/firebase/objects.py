@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hmac
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
-from afterimage_emulator.auth.id_tokens import Caller, caller_from_authorization
 from afterimage_emulator.clock import Clock
-from afterimage_emulator.denials import EXPLAIN_HEADER, is_asked_for
+from afterimage_emulator.front.callers import caller_of
 from afterimage_emulator.storage.access import Access, RulesGate, edited_resource, stored_resource
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid, no_such_object
 from afterimage_emulator.storage.firebase.resources import (
@@ -87,7 +85,7 @@ class FirebaseObjects:
 
     async def tokens(self, request: HttpRequest) -> HttpResponse:
         """`?create_token=true` adds a download token, `?delete_token=…` revokes one; administrators only."""
-        if not caller_of(request).is_admin:
+        if not caller_of(request.headers.get).is_admin:
             raise StorageError(Reason.FORBIDDEN, "Missing admin credentials.")
         create, revoked = request.query_value("create_token"), request.query_value("delete_token")
         if (create is None) == (revoked is None):
@@ -115,7 +113,7 @@ class FirebaseObjects:
         resource: Mapping[str, Any] | None,
         proposed: Mapping[str, Any] | None = None,
     ) -> None:
-        caller = caller_of(request)
+        caller = caller_of(request.headers.get)
         if not caller.is_admin:
             self._gate.authorize(
                 Access(
@@ -127,13 +125,6 @@ class FirebaseObjects:
                     request_resource=proposed,
                 )
             )
-
-
-def caller_of(request: HttpRequest) -> Caller:
-    caller = caller_from_authorization(request.headers.get("authorization"))
-    if is_asked_for(request.headers.get(EXPLAIN_HEADER)):
-        return dataclasses.replace(caller, wants_explanations=True)
-    return caller
 
 
 def _has_token(request: HttpRequest, record: ObjectRecord | None) -> bool:

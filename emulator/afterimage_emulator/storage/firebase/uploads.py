@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
 
-from afterimage_emulator.auth.id_tokens import Caller
 from afterimage_emulator.clock import Clock
+from afterimage_emulator.front.callers import Caller, caller_of
 from afterimage_emulator.storage.access import Access, RulesGate, stored_resource, uploaded_resource
 from afterimage_emulator.storage.errors import StorageError, invalid
-from afterimage_emulator.storage.firebase.objects import caller_of
 from afterimage_emulator.storage.firebase.resources import firebase_resource, firebase_upload_metadata
 from afterimage_emulator.storage.messages.request_fields import expected_hashes, json_object, preconditions
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
@@ -143,7 +142,11 @@ class FirebaseUploads:
 
     def _uploader(self, request: HttpRequest) -> _Uploader:
         return _Uploader(
-            caller=caller_of(request), store=self._store, files=self._files, gate=self._gate, clock=self._clock
+            caller=caller_of(request.headers.get),
+            store=self._store,
+            files=self._files,
+            gate=self._gate,
+            clock=self._clock,
         )
 
     def _upload(self, request: HttpRequest, body: Mapping[str, Any], media_type: str | None) -> Upload:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from afterimage_emulator.front.error_body import error_body_with, respond_with_error
 from afterimage_emulator.status import HTTP_STATUS, Code, StatusError
 from afterimage_emulator.storage.errors import Reason, StorageError
-from afterimage_emulator.wire.http_messages import HttpResponse, json_response
+from afterimage_emulator.wire.http_messages import HttpResponse
 
 STATUSES: Final = {
     Reason.INVALID: 400,
@@ -54,7 +55,7 @@ def json_error(error: StatusError) -> HttpResponse:
     entry = {"message": error.message, "domain": "global", "reason": reason}
     if reason == Reason.CONDITION_NOT_MET:
         entry |= {"locationType": "header", "location": "If-Match"}
-    return json_response({"error": {"code": status, "message": error.message, "errors": [entry]}}, status)
+    return respond_with_error(error_body_with(error, status, entries=[entry]), status)
 
 
 def media_error(error: StatusError, *, size: int | None = None) -> HttpResponse:

@@ -13,11 +13,11 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from afterimage_emulator.auth.id_tokens import ADMIN
+from afterimage_emulator.front.callers import ADMIN
 from afterimage_emulator.protos import messages
 from afterimage_emulator.status import StatusError
 from tests.emulator.firestore.conftest import RunningFirestore
-from tests.emulator.firestore.operations.test_transactions import Direct
+from tests.emulator.firestore.transactions.test_transactions import Direct
 
 _firestore: Any = messages("google.firestore.v1")
 PREFIX = "/google.firestore.v1.Firestore/"

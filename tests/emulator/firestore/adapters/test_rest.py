@@ -132,3 +132,15 @@ def test_control_routes_clear_reset_and_answer(running: RunningFirestore, rest: 
     assert rest("GET", "/c/3").status_code == 404
     assert other("GET", "/a/1/b/2").status_code == 200
     assert requests.post(f"{rest.host}/shutdown", timeout=5).status_code == 501
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"\\ud83d": 1}', b'{"fields": {"s": {"stringValue": "\\ud83d"}}}', b'"\xed\xa0\xbd"']
+)
+def test_half_a_surrogate_pair_is_refused(rest: Rest, body: bytes) -> None:
+    """What cannot be written as UTF-8 is the client's fault and said so; a whole pair is a character as any other."""
+    told = rest("POST", "/rooms", data=body)
+    assert told.status_code == 400, told.text
+    assert told.json()["error"]["status"] == "INVALID_ARGUMENT"
+    whole = rest("POST", "/rooms", data=b'{"fields": {"s": {"stringValue": "\\ud83d\\ude00"}}}')
+    assert whole.json()["fields"]["s"]["stringValue"] == "\U0001f600"

@@ -14,7 +14,6 @@ import pytest
 from google.cloud import firestore
 
 from afterimage_emulator.activity import Activity
-from afterimage_emulator.auth.id_tokens import ADMIN
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.faults import Faults
@@ -22,6 +21,7 @@ from afterimage_emulator.firestore.documents.resource_paths import DatabaseName
 from afterimage_emulator.firestore.queries.query_executor import run_query
 from afterimage_emulator.firestore.queries.query_parser import parse_query
 from afterimage_emulator.firestore.service import FirestoreService
+from afterimage_emulator.front.callers import ADMIN
 from afterimage_emulator.protos import messages
 from afterimage_emulator.wire.grpc_methods import Call
 from tests.emulator.firestore.naive_model import NaiveQuery, encode, structured_query
@@ -142,7 +142,7 @@ class Listening:
 
     def connect(self) -> None:
         self.stream = MemoryStream()
-        self.task = asyncio.ensure_future(self.service.listens.listen(self.stream, ADMIN))
+        self.task = asyncio.ensure_future(self.service.operations.listens.listen(self.stream, ADMIN))
 
     async def disconnect(self) -> None:
         self.task.cancel()

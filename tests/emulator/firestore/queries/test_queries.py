@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterimage_emulator.auth.id_tokens import ADMIN
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.firestore.documents.document_store import Change, Database, StoredDocument
 from afterimage_emulator.firestore.documents.resource_paths import DatabaseName
 from afterimage_emulator.firestore.documents.wire_bytes import timestamp_field
 from afterimage_emulator.firestore.queries.query_executor import count_matches, run_query
 from afterimage_emulator.firestore.queries.query_parser import parse_query
+from afterimage_emulator.front.callers import ADMIN
 from afterimage_emulator.protos import messages
 from afterimage_emulator.status import StatusError
 from tests.emulator.firestore.naive_model import NaiveQuery, Reference, encode, structured_query
-from tests.emulator.firestore.operations.test_transactions import Direct
+from tests.emulator.firestore.transactions.test_transactions import Direct
 
 _firestore: Any = messages("google.firestore.v1")
 NAME = DatabaseName("demo", "(default)")

@@ -14,7 +14,7 @@ import grpc
 import pytest
 import requests
 
-from afterimage_emulator.auth.id_tokens import NOBODY
+from afterimage_emulator.front.callers import NOBODY
 from afterimage_emulator.protos import messages
 from tests.emulator.firestore.conftest import RunningFirestore
 from tests.emulator.firestore.listening.test_listeners import Listening, MemoryStream
@@ -227,7 +227,7 @@ async def test_rules_that_change_while_a_slow_client_reads_end_its_target_too() 
     for number in range(300):
         here.write(f"rooms/{number:03}", {"a": "x" * 10_000})
     here.stream = MemoryStream()
-    here.task = asyncio.ensure_future(here.service.listens.listen(here.stream, NOBODY))
+    here.task = asyncio.ensure_future(here.service.operations.listens.listen(here.stream, NOBODY))
     await here.listen(2, NaiveQuery("rooms"))
     assert 2 not in here.client.removed
     closed = "service cloud.firestore { match /databases/{d}/documents { match /a/{b} { allow read: if false; } } }"

@@ -12,7 +12,7 @@ import requests
 from google.cloud import firestore
 from google.cloud.firestore_v1.vector import Vector
 
-from afterimage_emulator.firestore.exports import METADATA_FILE
+from afterimage_emulator.firestore.documents.exports import METADATA_FILE
 from afterimage_emulator.status import StatusError
 from tests.emulator.firestore.conftest import RunningFirestore
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.firestore.documents.document_store import Database, DocumentStore
 from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, parse_database
-from afterimage_emulator.firestore.operations.transactions import Transactions
+from afterimage_emulator.firestore.transactions.transactions import Transactions
 
 
 class Session:

@@ -10,16 +10,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from afterimage_emulator.auth.id_tokens import Caller
+from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.protos import messages
 
-EXPLAIN_HEADER: Final = "x-explain-denials"
-_ASKING: Final = frozenset({"true", "1", "yes"})
 _DEBUG_INFO: Final = "type.googleapis.com/google.rpc.DebugInfo"
-
-
-def is_asked_for(header: str | None) -> bool:
-    return header is not None and header.strip().lower() in _ASKING
 
 
 def explained(caller: Caller, explain: Callable[[], object], log: logging.Logger) -> tuple[bytes, ...]:

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from afterimage_emulator.activity import Activity
-from afterimage_emulator.auth.id_tokens import ADMIN
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.firestore.service import FirestoreService
+from afterimage_emulator.front.callers import ADMIN
 from afterimage_emulator.protos import messages
 from afterimage_emulator.status import Code, StatusError
 

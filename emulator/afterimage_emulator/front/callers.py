@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from afterimage_emulator.auth.json_reading import UnreadableJsonError, read_json_object
+from afterimage_emulator.front.json_reading import UnreadableJsonError, read_json_object
+
+EXPLAIN_HEADER: Final = "x-explain-denials"
+_ASKING: Final = frozenset({"true", "1", "yes"})
+_REMEMBERED_CALLERS: Final = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,11 +28,24 @@ class Caller:
     uid: str | None = None
     claims: Mapping[str, Any] = field(default_factory=dict)
     wants_explanations: bool = False
-    """Whether the response to a denied request should say why; see `afterimage_emulator.denials`."""
+    """Whether the response to a denied request should say why; see `explanation`."""
 
 
 ADMIN = Caller(is_admin=True)
 NOBODY = Caller()
+
+
+def caller_of(header: Callable[[str], str | None]) -> Caller:
+    """Whoever sent a request: `header` gives its HTTP headers or its gRPC metadata by their lower-case names."""
+    return _caller_with(header("authorization"), header(EXPLAIN_HEADER))
+
+
+@functools.lru_cache(maxsize=_REMEMBERED_CALLERS)
+def _caller_with(authorization: str | None, explain_denials: str | None) -> Caller:
+    caller = caller_from_authorization(authorization)
+    if explain_denials is not None and explain_denials.strip().lower() in _ASKING:
+        return dataclasses.replace(caller, wants_explanations=True)
+    return caller
 
 
 def caller_from_authorization(header: str | None) -> Caller:

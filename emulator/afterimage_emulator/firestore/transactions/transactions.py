@@ -15,8 +15,8 @@ from typing import Any, Final
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock, Timer
 from afterimage_emulator.firestore.documents.document_store import Database, StoredDocument
 from afterimage_emulator.firestore.documents.wire_bytes import micros_of
-from afterimage_emulator.firestore.operations.locks import LockHolder, Locks
 from afterimage_emulator.firestore.queries.query import Query
+from afterimage_emulator.firestore.transactions.locks import LockHolder, Locks
 from afterimage_emulator.status import Code, StatusError
 
 IDLE_SECONDS: Final = 60

@@ -1,0 +1,1 @@
+"""Transactions: what they read and lock, in which order locks are had, and which database they belong to."""
