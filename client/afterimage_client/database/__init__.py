@@ -1,0 +1,20 @@
+"""What the queue and the store stand on: one SQLite file, values as text, values sealed, and the time."""
+
+from afterimage_client.database.clock import Clock
+from afterimage_client.database.encoding import Encoding, ValueKind
+from afterimage_client.database.file import MEMORY, Connect, Database, Row, Schema, Transaction
+from afterimage_client.database.sealing import Sealer, StoreKey
+
+__all__ = [
+    "MEMORY",
+    "Clock",
+    "Connect",
+    "Database",
+    "Encoding",
+    "Row",
+    "Schema",
+    "Sealer",
+    "StoreKey",
+    "Transaction",
+    "ValueKind",
+]

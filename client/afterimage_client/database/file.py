@@ -1,0 +1,208 @@
+"""One SQLite file: its connections, its transactions, and the migrations that bring it to this version.
+
+Everything is `synchronous=FULL` in WAL: what was committed survives a power loss. Several processes may hold the same
+file: each transaction takes the write lock when it begins, so none fails half-way for another's sake.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from afterimage_client.database.errors import StoreBusyError, StoreError, StoreFullError, StoreVersionError
+
+MEMORY: Final = ":memory:"
+BUSY_SECONDS: Final = 30.0
+Row = tuple[Any, ...]
+Connect = Callable[..., sqlite3.Connection]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """The tables of one part, and the way to them from every version that was ever shipped."""
+
+    name: str
+    version: int
+    steps: Mapping[int, Callable[[Transaction], int]]
+    """From a version to the next one that a step leads to; 0 is a file without these tables."""
+    found: Callable[[Transaction], int] = lambda _: 0
+    """The version of a file that has no row for this part: a file of before the rows."""
+
+
+class Transaction:
+    """What is changed together; `after_commit` holds what follows once it cannot be undone any more."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._following: list[Callable[[], None]] = []
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        return self._connection.execute(statement, parameters)
+
+    def row(self, statement: str, parameters: Sequence[Any] = ()) -> Row | None:
+        found: Row | None = self._connection.execute(statement, parameters).fetchone()
+        return found
+
+    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        return self._connection.execute(statement, parameters).fetchall()
+
+    def after_commit(self, follow: Callable[[], None]) -> None:
+        self._following.append(follow)
+
+    def run_following(self) -> None:
+        for follow in self._following:
+            follow()
+
+
+class Database:
+    """A file that any thread of any process may use; one transaction at a time writes to it."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        schemas: Sequence[Schema],
+        *,
+        busy_seconds: float = BUSY_SECONDS,
+        connect: Connect = sqlite3.connect,
+    ) -> None:
+        self.path = str(path)
+        self._busy_seconds = busy_seconds
+        self._connect = connect
+        self._writing = threading.RLock()
+        self._reading = threading.Lock()
+        self._current: Transaction | None = None
+        self._writer = self._open()
+        # Readers get a connection of their own, so that they never wait for another thread's disk.
+        self._reader: sqlite3.Connection | None = None
+        try:
+            self._migrate(schemas)
+            if self.path != MEMORY:
+                self._reader = self._open()
+        except BaseException:
+            self._writer.close()
+            raise
+
+    def close(self) -> None:
+        with self._writing, self._reading:
+            if self._reader is not None:
+                self._reader.close()
+            self._writer.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """All or nothing. A transaction inside a transaction of the same thread is part of it."""
+        with self._writing:
+            if self._current is not None:
+                yield self._current
+                return
+            with _translated(self.path):
+                self._writer.execute("BEGIN IMMEDIATE")
+            transaction = self._current = Transaction(self._writer)
+            try:
+                with _translated(self.path):
+                    yield transaction
+                    self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+            finally:
+                self._current = None
+        transaction.run_following()
+
+    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Reads what is committed; inside a transaction of this thread, what it has written so far."""
+        if self._reader is None or self._is_writing_here():
+            with self._writing, _translated(self.path):
+                return self._writer.execute(statement, parameters).fetchall()
+        with self._reading, _translated(self.path):
+            return self._reader.execute(statement, parameters).fetchall()
+
+    def row(self, statement: str, parameters: Sequence[Any] = ()) -> Row | None:
+        found = self.rows(statement, parameters)
+        return found[0] if found else None
+
+    def data_version(self) -> int:
+        """A number that another one takes the place of whenever anybody else commits to the file."""
+        found = self.row("PRAGMA data_version")
+        return int(found[0]) if found else 0
+
+    def fault_of_file(self) -> str | None:
+        """What SQLite itself finds wrong with the file, if anything."""
+        found = self.row("PRAGMA quick_check")
+        return None if found is None or found[0] == "ok" else str(found[0])
+
+    # -- inside
+
+    def _is_writing_here(self) -> bool:
+        # Only the thread that holds the lock can take it again without waiting while a transaction is open.
+        if not self._writing.acquire(blocking=False):
+            return False
+        try:
+            return self._current is not None
+        finally:
+            self._writing.release()
+
+    def _open(self) -> sqlite3.Connection:
+        with _translated(self.path):
+            connection = self._connect(
+                self.path, isolation_level=None, check_same_thread=False, timeout=self._busy_seconds
+            )
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+        return connection
+
+    def _migrate(self, schemas: Sequence[Schema]) -> None:
+        if self._versions_of_rows() == {schema.name: schema.version for schema in schemas}:
+            return
+        with self.transaction() as transaction:
+            transaction.execute(
+                "CREATE TABLE IF NOT EXISTS schema_versions (part TEXT PRIMARY KEY, version INTEGER NOT NULL)"
+            )
+            for schema in schemas:
+                _bring_forward(schema, transaction, self.path)
+
+    def _versions_of_rows(self) -> dict[str, int]:
+        if self._writer.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_versions'").fetchone() is None:
+            return {}
+        return dict(self._writer.execute("SELECT part, version FROM schema_versions").fetchall())
+
+
+def _bring_forward(schema: Schema, transaction: Transaction, path: str) -> None:
+    stored = transaction.row("SELECT version FROM schema_versions WHERE part = ?", (schema.name,))
+    version = int(stored[0]) if stored else schema.found(transaction)
+    if version > schema.version:
+        raise StoreVersionError(
+            f"`{path}` holds version {version} of `{schema.name}`, this library knows {schema.version}:"
+            " update `afterimage-client`"
+        )
+    while version < schema.version:
+        version = schema.steps[version](transaction)
+    transaction.execute(
+        "INSERT INTO schema_versions VALUES (?, ?) ON CONFLICT (part) DO UPDATE SET version = excluded.version",
+        (schema.name, version),
+    )
+
+
+@contextmanager
+def _translated(path: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+            raise StoreBusyError(f"`{path}` is held by another process: end it, or wait longer") from error
+        if error.sqlite_errorname == "SQLITE_FULL":
+            raise StoreFullError(
+                f"no room on the disk of `{path}`: free some, then try again; nothing is lost"
+            ) from error
+        raise StoreError(f"`{path}` cannot be used: {error}") from error
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorname", "") in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
+            raise StoreError(f"`{path}` is no store, or a broken one: {error}") from error
+        raise

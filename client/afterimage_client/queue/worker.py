@@ -1,0 +1,183 @@
+"""Runs what is in the queue: several keys at once, each key in order, until told to stop or until nothing is left.
+
+While a server cannot be reached, one entry of its kind at a time tries again; the others wait for that one's luck.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from afterimage_client.queue.durable import DurableQueue
+from afterimage_client.queue.entries import Entry, EntryStatus, OfflineError
+
+Performer = Callable[[Entry], Awaitable[None]]
+"""Does the work of one entry. It may complete the entry itself, in the transaction that books what it did."""
+
+LOOK_AROUND_SECONDS: Final = 5.0
+"""How often a worker looks for entries that another process put in, or left behind when it was killed."""
+_log = logging.getLogger("afterimage_client.queue")
+
+
+@dataclass(slots=True, kw_only=True)
+class SyncReport:
+    """What one `sync_all` did: ids of entries, and whether it ended early because nobody could be reached."""
+
+    done: list[int] = field(default_factory=list)
+    waiting: list[int] = field(default_factory=list)
+    failed: list[int] = field(default_factory=list)
+    is_offline: bool = False
+
+
+class QueueWorker:
+    """Performers by kind, and how many entries may run at once."""
+
+    def __init__(self, queue: DurableQueue, performers: Mapping[str, Performer], *, parallel: int = 8) -> None:
+        self._queue = queue
+        self._performers = dict(performers)
+        self._parallel = parallel
+        self._running: dict[asyncio.Task[None], str] = {}
+        self._offline: dict[str, float] = {}
+        self._loop: asyncio.Task[None] | None = None
+        self._awake = asyncio.Event()
+
+    @property
+    def is_syncing(self) -> bool:
+        return bool(self._running)
+
+    @property
+    def is_offline(self) -> bool:
+        return bool(self._offline)
+
+    def start(self) -> None:
+        """Runs entries as they become due, until `stop`."""
+        if self._loop is None:
+            self._loop = asyncio.create_task(self._work(), name="queue-worker")
+
+    async def stop(self) -> None:
+        """Ends the worker; what it was doing is called off and will be done again."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+            self._loop = None
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def try_now(self) -> None:
+        """Tells the worker that the network is back: it does not wait for its next look."""
+        self._offline.clear()
+        self._queue.hurry(self._performers)
+        self._awake.set()
+
+    async def sync_all(self) -> SyncReport:
+        """Tries everything that waits now, back-off or not, each entry once; what comes meanwhile waits for later.
+
+        It ends when each was tried: one that fails goes back to its back-off and is not tried again by this call. It
+        ends early when nobody can be reached.
+        """
+        report = SyncReport()
+        self._queue.take_back()
+        up_to = self._queue.newest_id()
+        running: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                free = 0 if report.is_offline else self._parallel - len(running)
+                if free and up_to:
+                    taken = self._queue.take(
+                        self._performers, limit=free, up_to=up_to, early=True, without=report.waiting
+                    )
+                    running |= {asyncio.create_task(self._run(entry, report)) for entry in taken}
+                if not running:
+                    return report
+                _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    # -- inside
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(self._awake.set)
+
+        self._queue.notify(wake)
+        try:
+            while True:
+                self._awake.clear()
+                self._queue.take_back()
+                self._begin_what_may_run()
+                await self._something_changes()
+        finally:
+            self._queue.forget(wake)
+
+    def _begin_what_may_run(self) -> None:
+        reachable = [kind for kind in self._performers if kind not in self._offline]
+        free = self._parallel - len(self._running)
+        for entry in self._queue.take(reachable, limit=free) if free > 0 and reachable else ():
+            self._begin(entry)
+        for kind, until in self._offline.items():
+            if until <= self._queue.clock.now() and kind not in self._running.values():
+                for entry in self._queue.take([kind], early=True):
+                    self._begin(entry)
+
+    def _begin(self, entry: Entry) -> None:
+        task = asyncio.create_task(self._run(entry, SyncReport()))
+        self._running[task] = entry.kind
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
+        self._awake.set()
+
+    async def _something_changes(self) -> None:
+        now = self._queue.clock.now()
+        wait = LOOK_AROUND_SECONDS
+        reachable = [kind for kind in self._performers if kind not in self._offline]
+        due = self._queue.next_due(reachable) if reachable and len(self._running) < self._parallel else None
+        for moment in (due, *self._offline.values()):
+            if moment is not None and moment > now:
+                wait = min(wait, moment - now)
+        pause = asyncio.ensure_future(self._queue.clock.sleep(wait))
+        woken = asyncio.ensure_future(self._awake.wait())
+        try:
+            await asyncio.wait({pause, woken}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            pause.cancel()
+            woken.cancel()
+
+    async def _run(self, entry: Entry, report: SyncReport) -> None:
+        try:
+            await self._performers[entry.kind](entry)
+        except asyncio.CancelledError:
+            self._queue.give_back(entry)
+            raise
+        except Exception as error:  # whatever a performer raises is its entry's failure, and no other's
+            self._failed(entry, error, report)
+            return
+        if self._queue.is_held(entry):
+            self._queue.complete(entry)
+        self._is_reachable(entry.kind)
+        report.done.append(entry.id)
+
+    def _failed(self, entry: Entry, error: Exception, report: SyncReport) -> None:
+        after = self._queue.fail(entry, error)
+        if isinstance(error, OfflineError):
+            self._offline[entry.kind] = after.due
+            report.is_offline = True
+        else:
+            self._is_reachable(entry.kind)
+        is_dead = after.status is EntryStatus.FAILED
+        (report.failed if is_dead else report.waiting).append(entry.id)
+        _log.log(logging.WARNING if is_dead else logging.INFO, "`%s` failed: %s", entry.key, after.reason)
+
+    def _is_reachable(self, kind: str) -> None:
+        if self._offline.pop(kind, None) is not None:
+            self._queue.hurry([kind])

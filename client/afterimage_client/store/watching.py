@@ -1,0 +1,175 @@
+"""Queries over local documents, and those who are told when a local write changes what a query finds.
+
+The store itself tells, after each commit: SQLite's own hooks see one connection, and none of another process. Writes of
+other processes are found by asking SQLite, from time to time, whether the file has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from afterimage_client.store.fields import ABSENT, field_at, is_same, parse_path
+
+Documents = list[dict[str, Any]]
+Notify = Callable[[Documents], None]
+_TYPE_ORDER: Final[tuple[tuple[type, ...], ...]] = ((type(None),), (bool,), (int, float), (datetime,), (str,), (bytes,))
+_OPERATORS: Final = frozenset(
+    {"==", "!=", "<", "<=", ">", ">=", "in", "not-in", "array-contains", "array-contains-any"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Documents of one collection: those that meet every condition, in an order, the first so many."""
+
+    collection: str
+    where: tuple[tuple[str, str, Any], ...] = ()
+    order_by: str = ""
+    descending: bool = False
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        for path, operator, _ in self.where:
+            if operator not in _OPERATORS:
+                raise ValueError(f"unknown operator `{operator}`: use one of `{'`, `'.join(sorted(_OPERATORS))}`")
+            parse_path(path)
+        if self.order_by:
+            parse_path(self.order_by)
+
+    def finds(self, document: Mapping[str, Any]) -> bool:
+        """Whether the document meets the conditions; as in Firestore, one without the ordered field is not found."""
+        if self.order_by and field_at(document, parse_path(self.order_by)) is ABSENT:
+            return False
+        return all(
+            _meets(field_at(document, parse_path(path)), operator, value) for path, operator, value in self.where
+        )
+
+    def arranged(self, documents: Iterable[dict[str, Any]]) -> Documents:
+        ordered = sorted(documents, key=lambda document: str(document["id"]), reverse=self.descending)
+        if self.order_by:
+            path = parse_path(self.order_by)
+            ordered.sort(key=lambda document: sort_key(field_at(document, path)), reverse=self.descending)
+        return ordered if self.limit is None else ordered[: self.limit]
+
+
+def sort_key(value: Any) -> tuple[Any, ...]:
+    """A key by which any two values compare as Firestore orders them: by type first, NaN before all numbers."""
+    for rank, kinds in enumerate(_TYPE_ORDER):
+        if isinstance(value, kinds):
+            if value is None:
+                return (rank,)
+            is_nan = isinstance(value, float) and math.isnan(value)
+            return (rank, 0, 0) if is_nan else (rank, 1, value)
+    if isinstance(value, list):
+        return (len(_TYPE_ORDER) + 1, *(sort_key(item) for item in value))
+    if isinstance(value, dict):
+        return (len(_TYPE_ORDER) + 2, *((name, sort_key(item)) for name, item in sorted(value.items())))
+    return (len(_TYPE_ORDER), str(value))
+
+
+def _meets(value: Any, operator: str, wanted: Any) -> bool:
+    if value is ABSENT:
+        return False
+    if operator == "==":
+        return _is_equal(value, wanted)
+    if operator == "!=":
+        return value is not None and not _is_equal(value, wanted)
+    if operator == "in":
+        return any(_is_equal(value, each) for each in wanted)
+    if operator == "not-in":
+        return value is not None and not any(_is_equal(value, each) for each in wanted)
+    if operator == "array-contains":
+        return isinstance(value, list) and any(_is_equal(item, wanted) for item in value)
+    if operator == "array-contains-any":
+        return isinstance(value, list) and any(_is_equal(item, each) for item in value for each in wanted)
+    mine, other = sort_key(value), sort_key(wanted)
+    if mine[0] != other[0]:
+        return False
+    return {"<": mine < other, "<=": mine <= other, ">": mine > other, ">=": mine >= other}[operator]
+
+
+def _is_equal(one: Any, other: Any) -> bool:
+    both_numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in (one, other))
+    return bool(one == other) if both_numbers else is_same(one, other)
+
+
+@dataclass(slots=True, eq=False)
+class _Subscription:
+    query: Query
+    notify: Notify
+    found: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+class Watchers:
+    """Who watches what. `find` reads all documents of a collection, `get` one of them."""
+
+    def __init__(
+        self,
+        find: Callable[[str], Iterable[dict[str, Any]]],
+        get: Callable[[str, str], dict[str, Any] | None],
+    ) -> None:
+        self._find = find
+        self._get = get
+        self._lock = threading.RLock()
+        self._subscriptions: list[_Subscription] = []
+
+    def watch(self, query: Query, notify: Notify) -> Callable[[], None]:
+        """Calls `notify` with what the query finds, now and after each change to it; returns what ends that."""
+        subscription = _Subscription(query, notify)
+        with self._lock:
+            self._subscriptions.append(subscription)
+            subscription.found = {each["id"]: each for each in self._find(query.collection) if query.finds(each)}
+            notify(query.arranged(subscription.found.values()))
+
+        def end() -> None:
+            with self._lock:
+                if subscription in self._subscriptions:
+                    self._subscriptions.remove(subscription)
+
+        return end
+
+    def tell(self, changed: Iterable[tuple[str, str]]) -> None:
+        """Looks again at these documents for everybody who watches their collections."""
+        by_collection: dict[str, set[str]] = {}
+        for collection, document_id in changed:
+            by_collection.setdefault(collection, set()).add(document_id)
+        with self._lock:
+            for subscription in list(self._subscriptions):
+                ids = by_collection.get(subscription.query.collection, set())
+                is_changed = {self._look_again(subscription, document_id) for document_id in ids}
+                if True in is_changed:
+                    subscription.notify(subscription.query.arranged(subscription.found.values()))
+
+    def _look_again(self, subscription: _Subscription, document_id: str) -> bool:
+        now = self._get(subscription.query.collection, document_id)
+        before = subscription.found.pop(document_id, None)
+        if now is not None and subscription.query.finds(now):
+            subscription.found[document_id] = now
+            return before is None or not is_same(before, now)
+        return before is not None
+
+
+async def as_stream(watch: Callable[[Notify], Callable[[], None]]) -> AsyncGenerator[Documents]:
+    """What a watch tells, as an asynchronous stream: always the newest; what nobody waited for is left out."""
+    loop = asyncio.get_running_loop()
+    arrived = asyncio.Event()
+    newest: list[Documents] = []
+
+    def notify(documents: Documents) -> None:
+        newest[:] = [documents]
+        loop.call_soon_threadsafe(arrived.set)
+
+    end = watch(notify)
+    try:
+        while True:
+            await arrived.wait()
+            arrived.clear()
+            yield newest[0]
+    finally:
+        end()

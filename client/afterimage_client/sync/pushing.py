@@ -1,0 +1,155 @@
+"""Sends what was changed here: one write at a time per document, its fate settled before the next is made."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from afterimage_client.database.file import Transaction
+from afterimage_client.errors import FirebaseError
+from afterimage_client.queue.entries import Entry, OfflineError
+from afterimage_client.store.copies import Copies, Mutation, Remote
+from afterimage_client.store.store import PUSH, Store
+from afterimage_client.sync.configuration import CollectionSyncConfig
+from afterimage_client.sync.decisions import Outcome, applied, freeze, heard, reread
+from afterimage_client.sync.remote import NOBODY_THERE, ON_PURPOSE, RemoteDocuments, code_of
+
+MOST_ROUNDS: Final = 20
+"""So often one push meets others' writes before it goes back into the queue."""
+Settle = Callable[[Transaction, CollectionSyncConfig, Copies, Outcome, str], None]
+_log = logging.getLogger("afterimage_client.sync")
+
+
+class Pusher:
+    """Performs the queue's `push` entries. `settle` writes an outcome and tells of it."""
+
+    def __init__(
+        self, store: Store, remote: RemoteDocuments, configs: Mapping[str, CollectionSyncConfig], settle: Settle
+    ) -> None:
+        self._store = store
+        self._remote = remote
+        self._configs = configs
+        self._settle = settle
+
+    async def perform(self, entry: Entry) -> None:
+        """Pushes one document until there is nothing left to push, or until somebody else has to be waited for."""
+        collection, _, document_id = entry.key.partition("/")
+        config = self._configs.get(collection)
+        if config is None:
+            raise LookupError(f"`{collection}` is not registered: call `register_collection` before the sync starts")
+        denied_creates = 0
+        for _ in range(MOST_ROUNDS):
+            if not await self._refreshed(config, document_id):
+                continue
+            mutation = self._frozen(config, document_id, entry)
+            if mutation is None:
+                return
+            failure = await self._sent(config, document_id, mutation, entry)
+            if failure is None:
+                return
+            remote = await self._reread(config, document_id, failure)
+            is_refusal = failure.code in ON_PURPOSE
+            if is_refusal and mutation.kind == "create" and remote is None and not denied_creates:
+                denied_creates += 1  # another's document may have stood in the way, and be gone again
+                continue
+            event = self._settled(config, document_id, mutation, remote, failure, is_refusal=is_refusal)
+            if event == "unsent":
+                if failure.code in NOBODY_THERE:
+                    raise OfflineError(str(failure))
+                raise failure
+        raise RuntimeError(f"`{entry.key}` was changed by others {MOST_ROUNDS} times meanwhile")
+
+    # -- inside
+
+    async def _refreshed(self, config: CollectionSyncConfig, document_id: str) -> bool:
+        """Reads a document of which there is news, or whose base nobody knows, before anything is made of it."""
+        copies = self._load(config, document_id)
+        if not copies.is_stale or copies.mutation is not None:
+            return True
+        try:
+            remote, seen_at = await self._remote.read(config, document_id)
+        except FirebaseError as error:
+            if error.code not in ON_PURPOSE:
+                raise _as_failure(error) from error
+            # Who may not read may still be allowed to write: the write's own answer will tell.
+            remote, seen_at = _as_known(copies), ""
+        with self._store.database.transaction() as transaction:
+            copies = self._load(config, document_id)
+            if copies.mutation is not None:
+                return True
+            outcome = heard(copies, remote, hooks=config.hooks, seen_at=seen_at)
+            outcome = replace(outcome, copies=replace(outcome.copies, is_stale=False))
+            self._settle(transaction, config, copies, outcome, "")
+        return True
+
+    def _frozen(self, config: CollectionSyncConfig, document_id: str, entry: Entry) -> Mutation | None:
+        """The write to send; on the disk before it is sent. None ends the entry: there is nothing to send."""
+        with self._store.database.transaction() as transaction:
+            before = self._load(config, document_id)
+            after = freeze(before, mutation=secrets.token_hex(6), replica=self._store.replica, has_rev=config.has_rev)
+            if after is not before:
+                self._store.save(transaction, before, after)
+            if after.mutation is None:
+                self._store.queue.complete(entry)
+            return after.mutation
+
+    async def _sent(
+        self, config: CollectionSyncConfig, document_id: str, mutation: Mutation, entry: Entry
+    ) -> FirebaseError | None:
+        try:
+            update_time, computed = await self._remote.write(config, document_id, mutation)
+        except FirebaseError as error:
+            if error.code == "unauthenticated":
+                raise OfflineError(str(error)) from error
+            return error
+        with self._store.database.transaction() as transaction:
+            before = self._load(config, document_id)
+            outcome = applied(before, mutation.id, update_time, computed)
+            self._settle(transaction, config, before, outcome, "")
+            self._store.queue.complete(entry)
+            if outcome.copies.edits:
+                self._store.queue.enqueue_once(PUSH, entry.key)
+        return None
+
+    async def _reread(self, config: CollectionSyncConfig, document_id: str, failure: FirebaseError) -> Remote | None:
+        try:
+            return (await self._remote.read(config, document_id))[0]
+        except FirebaseError as error:
+            if failure.code in ON_PURPOSE and error.code == "permission-denied":
+                return _as_known(self._load(config, document_id))
+            raise _as_failure(error) from error
+
+    def _settled(
+        self,
+        config: CollectionSyncConfig,
+        document_id: str,
+        mutation: Mutation,
+        remote: Remote | None,
+        failure: FirebaseError,
+        *,
+        is_refusal: bool,
+    ) -> str:
+        with self._store.database.transaction() as transaction:
+            before = self._load(config, document_id)
+            outcome = reread(
+                before, mutation.id, remote, reason=str(failure), is_refusal=is_refusal, hooks=config.hooks
+            )
+            self._settle(transaction, config, before, outcome, str(failure))
+        _log.info("`%s` answered `%s`: %s", before.reference, code_of(failure), outcome.event)
+        return outcome.event
+
+    def _load(self, config: CollectionSyncConfig, document_id: str) -> Copies:
+        return self._store.rows.load(config.collection_name, document_id)
+
+
+def _as_failure(error: FirebaseError) -> Exception:
+    return OfflineError(str(error)) if error.code in NOBODY_THERE else error
+
+
+def _as_known(copies: Copies) -> Remote | None:
+    if copies.base is None:
+        return None
+    return Remote(fields=copies.base, rev=copies.rev, marks=copies.marks, update_time=copies.update_time)
