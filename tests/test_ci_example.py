@@ -41,7 +41,7 @@ def run_as_a_runner_does(script: str, folder: Path, **environment: str) -> subpr
 def test_it_is_a_workflow_that_asks_for_nothing() -> None:
     """It starts on pull requests and on main, may only read, names no secret, and each action by its version."""
     found = workflow()
-    assert set(found[True]) == {"pull_request", "push"}  # YAML 1.1 reads the key `on` as a truth
+    assert set(dict[Any, Any](found)[True]) == {"pull_request", "push"}  # YAML 1.1 reads the key `on` as a truth
     assert found["permissions"] == {"contents": "read"}
     assert "secrets." not in WORKFLOW.read_text()
     for job in found["jobs"].values():

@@ -79,6 +79,16 @@ def project() -> str:
     return f"demo-{uuid.uuid4().hex[:12]}"
 
 
+def check_invariants(running: RunningFirestore) -> None:
+    """Asks every database, in the service's own thread, whether all that must hold does."""
+
+    def check() -> None:
+        for database in running.service.store.databases():
+            database.check_invariants()
+
+    running.call(check)
+
+
 @pytest.fixture
 def client(running: RunningFirestore, project: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[firestore.Client]:
     """The official Python client, in a project of its own; the store's invariants are checked at the end."""
@@ -86,4 +96,4 @@ def client(running: RunningFirestore, project: str, monkeypatch: pytest.MonkeyPa
     made = firestore.Client(project=project, credentials=AnonymousCredentials())
     yield made
     made.close()
-    running.call(lambda: [database.check_invariants() for database in running.service.store.databases()])
+    check_invariants(running)

@@ -87,7 +87,7 @@ def rank(value: Any) -> int:
 
 
 def three_way(left: Any, right: Any) -> int:
-    return (left > right) - (left < right)
+    return int(left > right) - int(left < right)
 
 
 def compare(left: Any, right: Any) -> int:
@@ -161,8 +161,7 @@ class NaiveQuery:
             and (self.where is None or holds(self.where, path, fields))
             and all(value_at(order, path, fields) is not _MISSING for order, _ in orders)
         ]
-        compared = functools.cmp_to_key(lambda a, b: self.compare(a, b, documents))
-        found.sort(key=compared)
+        found.sort(key=functools.cmp_to_key(functools.partial(self.compare, documents=documents)))
         found = [path for path in found if self.is_within(path, documents)]
         end = None if self.limit is None else self.offset + self.limit
         return found[self.offset : end]
@@ -233,7 +232,10 @@ def holds(where: Any, document: str, fields: dict[str, Any]) -> bool:
     value = value_at(path, document, fields)
     if value is _MISSING:
         return False
-    unknowable = lambda v: rank(v) in (0, 2)  # noqa: E731  null and NaN match nothing inside of lists
+
+    def unknowable(v: Any) -> bool:
+        return rank(v) in (0, 2)  # null and NaN match nothing inside of lists
+
     match op:
         case "==":
             return compare(value, wanted) == 0

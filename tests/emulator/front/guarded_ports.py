@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 PROJECT = "demo-guard"
@@ -141,7 +141,7 @@ class Answer:
 
 
 def send(
-    address: str, method: str, path: str, headers: Mapping[str, str] | list[tuple[str, str]] = (), body: str = ""
+    address: str, method: str, path: str, headers: Mapping[str, str] | Sequence[tuple[str, str]] = (), body: str = ""
 ) -> Answer:
     """With a Host header of the client's own only where none is given."""
     sent = list(headers.items() if isinstance(headers, Mapping) else headers)

@@ -20,7 +20,8 @@ class NoBody:
     """A request body without a byte."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in ():
+        chunks: tuple[bytes, ...] = ()
+        for chunk in chunks:
             yield chunk
 
     async def read(self, limit_bytes: int = 0) -> bytes:

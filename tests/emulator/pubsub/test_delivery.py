@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -289,7 +289,7 @@ def test_what_is_not_here_says_so(pubsub: Serving, publisher: Publisher, subscri
     with schema_client(pubsub) as schemas:
         exactly_once = {"name": subscription, "enable_exactly_once_delivery": True}
         mask = field_mask_pb2.FieldMask(paths=["enable_exactly_once_delivery"])
-        for ask in (
+        asking: tuple[Callable[[], Any], ...] = (
             lambda: subscriber.create_snapshot(name=snapshot, subscription=subscription),
             lambda: subscriber.delete_snapshot(snapshot=snapshot),
             lambda: subscriber.seek(request={"subscription": subscription, "time": timestamp_pb2.Timestamp(seconds=1)}),
@@ -298,7 +298,8 @@ def test_what_is_not_here_says_so(pubsub: Serving, publisher: Publisher, subscri
             lambda: publisher.create_topic(
                 request={"name": f"{topic}-s", "schema_settings": {"schema": f"projects/{PROJECT}/schemas/x"}}
             ),
-        ):
+        )
+        for ask in asking:
             with pytest.raises(exceptions.MethodNotImplemented, match="not implemented here"):
                 ask()
     for method, path in (("PUT", snapshot), ("GET", f"projects/{PROJECT}/schemas"), ("POST", f"{subscription}:seek")):

@@ -7,6 +7,7 @@ from typing import Any
 
 from afterimage_emulator.rules_language import (
     Both,
+    CommitLookups,
     Decision,
     DocumentLookup,
     Either,
@@ -39,7 +40,9 @@ def storage_rules(body: str, *, version: int = 2) -> Ruleset:
     )
 
 
-def ask(ruleset: Ruleset, method: str, path: str, lookup: DocumentLookup | None = None, **fields: Any) -> Decision:
+def ask(
+    ruleset: Ruleset, method: str, path: str, lookup: DocumentLookup | CommitLookups | None = None, **fields: Any
+) -> Decision:
     """Decides one Firestore request."""
     fields.setdefault("time", NOW)
     return ruleset.decide(FirestoreRequest(method=method, path=path, **fields), lookup)

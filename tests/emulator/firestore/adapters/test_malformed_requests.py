@@ -343,7 +343,7 @@ def channel(running: RunningFirestore) -> Iterator[grpc.Channel]:
         yield opened
 
 
-def over_rest(address: str, verb: str, body: object, *, path: str = ROOT) -> tuple[str, str]:
+def over_rest(address: str, verb: str, body: Any, *, path: str = ROOT) -> tuple[str, str]:
     answer = requests.post(f"http://{address}/v1/{path}:{verb}", json=body, headers=OWNER, timeout=10)
     reply = answer.json()
     error = (reply[0] if isinstance(reply, list) else reply)["error"]

@@ -71,7 +71,9 @@ def test_errors_have_the_official_body(rest: Rest) -> None:
 def test_commit_query_and_batch_get(rest: Rest) -> None:
     """What the JS Lite SDK sends: commits with transforms, queries and reads answered as JSON arrays."""
     name = f"projects/{rest.project}/databases/(default)/documents/rooms/"
-    writes = [{"update": {"name": f"{name}{n}", "fields": {"n": {"integerValue": str(n)}}}} for n in range(3)]
+    writes: list[dict[str, Any]] = [
+        {"update": {"name": f"{name}{n}", "fields": {"n": {"integerValue": str(n)}}}} for n in range(3)
+    ]
     writes[0]["updateTransforms"] = [{"fieldPath": "t", "setToServerValue": "REQUEST_TIME"}]
     committed = rest("POST", ":commit", json={"writes": writes}).json()
     assert committed["writeResults"][0]["transformResults"][0]["timestampValue"] == committed["commitTime"]

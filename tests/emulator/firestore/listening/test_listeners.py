@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -371,7 +371,7 @@ async def test_a_window_asks_again_only_when_something_left_it() -> None:
     await here.disconnect()
 
 
-async def test_a_commit_looks_at_no_listener_that_it_does_not_concern() -> None:
+async def test_a_commit_looks_at_no_listener_that_it_does_not_concern(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand listeners elsewhere, on collections, groups, documents and windows: none of them is even asked."""
     here = Listening()
     for number in range(250):
@@ -387,9 +387,16 @@ async def test_a_commit_looks_at_no_listener_that_it_does_not_concern() -> None:
     (registry,) = here.service.listeners._registries.values()
     assert len(registry.all) == 1001
     asked: list[Any] = []
+
+    def noting(target: Any, note: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def noted(change: Any) -> Any:
+            asked.append(target)
+            return note(change)
+
+        return noted
+
     for target in registry.all:
-        original = target.note
-        target.note = lambda change, target=target, original=original: asked.append(target) or original(change)
+        monkeypatch.setattr(target, "note", noting(target, target.note))
     here.write("rooms/a", {"a": 1})
     await here.turn()
     assert len(asked) == 1

@@ -165,7 +165,8 @@ def test_a_transaction_of_the_server_may_verify_too(client: firestore.Client, co
     """What a transaction holds it may verify; a read-only one writes nothing, not even a verify."""
     client.document("notes/there").set({"n": 0})
     commit = getattr(commits, way)
-    for options, expected in (({"read_write": {}}, "OK"), ({"read_only": {}}, "INVALID_ARGUMENT")):
+    outcomes: list[tuple[dict[str, Any], str]] = [({"read_write": {}}, "OK"), ({"read_only": {}}, "INVALID_ARGUMENT")]
+    for options, expected in outcomes:
         begin = _firestore.BeginTransactionRequest(database=commits.database, options=options)
         code, begun = commits.grpc(begin, method="BeginTransaction")
         assert code == "OK", begun

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -195,14 +196,15 @@ async def test_the_async_client_runs_transactions(running: RunningFirestore, cli
     document = async_client.document("t/counter")
     await document.set({"n": 0})
 
-    @firestore.async_transactional
     async def bump(transaction: Any) -> None:
         snapshot = await document.get(transaction=transaction)
         transaction.update(document, {"n": snapshot.get("n") + 1})
 
+    run: Callable[[Any], Awaitable[None]] = firestore.async_transactional(bump)
+
     async def worker() -> None:
         for _ in range(4):
-            await bump(async_client.transaction())
+            await run(async_client.transaction())
 
     await asyncio.wait_for(asyncio.gather(*(worker() for _ in range(5))), 30)
     assert (await document.get()).get("n") == 20
