@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from afterimage_emulator.rules_language.evaluation.builtin_functions import FUNCTIONS, NAMESPACES
+from afterimage_emulator.rules_language.evaluation.builtin_methods import METHODS, PATTERN_METHODS, is_pattern
 from afterimage_emulator.rules_language.evaluation.evaluator import DOCUMENT_FUNCTIONS
 from afterimage_emulator.rules_language.evaluation.operators import TESTABLE_TYPES
+from afterimage_emulator.rules_language.evaluation.rule_values import kind_of
 from afterimage_emulator.rules_language.scopes import Scope
 from afterimage_emulator.rules_language.syntax.diagnostics import IssueList
 from afterimage_emulator.rules_language.syntax.source_span import Span
@@ -15,8 +17,12 @@ from afterimage_emulator.rules_language.syntax.syntax_tree import (
     Conditional,
     Expression,
     Function,
+    ListLiteral,
+    Literal,
     Logical,
+    MapLiteral,
     Match,
+    PathLiteral,
     RulesFile,
     Service,
     TypeTest,
@@ -181,6 +187,18 @@ class _Checker:
         self._used.update(map(id, called))
         return used
 
+    def _method(self, call: Call) -> None:
+        """Refuses what is surely wrong with a method call: a literal without it, a pattern unknown to RE2."""
+        kind = _literal_kind(call.receiver)
+        if kind is not None and kind not in METHODS.named(call.name):
+            self._issues.error(
+                call.span, f"Function not found error: Name: [{call.name}]. A {kind} has no such method."
+            )
+            return
+        pattern = call.arguments[0] if call.name in PATTERN_METHODS and call.arguments else None
+        if isinstance(pattern, Literal) and isinstance(pattern.value, str) and not is_pattern(pattern.value):
+            self._issues.error(pattern.span, f"Invalid regular expression, not taken by RE2: [{pattern.value[:200]}].")
+
     def _is_namespaced(self, call: Call) -> bool:
         receiver = call.receiver
         return isinstance(receiver, Variable) and (
@@ -194,6 +212,8 @@ class _Checker:
                 qualified = f"{receiver.name}.{call.name}"
                 if qualified not in FUNCTIONS:
                     self._issues.warning(call.span, f"Invalid function name: {qualified}.")
+            else:
+                self._method(call)
             return
         found = scope.function(call.name)
         if found is not None:
@@ -293,3 +313,13 @@ class _Checker:
         if callee is not None:
             deepest = max(deepest, self._function_frames.get(id(callee), 0))
         return deepest + _FRAMES_A_NODE
+
+
+_LITERAL_KINDS: Final[dict[type, str]] = {ListLiteral: "list", MapLiteral: "map", PathLiteral: "path"}
+
+
+def _literal_kind(node: Expression | None) -> str | None:
+    """The kind of a value that is written out; None for all else, and for null, which has errors of its own."""
+    if isinstance(node, Literal):
+        return None if node.value is None else kind_of(node.value)
+    return _LITERAL_KINDS.get(type(node))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from afterimage_emulator.rules_language import (
@@ -16,7 +17,15 @@ from afterimage_emulator.rules_language import (
     RulesetRejected,
     compile_ruleset,
 )
-from afterimage_emulator.rules_language.evaluation.rule_values import equals, identity
+from afterimage_emulator.rules_language.evaluation.operators import contained_in
+from afterimage_emulator.rules_language.evaluation.rule_values import (
+    EvaluationError,
+    RuleSet,
+    alike,
+    equals,
+    identity,
+)
+from afterimage_emulator.rules_language.evaluation.texts import part_of, size_of
 from afterimage_emulator.rules_language.syntax.diagnostics import IssueList
 from afterimage_emulator.rules_language.syntax.expression_parser import ExpressionParser
 from afterimage_emulator.rules_language.syntax.printer import print_expression
@@ -58,7 +67,13 @@ def test_printing_a_tree_and_reading_it_gives_the_tree(tree: Expression) -> None
 
 
 def guarded(condition: str) -> Ruleset:
-    return firestore_rules(f"match /docs/{{id}} {{ function f() {{ return id; }} allow read, write: if {condition}; }}")
+    """Rules with one condition; an example that the checker refuses, such as `1.size()`, is none."""
+    try:
+        return firestore_rules(
+            f"match /docs/{{id}} {{ function f() {{ return id; }} allow read, write: if {condition}; }}"
+        )
+    except RulesetRejected:
+        reject()
 
 
 def asked(ruleset: Ruleset, method: str, data: Any, **fields: Any) -> Decision:
@@ -112,9 +127,44 @@ def test_logic_absorbs_errors_in_any_order(parts: list[str]) -> None:
 
 @given(values, values)
 def test_identity_agrees_with_equality(one: Any, other: Any) -> None:
-    """Two values have one identity exactly when they are equal, so sets and lists agree; NaN equals nothing."""
-    if one == one and other == other and "nan" not in repr((one, other)):
-        assert (identity(one) == identity(other)) == equals(one, other)
+    """Two values have one identity exactly when they are alike as parts, so sets and lists agree."""
+    if "nan" not in repr((one, other)):
+        assert (identity(one) == identity(other)) == (alike(one, other) is True)
+
+
+@given(values, values)
+def test_whoever_compares_lists_and_maps_gets_no_more_than_their_parts_give(one: Any, other: Any) -> None:
+    """`==` of two lists or maps is true only where they are alike to the kinds of their numbers; the unsure errs."""
+    if "nan" in repr((one, other)):
+        return
+    found = alike(one, other)
+    assert found is not True or equals(one, other)
+    assert equals({"a": one}, {"a": other}) == (found is True)
+    for wrapped in ([one], RuleSet([one])):
+        if found is None:
+            with pytest.raises(EvaluationError):
+                equals(wrapped, type(wrapped)([other]))
+            with pytest.raises(EvaluationError):
+                contained_in(other, wrapped)
+        else:
+            assert equals(wrapped, type(wrapped)([other])) == found
+            assert contained_in(other, wrapped) == found
+
+
+@given(st.text(max_size=8), st.integers(0, 12), st.integers(0, 12))
+def test_positions_and_lengths_count_as_utf_16_does(text: str, start: int, end: int) -> None:
+    """A text's size, and each part of it, is that of its UTF-16 units; a cut through a character is an error."""
+    units = text.encode("utf-16-le")
+    assert size_of(text) == len(units) // 2
+    if not start <= end <= size_of(text):
+        return
+    try:
+        expected = units[2 * start : 2 * end].decode("utf-16-le")
+    except UnicodeDecodeError:
+        with pytest.raises(EvaluationError):
+            part_of(text, start, end)
+    else:
+        assert part_of(text, start, end) == expected
 
 
 @given(st.text(max_size=30))

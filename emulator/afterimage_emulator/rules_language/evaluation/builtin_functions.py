@@ -74,12 +74,14 @@ def _to_string(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, Path) and any(kind_of(segment) == "constraint" for segment in value.segments):
+        raise EvaluationError("Query error. The query leaves a segment of the path open.")
     return str(value)
 
 
 _add("int", ("string",), ("int",), ("float",), compute=_to_int)
 _add("float", ("string",), ("int",), ("float",), compute=_to_float)
-_add("string", ("bool",), ("int",), ("float",), ("null",), ("string",), compute=_to_string)
+_add("string", ("bool",), ("int",), ("float",), ("null",), ("string",), ("path",), compute=_to_string)
 _add("path", ("string",), compute=Path.parse)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -21,22 +22,26 @@ from afterimage_emulator.rules_language.evaluation.rule_values import (
     Path,
     RuleSet,
     Timestamp,
-    equals,
-    identity,
+    alike,
     kind_of,
 )
 from afterimage_emulator.rules_language.evaluation.signatures import ANY, MethodTable
+from afterimage_emulator.rules_language.evaluation.texts import in_order, size_of, trimmed
 
 MAXIMUM_LIST_LENGTH: Final = 1_000_000
 MAXIMUM_OCCURRENCES: Final = 100_000
 _EARTH_RADIUS_METRES: Final = 6_371_010.0
 _NANOS_PER_DAY: Final = 86_400 * NANOS_PER_SECOND
 
+PATTERN_METHODS: Final = ("matches", "replace", "split")
 METHODS: Final = MethodTable()
 _add = METHODS.add
 
 
 # -- strings and bytes
+
+
+_GROUP: Final = re.compile(r"\$([0-9])(?![0-9])|\$[0-9]*|\\.?", re.DOTALL)
 
 
 @lru_cache(maxsize=512)
@@ -47,6 +52,15 @@ def _pattern(pattern: str) -> Any:
         return re2.compile(pattern, options=options)
     except (re2.error, UnicodeError):
         raise EvaluationError(f"Regular expression error. Invalid pattern: [{pattern[:200]}].") from None
+
+
+def is_pattern(pattern: str) -> bool:
+    """Whether RE2 takes a text as a regular expression."""
+    try:
+        _pattern(pattern)
+    except EvaluationError:
+        return False
+    return True
 
 
 def _encodable(*texts: str) -> None:
@@ -72,14 +86,33 @@ def _matches(text: str, pattern: str) -> bool:
     return _pattern(pattern).fullmatch(text) is not None
 
 
+def _replacement(replacement: str, groups: int) -> list[str | int]:
+    """What stands in for an occurrence: texts, and the numbers of the groups that `$0`, `$1` … name.
+
+    A backslash, a bare `$`, a group that the pattern lacks and a number of two digits are errors: what they mean to the
+    official engine is not known.
+    """
+    parts: list[str | int] = []
+    at = 0
+    for found in _GROUP.finditer(replacement):
+        if found.group(1) is None or int(found.group(1)) > groups:
+            raise EvaluationError(f"String error. The replacement holds [{found.group()}], which names no group.")
+        parts += (replacement[at : found.start()], int(found.group(1)))
+        at = found.end()
+    parts.append(replacement[at:])
+    return parts
+
+
 def _replace(text: str, pattern: str, replacement: str) -> str:
+    template = _replacement(replacement, _pattern(pattern).groups)
     parts: list[str] = []
     end = length = 0
     for found in _found(pattern, text):
-        length += found.start() - end + len(replacement)
+        written = "".join(part if isinstance(part, str) else found.group(part) or "" for part in template)
+        length += found.start() - end + len(written)
         if length > MAXIMUM_TEXT_LENGTH:
             checked_text(" " * (MAXIMUM_TEXT_LENGTH + 1))
-        parts += (text[end : found.start()], replacement)
+        parts += (text[end : found.start()], written)
         end = found.end()
     parts.append(text[end:])
     return checked_text("".join(parts))
@@ -89,10 +122,12 @@ def _split(text: str, pattern: str) -> list[str]:
     parts: list[str] = []
     end = 0
     for found in _found(pattern, text):
-        if found.end() == found.start() and found.start() in (0, len(text)):
-            continue
+        if found.end() == found.start():
+            raise EvaluationError("String error. How a text is split where a pattern finds nothing is not known.")
         parts.append(text[end : found.start()])
         end = found.end()
+    if parts and end == len(text):
+        raise EvaluationError("String error. Whether an empty part at the end of a split text counts is not known.")
     parts.append(text[end:])
     return parts
 
@@ -104,8 +139,8 @@ def _to_utf8(text: str) -> bytes:
 
 _add("string", "lower", compute=str.lower)
 _add("string", "upper", compute=str.upper)
-_add("string", "trim", compute=str.strip)
-_add("string", "size", compute=len)
+_add("string", "trim", compute=trimmed)
+_add("string", "size", compute=size_of)
 _add("string", "toUtf8", compute=_to_utf8)
 _add("string", "matches", ("string",), compute=_matches)
 _add("string", "replace", ("string", "string"), compute=_replace)
@@ -124,15 +159,15 @@ def _known(values: Iterable[Any]) -> RuleSet:
 
 
 def _has_all(values: Iterable[Any], wanted: Iterable[Any]) -> bool:
-    return _known(wanted).identities() <= _known(values).identities()
+    return _known(wanted).is_within(_known(values))
 
 
 def _has_any(values: Iterable[Any], wanted: Iterable[Any]) -> bool:
-    return not _known(wanted).identities().isdisjoint(_known(values).identities())
+    return _known(values).meets(_known(wanted))
 
 
 def _has_only(values: Iterable[Any], wanted: Iterable[Any]) -> bool:
-    return _known(values).identities() <= _known(wanted).identities()
+    return _known(values).is_within(_known(wanted))
 
 
 def _concat(first: list[Any], second: list[Any]) -> list[Any]:
@@ -144,16 +179,16 @@ def _concat(first: list[Any], second: list[Any]) -> list[Any]:
 def _join(items: list[Any], separator: str) -> str:
     texts: list[str] = []
     for item in items:
-        if kind_of(item) != "string":
+        if kind_of(item) not in ("string", "int"):
             raise EvaluationError(f"Type error. Received: [list of {kind_of(item)}] Expected: [list of string].")
-        texts.append(item)
+        texts.append(str(item))
     length = sum(map(len, texts)) + len(separator) * max(0, len(texts) - 1)
     return separator.join(texts) if length <= MAXIMUM_TEXT_LENGTH else checked_text(" " * length)
 
 
 def _remove_all(items: list[Any], removed: list[Any]) -> list[Any]:
-    gone = RuleSet(removed).identities()
-    return [item for item in items if identity(item) not in gone]
+    gone = RuleSet(removed)
+    return [item for item in items if item not in gone]
 
 
 _add("list", "concat", ("list",), compute=_concat)
@@ -189,15 +224,15 @@ def _map_get(values: Mapping[str, Any], key: Any, default: Any) -> Any:
 
 
 _add("map", "get", ("string", ANY), ("list", ANY), compute=_map_get)
-_add("map", "keys", compute=lambda values: list(values))
-_add("map", "values", compute=lambda values: list(values.values()))
+_add("map", "keys", compute=in_order)
+_add("map", "values", compute=lambda values: [values[key] for key in in_order(values)])
 _add("map", "size", compute=len)
 _add("map", "diff", ("map",), compute=MapDiff)
 
 
 def _changed(diff: MapDiff, *, unchanged: bool = False) -> list[str]:
     old = diff.old
-    return [key for key, value in diff.new.items() if key in old and equals(value, old[key]) == unchanged]
+    return [key for key, value in diff.new.items() if key in old and (alike(value, old[key]) is True) == unchanged]
 
 
 def _added(diff: MapDiff) -> list[str]:
@@ -272,23 +307,39 @@ _add("latlng", "distance", ("latlng",), compute=_distance)
 
 
 def _bind(path: Path, values: Mapping[str, Any]) -> Path:
-    """Fills `{name}` segments from a map; `{name=**}` takes a path."""
+    """Fills the `{name}` segments of a path made from a text; `{name=**}` takes a path.
+
+    A path without such a segment was never a template, and a name without a segment has no place in it: errors.
+    """
+    names = {segment: _template_name(segment) for segment in path.segments if _template_name(segment)}
+    if not names or not set(values) <= set(names.values()):
+        raise EvaluationError("Path error. Each name that is bound must stand in the path, as in path('users/{uid}').")
     segments: list[Any] = []
     for segment in path.segments:
-        if not (isinstance(segment, str) and segment.startswith("{") and segment.endswith("}")):
+        if segment not in names:
             segments.append(segment)
             continue
-        name = segment[1:-1].split("=")[0]
-        if name not in values:
-            raise EvaluationError(f"Property {name} is undefined on object.")
-        value = values[name]
-        if kind_of(value) == "path":
-            segments.extend(value.segments)
-        elif kind_of(value) == "string":
-            segments.append(value)
-        else:
-            raise EvaluationError(f"Type error. Received: [{kind_of(value)}] Expected: [string,path].")
+        if names[segment] not in values:
+            raise EvaluationError(f"Property {names[segment]} is undefined on object.")
+        segments.extend(_bound(values[names[segment]], takes_path=segment.endswith("=**}")))
     return Path(tuple(segments))
+
+
+def _template_name(segment: Any) -> str:
+    """The name in a `{name}` or `{name=**}` segment; empty for any other."""
+    is_template = isinstance(segment, str) and segment.startswith("{") and segment.endswith("}")
+    return segment[1:-1].removesuffix("=**") if is_template else ""
+
+
+def _bound(value: Any, *, takes_path: bool) -> tuple[Any, ...]:
+    kind = kind_of(value)
+    if kind == "path" and takes_path:
+        return tuple(value.segments)
+    if kind != "string" or takes_path:
+        raise EvaluationError(f"Type error. Received: [{kind}] Expected: [{'path' if takes_path else 'string'}].")
+    if not value or "/" in value:
+        raise EvaluationError(f"Path error. [{value[:100]}] is not one segment.")
+    return (value,)
 
 
 _add("path", "bind", ("map",), compute=_bind)

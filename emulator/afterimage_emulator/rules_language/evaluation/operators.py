@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from afterimage_emulator.rules_language.evaluation.constraints import Constraint
 from afterimage_emulator.rules_language.evaluation.rule_values import (
+    UNSURE,
     Duration,
     EvaluationError,
     Timestamp,
+    alike,
     equals,
     kind_of,
 )
+from afterimage_emulator.rules_language.evaluation.texts import has_one_order, part_of, size_of
 
 SMALLEST_INT: Final = -(2**63)
 LARGEST_INT: Final = 2**63 - 1
@@ -172,13 +175,15 @@ def _comparison(operator: str, compare: Callable[[Any, Any], bool]) -> Callable[
     expected = ", ".join(f"{kind} {operator} {kind}" for kind in sorted(_ORDERED))
 
     def compared(left: Any, right: Any) -> bool:
-        if left.__class__ is right.__class__ and left.__class__ in (int, str):
+        if left.__class__ is int and right.__class__ is int:
             return compare(left, right)
         if left.__class__ is Constraint:
             return left.implies(operator, right)
         if right.__class__ is Constraint:
             return right.implies(_MIRRORED[operator], left)
         kinds = kind_of(left), kind_of(right)
+        if kinds[0] == "string" == kinds[1] and not has_one_order(left, right):
+            raise EvaluationError("String error. The order of characters beyond U+FFFF is not known.")
         if kinds[0] in _ORDERED and (kinds[0] == kinds[1] or set(kinds) == {"int", "float"}):
             return compare(left, right)
         raise _operands_error(left, operator, right, expected)
@@ -200,7 +205,7 @@ def contained_in(item: Any, collection: Any) -> bool:
     if kind in ("list", "set") and kind_of(item) == "constraint":
         raise unsupported(f"{kind}.in(constraint)", f"{kind}.in(value)")
     if kind == "list":
-        return any(equals(item, other) for other in collection)
+        return _is_item(item, collection)
     if kind == "set":
         return item in collection
     if kind == "map":
@@ -210,6 +215,13 @@ def contained_in(item: Any, collection: Any) -> bool:
     if kind == "null":
         raise EvaluationError(NULL_ERROR)
     raise EvaluationError("Function not found error: Name: [in].")
+
+
+def _is_item(item: Any, collection: Iterable[Any]) -> bool:
+    answers = [alike(item, other) for other in collection]
+    if None in answers and True not in answers:
+        raise EvaluationError(UNSURE)
+    return True in answers
 
 
 TYPE_NAMES: Final = frozenset(
@@ -224,6 +236,8 @@ def is_of_type(value: Any, type_name: str) -> bool:
     kind = kind_of(value)
     if kind == "constraint":
         raise unsupported(f"constraint is {type_name}", f"value is {type_name}")
+    if type_name == "set":
+        return False  # the name compiles, and no value has it: so the official emulator answers
     return kind == type_name or (type_name == "number" and kind in ("int", "float"))
 
 
@@ -241,8 +255,11 @@ def subscript(value: Any, index: Any) -> Any:
         return property_of(value, index)
     if kind in ("list", "string", "bytes", "path") and index_kind == "int":
         items = value.segments if kind == "path" else value
-        if not 0 <= index < len(items):
-            raise _index_error(index, len(items))
+        size = size_of(value) if kind == "string" else len(items)
+        if not 0 <= index < size:
+            raise _index_error(index, size)
+        if kind == "string":
+            return part_of(value, index, index + 1)
         return items[index : index + 1] if kind == "bytes" else items[index]
     if kind == "null":
         raise EvaluationError(NULL_ERROR)
@@ -257,12 +274,12 @@ def slice_of(value: Any, start: Any, end: Any) -> Any:
     if kinds[0] not in ("list", "string", "bytes") or kinds[1:] != ("int", "int"):
         received = f"{kinds[0]}[{kinds[1]}:{kinds[2]}]"
         raise unsupported(received, "bytes[int:int], list[int:int], string[int:int]")
-    size = len(value)
+    size = size_of(value) if kinds[0] == "string" else len(value)
     if not 0 <= start < size:
         raise _index_error(start, size)
     if not start <= end or not 0 <= end - 1 < size:
         raise _index_error(end - 1, size)
-    return value[start:end]
+    return part_of(value, start, end) if kinds[0] == "string" else value[start:end]
 
 
 def property_of(value: Any, name: str) -> Any:

@@ -121,15 +121,30 @@ class RuleSet:
     """A set of rule values, in the order of their first appearance."""
 
     rule_kind: ClassVar[str] = "set"
-    __slots__ = ("_items",)
+    __slots__ = ("_items", "_numbers")
 
     def __init__(self, values: Iterable[Any] = ()) -> None:
         self._items: dict[Any, Any] = {}
+        self._numbers: dict[Any, Any] = {}  # of what holds numbers: the identity that takes no notice of their kinds
         for value in values:
-            self._items.setdefault(identity(value), value)
+            key = identity(value)
+            if key not in self._items:
+                self._items[key] = value
+                if key.__class__ is not str:
+                    self._note_numbers(key)
+
+    def _note_numbers(self, key: Any) -> None:
+        blurred = _blurred(key)
+        if blurred != key and self._numbers.setdefault(blurred, key) != key:
+            raise EvaluationError(UNSURE)
 
     def __contains__(self, value: object) -> bool:
-        return identity(value) in self._items
+        key = identity(value)
+        if key in self._items:
+            return True
+        if self._numbers and _blurred(key) in self._numbers:
+            raise EvaluationError(UNSURE)
+        return False
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._items.values())
@@ -137,14 +152,27 @@ class RuleSet:
     def __len__(self) -> int:
         return len(self._items)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, RuleSet) and self._items.keys() == other._items.keys()
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self._items))
-
     def identities(self) -> AbstractSet[Any]:
         return self._items.keys()
+
+    def is_within(self, other: RuleSet) -> bool:
+        """Whether the other set has every value of this one."""
+        if self._items.keys() <= other._items.keys():
+            return True
+        if self._numbers and other._numbers and self._blurred_keys() <= other._blurred_keys():
+            raise EvaluationError(UNSURE)
+        return False
+
+    def meets(self, other: RuleSet) -> bool:
+        """Whether the two sets have a value in common."""
+        if not self._items.keys().isdisjoint(other._items.keys()):
+            return True
+        if not self._numbers.keys().isdisjoint(other._numbers.keys()):
+            raise EvaluationError(UNSURE)
+        return False
+
+    def _blurred_keys(self) -> set[Any]:
+        return {_blurred(key) for key in self._items}
 
     def __repr__(self) -> str:
         return f"RuleSet({list(self)!r})"
@@ -197,11 +225,28 @@ _SCALARS: Final = frozenset({str, int, bool, NoneType, bytes})
 
 
 def equals(left: Any, right: Any) -> bool:
-    """The `==` of rules: int and float compare by value, otherwise only values of one kind are ever equal."""
+    """The `==` of rules: an int and a float compare by value, otherwise only values of one kind are ever equal.
+
+    Inside maps numbers of unlike kinds differ, as recorded. Inside lists and sets nothing is known of them: an error.
+    """
     if left.__class__ is right.__class__ and left.__class__ in _SCALARS:
         return bool(left == right)
+    kind = kind_of(left)
+    if kind in _NUMBERS and kind_of(right) in _NUMBERS:
+        return bool(left == right)
+    found = alike(left, right)
+    if found is None:
+        if kind != "map":
+            raise EvaluationError(UNSURE)
+        return False
+    return found
+
+
+def alike(left: Any, right: Any) -> bool | None:
+    """Whether two values are the same as parts of others; None where only the kind of a number sets them apart."""
     waiting = [(left, right)]
     steps = 0
+    is_sure = True
     while waiting:
         steps += 1
         if steps > MAXIMUM_COMPARISONS:
@@ -210,18 +255,21 @@ def equals(left: Any, right: Any) -> bool:
         if one.__class__ is other.__class__ and one.__class__ in _SCALARS:
             if one != other:
                 return False
-        elif not _match_shallowly(one, other, waiting):
+            continue
+        found = _match_shallowly(one, other, waiting)
+        if found is False:
             return False
-    return True
+        is_sure = is_sure and found is True
+    return True if is_sure else None
 
 
-def _match_shallowly(left: Any, right: Any, waiting: list[tuple[Any, Any]]) -> bool:
+def _match_shallowly(left: Any, right: Any, waiting: list[tuple[Any, Any]]) -> bool | None:
     """Compares two values but for their parts, which are put where they wait for their turn."""
     kind, other = kind_of(left), kind_of(right)
     if kind == "constraint" or other == "constraint":
         raise EvaluationError("Query error. The query leaves a value open that the rule compares.")
     if kind != other:
-        return kind in _NUMBERS and other in _NUMBERS and bool(left == right)
+        return None if kind in _NUMBERS and other in _NUMBERS and left == right else False
     if kind == "list":
         if len(left) != len(right):
             return False
@@ -232,14 +280,19 @@ def _match_shallowly(left: Any, right: Any, waiting: list[tuple[Any, Any]]) -> b
             return False
         waiting.extend((value, right[key]) for key, value in left.items())
         return True
+    if kind == "set":
+        return len(left) == len(right) and bool(left.is_within(right))
     return bool(left == right)
 
 
 _NUMBERS: Final = ("int", "float")
+UNSURE: Final = (
+    "Value error. An int and a float of the same value stand in a list or set: whether they are one is not known."
+)
 
 
 def identity(value: Any) -> Any:
-    """A hashable key that is the same for exactly the values that `equals` each other."""
+    """A hashable key that is the same for exactly the values that are `alike`."""
     return value if value.__class__ is str else _identity(value, 0, [0])
 
 
@@ -247,8 +300,6 @@ def _identity(value: Any, depth: int, steps: list[int]) -> Any:
     if value.__class__ is str:
         return value
     kind = kind_of(value)
-    if kind in _NUMBERS:
-        return ("number", value)
     if kind not in ("list", "map"):
         return (kind, value)
     steps[0] += len(value)
@@ -257,6 +308,20 @@ def _identity(value: Any, depth: int, steps: list[int]) -> Any:
     if kind == "list":
         return ("list", *(_identity(item, depth + 1, steps) for item in value))
     return ("map", frozenset((key, _identity(item, depth + 1, steps)) for key, item in value.items()))
+
+
+def _blurred(key: Any) -> Any:
+    """An identity that takes no notice of whether a number is an int or a float."""
+    if key.__class__ is not tuple:
+        return key
+    kind = key[0]
+    if kind in _NUMBERS:
+        return ("number", key[1])
+    if kind == "list":
+        return ("list", *map(_blurred, key[1:]))
+    if kind == "map":
+        return ("map", frozenset((name, _blurred(item)) for name, item in key[1]))
+    return key
 
 
 def describe(value: Any, limit: int = 120) -> str:

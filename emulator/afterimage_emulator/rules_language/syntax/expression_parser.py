@@ -160,9 +160,10 @@ class ExpressionParser:
 
     def _arguments(self) -> tuple[Expression, ...]:
         self._reader.expect("(")
-        return self._items(")")
+        return self._items(")", trailing_comma=False)
 
-    def _items(self, closing: str) -> tuple[Expression, ...]:
+    def _items(self, closing: str, *, trailing_comma: bool) -> tuple[Expression, ...]:
+        """Expressions up to a bracket; in lists, unlike in calls, the last one may be followed by a comma."""
         reader = self._reader
         items: list[Expression] = []
         if reader.accept(closing):
@@ -172,6 +173,8 @@ class ExpressionParser:
             if reader.accept(closing):
                 return tuple(items)
             reader.expect(",")
+            if trailing_comma and reader.accept(closing):
+                return tuple(items)
 
     # -- primaries
 
@@ -192,7 +195,7 @@ class ExpressionParser:
             return inner
         if token.text == "[":
             reader.advance()
-            items = self._items("]")
+            items = self._items("]", trailing_comma=True)
             return ListLiteral(Span(token.start, reader.last_end()), items)
         if token.text == "{":
             return self._map()
@@ -241,6 +244,8 @@ class ExpressionParser:
                 if reader.accept("}"):
                     break
                 reader.expect(",")
+                if reader.accept("}"):
+                    break
         return MapLiteral(Span(start, reader.last_end()), tuple(entries))
 
     def _path(self) -> Expression:

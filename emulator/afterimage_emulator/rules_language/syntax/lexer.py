@@ -10,7 +10,6 @@ from afterimage_emulator.rules_language.syntax.source_span import Span
 NAME: Final = "name"
 NUMBER: Final = "number"
 STRING: Final = "string"
-SYMBOL: Final = "symbol"
 INVALID: Final = "invalid"
 END: Final = "end"
 
@@ -79,4 +78,6 @@ def unescape(literal: str) -> str:
             return chr(int(sequence[1:], 16))
         return chr(int(sequence, 8))
 
-    return _ESCAPE.sub(replace, body)
+    value = _ESCAPE.sub(replace, body)
+    # two \u escapes write one character beyond U+FFFF, as in the official grammar's own strings
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")

@@ -32,10 +32,6 @@ class TokenReader:
     def at(self, text: str) -> bool:
         return self.token.text == text
 
-    def peek(self) -> Token:
-        """The token after the current one."""
-        return self.tokens[min(self.index + 1, len(self.tokens) - 1)]
-
     def accept(self, text: str) -> bool:
         if self.token.text == text:
             self.advance()
