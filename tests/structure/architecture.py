@@ -54,6 +54,7 @@ SERVICES = {"firestore", "storage", "auth", "pubsub", "functions"}
 COMPOSERS = {f"{SUITE}.suite"}
 FIRESTORE_ROOMS = ("documents", "queries", "rules", "transactions", "listening", "operations", "adapters")
 """From the ground up: a room imports of those below it. What stands beside them puts them together."""
+RULES_ROOMS = (f"{SUITE}.firestore.rules", f"{SUITE}.storage.rules", f"{SUITE}.front.rules_gate")
 FRONT_FOR_THE_WIRE = f"{SUITE}.front.error_body"
 SHARED_BY_SERVICES = {f"{SUITE}.auth.app_check"}
 HOST = f"{SUITE}.functions.host"
@@ -122,12 +123,19 @@ def the_rules_language_stands_alone(graph: Graph) -> Iterator[str]:
                 yield _met(graph, module, found)
 
 
-def only_rules_gates_reach_the_rules_language(graph: Graph) -> Iterator[str]:
-    for module in graph.within(f"{SUITE}.firestore", f"{SUITE}.storage"):
-        if module.name.split(".")[2:] and module.name.split(".")[2].startswith("rules"):
+def only_rules_rooms_reach_the_rules_language(graph: Graph) -> Iterator[str]:
+    for module in graph.within(f"{SUITE}.firestore", f"{SUITE}.storage", f"{SUITE}.front"):
+        if any(is_within(module.name, room) for room in RULES_ROOMS):
             continue
         for found in module.imports:
             if is_within(found.name, f"{SUITE}.rules_language"):
+                yield _met(graph, module, found)
+
+
+def users_objects_are_reached_through_the_rules(graph: Graph) -> Iterator[str]:
+    for module in graph.within(f"{SUITE}.storage.firebase"):
+        for found in module.imports:
+            if is_within(found.name, f"{SUITE}.storage.objects.store"):
                 yield _met(graph, module, found)
 
 
@@ -226,11 +234,19 @@ RULES = (
         example={"{suite}/rules_language/lexer.py": "from .. import clock\n", "{suite}/clock.py": ""},
     ),
     Rule(
-        promise="Stores decide nothing about permission: one module of a service asks the rules engine",
-        broken_by=only_rules_gates_reach_the_rules_language,
+        promise="Stores decide nothing about permission: one room of a service asks the rules engine",
+        broken_by=only_rules_rooms_reach_the_rules_language,
         example={
             "{suite}/firestore/operations/commits.py": "from {package} import rules_language\n",
             "{suite}/rules_language/__init__.py": "",
+        },
+    ),
+    Rule(
+        promise="No handler of the Firebase dialect can forget the rules: it has no other way to the objects",
+        broken_by=users_objects_are_reached_through_the_rules,
+        example={
+            "{suite}/storage/firebase/objects.py": "from ..objects import store\n",
+            "{suite}/storage/objects/store.py": "",
         },
     ),
     Rule(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -21,11 +22,14 @@ from afterimage_emulator.firestore.operations.commits import Commits
 from afterimage_emulator.firestore.operations.listing import Listing
 from afterimage_emulator.firestore.operations.operations import Operations
 from afterimage_emulator.firestore.operations.reads import Reads
-from afterimage_emulator.firestore.rules.ruleset_gate import RulesetGate
+from afterimage_emulator.firestore.rules.loaded_rules import LoadedRules
 from afterimage_emulator.firestore.transactions.sessions import Sessions
 from afterimage_emulator.firestore.triggers import DEFAULT_LOCATION, Triggers
+from afterimage_emulator.front.rules_gate import RulesGate
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpHandler
+
+_log = logging.getLogger("afterimage_emulator.firestore")
 
 
 class FirestoreService:
@@ -36,24 +40,27 @@ class FirestoreService:
         *,
         clock: Clock,
         events: EventBus,
-        rules: RulesetGate | None = None,
+        rules: LoadedRules | None = None,
         location: str = DEFAULT_LOCATION,
         shut_down: Callable[[], None] | None = None,
         index_settings: Mapping[str, IndexSettings] | None = None,
     ) -> None:
         self.store = DocumentStore(clock=clock)
         self.sessions = Sessions(self.store, clock)
-        self.rules = rules or RulesetGate()
-        reads = Reads(self.sessions, self.rules)
-        commits = Commits(self.rules, index_settings or {})
-        listing = Listing(self.sessions, reads, self.rules)
+        self.rules = rules or LoadedRules()
+        gate = RulesGate(self.rules.in_force, log=_log)
+        reads = Reads(self.sessions, gate)
+        commits = Commits(gate, index_settings or {})
+        listing = Listing(self.sessions, reads, gate)
         self.listeners = Listeners()
+        listens = ListenService(self.sessions, self.listeners, gate, clock)
+        self.rules.on_change(listens.authorize_again)
         self.operations = Operations(
             sessions=self.sessions,
             reads=reads,
             commits=commits,
             listing=listing,
-            listens=ListenService(self.sessions, self.listeners, self.rules, clock),
+            listens=listens,
         )
         self.store.observe(self.listeners)
         self.store.observe(Triggers(events, location=location))

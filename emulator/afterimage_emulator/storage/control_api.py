@@ -8,7 +8,7 @@ from pathlib import Path
 from afterimage_emulator.status import StatusError
 from afterimage_emulator.storage.errors import invalid
 from afterimage_emulator.storage.exports import StorageExports
-from afterimage_emulator.storage.rules_gate import BucketRules
+from afterimage_emulator.storage.rules.bucket_rules import BucketRules
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router
 

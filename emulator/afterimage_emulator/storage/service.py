@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,6 +11,7 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.configuration import StorageTarget
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.front.cors import VARY, preflight, readable
+from afterimage_emulator.front.rules_gate import RulesGate
 from afterimage_emulator.storage.control_api import ControlApi
 from afterimage_emulator.storage.exports import StorageExports
 from afterimage_emulator.storage.firebase.api import FirebaseApi
@@ -24,15 +26,17 @@ from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.events import ObjectEvents
 from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
-from afterimage_emulator.storage.rules_gate import BucketRules
+from afterimage_emulator.storage.rules.bucket_rules import BucketRules
+from afterimage_emulator.storage.rules.guarded_objects import GuardedObjects
 from afterimage_emulator.storage.uploads.receiving import Receiver
 from afterimage_emulator.storage.uploads.resumable import ResumableUploads
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, text_response
 
 if TYPE_CHECKING:
-    from afterimage_emulator.storage.rules_gate import DocumentLookup
+    from afterimage_emulator.storage.rules.guarded_objects import DocumentLookup
 
+_log = logging.getLogger("afterimage_emulator.storage")
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _API_PREFIXES: Final = (
     "/b/", "/projects/", "/storage/", "/upload/", "/resumable/", "/download/", "/batch/", "/internal/",
@@ -78,20 +82,20 @@ class StorageService:
             default_buckets=tuple(dict.fromkeys((*default_buckets, *named))),
         )
         self.resumable = ResumableUploads(clock=clock, files=self.files)
-        self.rules = BucketRules(targets=targets, clock=clock, documents=documents)
+        self.rules = BucketRules(targets)
+        guarded = GuardedObjects(
+            store=self.store,
+            files=self.files,
+            gate=RulesGate(self.rules.in_force, log=_log),
+            clock=clock,
+            documents=documents,
+        )
         self._exports = StorageExports(store=self.store, files=self.files, clock=clock)
         receiver = Receiver(store=self.store, files=self.files)
         self._control = ControlApi(rules=self.rules, exports=self._exports, reset=self.reset)
         self._firebase = FirebaseApi(
-            objects=FirebaseObjects(store=self.store, gate=self.rules, clock=clock),
-            uploads=FirebaseUploads(
-                store=self.store,
-                files=self.files,
-                receiver=receiver,
-                resumable=self.resumable,
-                gate=self.rules,
-                clock=clock,
-            ),
+            objects=FirebaseObjects(guarded),
+            uploads=FirebaseUploads(objects=guarded, receiver=receiver, resumable=self.resumable),
         )
         self._gcs = GcsApi(
             buckets=GcsBuckets(store=self.store),

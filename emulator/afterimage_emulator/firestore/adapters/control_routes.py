@@ -10,7 +10,7 @@ from typing import Any, Final
 from afterimage_emulator.firestore.documents.document_store import Change, DocumentStore
 from afterimage_emulator.firestore.documents.exports import export_databases, import_databases
 from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, invalid
-from afterimage_emulator.firestore.rules.gate import RulesControl
+from afterimage_emulator.firestore.rules.loaded_rules import LoadedRules
 from afterimage_emulator.firestore.transactions.sessions import Sessions
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response, text_response
@@ -28,7 +28,7 @@ class ControlRoutes:
         *,
         store: DocumentStore,
         sessions: Sessions,
-        rules: RulesControl,
+        rules: LoadedRules,
         shut_down: Callable[[], None] | None = None,
     ) -> None:
         self._store = store

@@ -144,9 +144,10 @@ def check_precondition(write: CheckedWrite, stored: StoredDocument | None, commi
 def apply_write(
     write: CheckedWrite, stored: StoredDocument | None, commit_time: int
 ) -> tuple[StoredDocument | None, bytes]:
-    """The document after the write (the stored one itself where nothing changed) and its serialized WriteResult."""
-    if write.precondition is not None:
-        check_precondition(write, stored, commit_time)
+    """The document after the write (the stored one itself where nothing changed) and its serialized WriteResult.
+
+    Preconditions are looked at apart: where rules are in force they come first, and see what a write would do.
+    """
     if write.kind == "delete":
         return None, b""
     if write.kind == "verify":
@@ -214,11 +215,13 @@ class PendingCommit:
     def current(self, path: str) -> StoredDocument | None:
         return self.after[path] if path in self.after else self.before[path]
 
-    def apply(self, write: CheckedWrite) -> None:
+    def apply(self, write: CheckedWrite) -> StoredDocument | None:
+        """The document after the write, on top of the writes before it, whatever its precondition."""
         stored = self.after[write.path] if write.path in self.after else self.before[write.path]
         after, result = apply_write(write, stored, self.commit_time)
         self.results.append(result)
         self.after[write.path] = after
+        return after
 
     def changes(self) -> list[Change]:
         """Only what really changed."""

@@ -27,9 +27,10 @@ from afterimage_emulator.firestore.listening.listen_targets import (
 )
 from afterimage_emulator.firestore.listening.listeners import Listeners
 from afterimage_emulator.firestore.queries.query_parser import parse_query
-from afterimage_emulator.firestore.rules.gate import RulesGate
+from afterimage_emulator.firestore.rules.questions import about_document, about_query
 from afterimage_emulator.firestore.transactions.sessions import Session, Sessions
 from afterimage_emulator.front.callers import Caller
+from afterimage_emulator.front.rules_gate import RulesGate
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import MessageStream
 
@@ -41,13 +42,12 @@ _NO_CHANGE, _ADD, _REMOVE, _CURRENT, _RESET = range(5)
 class ListenService:
     """Serves Listen over whatever carries its messages."""
 
-    def __init__(self, sessions: Sessions, listeners: Listeners, gate: RulesGate, clock: Clock) -> None:
+    def __init__(self, sessions: Sessions, listeners: Listeners, gate: RulesGate[Database], clock: Clock) -> None:
         self.sessions = sessions
         self.listeners = listeners
         self.gate = gate
         self.clock = clock
         self._streams: dict[_Listening, None] = {}
-        gate.on_change(self._authorize_again)
 
     async def listen(self, stream: MessageStream, caller: Caller) -> None:
         listening: _Listening | None = None
@@ -64,7 +64,8 @@ class ListenService:
                 self._streams.pop(listening, None)
                 listening.close()
 
-    def _authorize_again(self) -> None:
+    def authorize_again(self) -> None:
+        """Other rules are in force: every listener is asked about again."""
         for listening in tuple(self._streams):
             listening.authorize_again()
 
@@ -158,13 +159,11 @@ class _Listening:
 
     def _authorize(self, target: Target) -> None:
         gate = self._service.gate
-        if gate.is_open_to(self._caller, self.database):
-            return
         if isinstance(target, DocumentsTarget):
             for path in target.paths:
-                gate.check_get(self._caller, self.database, path, self.database.get(path))
+                gate.check(self._caller, self.database, about_document, path, self.database.get(path))
         elif isinstance(target, QueryTarget | WindowTarget):
-            gate.check_query(self._caller, self.database, target.query)
+            gate.check(self._caller, self.database, about_query, target.query)
 
     def authorize_again(self) -> None:
         """Other rules are in force: what they deny ends here. What is just being sent is asked about right after."""
@@ -302,11 +301,10 @@ class _Listening:
 
     def _may_see(self, target: Target, delta: Delta) -> bool:
         """A document that is listened to by name is asked of the rules again whenever it changes."""
-        gate = self._service.gate
-        if not isinstance(target, DocumentsTarget) or gate.is_open_to(self._caller, self.database):
+        if not isinstance(target, DocumentsTarget):
             return True
         try:
-            gate.check_get(self._caller, self.database, delta.path, delta.document)
+            self._service.gate.check(self._caller, self.database, about_document, delta.path, delta.document)
         except StatusError as error:
             self._forget(target.target_id)
             self._stream.send(_target_change(_REMOVE, [target.target_id], cause=error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
@@ -13,23 +12,24 @@ from afterimage_emulator.firestore.documents.wire_bytes import field, number_fie
 from afterimage_emulator.firestore.documents.writes import (
     CheckedWrite,
     PendingCommit,
-    apply_write,
+    check_precondition,
     check_request_size,
     check_verifies,
     check_write,
 )
-from afterimage_emulator.firestore.rules.gate import RulesGate, WriteAccess
+from afterimage_emulator.firestore.rules.questions import WriteAccess, about_writes
 from afterimage_emulator.firestore.transactions.locks import LockHolder
 from afterimage_emulator.firestore.transactions.sessions import Session
 from afterimage_emulator.firestore.transactions.transactions import Transaction
 from afterimage_emulator.front.callers import Caller
+from afterimage_emulator.front.rules_gate import RulesGate
 from afterimage_emulator.status import Code, StatusError
 
 
 class Commits:
     """Applies writes. Answers at once where no lock is in the way."""
 
-    def __init__(self, gate: RulesGate, index_settings: Mapping[str, IndexSettings]) -> None:
+    def __init__(self, gate: RulesGate[Database], index_settings: Mapping[str, IndexSettings]) -> None:
         self._gate = gate
         self._index_settings = index_settings
         self._plain_settings = IndexSettings()
@@ -93,10 +93,13 @@ class Commits:
                 session.transactions.refresh(transaction)
             commit_time = database.next_commit_time()
             pending = PendingCommit({write.path: database.get(write.path) for write in writes}, commit_time)
-            if not self._gate.is_open_to(caller, database):
-                self._gate.check_writes(caller, database, _accesses(writes, pending), commit_time)
-            for write in writes:
-                pending.apply(write)
+            if self._gate.is_open_to(caller, database):
+                for write in writes:
+                    if write.precondition is not None:
+                        check_precondition(write, pending.current(write.path), commit_time)
+                    pending.apply(write)
+            else:
+                self._apply_if_allowed(database, writes, pending, caller)
             changes = pending.changes()
             self._check_index_entries(database, changes)
             database.commit(changes, commit_time, caller)
@@ -104,6 +107,19 @@ class Commits:
         finally:
             if transaction is not None:
                 session.transactions.end(transaction)
+
+    def _apply_if_allowed(
+        self, database: Database, writes: Sequence[CheckedWrite], pending: PendingCommit, caller: Caller
+    ) -> None:
+        """Applies each write on top of those before it, asks the rules about all, and looks at preconditions then."""
+        accesses = []
+        for write in writes:
+            before = pending.current(write.path)
+            accesses.append(WriteAccess(_method(write, before), write.path, before, pending.apply(write)))
+        self._gate.check(caller, database, about_writes, accesses, pending.commit_time)
+        for write, access in zip(writes, accesses, strict=True):
+            if write.precondition is not None:
+                check_precondition(write, access.before, pending.commit_time)
 
     def _check_index_entries(self, database: Database, changes: Sequence[Change]) -> None:
         settings = self._index_settings.get(database.name.database, self._plain_settings)
@@ -152,23 +168,12 @@ class Commits:
         return pending.results[0], b""
 
 
-def _accesses(writes: Sequence[CheckedWrite], pending: PendingCommit) -> list[WriteAccess]:
-    """What rules are asked: each write on top of those before it. Preconditions are looked at after the rules."""
-    accesses = []
-    current: dict[str, StoredDocument | None] = {}
-    for write in writes:
-        before = current.get(write.path, pending.before[write.path])
-        after: StoredDocument | None
-        if write.kind == "verify":  # tells whether the document is as the client believes: a read of it
-            method, after = "get", before
-        elif write.kind == "delete":
-            method, after = "delete", None
-        else:
-            after, _ = apply_write(dataclasses.replace(write, precondition=None), before, pending.commit_time)
-            method = "update" if before is not None or _must_exist(write) else "create"
-        accesses.append(WriteAccess(method, write.path, before, after))
-        current[write.path] = after
-    return accesses
+def _method(write: CheckedWrite, before: StoredDocument | None) -> str:
+    if write.kind == "verify":  # tells whether the document is as the client believes: a read of it
+        return "get"
+    if write.kind == "delete":
+        return "delete"
+    return "update" if before is not None or _must_exist(write) else "create"
 
 
 def _must_exist(write: CheckedWrite) -> bool:

@@ -23,9 +23,9 @@ from afterimage_emulator.firestore.operations.reads import Reads, View, masked, 
 from afterimage_emulator.firestore.queries.query import Query
 from afterimage_emulator.firestore.queries.query_executor import run_query
 from afterimage_emulator.firestore.queries.query_parser import parse_query
-from afterimage_emulator.firestore.rules.gate import RulesGate
 from afterimage_emulator.firestore.transactions.sessions import Sessions
 from afterimage_emulator.front.callers import Caller
+from afterimage_emulator.front.rules_gate import RulesGate
 from afterimage_emulator.protos import messages
 
 _firestore: Any = messages("google.firestore.v1")
@@ -36,7 +36,7 @@ MAXIMUM_PAGE_SIZE: Final = 5000
 class Listing:
     """ListDocuments and ListCollectionIds."""
 
-    def __init__(self, sessions: Sessions, reads: Reads, gate: RulesGate) -> None:
+    def __init__(self, sessions: Sessions, reads: Reads, gate: RulesGate[Database]) -> None:
         self._sessions = sessions
         self._reads = reads
         self._gate = gate

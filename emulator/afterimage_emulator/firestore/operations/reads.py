@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from afterimage_emulator.firestore.documents.document_store import StoredDocument
+from afterimage_emulator.firestore.documents.document_store import Database, StoredDocument
 from afterimage_emulator.firestore.documents.field_paths import FieldPath, masked_copy, parse_mask
 from afterimage_emulator.firestore.documents.resource_paths import document_path, parse_parent, split_name
 from afterimage_emulator.firestore.documents.wire_bytes import field, micros_of, number_field, timestamp_field
@@ -14,10 +14,11 @@ from afterimage_emulator.firestore.queries.aggregations import aggregate
 from afterimage_emulator.firestore.queries.query import Query
 from afterimage_emulator.firestore.queries.query_executor import run_query
 from afterimage_emulator.firestore.queries.query_parser import parse_query
-from afterimage_emulator.firestore.rules.gate import RulesGate
+from afterimage_emulator.firestore.rules.questions import about_document, about_query
 from afterimage_emulator.firestore.transactions.sessions import Session, Sessions
 from afterimage_emulator.firestore.transactions.transactions import Transaction
 from afterimage_emulator.front.callers import Caller
+from afterimage_emulator.front.rules_gate import RulesGate
 from afterimage_emulator.protos import messages
 from afterimage_emulator.status import Code, StatusError
 
@@ -61,7 +62,7 @@ def view_of(session: Session, request: Any, *, may_begin: bool = True) -> View:
 class Reads:
     """Answers with serialized messages. What must wait for a lock is awaited; everything else is answered at once."""
 
-    def __init__(self, sessions: Sessions, gate: RulesGate) -> None:
+    def __init__(self, sessions: Sessions, gate: RulesGate[Database]) -> None:
         self._sessions = sessions
         self._gate = gate
 
@@ -97,8 +98,7 @@ class Reads:
     def _read(self, view: View, path: str, caller: Caller) -> StoredDocument | None:
         database = view.session.database
         document = database.get(path, view.at)
-        if not self._gate.is_open_to(caller, database):
-            self._gate.check_get(caller, database, path, document)
+        self._gate.check(caller, database, about_document, path, document)
         return document
 
     def _when_locked(self, view: View, paths: Sequence[str], read: Callable[[], T]) -> T | Awaitable[T]:
@@ -149,8 +149,7 @@ class Reads:
         return (reply + field(2, view.started) if view.started else reply,)
 
     def authorize_query(self, session: Session, query: Query, caller: Caller) -> None:
-        if not self._gate.is_open_to(caller, session.database):
-            self._gate.check_query(caller, session.database, query)
+        self._gate.check(caller, session.database, about_query, query)
 
     def _query_when_locked(
         self, view: View, query: Query, reply: Callable[[Sequence[StoredDocument]], Iterable[bytes]]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hmac
 import uuid
-from collections.abc import Mapping
 from typing import Any, Final
 
-from afterimage_emulator.clock import Clock
 from afterimage_emulator.front.callers import caller_of
-from afterimage_emulator.storage.access import Access, RulesGate, edited_resource, stored_resource
-from afterimage_emulator.storage.errors import Reason, StorageError, invalid, no_such_object
+from afterimage_emulator.storage.errors import invalid
 from afterimage_emulator.storage.firebase.resources import (
     download_tokens,
     firebase_patched,
@@ -21,8 +17,8 @@ from afterimage_emulator.storage.messages.media_response import media_response
 from afterimage_emulator.storage.messages.request_fields import json_object, listing, preconditions
 from afterimage_emulator.storage.objects.preconditions import NO_PRECONDITIONS
 from afterimage_emulator.storage.objects.records import ObjectMetadata, ObjectRecord
-from afterimage_emulator.storage.objects.requests import Edit, Selection
-from afterimage_emulator.storage.objects.store import ObjectStore
+from afterimage_emulator.storage.objects.requests import Selection
+from afterimage_emulator.storage.rules.guarded_objects import GuardedObjects, require_admin
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 
 _CACHE_CONTROL: Final = "private, max-age=0"
@@ -31,30 +27,26 @@ _CACHE_CONTROL: Final = "private, max-age=0"
 class FirebaseObjects:
     """Handlers for `/v0/b/{bucket}/o…`, uploads apart."""
 
-    def __init__(self, *, store: ObjectStore, gate: RulesGate, clock: Clock) -> None:
-        self._store = store
-        self._gate = gate
-        self._clock = clock
+    def __init__(self, objects: GuardedObjects) -> None:
+        self._objects = objects
 
     async def get(self, request: HttpRequest) -> HttpResponse:
-        bucket, name = request.params["bucket"], request.params["object"]
-        record = self._store.live(bucket, name)
-        if not _has_token(request, record):
-            self._ask(request, "get", name, stored_resource(record))
-        if record is None:
-            raise no_such_object(bucket, name)
+        record = self._objects.read(
+            caller_of(request.headers.get),
+            request.params["bucket"],
+            request.params["object"],
+            token=request.query_value("token"),
+        )
         preconditions(request).check_read(record, record.generation)
         if request.query_value("alt") == "media":
             return media_response(record, request.headers, default_cache_control=_CACHE_CONTROL)
-        if not download_tokens(record.metadata):  # whoever may read the metadata may have a link to the bytes
-            record = self._store.add_metadata(record, lambda old: with_tokens(old, (str(uuid.uuid4()),)))
+        if not download_tokens(record.metadata):
+            record = self._objects.give_token(record, lambda old: with_tokens(old, (str(uuid.uuid4()),)))
         return _answer(record)
 
     async def list(self, request: HttpRequest) -> HttpResponse:
         """Firebase knows no names that end in a slash or have two in a row: they are left out."""
-        wanted = listing(request, request.params["bucket"])
-        self._ask(request, "list", wanted.prefix, None)
-        page = self._store.list(wanted)
+        page = self._objects.list(caller_of(request.headers.get), listing(request, request.params["bucket"]))
         body: dict[str, Any] = {
             "prefixes": [prefix for prefix in page.prefixes if "//" not in prefix],
             "items": [
@@ -69,69 +61,35 @@ class FirebaseObjects:
 
     async def patch(self, request: HttpRequest) -> HttpResponse:
         body = await json_object(request)
-        bucket, name = request.params["bucket"], request.params["object"]
-        record = self._store.live(bucket, name)
-        proposed: Mapping[str, Any] | None = None
-        if record is not None:
-            proposed = edited_resource(record, firebase_patched(record.metadata, body), self._clock.now_ns())
-        self._ask(request, "update", name, stored_resource(record), proposed)
-        return _answer(self._edit(request, lambda old: firebase_patched(old, body)))
+        edited = self._objects.edit(
+            caller_of(request.headers.get), _selection(request), lambda old: firebase_patched(old, body)
+        )
+        return _answer(edited)
 
     async def delete(self, request: HttpRequest) -> HttpResponse:
-        bucket, name = request.params["bucket"], request.params["object"]
-        self._ask(request, "delete", name, stored_resource(self._store.live(bucket, name)))
-        self._store.delete(Selection(bucket=bucket, name=name, preconditions=preconditions(request)))
+        self._objects.delete(caller_of(request.headers.get), _selection(request))
         return HttpResponse(204)
 
     async def tokens(self, request: HttpRequest) -> HttpResponse:
         """`?create_token=true` adds a download token, `?delete_token=…` revokes one; administrators only."""
-        if not caller_of(request.headers.get).is_admin:
-            raise StorageError(Reason.FORBIDDEN, "Missing admin credentials.")
+        caller = caller_of(request.headers.get)
+        require_admin(caller)
         create, revoked = request.query_value("create_token"), request.query_value("delete_token")
         if (create is None) == (revoked is None):
             raise invalid("say either `create_token=true` or `delete_token=` with the token")
         if create is not None and create != "true":
             raise invalid(f"Invalid value for `create_token`: `{create}` is not true")
         # An object keeps at least one token: revoking the last one makes another.
-        return _answer(self._edit(request, lambda old: _with_changed_tokens(old, revoked)))
-
-    # -- inside
-
-    def _edit(self, request: HttpRequest, change: Any) -> ObjectRecord:
-        target = Selection(
-            bucket=request.params["bucket"],
-            name=request.params["object"],
-            preconditions=preconditions(request) if request.raw_query else NO_PRECONDITIONS,
-        )
-        return self._store.edit(Edit(target=target, change=change))
-
-    def _ask(
-        self,
-        request: HttpRequest,
-        method: str,
-        path: str,
-        resource: Mapping[str, Any] | None,
-        proposed: Mapping[str, Any] | None = None,
-    ) -> None:
-        caller = caller_of(request.headers.get)
-        if not caller.is_admin:
-            self._gate.authorize(
-                Access(
-                    caller=caller,
-                    method=method,
-                    bucket=request.params["bucket"],
-                    path=path,
-                    resource=resource,
-                    request_resource=proposed,
-                )
-            )
+        edited = self._objects.edit_tokens(caller, _selection(request), lambda old: _with_changed_tokens(old, revoked))
+        return _answer(edited)
 
 
-def _has_token(request: HttpRequest, record: ObjectRecord | None) -> bool:
-    token = request.query_value("token")
-    if token is None or record is None:
-        return False
-    return any(hmac.compare_digest(token.encode(), known.encode()) for known in download_tokens(record.metadata))
+def _selection(request: HttpRequest) -> Selection:
+    return Selection(
+        bucket=request.params["bucket"],
+        name=request.params["object"],
+        preconditions=preconditions(request) if request.raw_query else NO_PRECONDITIONS,
+    )
 
 
 def _with_changed_tokens(old: ObjectMetadata, revoked: str | None) -> ObjectMetadata:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from afterimage_emulator.storage.access import TOKENS_KEY
 from afterimage_emulator.storage.messages.object_json import patch_metadata
 from afterimage_emulator.storage.messages.timestamps import print_time
 from afterimage_emulator.storage.objects.records import ObjectMetadata, ObjectRecord
+from afterimage_emulator.storage.rules.questions import TOKENS_KEY
 
 
 def firebase_resource(record: ObjectRecord) -> dict[str, Any]:

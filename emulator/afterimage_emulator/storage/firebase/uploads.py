@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
-from afterimage_emulator.clock import Clock
-from afterimage_emulator.front.callers import Caller, caller_of
-from afterimage_emulator.storage.access import Access, RulesGate, stored_resource, uploaded_resource
-from afterimage_emulator.storage.errors import StorageError, invalid
+from afterimage_emulator.front.callers import caller_of
+from afterimage_emulator.storage.errors import invalid
 from afterimage_emulator.storage.firebase.resources import firebase_resource, firebase_upload_metadata
 from afterimage_emulator.storage.messages.request_fields import expected_hashes, json_object, preconditions
-from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.blob_writer import Blob
 from afterimage_emulator.storage.objects.records import ObjectRecord
 from afterimage_emulator.storage.objects.requests import Upload
-from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
+from afterimage_emulator.storage.rules.guarded_objects import GuardedObjects
 from afterimage_emulator.storage.uploads.multipart_related import MultipartRelated, boundary_of
 from afterimage_emulator.storage.uploads.receiving import Receiver
 from afterimage_emulator.storage.uploads.resumable import ResumableUploads, Session
@@ -28,58 +25,13 @@ from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, js
 CHUNK_GRANULARITY_BYTES: Final = 256 * 1024
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Uploader:
-    """The uploader. The rules are asked when the bytes are there: only then are size and checksums facts."""
-
-    caller: Caller
-    store: ObjectStore
-    files: BlobFiles
-    gate: RulesGate
-    clock: Clock
-
-    def _ask(self, upload: Upload, blob: Blob) -> None:
-        if self.caller.is_admin:
-            return
-        self.gate.authorize(
-            Access(
-                caller=self.caller,
-                method="create",  # overwriting is creating, too: the official suite asks so
-                bucket=upload.bucket,
-                path=upload.name,
-                resource=stored_resource(self.store.live(upload.bucket, upload.name)),
-                request_resource=uploaded_resource(upload, blob, self.clock.now_ns()),
-            )
-        )
-
-    def insert(self, upload: Upload, blob: Blob) -> ObjectRecord:
-        try:
-            self._ask(upload, blob)
-        except StorageError:
-            self.files.release(blob)
-            raise
-        return self.store.insert(upload, blob)
-
-
 class FirebaseUploads:
     """POST (and PUT) on `/v0/b/{bucket}/o`."""
 
-    def __init__(
-        self,
-        *,
-        store: ObjectStore,
-        files: BlobFiles,
-        receiver: Receiver,
-        resumable: ResumableUploads,
-        gate: RulesGate,
-        clock: Clock,
-    ) -> None:
-        self._store = store
-        self._files = files
+    def __init__(self, *, objects: GuardedObjects, receiver: Receiver, resumable: ResumableUploads) -> None:
+        self._objects = objects
         self._receiver = receiver
         self._resumable = resumable
-        self._gate = gate
-        self._clock = clock
 
     async def post(self, request: HttpRequest) -> HttpResponse:
         command = (request.headers.get("x-goog-upload-command") or "").replace(" ", "").lower()
@@ -93,13 +45,13 @@ class FirebaseUploads:
         if protocol == "multipart" or (request.headers.get("content-type") or "").startswith("multipart/related"):
             return await self._multipart(request)
         upload = self._upload(request, {}, request.headers.get("content-type"))
-        return _finished(await self._receiver.receive(upload, request.body, self._uploader(request).insert))
+        return _finished(await self._receiver.receive(upload, request.body, self._inserter(request)))
 
     async def _multipart(self, request: HttpRequest) -> HttpResponse:
         parts = MultipartRelated(aiter(request.body), boundary_of(request.headers.get("content-type")))
         body = await parts.metadata()
         upload = self._upload(request, body, parts.media_type)
-        return _finished(await self._receiver.receive(upload, parts.media(), self._uploader(request).insert))
+        return _finished(await self._receiver.receive(upload, parts.media(), self._inserter(request)))
 
     async def _start(self, request: HttpRequest) -> HttpResponse:
         body = await json_object(request)
@@ -108,8 +60,8 @@ class FirebaseUploads:
         if announced is not None and not (announced.isdecimal() and len(announced) < 20):
             raise invalid(f"Invalid X-Goog-Upload-Header-Content-Length: `{announced}` is not a number of bytes")
         upload = replace(upload, declared_size=None if announced is None else int(announced))
-        self._store.check_upload(upload)
-        session = self._resumable.start(upload, self._uploader(request).insert)
+        self._objects.check_upload(upload)
+        session = self._resumable.start(upload, self._inserter(request))
         url = (
             f"{origin_of(request)}/v0/b/{upload.bucket}/o?name={quote(upload.name, safe='')}"
             f"&upload_id={session.id}&upload_protocol=resumable"
@@ -140,14 +92,8 @@ class FirebaseUploads:
             return _status(session)
         return _finished(await self._resumable.finish(session))
 
-    def _uploader(self, request: HttpRequest) -> _Uploader:
-        return _Uploader(
-            caller=caller_of(request.headers.get),
-            store=self._store,
-            files=self._files,
-            gate=self._gate,
-            clock=self._clock,
-        )
+    def _inserter(self, request: HttpRequest) -> Callable[[Upload, Blob], ObjectRecord]:
+        return self._objects.inserter(caller_of(request.headers.get))
 
     def _upload(self, request: HttpRequest, body: Mapping[str, Any], media_type: str | None) -> Upload:
         name = request.params.get("object") or request.query_value("name") or body.get("name") or body.get("fullPath")

@@ -220,6 +220,28 @@ def test_a_removed_listener_may_come_back_when_rules_allow_it(wire: Wire) -> Non
     ann.close()
 
 
+def test_a_document_listened_to_by_name_is_asked_about_at_every_change(wire: Wire) -> None:
+    """What a change makes of a document may be nobody's business any more: then it ends the target, and is not sent."""
+    ann = Listener(wire, "ann")
+    ann.document(2, "notes/1")
+    ann.current(2)
+    ann.document(4, "open/1")
+    ann.current(4)
+    wire.commit("notes/1", "ann", owner="ann", text="still hers")
+    seen = ann.until(lambda reply: reply.HasField("document_change")).document_change
+    assert seen.document.fields["text"].string_value == "still hers"
+    wire.commit("notes/1", "ann", owner="bob", text="for Bob alone")
+    told = ann.until(lambda reply: reply.HasField("document_change") or 2 in _ids(reply))
+    assert not told.HasField("document_change"), told
+    assert told.target_change.target_change_type == _REMOVE
+    assert told.target_change.cause.code == grpc.StatusCode.PERMISSION_DENIED.value[0]
+    wire.commit("open/1", "admin", text="the stream lives on")
+    later = ann.until(lambda reply: reply.HasField("document_change")).document_change
+    assert later.document.name.endswith("open/1")
+    assert list(later.target_ids) == [4]
+    ann.close()
+
+
 async def test_rules_that_change_while_a_slow_client_reads_end_its_target_too() -> None:
     """What was being sent is finished, then the new rules are asked; a denied target is never told it is current."""
     here = Listening()

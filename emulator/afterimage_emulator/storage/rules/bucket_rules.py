@@ -7,19 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from afterimage_emulator.clock import Clock
 from afterimage_emulator.configuration import StorageTarget
-from afterimage_emulator.front.explanation import explained
+from afterimage_emulator.front.rules_gate import Closed, Rules
 from afterimage_emulator.rules_files import RulesFile, RulesNotice, rules_notices
-from afterimage_emulator.storage.access import Access, forbidden
-from afterimage_emulator.storage.errors import Reason, StorageError, invalid
+from afterimage_emulator.storage.errors import invalid
 
 if TYPE_CHECKING:
-    from afterimage_emulator.rules_language import DocumentLookup as DocumentLookup
     from afterimage_emulator.rules_language import Ruleset
 
 _log = logging.getLogger("afterimage_emulator.storage")
-_TIMES = ("timeCreated", "updated")
+_NO_RULESET = Closed("Permission denied. Storage Emulator has no loaded ruleset.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,16 +37,9 @@ class _Guard:
 
 
 class BucketRules:
-    """The gate in front of the Firebase dialect. Without any target everything is allowed.
+    """Rules by the bucket that they guard. Without any target everything is allowed."""
 
-    `documents` is where `firestore.get` and `firestore.exists` read; without it they find nothing.
-    """
-
-    def __init__(
-        self, *, targets: Sequence[StorageTarget], clock: Clock, documents: DocumentLookup | None = None
-    ) -> None:
-        self._clock = clock
-        self._documents = documents
+    def __init__(self, targets: Sequence[StorageTarget]) -> None:
         self._guards: dict[str | None, _Guard] = {}
         self.use(targets)
 
@@ -74,27 +64,13 @@ class BucketRules:
         }
         return rules_notices("storage", files or {"storage": None})
 
-    def authorize(self, access: Access) -> None:
+    def in_force(self, bucket: str) -> Rules | Closed | None:
+        """What guards the bucket: as the gate asks."""
         if not self._guards:
-            return
-        guard = self._guards.get(access.bucket) or self._guards.get(None)
+            return None
+        guard = self._guards.get(bucket) or self._guards.get(None)
         ruleset = None if guard is None else self._current(guard)
-        if ruleset is None:
-            raise StorageError(Reason.FORBIDDEN, "Permission denied. Storage Emulator has no loaded ruleset.")
-        from afterimage_emulator.rules_language import StorageRequest, Timestamp
-
-        request = StorageRequest(
-            method=access.method,
-            bucket=access.bucket,
-            path=access.path,
-            time=Timestamp(self._clock.now_ns()),
-            auth=_auth(access),
-            resource=_for_rules(access.resource),
-            request_resource=_for_rules(access.request_resource),
-        )
-        decision = ruleset.decide(request, self._documents)
-        if not decision.allowed:
-            raise forbidden(access.method, details=explained(access.caller, decision.explain, _log))
+        return _NO_RULESET if ruleset is None else Rules(ruleset)
 
     def set_rules(self, sources: Mapping[str | None, tuple[str, str]]) -> RulesUpdate:
         """Replaces all rules by (file name, source) for each bucket; None guards the buckets not named."""
@@ -149,19 +125,3 @@ def _compile(source: str, file_name: str) -> tuple[Ruleset | None, list[Mapping[
 
 def _is_object(value: Any) -> bool:
     return isinstance(value, dict)
-
-
-def _auth(access: Access) -> Mapping[str, Any] | None:
-    caller = access.caller
-    if caller.uid is None and not caller.claims:
-        return None
-    return {"uid": caller.uid, "token": dict(caller.claims)}
-
-
-def _for_rules(resource: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    from afterimage_emulator.rules_language import Timestamp
-
-    if resource is None:
-        return None
-    known = {name: value for name, value in resource.items() if value is not None}
-    return {name: Timestamp(value) if name in _TIMES else value for name, value in known.items()}
