@@ -194,7 +194,7 @@ class Auth:
     async def _renew(self) -> str:
         session = self._session
         if session is None:
-            raise _nobody()
+            raise _user_changed()
         received = self._now()
         try:
             answer = await self._toolkit.renew(session.refresh_token)
@@ -204,8 +204,7 @@ class Auth:
             raise
         token = IdToken(text=answer["id_token"], lifetime=Lifetime(received, _seconds(answer.get("expires_in"))))
         if not self._is_same(session):
-            # Somebody else signed in meanwhile: their token is the one to use.
-            raise AuthError("user-changed", "another user signed in meanwhile", is_transient=True)
+            raise _user_changed()
         renewed = replace(self._require_session(), id_token=token, refresh_token=answer["refresh_token"])
         if renewed.refresh_token == session.refresh_token:
             self._session = renewed
@@ -310,3 +309,8 @@ def _seconds(text: object) -> float:
 
 def _nobody() -> AuthError:
     return AuthError("no-current-user", "nobody is signed in", way_out="sign in first")
+
+
+def _user_changed() -> AuthError:
+    """Somebody else signed in, or out, meanwhile: whoever asked for a token asks again."""
+    return AuthError("user-changed", "another user signed in meanwhile", is_transient=True)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from afterimage_client.errors import FirestoreError
+from afterimage_client.firestore.field_paths import FieldData
 from afterimage_client.firestore.references import Connection, DocumentReference, write_results
 from afterimage_client.firestore.snapshots import WriteResult
 from afterimage_client.firestore.writes import MOST_WRITES, Precondition, delete_write, set_write, update_write
@@ -43,7 +44,7 @@ class WriteBatch:
     def update(
         self,
         reference: DocumentReference,
-        data: Mapping[str, Any] | Mapping[tuple[str, ...], Any],
+        data: FieldData,
         *,
         last_update_time: datetime | None = None,
     ) -> Self:

@@ -14,6 +14,8 @@ DOCUMENT_ID: Final = "__name__"
 """The document's own name, as a field to filter and order by."""
 
 FieldPath = tuple[str, ...]
+FieldData = Mapping[str, Any] | Mapping[tuple[str, ...], Any] | Mapping[str | tuple[str, ...], Any]
+"""Fields by their paths: dotted texts, or tuples of names that may hold anything."""
 
 
 def parse_field_path(field: str | Sequence[str]) -> FieldPath:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from afterimage_client.errors import FirestoreError
 from afterimage_client.firestore.calls import Calls, results_of
-from afterimage_client.firestore.field_paths import parse_field_path
+from afterimage_client.firestore.field_paths import FieldData, parse_field_path
 from afterimage_client.firestore.listening.listeners import (
     ChangeListener,
     DocumentListener,
@@ -109,7 +109,7 @@ class DocumentReference(Named):
 
     async def update(
         self,
-        data: Mapping[str, Any] | Mapping[tuple[str, ...], Any],
+        data: FieldData,
         *,
         last_update_time: datetime | None = None,
     ) -> WriteResult:

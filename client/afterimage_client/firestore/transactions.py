@@ -14,7 +14,7 @@ from typing import Any, Final, Self, TypeVar
 from afterimage_client.backoff import Backoff, BackoffPolicy
 from afterimage_client.errors import FirestoreError
 from afterimage_client.firestore.calls import Calls
-from afterimage_client.firestore.field_paths import FieldPath, parse_field_path
+from afterimage_client.firestore.field_paths import FieldData, FieldPath, parse_field_path
 from afterimage_client.firestore.references import Connection, DocumentReference
 from afterimage_client.firestore.refusals import ANSWER_LOST, TRANSIENT, refused
 from afterimage_client.firestore.snapshots import DocumentSnapshot
@@ -76,7 +76,7 @@ class Transaction:
             raise refused("already-exists", f"`{reference.path}` exists")
         return self._add(reference, set_write(reference.name, data, precondition=Precondition(exists=False)))
 
-    def update(self, reference: DocumentReference, data: Mapping[str, Any] | Mapping[tuple[str, ...], Any]) -> Self:
+    def update(self, reference: DocumentReference, data: FieldData) -> Self:
         condition = self._seen(reference)
         if condition.exists is False:
             raise refused("not-found", f"`{reference.path}` does not exist, so it cannot be updated")

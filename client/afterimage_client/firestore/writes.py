@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from afterimage_client.errors import FirestoreError
-from afterimage_client.firestore.field_paths import FieldPath, leaves, parse_field_path, print_field_path
+from afterimage_client.firestore.field_paths import FieldData, FieldPath, leaves, parse_field_path, print_field_path
 from afterimage_client.firestore.transforms import DELETE_FIELD, encode_transform, is_transform
 from afterimage_client.firestore.values import encode_fields, encode_into, to_micros
 from afterimage_client.firestore.wire.messages import firestore as messages
@@ -55,7 +55,7 @@ def set_write(
 
 def update_write(
     name: str,
-    data: Mapping[str, Any] | Mapping[tuple[str, ...], Any],
+    data: FieldData,
     precondition: Precondition = NO_PRECONDITION,
 ) -> Any:
     """Fields by their paths: `{"a.b": 1}` leaves the rest of `a` as it is. The document must exist."""

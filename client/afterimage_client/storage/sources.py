@@ -83,9 +83,10 @@ class StreamSource:
         self._kept = bytearray()
         self._kept_from = 0
         self._has_ended = False
+        self._checksums = Checksums()
 
     async def md5(self) -> str | None:
-        return None
+        return self._checksums.md5 if self._has_ended else None
 
     async def read_at(self, offset: int, count: int) -> bytes:
         if offset < self._kept_from:
@@ -97,26 +98,20 @@ class StreamSource:
         del self._kept[: offset - self._kept_from]
         self._kept_from = offset
         while len(self._kept) < count and not self._has_ended:
-            try:
-                self._kept += await anext(self._pieces)
-            except StopAsyncIteration:
-                self._has_ended = True
-                self.size = self._kept_from + len(self._kept)
-        if len(self._kept) == count and not self._has_ended:
-            await self._peek()
+            await self._pull()
+        while len(self._kept) == count and not self._has_ended:
+            await self._pull()  # whether these were the last bytes has to be known before they are sent
         return bytes(self._kept[:count])
 
-    async def _peek(self) -> None:
-        """Whether these were the last bytes has to be known before they are sent."""
-        more = b""
-        while not more:
-            try:
-                more = await anext(self._pieces)
-            except StopAsyncIteration:
-                self._has_ended = True
-                self.size = self._kept_from + len(self._kept)
-                return
-        self._kept += more
+    async def _pull(self) -> None:
+        try:
+            piece = await anext(self._pieces)
+        except StopAsyncIteration:
+            self._has_ended = True
+            self.size = self._kept_from + len(self._kept)
+            return
+        self._kept += piece
+        self._checksums.add(piece)
 
 
 def source_of(data: bytes | bytearray | memoryview | str | os.PathLike[str] | AsyncIterable[bytes]) -> UploadSource:

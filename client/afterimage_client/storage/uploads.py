@@ -16,7 +16,6 @@ import httpx2
 
 from afterimage_client.backoff import Backoff
 from afterimage_client.errors import StorageError
-from afterimage_client.storage.checksums import Checksums
 from afterimage_client.storage.metadata import NewMetadata, ObjectMetadata
 from afterimage_client.storage.refusals import wrong_checksum
 from afterimage_client.storage.sources import UploadSource
@@ -113,7 +112,6 @@ class Upload(Transfer[ObjectMetadata]):
         self._plan = plan
         self._source = source
         self._on_session = on_session
-        self._checksums = Checksums()
         self._waits = Backoff(http.backoff)
         self._failures = 0
         self._piece_bytes = plan.piece_bytes or GRANULARITY_BYTES
@@ -153,8 +151,6 @@ class Upload(Transfer[ObjectMetadata]):
             raise StorageError(
                 "server-file-wrong-size", f"the source of `{self._plan.path}` became shorter while it was uploaded"
             )
-        if not self._source.can_rewind and offset == self._checksums.size:
-            self._checksums.add(piece)
         request = StorageRequest(
             method="POST",
             url=session.url,
@@ -264,9 +260,7 @@ class Upload(Transfer[ObjectMetadata]):
         return await self._check_result(ObjectMetadata.from_json(answer.json()))
 
     async def _check_result(self, metadata: ObjectMetadata) -> ObjectMetadata:
-        expected = (self.session.md5 if self.session else None) or (
-            None if self._source.can_rewind else self._checksums.md5
-        )
+        expected = (self.session.md5 if self.session else None) or await self._source.md5()
         if expected is not None and metadata.md5 is not None and metadata.md5 != expected:
             raise wrong_checksum(self._plan.path, expected, metadata.md5)
         return metadata
