@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from afterimage_client.app import FirebaseApp
     from afterimage_client.app_check import AppCheckToken, DebugAppCheckProvider
     from afterimage_client.backoff import BackoffPolicy
+    from afterimage_client.blocking import BlockingApp
     from afterimage_client.errors import AppCheckError, AuthError, FirebaseError, FirestoreError, StorageError
     from afterimage_client.options import Endpoints, FirebaseOptions
 
@@ -20,6 +21,7 @@ _HOMES = {
     "app": ("FirebaseApp",),
     "app_check": ("AppCheckToken", "DebugAppCheckProvider"),
     "backoff": ("BackoffPolicy",),
+    "blocking": ("BlockingApp",),
     "errors": ("AppCheckError", "AuthError", "FirebaseError", "FirestoreError", "StorageError"),
     "options": ("Endpoints", "FirebaseOptions"),
 }
@@ -29,6 +31,7 @@ __all__ = [
     "AppCheckToken",
     "AuthError",
     "BackoffPolicy",
+    "BlockingApp",
     "DebugAppCheckProvider",
     "Endpoints",
     "FirebaseApp",

@@ -21,6 +21,8 @@ class CutProxy:
         """Once that many more bytes have gone up to the server, everything is cut, once."""
         self.cut_after_bytes_down: int | None = None
         """Likewise for bytes that come down."""
+        self.holds_instead = False
+        """Whether nothing more comes then, with the connection left open, until it is cut."""
         self.address = ""
 
     async def __aenter__(self) -> Self:
@@ -66,7 +68,8 @@ class CutProxy:
                 writer.write(data)
                 await writer.drain()
                 if is_over:
-                    self.cut()
+                    if not self.holds_instead:
+                        self.cut()
                     return
             writer.close()
         except ConnectionError:

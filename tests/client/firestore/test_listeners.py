@@ -63,6 +63,12 @@ async def has_noticed(listener: QueryListener) -> None:
         await asyncio.sleep(0.01)
 
 
+async def has_gathered(listener: QueryListener) -> None:
+    """Waits until some of a result has come that cannot be told yet."""
+    while not listener._target.gathered:
+        await asyncio.sleep(0.01)
+
+
 async def filled(app: FirebaseApp, collection: CollectionReference, count: int) -> None:
     for start in range(0, count, 500):
         batch = app.firestore.batch()
@@ -166,6 +172,25 @@ async def test_a_network_cut_at_any_byte_of_the_first_result_loses_nothing(
         first = await anext(snapshots)
         assert texts(first) == list(range(300))
         assert len(first.changes) == 300
+
+
+async def test_what_was_gathered_before_a_cut_is_not_taken_for_the_truth_after_it(
+    network: CutProxy, apps: Apps
+) -> None:
+    """A document that came, was not told yet, and is deleted while the network is down: it is not in the result."""
+    app = await behind(network, apps)
+    notes = notes_of(app)
+    await filled(app, notes, 300)
+    far = (await signed_in_as(app, apps)).firestore.collection(notes.path)
+    network.holds_instead = True
+    network.cut_after_bytes_down = 20_000
+    async with notes.order_by("n").listen() as snapshots:
+        await has_gathered(snapshots)
+        network.go_down()
+        await far.document("000000").delete()
+        network.come_up()
+        app.firestore.reconnect()
+        assert texts(await anext(snapshots)) == list(range(1, 300))
 
 
 async def test_what_left_while_the_network_was_down_is_told(network: CutProxy, apps: Apps) -> None:

@@ -144,23 +144,28 @@ async def test_a_half_that_is_longer_than_the_whole_is_cut(stored: StoredObject,
 async def test_an_object_that_is_replaced_meanwhile_is_fetched_as_the_new_one(
     stored: StoredObject, tmp_path: Path
 ) -> None:
-    """Never half of each; the half of the old one goes."""
+    """Never half of each: the half of the old one goes as soon as the server tells of the new one."""
     await stored.upload(LARGE)
     newer = LARGE[::-1]
+    whole = 0
 
     def pause_there(progress: Progress) -> None:
-        if progress.transferred_bytes == MEGABYTE:
+        nonlocal whole
+        whole += progress.transferred_bytes == len(LARGE) and progress.state is TransferState.RUNNING
+        if progress.transferred_bytes == MEGABYTE and not parts_are_new:
             download.pause()
 
     target = tmp_path / "picture.png"
+    parts_are_new = False
     download = stored.download(target, on_progress=pause_there)
     async for progress in download.watch():
         if progress.state is TransferState.PAUSED:
             await stored.upload(newer)
-            download._on_progress = None
+            parts_are_new = True
             download.resume()
     await download
     assert target.read_bytes() == newer
+    assert whole == 1
     assert parts(tmp_path) == []
 
 

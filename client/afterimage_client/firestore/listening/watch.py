@@ -85,10 +85,7 @@ class Target:
         """The newest word on one document, since the last raised step."""
         before = self.gathered[name] is not None if name in self.gathered else name in self.shown
         self.added += (document is not None) - before
-        if document is None and name not in self.shown:
-            self.gathered.pop(name, None)  # came and went before anybody saw it
-        else:
-            self.gathered[name] = document
+        self.gathered[name] = document
 
     def expected_count(self) -> int:
         return len(self.shown) + self.added
