@@ -19,11 +19,16 @@ MARKS: Final = "mutations"
 """The field in which each replica notes, with its write, which mutation the write was: `{replica: "rev.mutation"}`."""
 
 
+EditKind = Literal["patch", "delete"]
+MutationKind = Literal["create", "update", "delete"]
+KeptKind = Literal["field", "edited_here", "deleted_here", "refused"]
+
+
 @dataclass(frozen=True, slots=True)
 class Edit:
     """One local change, as it was made. `seq` is 0 until it is stored."""
 
-    kind: Literal["patch", "delete"]
+    kind: EditKind
     ops: tuple[PatchOp, ...] = ()
     mutation: str = ""
     seq: int = 0
@@ -34,7 +39,7 @@ class Mutation:
     """A write as it is sent. `value` is the whole document after it; `mask` names the fields that it changes."""
 
     id: str
-    kind: Literal["create", "update", "delete"]
+    kind: MutationKind
     value: Fields
     mask: tuple[Path, ...]
     rev: int | None
@@ -115,7 +120,7 @@ class Kept:
     stays deleted. `deleted_here`: deleted here, edited there; it stays. `refused`: the server said no.
     """
 
-    kind: Literal["field", "edited_here", "deleted_here", "refused"]
+    kind: KeptKind
     collection: str
     doc_id: str
     path: Path = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -83,6 +84,7 @@ def overlap(one: Path, other: Path) -> bool:
     return one[:shorter] == other[:shorter]
 
 
+@functools.lru_cache(maxsize=1024)
 def parse_path(text: str) -> Path:
     """`a.b` as patches spell it; a name with a dot in it stands in backticks, as in Firestore's field paths."""
     names: list[str] = []

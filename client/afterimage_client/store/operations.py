@@ -30,6 +30,7 @@ UNION: Final = "union"
 SUBTRACT: Final = "subtract"
 RELATIVE: Final = frozenset({INCREMENT, UNION, SUBTRACT})
 _KINDS: Final = RELATIVE | {SET, REMOVE}
+DEEPEST: Final = 20
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 
@@ -111,3 +112,19 @@ def ops_between(before: Fields, after: Fields) -> list[PatchOp]:
         PatchOp(REMOVE, path) if value is ABSENT else PatchOp(SET, path, value)
         for path, value in changes(before, after)
     ]
+
+
+def check_storable(value: Any, place: str, depth: int = 1) -> None:
+    """Refuses here what Firestore would refuse later, when nobody looks any more."""
+    if depth > DEEPEST:
+        raise InvalidDocumentError(f"`{place[:60]}…` is nested more than {DEEPEST} deep: flatten it")
+    if isinstance(value, dict):
+        for name, item in value.items():
+            check_storable(item, f"{place}.{name}", depth + 1)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            if isinstance(item, list):
+                raise InvalidDocumentError(
+                    f"`{place}[{index}]` is a list in a list, which Firestore does not hold: put a map between them"
+                )
+            check_storable(item, f"{place}[{index}]", depth + 1)

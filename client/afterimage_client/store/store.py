@@ -20,9 +20,9 @@ from afterimage_client.database.sealing import StoreKey, sealer_of
 from afterimage_client.queue.durable import DurableQueue
 from afterimage_client.queue.schema import QUEUE_SCHEMA
 from afterimage_client.store.copies import MARKS, REV, Copies, Edit, Kept, edited
-from afterimage_client.store.fields import ABSENT_KIND
+from afterimage_client.store.fields import ABSENT_KIND, show_path
 from afterimage_client.store.metadata import DownloadStatus, LocalMeta, Metadata
-from afterimage_client.store.operations import PatchOp, ops_between
+from afterimage_client.store.operations import PatchOp, check_storable, ops_between
 from afterimage_client.store.rows import Rows
 from afterimage_client.store.schema import STORE_SCHEMA
 from afterimage_client.store.transfers import StorageQueue
@@ -182,6 +182,8 @@ class Store:
             raise InvalidDocumentError(
                 f"`{collection}/{document_id}` is no document of a collection: leave out the slashes"
             )
+        for op in edit.ops:
+            check_storable(op.value, show_path(op.path), len(op.path))
         with self.database.transaction() as transaction:
             fields, rev, _ = self.rows.local(collection, document_id)
             copies = edited(Copies(collection=collection, id=document_id, local=fields, rev=rev), edit)

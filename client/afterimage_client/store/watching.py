@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+from bisect import bisect_left, insort
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 from afterimage_client.store.fields import ABSENT, field_at, is_same, parse_path
@@ -50,11 +52,13 @@ class Query:
             _meets(field_at(document, parse_path(path)), operator, value) for path, operator, value in self.where
         )
 
+    def key_of(self, document: Mapping[str, Any]) -> tuple[Any, ...]:
+        """By this, documents come in the query's order: equal ones by id."""
+        ordered = sort_key(field_at(document, parse_path(self.order_by))) if self.order_by else ()
+        return (ordered, document["id"])
+
     def arranged(self, documents: Iterable[dict[str, Any]]) -> Documents:
-        ordered = sorted(documents, key=lambda document: str(document["id"]), reverse=self.descending)
-        if self.order_by:
-            path = parse_path(self.order_by)
-            ordered.sort(key=lambda document: sort_key(field_at(document, path)), reverse=self.descending)
+        ordered = sorted(documents, key=self.key_of, reverse=self.descending)
         return ordered if self.limit is None else ordered[: self.limit]
 
 
@@ -99,11 +103,41 @@ def _is_equal(one: Any, other: Any) -> bool:
     return bool(one == other) if both_numbers else is_same(one, other)
 
 
-@dataclass(slots=True, eq=False)
 class _Subscription:
-    query: Query
-    notify: Notify
-    found: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What one watch has found, in its order: a change costs finding its place, not sorting anew."""
+
+    def __init__(self, query: Query, notify: Notify) -> None:
+        self.query = query
+        self._notify = notify
+        self._found: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+        self._order: list[tuple[Any, ...]] = []
+
+    def begin(self, documents: Iterable[dict[str, Any]]) -> None:
+        self._found = {each["id"]: (self.query.key_of(each), each) for each in documents if self.query.finds(each)}
+        self._order = sorted(key for key, _ in self._found.values())
+        self.tell()
+
+    def take(self, document_id: str, now: dict[str, Any] | None) -> bool:
+        """Looks at one document anew; True where that changes what is found."""
+        before = self._found.get(document_id)
+        if now is not None and not self.query.finds(now):
+            now = None
+        if before is None and now is None:
+            return False
+        if before is not None:
+            if now is not None and is_same(before[1], now):
+                return False
+            del self._order[bisect_left(self._order, before[0])]
+            del self._found[document_id]
+        if now is not None:
+            key = self.query.key_of(now)
+            insort(self._order, key)
+            self._found[document_id] = (key, now)
+        return True
+
+    def tell(self) -> None:
+        ordered = reversed(self._order) if self.query.descending else iter(self._order)
+        self._notify([self._found[key[-1]][1] for key in islice(ordered, self.query.limit)])
 
 
 class Watchers:
@@ -124,8 +158,7 @@ class Watchers:
         subscription = _Subscription(query, notify)
         with self._lock:
             self._subscriptions.append(subscription)
-            subscription.found = {each["id"]: each for each in self._find(query.collection) if query.finds(each)}
-            notify(query.arranged(subscription.found.values()))
+            subscription.begin(self._find(query.collection))
 
         def end() -> None:
             with self._lock:
@@ -142,17 +175,9 @@ class Watchers:
         with self._lock:
             for subscription in list(self._subscriptions):
                 ids = by_collection.get(subscription.query.collection, set())
-                is_changed = {self._look_again(subscription, document_id) for document_id in ids}
+                is_changed = {subscription.take(each, self._get(subscription.query.collection, each)) for each in ids}
                 if True in is_changed:
-                    subscription.notify(subscription.query.arranged(subscription.found.values()))
-
-    def _look_again(self, subscription: _Subscription, document_id: str) -> bool:
-        now = self._get(subscription.query.collection, document_id)
-        before = subscription.found.pop(document_id, None)
-        if now is not None and subscription.query.finds(now):
-            subscription.found[document_id] = now
-            return before is None or not is_same(before, now)
-        return before is not None
+                    subscription.tell()
 
 
 async def as_stream(watch: Callable[[Notify], Callable[[], None]]) -> AsyncGenerator[Documents]:

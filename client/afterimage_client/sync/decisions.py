@@ -23,7 +23,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from afterimage_client.store.copies import Copies, Edit, Kept, Mutation, Remote, edited
+from afterimage_client.store.copies import (
+    Copies,
+    Edit,
+    EditKind,
+    Kept,
+    KeptKind,
+    Mutation,
+    MutationKind,
+    Remote,
+    edited,
+)
 from afterimage_client.store.fields import Fields, changes, is_same
 from afterimage_client.sync.merging import MergeDocument, MergeField, merge
 
@@ -66,7 +76,7 @@ def freeze(copies: Copies, *, mutation: str, replica: str, has_rev: bool) -> Cop
 
 
 def _mutation(
-    kind: str, copies: Copies, mutation: str, last: int, value: Fields, has_rev: bool, replica: str
+    kind: MutationKind, copies: Copies, mutation: str, last: int, value: Fields, has_rev: bool, replica: str
 ) -> Mutation:
     rev = (0 if kind == "create" or copies.rev is None else copies.rev + 1) if has_rev and kind != "delete" else None
     mark = f"{rev or 0}.{mutation}"
@@ -74,7 +84,7 @@ def _mutation(
     dropped = tuple(sorted(others, key=lambda name: _rev_of(others[name]))[: max(0, len(others) + 1 - MOST_MARKS)])
     return Mutation(
         id=mutation,
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         value=value,
         mask=tuple(path for path, _ in changes(copies.base or {}, value)) if kind == "update" else (),
         rev=rev,
@@ -258,13 +268,13 @@ def _with_gone_base(copies: Copies) -> Copies:
     return copies if copies.edits else replace(copies, local=None)
 
 
-def _combined(edits: tuple[Edit, ...], kind: str) -> Edit:
-    return Edit("delete" if kind == "delete" else "patch", (), edits[-1].mutation, 0)
+def _combined(edits: tuple[Edit, ...], kind: EditKind) -> Edit:
+    return Edit(kind, (), edits[-1].mutation, 0)
 
 
-def _kept(kind: str, copies: Copies, remote: Remote | None) -> Kept:
+def _kept(kind: KeptKind, copies: Copies, remote: Remote | None) -> Kept:
     return Kept(
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         collection=copies.collection,
         doc_id=copies.id,
         base=copies.base,

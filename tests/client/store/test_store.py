@@ -24,6 +24,10 @@ from afterimage_client.store import DownloadStatus, Query, Store
 from tests.client.manual_clock import ManualClock
 
 
+def nested(levels: int) -> Any:
+    return {"x": nested(levels - 1)} if levels else 1
+
+
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
@@ -96,6 +100,8 @@ def test_values_come_back_as_they_were(tmp_path: Path) -> None:
         ({"id": "a", "big": 2**63}, "integers have 64 bits"),
         ({"id": "a", "x": {"y": object()}}, "`x.y` is a `object`"),
         ({"id": "a", "x": (1, 2)}, "`x` is a `tuple`"),
+        ({"id": "a", "x": {"y": [1, [2]]}}, "`x.y[1]` is a list in a list"),
+        ({"id": "a", "x": nested(25)}, "is nested more than 20 deep"),
         ({"id": "a", "x": {1: 2}}, "`x` has a field named `1`"),
     ],
 )

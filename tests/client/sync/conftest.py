@@ -15,6 +15,9 @@ from afterimage_client.store import Store
 from afterimage_client.sync import CollectionSyncConfig, SyncEngine, SyncEvent, content_configs, value_kinds
 from tests.client.conftest import Apps
 from tests.client.manual_clock import ManualClock
+from tests.client.quick_folder import tmp_path
+
+__all__ = ["tmp_path"]
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from afterimage_client.store.copies import Copies, Edit, Remote, edited
+from afterimage_client.store.fields import field_at
 from afterimage_client.store.operations import PatchOp
 from afterimage_client.sync.decisions import MOST_MARKS, Hooks, Outcome, applied, freeze, heard, reread
 
@@ -105,13 +106,14 @@ def test_every_pair_of_edits_of_a_document(here: str, remote: str) -> None:
     assert outcome.copies.local == local
     assert outcome.copies.is_dirty == is_dirty
     assert [each.kind for each in outcome.kept] == kept
-    assert outcome.copies.base == (THERE[remote].fields if THERE[remote] is not None else None)  # type: ignore[union-attr]
+    there_now = THERE[remote]
+    assert outcome.copies.base == (None if there_now is None else there_now.fields)
     replayed = replace(outcome.copies, local=outcome.copies.base, edits=())
     for edit in outcome.copies.edits:
         replayed = edited(replayed, edit)
     assert replayed.local == local, "the edits lead from the new base to what stands here"
     if kept == ["field"]:
-        assert outcome.kept[0].local == copies.local.get(outcome.kept[0].path[0], outcome.kept[0].local)  # type: ignore[union-attr]
+        assert outcome.kept[0].local == field_at(copies.local, outcome.kept[0].path)
     elif kept == ["edited_here"]:
         assert outcome.kept[0].local == copies.local
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +33,8 @@ async def stored(replica: Replica, reference: str) -> dict[str, Any] | None:
 async def both_have(replicas: Replicas, fresh: str, **fields: Any) -> tuple[Replica, Replica]:
     one, two = await replicas.make(), await replicas.make()
     one.store.upsert_local("scenes", {"id": fresh, **fields})
-    await one.engine.sync_all()
+    while not one.engine.status().is_in_step:  # a busy machine may be slow to connect
+        await one.engine.sync_all()
     await two.engine.pull("scenes", fresh)
     return one, two
 
@@ -274,12 +276,12 @@ async def test_listening_brings_what_others_write_and_goes_on_after_a_restart(re
     one.store.upsert_local("scenes", {"id": f"{fresh}-b", "name": "Second"})
     await eventually(lambda: (two.store.get_by_id("scenes", fresh) or {}).get("name") == "There")
     await eventually(lambda: two.store.get_by_id("scenes", f"{fresh}-b") is not None)
-    path = two.store.database.path
+    path = Path(two.store.database.path)
     await replicas.close(two)
     one.store.delete_local("scenes", f"{fresh}-b")
     one.store.upsert_local("scenes", {"id": fresh, "name": "Meanwhile"})
     await eventually(lambda: one.engine.status().is_in_step)
-    again = replicas.over(two.app, path)  # type: ignore[arg-type]
+    again = replicas.over(two.app, path)
     assert again.store.pull_state("scenes")[0] != b""
     again.engine.start()
     await eventually(lambda: (again.store.get_by_id("scenes", fresh) or {}).get("name") == "Meanwhile")

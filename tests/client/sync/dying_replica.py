@@ -1,0 +1,61 @@
+"""A replica in a process of its own that writes, syncs, and is killed before a given SQLite statement.
+
+Run as `dying_replica.py STORE PROJECT DOCUMENT STATEMENT`; 0 is never killed. Each local increment raises a tally in
+the same transaction, so that the file itself knows how many there were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import sys
+from typing import Any
+
+from afterimage_client import BackoffPolicy, FirebaseApp, FirebaseOptions
+from afterimage_client.auth import MemoryStore
+from afterimage_client.store import Store
+from afterimage_client.sync import SyncEngine, content_configs
+
+WRITES = 3
+
+
+async def main(path: str, project_id: str, document_id: str, last_statement: int) -> None:
+    seen = 0
+
+    def die(statement: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == last_statement:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def connect(*args: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = sqlite3.connect(*args, **options)
+        connection.set_trace_callback(die)
+        return connection
+
+    options = FirebaseOptions(project_id=project_id, api_key="any")
+    impatient = BackoffPolicy(first_seconds=0.001, longest_seconds=0.01)
+    async with FirebaseApp(options, session_store=MemoryStore(), backoff=impatient) as app:
+        await app.auth.sign_in_anonymously()
+        store = Store(path, connect=connect)
+        engine = SyncEngine(store, app.firestore)
+        for config in content_configs():
+            engine.register_collection(config)
+        for _ in range(WRITES if last_statement else 0):
+            with store.database.transaction() as transaction:
+                increment = {"op": "increment", "path": "total", "value": 1}
+                store.patch_local("scenes", document_id, None, [increment])
+                transaction.execute("UPDATE settings SET value = value + 1 WHERE name = 'tally'")
+            await engine.sync_all()
+        if not last_statement:
+            for dead in store.queue.dead_letters():
+                engine.retry(dead.id)
+            await engine.sync_all()
+        await engine.stop()
+        store.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
