@@ -151,7 +151,7 @@ def main() -> None:
         asyncio.run(fill(folder, options.documents))
         for way in ("stream", "changes", "listen"):
             command = [sys.executable, "-m", "bench.client", "--pull", name, way]
-            ran = subprocess.run(command, capture_output=True, text=True, check=True)
+            ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             count, seconds, mebibytes = json.loads(ran.stdout)
             assert count == options.documents
             figures.append(

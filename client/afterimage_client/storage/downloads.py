@@ -12,7 +12,7 @@ import httpx2
 
 from afterimage_client.backoff import Backoff
 from afterimage_client.errors import StorageError
-from afterimage_client.storage.checksums import Checksums, checksums_of_file
+from afterimage_client.storage.checksums import Checksum, checksum_for, checksum_of_file
 from afterimage_client.storage.metadata import ObjectMetadata
 from afterimage_client.storage.refusals import unreachable, wrong_checksum
 from afterimage_client.storage.storage_http import StorageHttp, StorageRequest
@@ -39,7 +39,7 @@ class Reading:
         return ObjectMetadata.from_json(answer.json())
 
     async def pieces(self, metadata: ObjectMetadata, offset: int) -> AsyncIterator[bytes]:
-        # What is stored packed is wanted as it is stored: that is what the checksums are of.
+        # What is stored packed is wanted as it is stored: that is what the checksum are of.
         headers = {"accept-encoding": "gzip"}
         if offset:
             headers["range"] = f"bytes={offset}-"
@@ -87,8 +87,8 @@ class Download(Transfer[ObjectMetadata]):
             metadata = await self._reading.metadata()
             part = self._part(metadata)
             try:
-                checksums = await self._go_on(metadata, part)
-                fault = checksums.fault(metadata)
+                checksum = await self._go_on(metadata, part)
+                fault = checksum.fault(metadata)
                 if fault is None:
                     await asyncio.to_thread(_put_in_place, part, self._target)
                     return metadata
@@ -107,27 +107,39 @@ class Download(Transfer[ObjectMetadata]):
                     raise
                 await asyncio.sleep(self._waits.next_wait_seconds())
 
-    async def _go_on(self, metadata: ObjectMetadata, part: Path) -> Checksums:
+    async def _go_on(self, metadata: ObjectMetadata, part: Path) -> Checksum:
         """Fetches what is missing in the partial file; what is there is counted first."""
         part.parent.mkdir(parents=True, exist_ok=True)
         self._drop_parts_of_other_generations(part)
-        checksums = Checksums()
+        checksum = checksum_for(metadata)
         if part.exists():
-            checksums = await asyncio.to_thread(checksums_of_file, part, metadata.size)
-        self._tell(transferred_bytes=checksums.size, total_bytes=metadata.size)
-        with await asyncio.to_thread(_open_at, part, checksums.size) as file:
-            while checksums.size < metadata.size:
+            checksum = await asyncio.to_thread(checksum_of_file, part, checksum, metadata.size)
+        self._tell(transferred_bytes=checksum.size, total_bytes=metadata.size)
+        with await asyncio.to_thread(_open_at, part, checksum.size) as file:
+            while checksum.size < metadata.size:
                 await self._checkpoint()
-                before = checksums.size
-                async for piece in self._reading.pieces(metadata, checksums.size):
-                    await asyncio.to_thread(_append, file, checksums, piece)
-                    self._tell(transferred_bytes=checksums.size)
-                    if self.is_paused:
-                        break
-                if checksums.size == before and not self.is_paused:
+                before = checksum.size
+                await self._append_pieces(metadata, file, checksum)
+                if checksum.size == before and not self.is_paused:
                     raise StorageError("unknown", f"`{self._path}` ended early", is_transient=True)
             await asyncio.to_thread(_flush, file)
-        return checksums
+        return checksum
+
+    async def _append_pieces(self, metadata: ObjectMetadata, file: IO[bytes], checksum: Checksum) -> None:
+        """While one piece is written and summed in a thread, the next one comes in."""
+        writing: asyncio.Future[None] | None = None
+        try:
+            async for piece in self._reading.pieces(metadata, checksum.size):
+                if writing is not None:
+                    await writing
+                    self._tell(transferred_bytes=checksum.size)
+                    if self.is_paused:
+                        return
+                writing = asyncio.get_running_loop().run_in_executor(None, _append, file, checksum, piece)
+        finally:
+            if writing is not None:
+                await _finished(writing)
+                self._tell(transferred_bytes=checksum.size)
 
     def _moved_on(self, part: Path) -> bool:
         """Whether there is more than at the last failure."""
@@ -166,11 +178,11 @@ async def read_bytes(http: StorageHttp, bucket: str, path: str, *, most_bytes: i
                 "too-large", f"`{path}` has {metadata.size} bytes", way_out="download it to a file, or allow more"
             )
         try:
-            data, checksums = bytearray(), Checksums()
+            data, checksum = bytearray(), checksum_for(metadata)
             async for piece in reading.pieces(metadata, 0):
                 data += piece
-                checksums.add(piece)
-            fault = checksums.fault(metadata)
+                checksum.add(piece)
+            fault = checksum.fault(metadata)
             if fault is None:
                 return bytes(data)
             raise wrong_checksum(path, *fault)
@@ -190,9 +202,18 @@ def _open_at(part: Path, size: int) -> IO[bytes]:
     return file
 
 
-def _append(file: IO[bytes], checksums: Checksums, piece: bytes) -> None:
+async def _finished(writing: asyncio.Future[None]) -> None:
+    """A thread that writes cannot be stopped: the file must not be closed before it is done."""
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait([writing])
+        raise
+
+
+def _append(file: IO[bytes], checksum: Checksum, piece: bytes) -> None:
     file.write(piece)
-    checksums.add(piece)
+    checksum.add(piece)
 
 
 def _flush(file: IO[bytes]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from afterimage_client.errors import StorageError
-from afterimage_client.storage.checksums import Checksums, checksums_of_file
+from afterimage_client.storage.checksums import Checksum, checksum_of_file
 
 
 class UploadSource(Protocol):
@@ -37,12 +37,9 @@ class BytesSource:
         self.size: int | None = len(data)
 
     async def md5(self) -> str | None:
-        return (await asyncio.to_thread(self._checksums)).md5
-
-    def _checksums(self) -> Checksums:
-        checksums = Checksums()
-        checksums.add(self._data)
-        return checksums
+        checksum = Checksum("md5")
+        await asyncio.to_thread(checksum.add, self._data)
+        return checksum.text
 
     async def read_at(self, offset: int, count: int) -> bytes:
         return self._data[offset : offset + count]
@@ -61,7 +58,7 @@ class FileSource:
             raise StorageError("invalid-argument", f"`{os.fspath(path)}` cannot be read: {error.strerror}") from error
 
     async def md5(self) -> str | None:
-        return (await asyncio.to_thread(checksums_of_file, self._path)).md5
+        return (await asyncio.to_thread(checksum_of_file, self._path, Checksum("md5"))).text
 
     async def read_at(self, offset: int, count: int) -> bytes:
         return await asyncio.to_thread(self._read, offset, count)
@@ -83,10 +80,10 @@ class StreamSource:
         self._kept = bytearray()
         self._kept_from = 0
         self._has_ended = False
-        self._checksums = Checksums()
+        self._checksum = Checksum("md5")
 
     async def md5(self) -> str | None:
-        return self._checksums.md5 if self._has_ended else None
+        return self._checksum.text if self._has_ended else None
 
     async def read_at(self, offset: int, count: int) -> bytes:
         if offset < self._kept_from:
@@ -111,7 +108,7 @@ class StreamSource:
             self.size = self._kept_from + len(self._kept)
             return
         self._kept += piece
-        self._checksums.add(piece)
+        self._checksum.add(piece)
 
 
 def source_of(data: bytes | bytearray | memoryview | str | os.PathLike[str] | AsyncIterable[bytes]) -> UploadSource:
