@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,6 +16,7 @@ from afterimage_client.auth.session import IdToken, Session, User, read_claims
 from afterimage_client.errors import AuthError
 from afterimage_client.freshness import Lifetime, Now, SingleFlight, system_instant
 
+_log = logging.getLogger("afterimage_client.auth")
 _DEFAULT_LIFETIME_SECONDS = 3600.0
 
 
@@ -273,8 +274,10 @@ class Auth:
         if uid_before == (None if session is None else session.user.uid):
             return
         for observer in tuple(self._observers):
-            with contextlib.suppress(asyncio.QueueFull):
+            try:
                 observer(self.current_user)
+            except Exception:  # one observer's fault must not undo a sign-in, nor keep the others from hearing of it
+                _log.exception("an observer of the user failed")
 
     def _require_session(self) -> Session:
         if self._session is None:

@@ -52,6 +52,7 @@ class Transfer(Generic[T]):
         self._may_run = asyncio.Event()
         self._may_run.set()
         self._moved = asyncio.Event()
+        self._was_ended = False
         self.progress = Progress(0, total_bytes, TransferState.WAITING)
 
     def start(self) -> Self:
@@ -69,7 +70,8 @@ class Transfer(Generic[T]):
         try:
             return await self._task
         except asyncio.CancelledError:
-            if self.progress.state is TransferState.CANCELLED:
+            waiting = asyncio.current_task()
+            if self._was_ended and not (waiting is not None and waiting.cancelling()):
                 raise StorageError("canceled", "the transfer was cancelled", way_out="start another") from None
             raise
 
@@ -89,14 +91,12 @@ class Transfer(Generic[T]):
         if self.progress.state in (TransferState.DONE, TransferState.FAILED):
             return
         self._tell(state=TransferState.CANCELLED)
-        task = self._task
-        if task is not None and not task.done():
-            task.cancel()
-            await asyncio.wait([task])
+        await self.stop()
         await self._discard()
 
     async def stop(self) -> None:
         """Ends it here and now, keeping what was transferred: a later run of the program goes on from there."""
+        self._was_ended = True
         task = self._task
         if task is not None and not task.done():
             task.cancel()

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from afterimage_client import AuthError, FirebaseApp
+from afterimage_client.auth import User
 from afterimage_client.auth.auth import code_of_link
 from afterimage_client.auth.refusals import refusal
 from afterimage_emulator.faults import FaultRule
@@ -156,6 +157,19 @@ async def test_observers_hear_of_users_and_not_of_tokens(nobody: FirebaseApp, em
     assert await anext(changes) == nobody.auth.current_user
     await nobody.auth.sign_out()
     assert await anext(changes) is None
+
+
+async def test_an_observer_that_fails_undoes_nothing(nobody: FirebaseApp) -> None:
+    """The sign-in is done, and the others hear of it."""
+    heard: list[User | None] = []
+
+    def fails(user: User | None) -> None:
+        raise LookupError
+
+    nobody.auth.observe(fails)
+    nobody.auth.observe(heard.append)
+    user = await nobody.auth.sign_in_anonymously()
+    assert heard == [user]
 
 
 async def test_a_server_without_email_links_says_so(nobody: FirebaseApp, email: str) -> None:

@@ -256,6 +256,20 @@ async def test_a_stream_that_is_refused_for_good_ends_with_the_reason(app: Fireb
         apps.suite.clear_faults()
 
 
+async def test_a_fault_of_the_client_itself_is_told(
+    app: FirebaseApp, own: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for ever for a stream that has died."""
+
+    def fails(response: object) -> object:
+        raise LookupError("a fault")
+
+    monkeypatch.setattr(app.firestore._watch._watch, "receive", fails)
+    async with app.firestore.collection(own("notes")).listen() as snapshots:
+        with pytest.raises(FirestoreError, match="a fault"):
+            await anext(snapshots)
+
+
 async def test_a_denied_listener_leaves_the_others_alone(app: FirebaseApp, own: Own) -> None:
     """They share a stream, not their fate."""
     notes = app.firestore.collection(own("notes"))

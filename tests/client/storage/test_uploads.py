@@ -295,6 +295,15 @@ async def test_a_cancelled_upload_leaves_nothing(stored: StoredObject, app: Fire
         await stored.metadata()
 
 
+async def test_whoever_waits_may_be_cancelled_like_any_task(stored: StoredObject) -> None:
+    """A timeout around a transfer is a timeout, and no error of the transfer."""
+    upload = stored.upload(DATA, piece_bytes=PIECE)
+    upload.pause()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await upload
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"url": 1, "extra": 2}'])
 def test_what_is_no_session_is_named(text: str) -> None:
     """Whatever a disk made of it."""

@@ -56,6 +56,7 @@ class WatchStream:
             self._outbox.put_nowait(target.request(self._channel.database))
         if self._running is None or self._running.done():
             self._running = asyncio.get_running_loop().create_task(self._run())
+            self._running.add_done_callback(self._ended)
 
     def remove(self, target: Target) -> None:
         self._hearers.pop(target, None)
@@ -86,10 +87,19 @@ class WatchStream:
         running, self._running = self._running, None
         if running is not None:
             running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
+            await asyncio.wait([running])
 
     # -- running
+
+    def _ended(self, running: asyncio.Task[None]) -> None:
+        """A fault of our own must not leave anybody waiting for ever."""
+        error = None if running.cancelled() else running.exception()
+        if error is None:
+            return
+        hearers, self._hearers = self._hearers, {}
+        for target, hearer in hearers.items():
+            self._watch.remove(target)
+            hearer.failed(FirestoreError("internal", f"the listening stream failed: {error!r}"))
 
     async def _run(self) -> None:
         waits = Backoff(self._channel.backoff)
