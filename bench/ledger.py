@@ -28,12 +28,12 @@ from afterimage.jobs.progress import Page, Turn
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import Bookkeeper
 from afterimage.ledger.books import TOTALS, nano_usd_in
-from afterimage.ledger.firestore_store import FirestoreLedgerStore
 from afterimage.ledger.observing import observe_document
 from afterimage.ledger.pricing import Prices
 from afterimage.ledger.records import Observation
 from afterimage.ledger.roll_up import RollUp, held_by
-from afterimage.ledger.stores import Remove, Stored, Write
+from afterimage.store.documents import Document, Remove, Version, Write
+from afterimage.store.firestore_documents import FirestoreDocuments
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import load_configuration
 from afterimage_emulator.suite import Suite
@@ -64,7 +64,7 @@ class Bill:
 
 
 @dataclass
-class CountingStore(FirestoreLedgerStore):
+class CountingStore(FirestoreDocuments):
     """The real store, and what it would be billed for."""
 
     client: Any
@@ -73,17 +73,18 @@ class CountingStore(FirestoreLedgerStore):
     def __post_init__(self) -> None:
         super().__init__(self.client)
 
-    def read(self, path: str) -> Stored | None:
+    def read(self, path: str) -> Document | None:
         self.bill.reads += 1
         return super().read(path)
 
-    def commit(self, writes: Sequence[Write]) -> None:
-        super().commit(writes)
+    def commit(self, writes: Sequence[Write]) -> list[Version]:
+        versions = super().commit(writes)
         for write in writes:
             if isinstance(write, Remove):
                 self.bill.deletes += 1
             else:
                 self.bill.writes += 1
+        return versions
 
 
 def event(user: str, number: int, step: int, *, is_deleted: bool = False, **changes: Any) -> Observation:

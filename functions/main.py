@@ -12,6 +12,7 @@ from afterimage.deployment import (
     IMAGE_WORK,
     LIGHT_WORK,
 )
+from afterimage.paths import CAMPAIGN_WRITTEN, GENERATION_WRITTEN, OUTPUT_WRITTEN
 
 # What clients and workers store in the originals' bucket.
 media_finalized = on_object(
@@ -25,7 +26,7 @@ media_backfill = on_message(
     "media.backfill", "media_backfill", "afterimage.jobs.handlers:backfill", **BATCH_WORK, **AS_MEDIA_JOBS
 )
 media_replay = on_message(
-    "media.replay", "media_replay", "afterimage.jobs.handlers:replay", **BATCH_WORK, **AS_MEDIA_JOBS
+    "media.replay", "media_replay", "afterimage.jobs.handlers:replay_media", **BATCH_WORK, **AS_MEDIA_JOBS
 )
 media_sweep = on_message("media.sweep", "media_sweep", "afterimage.jobs.handlers:sweep", **BATCH_WORK, **AS_MEDIA_JOBS)
 user_erase = on_message("user.erase", "user_erase", "afterimage.jobs.handlers:erase", **BATCH_WORK, **AS_ERASE)
@@ -37,14 +38,14 @@ nightly_sweep = on_schedule(
 
 # The books: outputs that clients and workers write, and the bytes of what is stored.
 ledger_output_written = on_document_written(
-    "ai_outputs/{uid}/{kind}/{outputId}",
+    OUTPUT_WRITTEN,
     "ledger_output_written",
     "afterimage.ledger.events:document_written",
     **LIGHT_WORK,
     **AS_LEDGER,
 )
 ledger_generation_written = on_document_written(
-    "generations/{uid}/files/{fileUid}",
+    GENERATION_WRITTEN,
     "ledger_generation_written",
     "afterimage.ledger.events:document_written",
     **LIGHT_WORK,
@@ -62,7 +63,7 @@ ledger_object_archived = on_object(
 
 # Whose a campaign is, kept beyond its deletion: the rules let nobody else bring it back.
 campaign_written = on_document_written(
-    "campaigns/{campaignId}",
+    CAMPAIGN_WRITTEN,
     "campaign_written",
     "afterimage.campaign_owners:campaign_written",
     **LIGHT_WORK,
@@ -83,7 +84,7 @@ ledger_reprice = on_message(
     "ledger.reprice", "ledger_reprice", "afterimage.jobs.ledger_handlers:reprice", **BATCH_WORK, **AS_LEDGER_JOBS
 )
 ledger_replay = on_message(
-    "ledger.replay", "ledger_replay", "afterimage.jobs.ledger_handlers:replay", **BATCH_WORK, **AS_LEDGER_JOBS
+    "ledger.replay", "ledger_replay", "afterimage.jobs.ledger_handlers:replay_ledger", **BATCH_WORK, **AS_LEDGER_JOBS
 )
 ledger_roll_up = on_schedule(
     "* * * * *",

@@ -13,10 +13,9 @@ from typing import Any, Final
 from afterimage.delivery.document_changes import DocumentChange
 from afterimage.delivery.events import DocumentEvent
 from afterimage.faults import TransientError
-from afterimage.media.google_stores import FirestoreRecords
-from afterimage.media.stores import ConflictError, Record
 from afterimage.paths import campaign_owners_path
 from afterimage.store import clients
+from afterimage.store.documents import ConflictError, Document, DocumentStore, compare_and_set
 
 logger = logging.getLogger("afterimage.campaigns")
 
@@ -25,11 +24,11 @@ _ROUNDS: Final = 8
 
 
 def campaign_written(event: DocumentEvent) -> None:
-    if keep_owners(FirestoreRecords(clients.firestore()), event.change):
+    if keep_owners(clients.documents(), event.change):
         logger.info("kept whose `%s` is", event.change.path)
 
 
-def keep_owners(records: FirestoreRecords, change: DocumentChange) -> bool:
+def keep_owners(documents: DocumentStore, change: DocumentChange) -> bool:
     """Keeps whose a campaign is, as it is now or was last; says whether that had to be written.
 
     A campaign that names nobody, before and after, costs no look-up: those of clients without membership never do.
@@ -39,12 +38,12 @@ def keep_owners(records: FirestoreRecords, change: DocumentChange) -> bool:
     path = campaign_owners_path(change.path)
     for _ in range(_ROUNDS):
         # First what is kept: if it changes while the campaign is looked at, the write fails and all is read again.
-        kept = records.read(path)
-        fields, version = _latest(records.read(change.path), change)
+        kept = documents.read(path)
+        fields, version = _latest(documents.read(change.path), change)
         if kept is not None and _version_of(kept) >= version:
             return False
         try:
-            records.write(path, {**_named_no_more(kept), **owners_of(fields), "version": version}, kept)
+            compare_and_set(documents, path, {**owners_of(fields), "version": version}, kept)
             return True
         except ConflictError:
             continue
@@ -61,25 +60,14 @@ def owners_of(campaign: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _named_no_more(kept: Record | None) -> dict[str, Any]:
-    """Takes away what is kept: a write over a record leaves the fields that it does not mention."""
-    from google.cloud.firestore_v1 import DELETE_FIELD
-
-    return dict.fromkeys(kept.fields, DELETE_FIELD) if kept is not None else {}
-
-
-def _latest(campaign: Record | None, change: DocumentChange) -> tuple[Mapping[str, Any], int]:
+def _latest(campaign: Document | None, change: DocumentChange) -> tuple[Mapping[str, Any], int]:
     """The campaign as it is and when it was written; where it is gone, as the event shows it last."""
     if campaign is None:
         return change.after or change.before or {}, change.version
-    return campaign.fields, _written_at(campaign)
+    return campaign.fields, campaign.updated
 
 
-def _version_of(kept: Record) -> int:
+def _version_of(kept: Document) -> int:
     """Which write of the campaign it is about. A client keeps it as the campaign is deleted, later than any write."""
     stated = kept.fields.get("version")
-    return stated if isinstance(stated, int) else _written_at(kept)
-
-
-def _written_at(record: Record) -> int:
-    return int(record.version.timestamp_pb().ToNanoseconds())
+    return stated if isinstance(stated, int) else kept.updated

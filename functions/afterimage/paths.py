@@ -1,10 +1,12 @@
-"""The grammar of every path: what a stored object's name says, and where that which is made of it lives.
+"""The grammar of every path: what a stored object's name says, and where each file and each document lives.
 
-Pure and total: any bucket and any name gets an answer, and a name outside the grammar costs one dictionary look-up.
+Nothing else in the functions spells a path. Pure and total: any bucket and any name gets an answer, and a name outside
+the grammar costs one dictionary look-up.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
@@ -64,6 +66,33 @@ class DerivedPath:
     def __str__(self) -> str:
         return f"{derived_folder(self.bucket, self.name, self.generation)}{self.plan}/{self.variant}"
 
+
+OUTPUT_KINDS: Final = ("dialogues", "images", "videos", "audio")
+"""Collections below a user in `ai_outputs`."""
+OUTPUT_WRITTEN: Final = "ai_outputs/{uid}/{kind}/{outputId}"
+GENERATION_WRITTEN: Final = "generations/{uid}/files/{fileUid}"
+"""Patterns of the documents whose writes are booked, as triggers spell them."""
+CAMPAIGN_WRITTEN: Final = "campaigns/{campaignId}"
+BOOKED_ROOTS: Final[Mapping[str, tuple[str, ...]]] = {"ai_outputs": OUTPUT_KINDS, "generations": ("files",)}
+"""Collections whose ids are users, and the collections below them whose documents are booked."""
+
+USERS: Final = "users"
+USER_RECORDS: Final = "objects"
+"""Records of a user's files: the collections of this name below each user."""
+SHARED_RECORDS: Final = "mediaObjects"
+BOOKS: Final = "usage"
+"""The books of each user, one document, and below it what the ledger keeps of that user."""
+BUCKETS: Final = "buckets"
+DEAD_LETTERS: Final = "_events"
+JOBS: Final = "_jobs"
+ROLL_UP_MARK: Final = f"{JOBS}/ledger.roll-up"
+OPERATIONS_TOTALS: Final = "operations/totals"
+
+OWNED_FILES: Final = ("users", "generating", "artifacts")
+"""Folders of which each user owns one."""
+SHARED_FILES: Final = "media/"
+OWNED_DOCUMENTS: Final = ("users", "ai_outputs", "generations", "players")
+"""Collections in which each user owns one document with everything beneath it, beside the books."""
 
 _NO_OUTPUT: Final = Output()
 _RESERVED_ID = re.compile(r"__.*__", re.DOTALL)
@@ -136,14 +165,109 @@ def is_document_id(text: str) -> bool:
     )
 
 
+def owned_folder(root: str, user: str) -> str:
+    """The folder of one user below one of OWNED_FILES; ends with a slash."""
+    return f"{root}/{user}/"
+
+
+def owned_document(root: str, user: str) -> str:
+    return f"{root}/{user}"
+
+
+def booked_collections(user: str) -> list[str]:
+    """The collections of a user's outputs in the order of their kinds, which is the order of their records."""
+    places = [(group, f"{root}/{user}/{group}") for root, groups in BOOKED_ROOTS.items() for group in groups]
+    return [place for _, place in sorted(places)]
+
+
+def booked_document(user: str, kind: str, identifier: str) -> str | None:
+    """The document of an output; None for a kind that is no document's."""
+    root = next((root for root, groups in BOOKED_ROOTS.items() if kind in groups), None)
+    return f"{root}/{user}/{kind}/{identifier}" if root else None
+
+
+def parse_booked(path: str) -> tuple[str, str, str] | None:
+    """User, kind and id of a document that is booked; None for any other."""
+    match path.split("/"):
+        case [root, user, kind, identifier] if kind in BOOKED_ROOTS.get(root, ()):
+            return user, kind, identifier
+    return None
+
+
+def books_path(user: str) -> str:
+    return f"{BOOKS}/{user}"
+
+
+def buckets_path(user: str) -> str:
+    """The collection into which a hot user's bookings are spread."""
+    return f"{BOOKS}/{user}/{BUCKETS}"
+
+
+def bucket_path(user: str, number: int) -> str:
+    return f"{buckets_path(user)}/{number:02d}"
+
+
+def user_of_bucket(path: str) -> str | None:
+    """Whose bucket stands at a path; None where none belongs."""
+    match path.split("/"):
+        case [root, user, group, _] if (root, group) == (BOOKS, BUCKETS):
+            return user
+    return None
+
+
+def days_path(user: str) -> str:
+    """The collection of a user's closed days."""
+    return f"{BOOKS}/{user}/days"
+
+
+def day_path(user: str, day: str) -> str:
+    return f"{days_path(user)}/{day}"
+
+
+def ledger_records_path(user: str) -> str:
+    """The collection of the ledger's records, one for each output of a user."""
+    return f"{BOOKS}/{user}/records"
+
+
+def ledger_record_path(user: str, kind: str, identifier: str) -> str:
+    """The ledger's record of one output; ids too long to carry the kind as well are hashed."""
+    name = f"{kind}~{identifier}"
+    if len(name.encode()) > DOCUMENT_ID_LIMIT_BYTES:
+        name = f"{kind}-long~{hashlib.sha256(identifier.encode()).hexdigest()}"
+    return f"{ledger_records_path(user)}/{name}"
+
+
+def published_path(user: str) -> str:
+    """Where it is kept how much of a user's live books the operators' view has been given."""
+    return f"{BOOKS}/{user}/published/operations"
+
+
+def repairs_path(user: str) -> str:
+    """Where the audit counts its repairs of a user's books."""
+    return f"{BOOKS}/{user}/repairs/books"
+
+
+def operations_day(day: str) -> str:
+    return f"operations/days/totals/{day}"
+
+
+def job_path(job: str) -> str:
+    return f"{JOBS}/{job}"
+
+
+def dead_letter_path(key: str) -> str:
+    return f"{DEAD_LETTERS}/{key}"
+
+
 def _owned(owner: str, family: Family, output: Output) -> Place | None:
     if not is_document_id(owner):
         return None
-    return Place(family=family, owner=owner, output=output, records=f"users/{owner}/objects")
+    return Place(family=family, owner=owner, output=output, records=f"{USERS}/{owner}/{USER_RECORDS}")
 
 
-def _output(collection: str, identifier: str, parts: Mapping[str, str]) -> Output:
-    return Output(document=f"{collection}/{identifier}" if is_document_id(identifier) else None, parts=parts)
+def _output(owner: str, kind: str, identifier: str, parts: Mapping[str, str]) -> Output:
+    document = booked_document(owner, kind, identifier) if is_document_id(identifier) else None
+    return Output(document=document, parts=parts)
 
 
 def _pair(stem: str, first: str, second: str, metadata: Mapping[str, str]) -> dict[str, str]:
@@ -160,16 +284,14 @@ def _users(segments: list[str], metadata: Mapping[str, str]) -> Place | None:
         case [_, owner, "ai_generated", "images", file] if file:
             stem = _stem(file)
             parts = _pair(stem, "card_id", "image_type", metadata)
-            return _owned(owner, Family.AI_IMAGE, _output(f"ai_outputs/{owner}/images", stem, parts))
+            return _owned(owner, Family.AI_IMAGE, _output(owner, "images", stem, parts))
         case [_, owner, "ai_generated", "videos", file] if file:
             stem = _stem(file)
-            return _owned(
-                owner, Family.AI_VIDEO, _output(f"ai_outputs/{owner}/videos", stem, {"scene_id": stem} if stem else {})
-            )
+            return _owned(owner, Family.AI_VIDEO, _output(owner, "videos", stem, {"scene_id": stem} if stem else {}))
         case [_, owner, "ai_generated", "audio", "stems", file] if file:
             stem = _stem(file)
             parts = _pair(stem, "stem_type", "stem_id", metadata)
-            return _owned(owner, Family.AI_AUDIO, _output(f"ai_outputs/{owner}/audio", stem, parts))
+            return _owned(owner, Family.AI_AUDIO, _output(owner, "audio", stem, parts))
     return None
 
 
@@ -185,7 +307,7 @@ def _generating(segments: list[str], metadata: Mapping[str, str]) -> Place | Non
             else:
                 found = _GENERATED_NAME.fullmatch(stem)
                 parts = {key: value for key, value in found.groupdict().items() if value} if found else {}
-            return _owned(owner, family, _output(f"generations/{owner}/files", parts.get("file_uid", ""), parts))
+            return _owned(owner, family, _output(owner, "files", parts.get("file_uid", ""), parts))
     return None
 
 
@@ -194,12 +316,13 @@ def _media(segments: list[str], metadata: Mapping[str, str]) -> Place | None:
         case [_, file] if file:
             output = _NO_OUTPUT
         case [_, asset, file] if asset and file:
-            output = _output("mediaAssets", asset, {"asset_id": asset})
+            document = f"mediaAssets/{asset}" if is_document_id(asset) else None
+            output = Output(document=document, parts={"asset_id": asset})
         case _:
             return None
     uploader = metadata.get("owner", "")
     owner = uploader if is_document_id(uploader) else None
-    return Place(family=Family.MEDIA, owner=owner, output=output, records="mediaObjects")
+    return Place(family=Family.MEDIA, owner=owner, output=output, records=SHARED_RECORDS)
 
 
 def _projects(segments: list[str], _metadata: Mapping[str, str]) -> Place | None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.functions.memory_stores import Crash
+from tests.functions.media_world import Crash
 
 
 @dataclass

@@ -11,7 +11,7 @@ import pytest
 from afterimage.delivery import events
 from afterimage.jobs.progress import Page, Turn
 from tests.functions.jobs.job_runner import Topic
-from tests.functions.memory_stores import World
+from tests.functions.media_world import World
 from tests.functions.test_delivery import Letters, failing, receiver, storage_event
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/deploy.md"
@@ -30,7 +30,7 @@ def lines_in_trouble(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.Monke
             try:
                 receiver(letters).receive("t", storage_event(), events.decode_object_event, failing(KeyError("x")))
             except Exception:
-                assert letters.broken
+                assert letters.is_broken
         run_job(lambda _turn: Page(next_cursor=None, counts={"repaired": 1}))
         run_job(lambda _turn: Page(next_cursor=None, failures=("one",)))
         monkeypatch.setattr("afterimage.jobs.progress.MOST_TURNS", 1)

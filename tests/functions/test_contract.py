@@ -9,7 +9,7 @@ from typing import Any
 
 from afterimage.media.pipeline import Pipeline
 from tests.functions.media.test_once import NAMES, PICTURES, SETTINGS
-from tests.functions.memory_stores import World
+from tests.functions.media_world import World
 
 CONTRACT = (Path(__file__).resolve().parents[2] / "docs" / "contract.md").read_text()
 FREE_PARTS = {"card_id", "image_type", "asset_id", "file_uid", "index", "attempts", "claimed_at"}
@@ -31,7 +31,7 @@ def test_every_field_of_a_record_and_of_the_stamp_is_documented() -> None:
     pipeline = Pipeline(stores=world.stores(), settings=SETTINGS, workers=1)
     for name in NAMES:
         pipeline.finalized("uploads", name, world.upload(name, PICTURES[1]).generation)
-    written = {name for fields, _ in world.documents.values() for name in field_names(fields)}
+    written = {name for fields, *_ in world.documents.values() for name in field_names(fields)}
     written |= {name for original, _ in world.originals.values() for name in original.metadata}
     assert len(written) > 30
     prose = re.sub(r"```.*?```", "", CONTRACT, flags=re.DOTALL)

@@ -13,30 +13,27 @@ from cloudevents.http import CloudEvent
 from google.api_core import exceptions
 
 from afterimage.delivery import events
-from afterimage.delivery.dead_letters import DeadLetter
+from afterimage.delivery.dead_letters import DeadLetter, DeadLetters
 from afterimage.delivery.receiver import Receiver
 from afterimage.faults import PermanentError, TransientError, is_transient
+from afterimage.store.memory_documents import MemoryDocuments
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
-class Letters:
-    """Dead letters in a list; can be out of order."""
+class Letters(DeadLetters):
+    """Dead letters in memory; the store of them can be down."""
 
     def __init__(self, *, broken: bool = False) -> None:
-        self.letters: list[DeadLetter] = []
-        self.broken = broken
+        self.documents = MemoryDocuments()
+        self.is_broken = broken
+        if broken:
+            self.documents.before = failing(exceptions.ServiceUnavailable("down"))
+        super().__init__(self.documents)
 
-    def record(self, letter: DeadLetter) -> None:
-        if self.broken:
-            raise exceptions.ServiceUnavailable("down")
-        self.letters.append(letter)
-
-    def open_letters(self, *, after: str, limit: int) -> list[DeadLetter]:
-        return self.letters
-
-    def close(self, key: str, outcome: str) -> None:
-        raise AssertionError
+    @property
+    def letters(self) -> list[DeadLetter]:
+        return [letter for letter in self.open_letters(after="", limit=100) if isinstance(letter, DeadLetter)]
 
 
 def receiver(letters: Letters, *, retries: bool = True) -> Receiver:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from google.events.cloud.firestore import DocumentEventData
 
-from afterimage.delivery.document_changes import GeoPoint, decode_document_change
+from afterimage.delivery.document_changes import decode_document_change
+from afterimage.store.firestore_values import GeoPoint
 
 NAME = "projects/p/databases/(default)/documents/usage/ü/days/é"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,9 +63,9 @@ def queried_fields() -> set[str]:
             and isinstance(target.value, ast.Constant)
         }
         for call in ast.walk(tree):
-            if isinstance(call, ast.Call) and re.search(r"FieldFilter$|\.order_by$", ast.unparse(call.func)):
-                [first, *_] = call.args
-                found.add(first.value if isinstance(first, ast.Constant) else names[ast.unparse(first)])
+            if isinstance(call, ast.Call) and ast.unparse(call.func) in {"Where", "Query"}:
+                for named in [named.value for named in call.keywords if named.arg in {"field", "order_by"}]:
+                    found.add(named.value if isinstance(named, ast.Constant) else names[ast.unparse(named)])
     return found - {WHOLE}
 
 

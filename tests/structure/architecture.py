@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import graphlib
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -50,6 +52,13 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "bench": {"emulator", "functions", "client", "server", "rules", "tests"},
     "tests": {"emulator", "functions", "client", "server", "rules", "demo", "bench"},
 }
+NAMES_ARE_UNIQUE_IN = ("functions",)
+"""Rooms in which no two modules define one public name."""
+PATHS = "afterimage.paths"
+_A_PATH = re.compile(
+    r"(usage|_jobs|_events|ai_outputs|generations|generating|users|players|artifacts|media|mediaAssets|operations|campaigns)/"
+    r"|(_jobs|_events|ai_outputs|mediaObjects|mediaAssets|campaignOwners)($|/)"
+)
 SERVICES = {"firestore", "storage", "auth", "pubsub", "functions"}
 COMPOSERS = {f"{SUITE}.suite"}
 FIRESTORE_ROOMS = ("documents", "queries", "rules", "transactions", "listening", "operations", "adapters")
@@ -203,7 +212,41 @@ def imports_run_in_no_circles(graph: Graph) -> Iterator[str]:
         yield " imports ".join(reversed(error.args[1]))
 
 
+def public_names_mean_one_thing(graph: Graph) -> Iterator[str]:
+    for room in NAMES_ARE_UNIQUE_IN:
+        places: dict[str, list[str]] = {}
+        for module in graph.in_room(room):
+            for node in module.tree.body:
+                if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.name[0] != "_":
+                    places.setdefault(node.name, []).append(f"{graph.where(module)}:{node.lineno}")
+        for name, found in sorted(places.items()):
+            if len(found) > 1:
+                yield f"`{name}` means {len(found)} things: {', '.join(found)}"
+
+
+def one_module_spells_paths(graph: Graph) -> Iterator[str]:
+    for module in graph.in_room("functions"):
+        if module.name == PATHS:
+            continue
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and _A_PATH.match(node.value):
+                yield f"{graph.where(module)}:{node.lineno} spells the path `{node.value}`"
+
+
 RULES = (
+    Rule(
+        promise="A public name means one thing in a room: who reads it in one module knows it in all",
+        broken_by=public_names_mean_one_thing,
+        example={
+            "functions/afterimage/media.py": "class Record:\n    pass\n",
+            "functions/afterimage/ledger.py": "class Record:\n    pass\n",
+        },
+    ),
+    Rule(
+        promise="The grammar of paths is one module: no other of the functions spells a path of a document or file",
+        broken_by=one_module_spells_paths,
+        example={"functions/afterimage/ledger.py": "def books(user: str) -> str:\n    return f'usage/{user}'\n"},
+    ),
     Rule(
         promise="Rooms meet over the wire: functions, client and emulator import nothing of each other",
         broken_by=rooms_import_what_they_may,

@@ -11,14 +11,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final
 
+from afterimage.paths import DEAD_LETTERS, dead_letter_path
 from afterimage.settings import KEEP_FINISHED_FOR
+from afterimage.store.documents import Change, DocumentStore, Expect, Query, Replace, Where
 
-if TYPE_CHECKING:
-    from google.cloud.firestore_v1 import Client
-
-COLLECTION: Final = "_events"
 DATA_LIMIT_BYTES: Final = 900_000
 """What fits into one document beside the rest; larger data is cut, which the letter says."""
 
@@ -91,50 +89,35 @@ class UnreadableLetter:
     reason: str
 
 
-class DeadLetters(Protocol):
-    """Where letters are kept."""
-
-    def record(self, letter: DeadLetter) -> None: ...
-
-    def open_letters(self, *, after: str, limit: int) -> Sequence[DeadLetter | UnreadableLetter]:
-        """Letters nobody has replayed yet, in the order of their keys, starting behind `after`."""
-        ...
-
-    def close(self, key: str, outcome: str) -> None:
-        """Marks a letter as dealt with; it stays readable."""
-        ...
-
-
-class FirestoreDeadLetters:
+class DeadLetters:
     """Letters in the `_events` collection, which clients cannot read without the admin claim."""
 
     def __init__(
         self,
-        client: Client,
+        documents: DocumentStore,
         *,
         keep_for: timedelta = KEEP_FINISHED_FOR,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._client = client
+        self._documents = documents
         self._keep_for = keep_for
         self._now = now
 
     def record(self, letter: DeadLetter) -> None:
         # The whole document is replaced: a closed letter whose event fails once more is open again, and stays.
-        self._client.collection(COLLECTION).document(letter.key).set(letter.as_fields())
+        path = dead_letter_path(letter.key)
+        self._documents.commit([Replace(path=path, fields=letter.as_fields(), expected=Expect.ANYTHING)])
 
     def open_letters(self, *, after: str, limit: int) -> Sequence[DeadLetter | UnreadableLetter]:
-        from google.cloud.firestore_v1.base_query import FieldFilter
-
-        query = self._client.collection(COLLECTION).where(filter=FieldFilter("status", "==", "open"))
-        query = query.order_by("__name__").limit(limit)
-        if after:
-            query = query.start_after({"__name__": self._client.collection(COLLECTION).document(after)})
-        return [_letter_in(found.id, found.to_dict() or {}) for found in query.stream()]
+        """Letters nobody has replayed yet, in the order of their keys, starting behind `after`."""
+        is_open = Where(field="status", comparison="==", value="open")
+        query = Query(collection=DEAD_LETTERS, where=(is_open,), after_id=after, limit=limit)
+        return [_letter_in(found.id, found.fields) for found in self._documents.find(query)]
 
     def close(self, key: str, outcome: str) -> None:
+        """Marks a letter as dealt with; it stays readable."""
         closing = {"status": "closed", "outcome": outcome, "expires_at": self._now() + self._keep_for}
-        self._client.collection(COLLECTION).document(key).update(closing)
+        self._documents.commit([Change(path=dead_letter_path(key), put=closing, expected=Expect.PRESENT)])
 
 
 def _letter_in(key: str, fields: Mapping[str, Any]) -> DeadLetter | UnreadableLetter:

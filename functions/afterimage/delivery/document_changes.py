@@ -1,6 +1,5 @@
 """A written document as plain values, read from an event's protobuf without a Firestore client.
 
-The SDK's own decoding needs a client, and raises for a reference into another project; here a reference is its path.
 The document's path comes from the event's body: in the headers, ids outside ASCII arrive garbled.
 """
 
@@ -8,14 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GeoPoint:
-    latitude: float
-    longitude: float
+from afterimage.store.firestore_values import plain_fields
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,33 +65,3 @@ def _split(name: str) -> tuple[str, str, str]:
     if not found or len(parts) != 4 or parts[0] != "projects" or parts[2] != "databases":
         raise ValueError(f"`{name}` is not the name of a document")
     return parts[1], parts[3], path
-
-
-def plain_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a document, in Firestore's protobuf, as plain values."""
-    return {key: _value(value) for key, value in fields.items()}
-
-
-def _value(value: Any) -> Any:
-    kind = value.WhichOneof("value_type")
-    match kind:
-        case None | "null_value":
-            return None
-        case "array_value":
-            return [_value(item) for item in value.array_value.values]
-        case "map_value":
-            return plain_fields(value.map_value.fields)
-        case "timestamp_value":
-            return _time(value.timestamp_value)
-        case "geo_point_value":
-            point = value.geo_point_value
-            return GeoPoint(latitude=point.latitude, longitude=point.longitude)
-        case "reference_value":
-            return str(value.reference_value)
-        case _:
-            return getattr(value, kind)
-
-
-def _time(timestamp: Any) -> datetime:
-    """Microseconds are kept; Firestore itself stores no finer."""
-    return datetime.fromtimestamp(timestamp.seconds, UTC).replace(microsecond=timestamp.nanos // 1000)

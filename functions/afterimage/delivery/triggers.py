@@ -14,7 +14,7 @@ from typing import Any
 from firebase_functions import pubsub_fn, scheduler_fn, storage_fn
 
 from afterimage.delivery import events
-from afterimage.delivery.dead_letters import DeadLetters, FirestoreDeadLetters
+from afterimage.delivery.dead_letters import DeadLetters
 from afterimage.delivery.document_triggers import declare_on_written
 from afterimage.delivery.receiver import Decoder, Receiver
 from afterimage.deployment import ORIGINALS_BUCKET, RETRY_EVENTS
@@ -24,7 +24,7 @@ Function = Callable[[Any], Any]
 
 
 def _dead_letters() -> DeadLetters:
-    return FirestoreDeadLetters(clients.firestore())
+    return DeadLetters(clients.documents())
 
 
 def _age_limit() -> timedelta:

@@ -17,13 +17,13 @@ from afterimage.jobs.estimate import estimated_microdollars
 from afterimage.jobs.faults import passed_over
 from afterimage.jobs.progress import Page, Turn
 from afterimage.jobs.sweep import settle
-from afterimage.media.pipeline import Outcome, Pipeline
-from afterimage.media.records import Status, Step, next_step
-from afterimage.media.stores import Original
+from afterimage.media.pipeline import MediaOutcome, Pipeline
+from afterimage.media.records import MediaStatus, Step, next_step
+from afterimage.store.files import StoredFile
 
 PAGE: Final = 25
 DEFAULT_MOST: Final = 10_000
-DERIVED: Final = str(Outcome.SETTLED)
+DERIVED: Final = str(MediaOutcome.SETTLED)
 KNOWN_OPTIONS: Final = frozenset({"prefix", "dry_run", "most", "again"})
 
 
@@ -36,7 +36,7 @@ class Backfill:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def turn(self, turn: Turn) -> Page:
-        request = checked(turn.request)
+        request = checked_backfill(turn.request)
         counts: Counter[str] = Counter()
         failures: list[str] = []
         stores, settings = self.pipeline.stores, self.pipeline.settings
@@ -44,7 +44,7 @@ class Backfill:
         if left <= 0:
             return Page(next_cursor=None, counts={"stopped at the cap": 1})
         found = stores.originals.page(settings.originals_bucket, request["prefix"], turn.cursor, min(self.page, left))
-        for original in found.originals:
+        for original in found.files:
             counts["seen"] += 1
             with passed_over(original.name, counts, failures):
                 if not self._is_wanted(original, again=request["again"]):
@@ -57,18 +57,18 @@ class Backfill:
                     settle(self.pipeline, original, counts, again=request["again"])
         return Page(next_cursor=found.next_token or None, counts=dict(counts), failures=tuple(failures))
 
-    def _is_wanted(self, original: Original, *, again: bool) -> bool:
+    def _is_wanted(self, original: StoredFile, *, again: bool) -> bool:
         subject = self.pipeline.subject_of(original)
         if subject is None:
             return False
         record = self.pipeline.stores.records.read(subject.record)
-        if record is not None and record.fields["status"] == Status.FAILED:
+        if record is not None and record.fields["status"] == MediaStatus.FAILED:
             return again
         step = next_step(record, subject, now=self.now(), timeout=self.pipeline.settings.timeout, again=again)
         return step is Step.WORK
 
 
-def checked(request: Mapping[str, Any]) -> dict[str, Any]:
+def checked_backfill(request: Mapping[str, Any]) -> dict[str, Any]:
     """The request with its defaults; an option nobody knows is refused, because it was meant to change something."""
     unknown = set(request) - KNOWN_OPTIONS
     if unknown:

@@ -10,39 +10,35 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final
 
 from afterimage.faults import PermanentError
 from afterimage.jobs.progress import Page, Turn
+from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
 from afterimage.media.pipeline import Pipeline
 from afterimage.media.stores import MediaStores
-from afterimage.paths import is_document_id, place_of
+from afterimage.paths import (
+    OWNED_DOCUMENTS,
+    OWNED_FILES,
+    SHARED_FILES,
+    books_path,
+    is_document_id,
+    owned_document,
+    owned_folder,
+    place_of,
+)
+from afterimage.store.documents import DocumentStore, Expect, Remove, Replace
 
 PAGE: Final = 200
 SHARED_PAGE: Final = 1000
 """As many as Cloud Storage lists at once: nearly all are somebody else's and cost nothing more."""
-FILE_ROOTS: Final = ("users", "generating", "artifacts")
-SHARED_ROOT: Final = "media/"
-DOCUMENT_ROOTS: Final = ("users", "ai_outputs", "generations", "players")
-BOOKS_ROOT: Final = "usage"
 
 
 Emptied = tuple[int, str | None]
 """How many were deleted, and where to go on; None where nothing is left to look at."""
-
-
-class DocumentTree(Protocol):
-    """Documents with everything beneath them."""
-
-    def delete_some(self, root: str, limit: int, *, with_root: bool = True) -> int:
-        """Deletes up to `limit` documents at and beneath a path, the deepest first; zero when none is left."""
-        ...
-
-    def bury(self, root: str) -> None:
-        """Puts a tombstone in place of a document, which says when it was written and until when it is needed."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +46,7 @@ class Erase:
     """One turn; the cursor is the number of the place that is being emptied, and how far into it the walk has come."""
 
     pipeline: Pipeline
-    documents: DocumentTree
+    documents: DocumentStore
     page: int = PAGE
     shared_page: int = SHARED_PAGE
 
@@ -72,16 +68,16 @@ class Erase:
 
     def _steps(self, uid: str) -> list[tuple[str, Callable[[str], Emptied]]]:
         """Originals first, so that nothing derives anew; their events meanwhile find nothing, or less, to do."""
-        files = [f"{root}/{uid}/" for root in FILE_ROOTS]
+        files = [owned_folder(root, uid) for root in OWNED_FILES]
         return [
             *(("files deleted", partial(self._originals, prefix)) for prefix in files),
             ("shared files deleted", partial(self._shared, uid)),
             *(("derived files deleted", partial(self._derived, prefix)) for prefix in files),
-            *(("documents deleted", partial(self._documents, f"{root}/{uid}")) for root in DOCUMENT_ROOTS),
+            *(("documents deleted", partial(self._documents, owned_document(root, uid))) for root in OWNED_DOCUMENTS),
             # From now on events about what was deleted open no books; again, for one that was at work meanwhile.
-            ("books buried", partial(self._bury, f"{BOOKS_ROOT}/{uid}")),
-            ("documents deleted", partial(self._documents, f"{BOOKS_ROOT}/{uid}", with_root=False)),
-            ("books buried", partial(self._bury, f"{BOOKS_ROOT}/{uid}")),
+            ("books buried", partial(self._bury, books_path(uid))),
+            ("documents deleted", partial(self._documents, books_path(uid), with_root=False)),
+            ("books buried", partial(self._bury, books_path(uid))),
         ]
 
     @property
@@ -94,20 +90,20 @@ class Erase:
 
     def _originals(self, prefix: str, _token: str) -> Emptied:
         found = self._stores.originals.page(self._bucket, prefix, "", self.page)
-        for original in found.originals:
-            self._stores.originals.delete(original)
-        return len(found.originals), _again_after(len(found.originals))
+        for original in found.files:
+            self._stores.originals.delete(original.bucket, original.name, generation=original.generation)
+        return len(found.files), _again_after(len(found.files))
 
     def _shared(self, uid: str, token: str) -> Emptied:
         """One page of everybody's files; what was made of each goes with it, as no prefix names the user's alone."""
-        found = self._stores.originals.page(self._bucket, SHARED_ROOT, token, self.shared_page)
+        found = self._stores.originals.page(self._bucket, SHARED_FILES, token, self.shared_page)
         deleted = 0
-        for original in found.originals:
+        for original in found.files:
             place = place_of(original.name, original.metadata)
             if place is not None and place.owner == uid:
                 # The original last: while it is there, a repeated turn finds it and what was made of it.
                 self.pipeline.take_back(original.bucket, original.name, original.generation)
-                self._stores.originals.delete(original)
+                self._stores.originals.delete(original.bucket, original.name, generation=original.generation)
                 deleted += 1
         return deleted, found.next_token or None
 
@@ -115,16 +111,25 @@ class Erase:
         files = islice(self._stores.derived.list(f"{self._bucket}/{prefix}"), self.page)
         deleted = 0
         for file in files:
-            self._stores.derived.delete(file.path)
+            self._stores.derived.delete(file.name)
             deleted += 1
         return deleted, _again_after(deleted)
 
     def _documents(self, root: str, _token: str, *, with_root: bool = True) -> Emptied:
-        deleted = self.documents.delete_some(root, self.page, with_root=with_root)
-        return deleted, _again_after(deleted)
+        """Up to a page of documents, those beneath others first."""
+        found = self.documents.paths_below(root, self.page)
+        if with_root and len(found) < self.page and self.documents.read(root) is not None:
+            found.append(root)
+        if found:
+            self.documents.commit([Remove(path=path, expected=Expect.ANYTHING) for path in found])
+        return len(found), _again_after(len(found))
 
     def _bury(self, root: str, _token: str) -> Emptied:
-        self.documents.bury(root)
+        """Puts a tombstone in place of the books, which says when it was written and until when it is needed."""
+        # Erased by the store's clock, which is the one that events are compared with.
+        until = {EXPIRES_AT: datetime.now(UTC) + KEPT_FOR}
+        tombstone = Replace(path=root, fields=until, server_times=(ERASED_AT,), expected=Expect.ANYTHING)
+        self.documents.commit([tombstone])
         return 0, None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Final
 
-from afterimage.media.stores import Original
+from afterimage.store.files import StoredFile
 
 # Micro-dollars; prices as published in 2026.
 VCPU_SECOND: Final = 24
@@ -21,7 +21,7 @@ _SECONDS_PER_MIB: Final = 0.6
 _FILES_WRITTEN: Final = 5
 
 
-def estimated_microdollars(original: Original, memory_mib: int) -> int:
+def estimated_microdollars(original: StoredFile, memory_mib: int) -> int:
     """Compute by size, plus the requests that every file takes."""
     seconds = _SECONDS_AT_LEAST + _SECONDS_PER_MIB * original.size / (1 << 20)
     compute = seconds * (VCPU_SECOND + GIB_SECOND * memory_mib / 1024)

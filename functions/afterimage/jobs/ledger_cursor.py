@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from afterimage.ledger.audit import Progress
-from afterimage.ledger.survey import Place
+from afterimage.ledger.survey import WalkPosition
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +51,7 @@ def unpacked(text: str) -> Progress:
     kind, identifier = content["document"]
     return Progress(
         at=datetime.fromisoformat(content["at"]),
-        place=Place(record=content["record"], document=(kind, identifier)),
+        place=WalkPosition(record=content["record"], document=(kind, identifier)),
         owed={tuple(path): amount for *path, amount in content["owed"]},
         missed=content["missed"],
         beginnings=content["beginnings"],

@@ -8,20 +8,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from afterimage.delivery.dead_letters import FirestoreDeadLetters
 from afterimage.delivery.events import MessageEvent
+from afterimage.delivery.messages import publish
 from afterimage.jobs import ledger_jobs
-from afterimage.jobs.handlers import publish
-from afterimage.jobs.progress import Jobs, Work
+from afterimage.jobs.take_turn import letters, take_turn
 from afterimage.ledger import events
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.closing import Closing
 from afterimage.ledger.roll_up import RollUp
 from afterimage.ledger.sources import BucketObjects
+from afterimage.paths import ROLL_UP_MARK
 from afterimage.store import clients
+from afterimage.store.documents import Expect, Replace
 
 logger = logging.getLogger("afterimage.jobs")
-WATERMARK: Final = "_jobs/ledger.roll-up"
 _OVERLAP: Final = timedelta(minutes=2)
 """How far the roll-up looks back beyond its last run: longer than any commit is under way."""
 _SECONDS_A_HALF: Final = 25.0
@@ -45,15 +45,14 @@ def reprice(event: MessageEvent) -> None:
     _per_user("ledger.reprice", event, ledger_jobs.reprice_of(_auditor()), again=bool)
 
 
-def replay(event: MessageEvent) -> None:
-    letters = FirestoreDeadLetters(clients.firestore(), keep_for=clients.settings().keep_finished_for)
-    _take_turn("ledger.replay", event, ledger_jobs.LedgerReplay(auditor=_auditor(), letters=letters).turn)
+def replay_ledger(event: MessageEvent) -> None:
+    take_turn("ledger.replay", event, ledger_jobs.LedgerReplay(auditor=_auditor(), letters=letters()).turn)
 
 
 def roll_up(_event: Any) -> None:
     """Every minute: buckets into books, then touched users into the operators' view. What is left waits a minute."""
-    mark = clients.firestore().document(WATERMARK)
-    begun = mark.get().to_dict() or {}
+    mark = clients.documents().read(ROLL_UP_MARK)
+    begun = mark.fields if mark else {}
     emptied = _roll_up().empty_buckets(after=begun.get("buckets_after", ""), is_over=_over_after(_SECONDS_A_HALF))
     since = begun.get("published_to", datetime(2000, 1, 1, tzinfo=UTC))
     # A user who was left over last time comes first: looking back again would use up the time once more.
@@ -65,7 +64,8 @@ def roll_up(_event: Any) -> None:
         "buckets_after": emptied.rest,
     }
     if any(begun.get(name) != value for name, value in ended.items()):
-        mark.set({"kind": "ledger.roll-up", **ended})
+        fields = {"kind": "ledger.roll-up", **ended}
+        clients.documents().commit([Replace(path=ROLL_UP_MARK, fields=fields, expected=Expect.ANYTHING)])
     logger.info("ledger.roll-up: %d buckets moved, %d users looked at", emptied.moved, published.users)
 
 
@@ -81,7 +81,7 @@ def start_nightly_audit(event: Any) -> None:
 
 
 def _auditor() -> Auditor:
-    objects = BucketObjects(clients.storage(), clients.settings().originals_bucket)
+    objects = BucketObjects(files=clients.files(), bucket=clients.settings().originals_bucket)
     return Auditor(keeper=events.bookkeeper(), prices=events.prices(), objects=objects)
 
 
@@ -91,13 +91,4 @@ def _roll_up() -> RollUp:
 
 def _per_user(name: str, event: MessageEvent, work: ledger_jobs.Checked, **options: type) -> None:
     job = ledger_jobs.PerUser(name=name, store=events.bookkeeper().store, work=work, options=options)
-    _take_turn(name, event, job.turn)
-
-
-def _take_turn(kind: str, event: MessageEvent, work: Work) -> None:
-    from afterimage.media.google_stores import FirestoreRecords
-
-    records = FirestoreRecords(clients.firestore())
-    jobs = Jobs(kind=kind, records=records, publish=publish, keep_for=clients.settings().keep_finished_for)
-    state = jobs.receive(event.body, event.envelope.id, work)
-    logger.info("%s: %s", kind, state)
+    take_turn(name, event, job.turn)

@@ -21,16 +21,16 @@ from afterimage.jobs.faults import passed_over
 from afterimage.jobs.ledger_cursor import Standing, packed, standing, unpacked
 from afterimage.jobs.progress import Page, Turn
 from afterimage.ledger.audit import Auditor
-from afterimage.ledger.bookkeeper import Outcome
+from afterimage.ledger.book_documents import ids_above, ids_in
+from afterimage.ledger.bookkeeper import BookingOutcome
 from afterimage.ledger.closing import Closing
-from afterimage.ledger.contribution import Status
+from afterimage.ledger.contribution import OutputStatus
 from afterimage.ledger.events import book_document, book_object
 from afterimage.ledger.observing import observe_document
 from afterimage.ledger.roll_up import RollUp, every
-from afterimage.ledger.sources import SOURCES, document_of
-from afterimage.ledger.stores import LedgerStore, Stored
 from afterimage.ledger.survey import MOST_OBJECTS
-from afterimage.paths import is_document_id
+from afterimage.paths import BOOKED_ROOTS, BOOKS, booked_document, buckets_path, is_document_id, ledger_records_path
+from afterimage.store.documents import Document, DocumentStore
 
 USERS_A_TURN: Final = 20
 SECONDS_A_TURN: Final = 240.0
@@ -60,7 +60,7 @@ class PerUser:
     """A job that goes from user to user in the order of their ids, or does one user's work alone."""
 
     name: str
-    store: LedgerStore
+    store: DocumentStore
     work: Checked
     options: Mapping[str, type]
     page: int = USERS_A_TURN
@@ -68,7 +68,7 @@ class PerUser:
     monotonic: Callable[[], float] = time.monotonic
 
     def turn(self, turn: Turn) -> Page:
-        request = checked(self.name, turn.request, {"user": str, **self.options})
+        request = checked_request(self.name, turn.request, {"user": str, **self.options})
         ends = self.monotonic() + self.seconds
         at = standing(turn.cursor)
         total: Counter[str] = Counter()
@@ -98,12 +98,12 @@ class PerUser:
         return users_after(self.store, at.done, self.page)
 
 
-def users_after(store: LedgerStore, after: str, limit: int) -> list[str]:
+def users_after(store: DocumentStore, after: str, limit: int) -> list[str]:
     """The next users, those too whose every event was lost and who have no books yet."""
-    users = set(store.ids("usage", after, limit))
-    for root, groups in SOURCES.items():
+    users = set(ids_in(store, BOOKS, after, limit))
+    for root, groups in BOOKED_ROOTS.items():
         for group in groups:
-            users.update(store.ids_above(root, group, after, limit))
+            users.update(ids_above(store, root, group, after, limit))
     return sorted(users)[:limit]
 
 
@@ -132,7 +132,7 @@ def rebuild_of(auditor: Auditor, roll_up: RollUp) -> Checked:
     """Brings one user's books back from live documents and records, whatever was lost: books, records or both."""
 
     def rebuild(user: str, _request: Mapping[str, Any], carried: str, is_over: Callable[[], bool]) -> Done:
-        for bucket in every(roll_up.store, f"usage/{user}/buckets"):
+        for bucket in every(roll_up.store, buckets_path(user)):
             roll_up.empty_bucket(bucket)
         report = auditor.audit(user, progress=unpacked(carried) if carried else None, is_over=is_over)
         if report.rest:
@@ -164,11 +164,11 @@ def reprice_of(auditor: Auditor) -> Checked:
         counts: Counter[str] = Counter()
         store = auditor.keeper.store
         failures: list[str] = []
-        for stored in every(store, f"usage/{user}/records", carried):
+        for stored in every(store, ledger_records_path(user), carried):
             if counts["records"] and is_over():
                 return Done(counts=counts, failures=failures[:5], carried=carried)
             counts["records"] += 1
-            carried = stored.path.rpartition("/")[2]
+            carried = stored.id
             with passed_over(stored.path, counts, failures):
                 _reprice_one(auditor, user, stored, counts, again=request.get("again", False))
         return Done(counts=counts, failures=failures[:5])
@@ -176,9 +176,9 @@ def reprice_of(auditor: Auditor) -> Checked:
     return reprice
 
 
-def _reprice_one(auditor: Auditor, user: str, stored: Stored, counts: Counter[str], *, again: bool) -> None:
-    place = document_of(user, stored.fields["kind"], stored.fields["output_id"])
-    if place is None or not (again or stored.fields["status"] == Status.UNPRICED):
+def _reprice_one(auditor: Auditor, user: str, stored: Document, counts: Counter[str], *, again: bool) -> None:
+    place = booked_document(user, stored.fields["kind"], stored.fields["output_id"])
+    if place is None or not (again or stored.fields["status"] == OutputStatus.UNPRICED):
         return
     counts["looked at"] += 1
     live = auditor.keeper.store.read(place)
@@ -190,7 +190,7 @@ def _reprice_one(auditor: Auditor, user: str, stored: Stored, counts: Counter[st
         is_deleted=False,
         prices=auditor.prices,
     )
-    if seen and auditor.keeper.book(seen, reprice=True, from_audit=True) is Outcome.BOOKED:
+    if seen and auditor.keeper.book(seen, reprice=True, from_audit=True) is BookingOutcome.BOOKED:
         counts["re-priced"] += 1
 
 
@@ -203,7 +203,7 @@ class LedgerReplay:
     page: int = LETTERS_A_TURN
 
     def turn(self, turn: Turn) -> Page:
-        checked("ledger.replay", turn.request, {})
+        checked_request("ledger.replay", turn.request, {})
         counts: Counter[str] = Counter()
         failures: list[str] = []
         found = self.letters.open_letters(after=turn.cursor, limit=self.page)
@@ -229,7 +229,7 @@ class LedgerReplay:
         book_object(stored, keeper, is_deleted=letter.trigger != "ledger_object_finalized")
 
 
-def checked(name: str, request: Mapping[str, Any], options: Mapping[str, type]) -> dict[str, Any]:
+def checked_request(name: str, request: Mapping[str, Any], options: Mapping[str, type]) -> dict[str, Any]:
     """The request as it is, or a clear refusal: an option nobody knows was meant to change something."""
     for key, value in request.items():
         if key not in options:

@@ -18,12 +18,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 from afterimage.faults import PermanentError, TransientError
-from afterimage.media.stores import ConflictError, Record, Records
-from afterimage.paths import is_document_id
+from afterimage.paths import is_document_id, job_path
 from afterimage.settings import KEEP_FINISHED_FOR
+from afterimage.store.documents import ConflictError, Document, DocumentStore, compare_and_set
 
 logger = logging.getLogger("afterimage.jobs")
-COLLECTION: Final = "_jobs"
 MOST_TURNS: Final = 100_000
 """No job goes on for ever: the ceiling of what one message can cost."""
 _FAILURES_KEPT: Final = 20
@@ -60,7 +59,7 @@ class Jobs:
     """Runs turns of jobs of one kind, which is also their topic."""
 
     kind: str
-    records: Records
+    documents: DocumentStore
     publish: Publisher
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     keep_for: timedelta = KEEP_FINISHED_FOR
@@ -69,8 +68,8 @@ class Jobs:
     def receive(self, body: Mapping[str, Any], message_id: str, work: Work) -> str:
         """Takes one message through; returns the state of the job."""
         job = self._job_of(body, message_id)
-        path = f"{COLLECTION}/{job}"
-        record = self.records.read(path) or self._open(path, body)
+        path = job_path(job)
+        record = self.documents.read(path) or self._open(path, body)
         fields = record.fields
         if fields["kind"] != self.kind:
             raise PermanentError(f"job `{job}` is a `{fields['kind']}`; give this `{self.kind}` another name")
@@ -93,15 +92,15 @@ class Jobs:
             _tell_the_end(job, moved.fields)
         return str(moved.fields["state"])
 
-    def _move_on(self, record: Record, page: Page) -> Record | None:
+    def _move_on(self, record: Document, page: Page) -> Document | None:
         """Writes that the turn is done; None if another delivery of it has, which also announces the next."""
         turn = record.fields["turn"]
         for _ in range(_ROUNDS):
             try:
-                return self.records.write(record.path, self._moved_on(record.fields, page), record)
+                return compare_and_set(self.documents, record.path, self._moved_on(record.fields, page), record)
             except ConflictError:
                 # Perhaps only the note that this turn was published came between.
-                found = self.records.read(record.path)
+                found = self.documents.read(record.path)
                 if found is None or found.fields["turn"] != turn:
                     return None
                 record = found
@@ -117,7 +116,7 @@ class Jobs:
         asked = json.dumps([self.kind, dict(body), message_id], sort_keys=True, default=str)
         return f"{self.kind}-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
 
-    def _open(self, path: str, body: Mapping[str, Any]) -> Record:
+    def _open(self, path: str, body: Mapping[str, Any]) -> Document:
         request = {key: value for key, value in body.items() if key not in {"job", "turn"}}
         fields = {
             "kind": self.kind,
@@ -133,9 +132,9 @@ class Jobs:
             "expires_at": None,
         }
         try:
-            return self.records.write(path, fields, None)
+            return compare_and_set(self.documents, path, fields, None)
         except ConflictError:
-            found = self.records.read(path)
+            found = self.documents.read(path)
             if found is None:
                 raise TransientError(f"`{path}` came and went; deliver again") from None
             return found
@@ -161,10 +160,10 @@ class Jobs:
             "expires_at": now + self.keep_for if state == "done" else None,
         }
 
-    def _announce(self, record: Record, job: str) -> None:
+    def _announce(self, record: Document, job: str) -> None:
         self.publish(self.kind, {"job": job, "turn": record.fields["turn"]})
         try:
-            self.records.write(record.path, {**record.fields, "next_published": True}, record)
+            compare_and_set(self.documents, record.path, {**record.fields, "next_published": True}, record)
         except ConflictError:
             # Whoever came between has moved the job on already.
             return

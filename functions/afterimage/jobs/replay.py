@@ -13,7 +13,7 @@ from afterimage.delivery.dead_letters import DeadLetter, DeadLetters, Unreadable
 from afterimage.delivery.events import decode_object_event
 from afterimage.jobs.faults import passed_over
 from afterimage.jobs.progress import Page, Turn
-from afterimage.media.pipeline import Outcome, Pipeline
+from afterimage.media.pipeline import MediaOutcome, Pipeline
 
 PAGE: Final = 25
 TRIGGERS: Final = frozenset({"media_finalized", "media_deleted", "media_archived"})
@@ -44,7 +44,7 @@ class Replay:
         following = found[-1].key if len(found) == self.page else None
         return Page(next_cursor=following, counts=dict(counts), failures=tuple(failures))
 
-    def _handle(self, letter: DeadLetter) -> Outcome:
+    def _handle(self, letter: DeadLetter) -> MediaOutcome:
         event = decode_object_event(letter.attributes, letter.raw_data())
         if letter.trigger == "media_finalized":
             return self.pipeline.finalized(event.bucket, event.name, event.generation, again=True)

@@ -18,8 +18,9 @@ from afterimage.jobs.faults import passed_over
 from afterimage.jobs.progress import Page, Turn
 from afterimage.media.pipeline import Pipeline
 from afterimage.media.records import Step, next_step
-from afterimage.media.stores import DerivedFile, Original, Record
 from afterimage.paths import parse_derived, place_of, record_path
+from afterimage.store.documents import Document
+from afterimage.store.files import StoredFile
 
 PAGE: Final = 100
 REPLACED_PLAN_GRACE: Final = timedelta(hours=24)
@@ -51,14 +52,14 @@ class Sweep:
     def _originals(self, token: str, counts: Counter[str], failures: list[str]) -> str:
         """Settles each original that is not: its event was lost, or its delivery died."""
         found = self.pipeline.stores.originals.page(self.pipeline.settings.originals_bucket, "", token, self.page)
-        for original in found.originals:
+        for original in found.files:
             counts["originals seen"] += 1
             with passed_over(original.name, counts, failures):
                 if self.is_unsettled(original):
                     settle(self.pipeline, original, counts)
         return found.next_token
 
-    def is_unsettled(self, original: Original) -> bool:
+    def is_unsettled(self, original: StoredFile) -> bool:
         subject = self.pipeline.subject_of(original)
         if subject is None:
             return False
@@ -86,14 +87,14 @@ class Sweep:
         found = list(islice(self.pipeline.stores.derived.list("", after), self.page))
         for folder, files in _by_folder(found).items():
             counts["derived files seen"] += len(files)
-            with passed_over(files[0].path, counts, failures):
+            with passed_over(files[0].name, counts, failures):
                 if folder is not None and self._is_orphan(folder, files):
                     for file in files:
-                        self.pipeline.stores.derived.delete(file.path)
+                        self.pipeline.stores.derived.delete(file.name)
                     counts["orphans deleted"] += len(files)
-        return found[-1].path if len(found) == self.page else ""
+        return found[-1].name if len(found) == self.page else ""
 
-    def _is_orphan(self, folder: tuple[str, str, int, str], files: Iterable[DerivedFile]) -> bool:
+    def _is_orphan(self, folder: tuple[str, str, int, str], files: Iterable[StoredFile]) -> bool:
         bucket, name, generation, plan = folder
         place = place_of(name)
         path = record_path(place, bucket, name) if place else None
@@ -107,13 +108,13 @@ class Sweep:
         return record is not None and all(self.now() - file.created >= self.grace for file in files)
 
 
-def settle(pipeline: Pipeline, original: Original, counts: Counter[str], *, again: bool = False) -> None:
+def settle(pipeline: Pipeline, original: StoredFile, counts: Counter[str], *, again: bool = False) -> None:
     """Derives one original, and counts how that ended."""
     outcome = pipeline.finalized(original.bucket, original.name, original.generation, again=again)
     counts[str(outcome)] += 1
 
 
-def described_by(record: Record) -> tuple[str, str, int]:
+def described_by(record: Document) -> tuple[str, str, int]:
     """Bucket, name and generation that a record describes, if it stands where the record of that object belongs.
 
     A document elsewhere, whatever it says, could name anybody's file, and what was made of that would be deleted.
@@ -126,11 +127,11 @@ def described_by(record: Record) -> tuple[str, str, int]:
     return bucket, name, generation
 
 
-def _by_folder(files: Iterable[DerivedFile]) -> dict[tuple[str, str, int, str] | None, list[DerivedFile]]:
+def _by_folder(files: Iterable[StoredFile]) -> dict[tuple[str, str, int, str] | None, list[StoredFile]]:
     """Files by what they were made of; None for what is not a derived path and is left alone."""
-    folders: dict[tuple[str, str, int, str] | None, list[DerivedFile]] = {}
+    folders: dict[tuple[str, str, int, str] | None, list[StoredFile]] = {}
     for file in files:
-        parts = parse_derived(file.path)
+        parts = parse_derived(file.name)
         key = (parts.bucket, parts.name, parts.generation, parts.plan) if parts else None
         folders.setdefault(key, []).append(file)
     return folders

@@ -15,13 +15,15 @@ from itertools import islice
 from typing import Final
 
 from afterimage.ledger import books
-from afterimage.ledger.bookkeeper import Bookkeeper, books_path
+from afterimage.ledger.book_documents import addition
+from afterimage.ledger.bookkeeper import Bookkeeper
 from afterimage.ledger.pricing import Prices
 from afterimage.ledger.roll_up import held_by
 from afterimage.ledger.sources import NoObjects, Objects
-from afterimage.ledger.stores import Add, ConflictError, Expect, Moment, Replace, Stored, UncertainError
-from afterimage.ledger.survey import Place, Survey, owed_by_records
+from afterimage.ledger.survey import Survey, WalkPosition, owed_by_records
 from afterimage.ledger.tombstones import ERASED_AT, revived
+from afterimage.paths import books_path, repairs_path
+from afterimage.store.documents import ConflictError, Document, Expect, Moment, Replace, UncertainError
 
 BOOKED_AT_ONCE: Final = 200
 OLDEST_MOMENT: Final = timedelta(minutes=50)
@@ -36,7 +38,7 @@ class Progress:
 
     at: datetime
     """The moment that everything is compared at."""
-    place: Place
+    place: WalkPosition
     owed: books.Amounts
     missed: int
     """How many outputs were missed in the turns before."""
@@ -105,7 +107,7 @@ class Auditor:
                 if owed is None:
                     moment = self.keeper.store.frozen()
                     owed = owed_by_records(moment, user)
-                marker = moment.read(_marker_path(user))
+                marker = moment.read(repairs_path(user))
                 report.drift, owed = books.difference(owed, held_by(moment, user)), None
                 if not report.drift or not repair:
                     return report
@@ -132,7 +134,7 @@ class Auditor:
             prices=self.prices,
             objects=self.objects,
             owed=dict(progress.owed) if progress else {},
-            begin=progress.place if progress else Place(),
+            begin=progress.place if progress else WalkPosition(),
             is_over=is_over,
         )
         unseen = survey.unseen()
@@ -150,7 +152,7 @@ class Auditor:
         erased_at = main.fields.get(ERASED_AT) if main else None
         return isinstance(erased_at, datetime) and erased_at > moment.at
 
-    def _add(self, user: str, drift: books.Amounts, marker: Stored | None) -> None:
+    def _add(self, user: str, drift: books.Amounts, marker: Document | None) -> None:
         """Adds the drift once: the marker is the precondition that a second repair of the same drift fails on."""
         main = self.keeper.store.read(books_path(user))
         after = books.total([books.amounts_in(main.fields) if main else {}, drift])
@@ -158,22 +160,18 @@ class Auditor:
         self.keeper.store.commit(
             [
                 Replace(
-                    path=_marker_path(user),
+                    path=repairs_path(user),
                     fields={
                         "repairs": number,
                         "drift": [f"{'/'.join(path)}: {n}" for path, n in sorted(drift.items())],
                     },
                     expected=marker.version if marker else Expect.ABSENT,
                 ),
-                Add(
-                    path=books_path(user),
-                    amounts=drift,
+                addition(
+                    books_path(user),
+                    drift,
                     put={**books.shown(after), **revived(main)},
                     expected=main.version if main else Expect.ABSENT,
                 ),
             ]
         )
-
-
-def _marker_path(user: str) -> str:
-    return f"usage/{user}/repairs/books"

@@ -17,9 +17,20 @@ from typing import Final
 
 from afterimage.faults import TransientError
 from afterimage.ledger import books, records
+from afterimage.ledger.book_documents import addition
 from afterimage.ledger.records import Life, Observation, Record
-from afterimage.ledger.stores import Add, ConflictError, Expect, LedgerStore, Replace, Stored, UncertainError, Write
 from afterimage.ledger.tombstones import record_of_the_erased, revived
+from afterimage.paths import books_path, bucket_path, day_path
+from afterimage.store.documents import (
+    Change,
+    ConflictError,
+    Document,
+    DocumentHistory,
+    Expect,
+    Replace,
+    UncertainError,
+    Write,
+)
 
 MOST_ATTEMPTS: Final = 10
 BUCKETS: Final = 32
@@ -28,7 +39,7 @@ LATE_AFTER: Final = timedelta(days=35)
 """An event this old without a record is left to the audit: the record may be compacted, and must not count twice."""
 
 
-class Outcome(StrEnum):
+class BookingOutcome(StrEnum):
     """What became of an observation."""
 
     BOOKED = "booked"
@@ -61,23 +72,11 @@ class HotUsers:
         return bucket_path(user, pick(BUCKETS)) if is_hot else None
 
 
-def books_path(user: str) -> str:
-    return f"usage/{user}"
-
-
-def bucket_path(user: str, number: int) -> str:
-    return f"usage/{user}/buckets/{number:02d}"
-
-
-def day_path(user: str, day: str) -> str:
-    return f"usage/{user}/days/{day}"
-
-
 @dataclass(kw_only=True)
 class Bookkeeper:
     """Applies observations to records and books."""
 
-    store: LedgerStore
+    store: DocumentHistory
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
     wait: Callable[[float], None] = time.sleep
@@ -86,7 +85,7 @@ class Bookkeeper:
 
     def book(
         self, seen: Observation, *, is_first: bool = False, reprice: bool = False, from_audit: bool = False
-    ) -> Outcome:
+    ) -> BookingOutcome:
         """Books what was seen. `is_first` says that there is probably no record yet, which saves reading it."""
         if is_first and not from_audit and self._is_late(seen):
             is_first = False
@@ -98,12 +97,12 @@ class Bookkeeper:
                 was = _record_in(stored, main, seen, is_alive=from_audit and not seen.is_deleted)
                 becomes = records.joined(was, seen, reprice=reprice)
                 if becomes == was:
-                    return Outcome.KNOWN if stored else Outcome.ERASED
+                    return BookingOutcome.KNOWN if stored else BookingOutcome.ERASED
                 if stored is None and not from_audit and self._is_late(seen):
-                    return Outcome.LATE
+                    return BookingOutcome.LATE
                 writes = self._writes(seen, stored, was, becomes, main, contended=attempt > 2)
                 self.store.commit(writes)
-                return Outcome.BOOKED if len(writes) > 1 else Outcome.RECORDED
+                return BookingOutcome.BOOKED if len(writes) > 1 else BookingOutcome.RECORDED
             except ConflictError:
                 # Somebody else moved the record or the books, or our own commit did before its answer was lost.
                 if attempt > 2:
@@ -114,7 +113,7 @@ class Bookkeeper:
             f"could not book `{seen.record_path}` in {MOST_ATTEMPTS} attempts: contention or an outage"
         )
 
-    def book_many(self, found: Sequence[tuple[Observation, Stored | None]]) -> list[Observation]:
+    def book_many(self, found: Sequence[tuple[Observation, Document | None]]) -> list[Observation]:
         """Books what the audit found of one user, each beside the record as it was read; returns what was booked.
 
         All in one commit, which costs the books one write; one by one where anybody else writes at the same time.
@@ -125,10 +124,10 @@ class Bookkeeper:
             return [
                 seen
                 for seen, stored in found
-                if self.book(seen, is_first=stored is None, from_audit=True) is not Outcome.KNOWN
+                if self.book(seen, is_first=stored is None, from_audit=True) is not BookingOutcome.KNOWN
             ]
 
-    def _book_together(self, found: Sequence[tuple[Observation, Stored | None]]) -> list[Observation]:
+    def _book_together(self, found: Sequence[tuple[Observation, Document | None]]) -> list[Observation]:
         booked, writes, parts, gone = list[Observation](), list[Write](), list[books.Amounts](), list[Life]()
         user = found[0][0].user
         main = self.store.read(books_path(user))
@@ -157,10 +156,10 @@ class Bookkeeper:
     def _writes(
         self,
         seen: Observation,
-        stored: Stored | None,
+        stored: Document | None,
         was: Record,
         becomes: Record,
-        main: Stored | None,
+        main: Document | None,
         *,
         contended: bool,
     ) -> list[Write]:
@@ -204,7 +203,7 @@ class Bookkeeper:
         self.wait(self.dice.uniform(0, min(5.0, 0.05 * 2**attempt)))
 
 
-def _record_in(stored: Stored | None, main: Stored | None, seen: Observation, *, is_alive: bool) -> Record:
+def _record_in(stored: Document | None, main: Document | None, seen: Observation, *, is_alive: bool) -> Record:
     if stored is not None:
         return records.from_fields(stored.fields)
     return records.EMPTY if is_alive else record_of_the_erased(seen, main)
@@ -217,7 +216,7 @@ def retirement(user: str, gone: Sequence[Life]) -> list[Write]:
         figures: books.Amounts = {(books.RETIRED, life.shelf, name): value for name, value in life.figures().items()}
         if figures:
             by_day.setdefault(life.day, []).append(figures)
-    return [Add(path=day_path(user, day), amounts=books.total(parts)) for day, parts in sorted(by_day.items())]
+    return [addition(day_path(user, day), books.total(parts)) for day, parts in sorted(by_day.items())]
 
 
 def _shelves(models: frozenset[str], known: frozenset[str]) -> dict[str, str]:
@@ -227,12 +226,12 @@ def _shelves(models: frozenset[str], known: frozenset[str]) -> dict[str, str]:
     return shelves
 
 
-def _addition(user: str, delta: books.Amounts, bucket: str | None, main: Stored | None, *, is_read: bool) -> Add:
+def _addition(user: str, delta: books.Amounts, bucket: str | None, main: Document | None, *, is_read: bool) -> Change:
     if bucket is not None:
-        return Add(path=bucket, amounts=delta, put={"user": user})
+        return addition(bucket, delta, put={"user": user})
     if not is_read:
-        return Add(path=books_path(user), amounts=delta)
+        return addition(books_path(user), delta)
     after = books.total([books.amounts_in(main.fields) if main else {}, delta])
     # The shown figures are right because nobody else may have written since they were computed.
     expected = main.version if main else Expect.ABSENT
-    return Add(path=books_path(user), amounts=delta, put={**books.shown(after), **revived(main)}, expected=expected)
+    return addition(books_path(user), delta, put={**books.shown(after), **revived(main)}, expected=expected)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from afterimage.ledger.contribution import CostSource, Facts, Status
+from afterimage.ledger.contribution import CostSource, Facts, OutputStatus
 from afterimage.ledger.money import MOST_SAVED_NANO_USD, NANO, dollars_shown
 
 Path = tuple[str, ...]
@@ -41,15 +41,15 @@ MOST_BELIEVED_LATENCY_MS: Final = 1_000_000_000_000
 
 def figures(facts: Facts, hits: int) -> dict[str, int]:
     """What one output contributes wherever it is counted; figures of nought are left out."""
-    if facts.status is Status.PENDING or facts.bytes_kind:
+    if facts.status is OutputStatus.PENDING or facts.bytes_kind:
         return {}
-    if facts.status in {Status.REJECTED, Status.FAILED}:
-        return {"rejected" if facts.status is Status.REJECTED else "failures": 1}
+    if facts.status in {OutputStatus.REJECTED, OutputStatus.FAILED}:
+        return {"rejected" if facts.status is OutputStatus.REJECTED else "failures": 1}
     found = {
         "generations": 1,
         **money("cost", facts.cost_nano_usd),
         **money("reported", facts.cost_nano_usd if facts.cost_source is CostSource.REPORTED else 0),
-        "unpriced": int(facts.status is Status.UNPRICED),
+        "unpriced": int(facts.status is OutputStatus.UNPRICED),
         "cached_generations": int(facts.is_cached),
         "cache_hits": hits,
         **money("saved", saved_nano_usd(facts, hits)),

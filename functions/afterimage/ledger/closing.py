@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from afterimage.ledger import books, records
-from afterimage.ledger.bookkeeper import books_path, day_path, retirement
-from afterimage.ledger.roll_up import every, published_path
-from afterimage.ledger.stores import Add, ConflictError, LedgerStore, Remove, Stored, UncertainError, Write
+from afterimage.ledger.book_documents import addition
+from afterimage.ledger.bookkeeper import retirement
+from afterimage.ledger.roll_up import every
+from afterimage.paths import books_path, day_path, ledger_records_path, published_path
+from afterimage.store.documents import ConflictError, Document, DocumentStore, Remove, UncertainError, Write
 
 LIVE_DAYS: Final = 35
 """How many days the live books show one by one."""
@@ -33,7 +35,7 @@ class Compacted:
 class Closing:
     """Closes days and compacts records of one user at a time."""
 
-    store: LedgerStore
+    store: DocumentStore
 
     def close_days(self, user: str, today: datetime) -> int:
         """Moves days older than the live ones to documents of their own; returns how many."""
@@ -46,12 +48,7 @@ class Closing:
             # A commit holds 500 writes; days left over go with the next run.
             days = days[:400]
             writes: list[Write] = [
-                Add(
-                    path=books_path(user),
-                    amounts={},
-                    drop=[(books.DAYS, day) for day in days],
-                    expected=main.version,
-                )
+                addition(books_path(user), {}, drop=[(books.DAYS, day) for day in days], expected=main.version)
             ]
             published: books.Amounts = {}
             is_published = not books.beyond_belief(books.amounts_in(main.fields))
@@ -60,9 +57,9 @@ class Closing:
                 if is_published:
                     published |= {path: -amount for path, amount in _of_day(main.fields, day).items()}
                 moved = {("closed", *path[2:]): amount for path, amount in _of_day(main.fields, day).items()}
-                writes.append(Add(path=day_path(user, day), amounts=moved))
+                writes.append(addition(day_path(user, day), moved))
             if published:
-                writes.append(Add(path=published_path(user), amounts=published))
+                writes.append(addition(published_path(user), published))
             try:
                 self.store.commit(writes)
             except (ConflictError, UncertainError):
@@ -79,7 +76,7 @@ class Closing:
         """
         limit = (now - COMPACT_AFTER).timestamp() * 1e9
         done = Compacted()
-        for stored in every(self.store, f"usage/{user}/records", after):
+        for stored in every(self.store, ledger_records_path(user), after):
             try:
                 done.gone += self._compact_one(user, stored, limit)
             except (ConflictError, UncertainError):
@@ -88,11 +85,11 @@ class Closing:
             except (LookupError, TypeError, ValueError) as error:
                 done.failures.append(f"{stored.path} is no record: {type(error).__name__}: {error}"[:300])
             if is_over():
-                done.rest = stored.path.rpartition("/")[2]
+                done.rest = stored.id
                 break
         return done
 
-    def _compact_one(self, user: str, stored: Stored, limit: float) -> bool:
+    def _compact_one(self, user: str, stored: Document, limit: float) -> bool:
         if not stored.fields["is_deleted"] or max(stored.updated, stored.fields["last_version"]) > limit:
             return False
         lives = list(records.from_fields(stored.fields).lives.values())

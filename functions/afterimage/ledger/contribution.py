@@ -17,14 +17,13 @@ from afterimage.ledger.money import FigureError, nano_usd
 from afterimage.ledger.price_table import model_version
 from afterimage.ledger.pricing import Prices, Usage
 
-OUTPUT_KINDS: Final = ("dialogues", "images", "videos", "audio")
 MOST_HITS: Final = 10_000_000
 MOST_LATENCY_MS: Final = 24 * 3600 * 1000
 UNKNOWN_MODEL: Final = "unknown"
 _PLAUSIBLE_MODEL = re.compile(r"[a-z0-9][a-z0-9._:/@+ -]{0,127}")
 
 
-class Status(StrEnum):
+class OutputStatus(StrEnum):
     """How an output stands in the books."""
 
     BOOKED = "booked"
@@ -46,7 +45,7 @@ class CostSource(StrEnum):
 class Facts:
     """What one version of one output or object says, once understood."""
 
-    status: Status
+    status: OutputStatus
     model: str = UNKNOWN_MODEL
     model_version: str = "unknown"
     cost_nano_usd: int = 0
@@ -62,25 +61,6 @@ class Facts:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
-    """A document whose writes are booked: whose it is, and of which kind."""
-
-    user: str
-    kind: str
-    id: str
-
-
-def source_of(path: str) -> Source | None:
-    """What the path of a document says; None for a document the ledger has nothing to do with."""
-    match path.split("/"):
-        case ["ai_outputs", user, kind, identifier] if kind in OUTPUT_KINDS:
-            return Source(user=user, kind=kind, id=identifier)
-        case ["generations", user, "files", identifier]:
-            return Source(user=user, kind="files", id=identifier)
-    return None
-
-
 def facts_of(kind: str, fields: Mapping[str, Any], created: datetime, prices: Prices) -> Facts:
     """Turns a document into what it contributes. `created` is the server's time, by which prices are looked up."""
     reasons: list[str] = []
@@ -90,21 +70,21 @@ def facts_of(kind: str, fields: Mapping[str, Any], created: datetime, prices: Pr
     if kind == "files":
         if flat["status"] == "failed":
             named = _model(flat, reasons) or UNKNOWN_MODEL
-            return Facts(status=Status.FAILED, model=named, hits=hits, reasons=tuple(reasons))
+            return Facts(status=OutputStatus.FAILED, model=named, hits=hits, reasons=tuple(reasons))
         if flat["status"] != "completed":
-            return Facts(status=Status.PENDING, hits=hits)
+            return Facts(status=OutputStatus.PENDING, hits=hits)
     model = _model(flat, reasons)
     if model is None:
-        return Facts(status=Status.REJECTED, hits=hits, reasons=tuple(reasons))
+        return Facts(status=OutputStatus.REJECTED, hits=hits, reasons=tuple(reasons))
     usage = _usage(kind, model, flat, reasons)
     computed = prices.price(usage, created)
     reported, is_absurd = _reported(flat, reasons)
-    status, cost, source, origin = Status.BOOKED, 0, CostSource.NONE, ""
+    status, cost, source, origin = OutputStatus.BOOKED, 0, CostSource.NONE, ""
     if computed is not None:
         cost, source, origin = computed.nano_usd, CostSource.COMPUTED, computed.origin
     elif is_absurd:
         return Facts(
-            status=Status.REJECTED,
+            status=OutputStatus.REJECTED,
             model=model,
             model_version=model_version(model),
             hits=hits,
@@ -113,7 +93,7 @@ def facts_of(kind: str, fields: Mapping[str, Any], created: datetime, prices: Pr
     elif reported is not None:
         cost, source = reported, CostSource.REPORTED
     else:
-        status = Status.UNPRICED
+        status = OutputStatus.UNPRICED
     return Facts(
         status=status,
         model=model,
@@ -136,7 +116,7 @@ def hits_of(fields: Mapping[str, Any]) -> int | None:
 
 def object_facts(kind: str, size: int) -> Facts:
     """What a stored object contributes: its bytes, while it is there."""
-    return Facts(status=Status.BOOKED, model="", bytes=size, bytes_kind=kind)
+    return Facts(status=OutputStatus.BOOKED, model="", bytes=size, bytes_kind=kind)
 
 
 def day_of(created_ns: int) -> str:

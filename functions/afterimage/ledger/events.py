@@ -73,10 +73,7 @@ def book_object(event: ObjectEvent, keeper: Bookkeeper, *, is_deleted: bool) -> 
 
 @made_once
 def bookkeeper() -> Bookkeeper:
-    # Imported here: the client is most of a cold start, and belongs to the first event.
-    from afterimage.ledger.firestore_store import FirestoreLedgerStore
-
-    return Bookkeeper(store=FirestoreLedgerStore(clients.firestore()))
+    return Bookkeeper(store=clients.documents())
 
 
 @made_once

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from afterimage import paths
-from afterimage.ledger.contribution import facts_of, hits_of, object_facts, source_of
+from afterimage.ledger.contribution import facts_of, hits_of, object_facts
 from afterimage.ledger.pricing import Prices
 from afterimage.ledger.records import OBJECT_KIND, Observation
 from afterimage.paths import Family
@@ -36,21 +36,22 @@ def observe_document(
 
     `before` is the version that this one replaced, where an event tells.
     """
-    source = source_of(path)
-    if source is None:
+    booked = paths.parse_booked(path)
+    if booked is None:
         return None
+    user, kind, identifier = booked
     created_at = datetime.fromtimestamp(created // 1_000_000_000, UTC)
     return Observation(
-        user=source.user,
-        kind=source.kind,
-        id=source.id,
+        user=user,
+        kind=kind,
+        id=identifier,
         created=created,
         version=version,
         happened=version,
         is_deleted=is_deleted,
         table=prices.version,
         before=None if before is None else (before[0], hits_of(before[1])),
-        facts=facts_of(source.kind, fields, created_at, prices),
+        facts=facts_of(kind, fields, created_at, prices),
     )
 
 

@@ -7,18 +7,17 @@ record. Merging is a join: commutative, associative, idempotent.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from afterimage.ledger import books
-from afterimage.ledger.contribution import MOST_HITS, CostSource, Facts, Status, day_of
+from afterimage.ledger.contribution import MOST_HITS, CostSource, Facts, OutputStatus, day_of
 from afterimage.ledger.hits import Hits
+from afterimage.paths import ledger_record_path
 
 MOST_LIVES: Final = 20
 """How many lives of one path a record keeps; the oldest is retired into its day's document."""
-_ID_LIMIT_BYTES: Final = 1500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +42,7 @@ class Observation:
 
     @property
     def record_path(self) -> str:
-        return record_path(self.user, self.kind, self.id)
+        return ledger_record_path(self.user, self.kind, self.id)
 
     @property
     def is_object(self) -> bool:
@@ -159,7 +158,7 @@ def is_newer(seen: Observation, known: Life, *, reprice: bool) -> bool:
     """Versions first; a delete comes after the version it deletes; then a table that knows what the last did not."""
     if (seen.version, seen.is_deleted) != (known.version, known.is_deleted):
         return (seen.version, seen.is_deleted) > (known.version, known.is_deleted)
-    return seen.table > known.table and (reprice or known.facts.status is Status.UNPRICED)
+    return seen.table > known.table and (reprice or known.facts.status is OutputStatus.UNPRICED)
 
 
 def overflow(record: Record, *, is_object: bool) -> tuple[Record, list[Life]]:
@@ -173,14 +172,6 @@ def retired(record: Record, gone: list[Life]) -> Record:
     last = max(life.created for life in gone)
     kept = {created: life for created, life in record.lives.items() if created > last}
     return Record(lives=kept, retired_through=max(last, record.retired_through))
-
-
-def record_path(user: str, kind: str, identifier: str) -> str:
-    """Where the record of an output lives; ids too long to carry the kind as well are hashed."""
-    name = f"{kind}~{identifier}"
-    if len(name.encode()) > _ID_LIMIT_BYTES:
-        name = f"{kind}-long~{hashlib.sha256(identifier.encode()).hexdigest()}"
-    return f"usage/{user}/records/{name}"
 
 
 def as_fields(record: Record, *, kind: str, identifier: str) -> dict[str, Any]:
@@ -238,7 +229,7 @@ def _life_fields(life: Life) -> dict[str, Any]:
 
 def _life(created: int, fields: Mapping[str, Any]) -> Life:
     facts = Facts(
-        status=Status(fields["status"]),
+        status=OutputStatus(fields["status"]),
         model=fields["model"],
         model_version=fields["model_version"],
         cost_nano_usd=fields["cost_nano_usd"],

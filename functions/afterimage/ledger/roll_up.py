@@ -14,37 +14,35 @@ from typing import Any, Final
 
 from afterimage.faults import is_transient
 from afterimage.ledger import books
-from afterimage.ledger.bookkeeper import books_path
-from afterimage.ledger.stores import (
-    Add,
+from afterimage.ledger.book_documents import TOUCHED, addition, books_touched_since, buckets
+from afterimage.ledger.tombstones import revived
+from afterimage.paths import (
+    OPERATIONS_TOTALS,
+    books_path,
+    buckets_path,
+    days_path,
+    operations_day,
+    published_path,
+    user_of_bucket,
+)
+from afterimage.store.documents import (
     ConflictError,
+    Document,
+    DocumentReader,
+    DocumentStore,
     Expect,
-    LedgerStore,
-    Reader,
     Remove,
     Replace,
-    Stored,
     UncertainError,
     Write,
 )
-from afterimage.ledger.tombstones import revived
 
 logger = logging.getLogger("afterimage.ledger")
 IsOver = Callable[[], bool]
-OPERATIONS_TOTALS: Final = "operations/totals"
 _PUBLISHED: Final = (books.TOTALS, books.DAYS, books.STORAGE)
 _SET_ASIDE: Final = (books.TOTALS, "users_set_aside")
 _PAGE: Final = 300
 _MOST_TRIES: Final = 8
-
-
-def operations_day(day: str) -> str:
-    return f"operations/days/totals/{day}"
-
-
-def published_path(user: str) -> str:
-    """Where it is kept how much of a user's live books the operators' view has been given."""
-    return f"usage/{user}/published/operations"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +71,7 @@ class Published:
 class RollUp:
     """The two roll-ups over one store."""
 
-    store: LedgerStore
+    store: DocumentStore
 
     def empty_buckets(self, *, after: str = "", is_over: IsOver = lambda: False) -> Emptied:
         """Moves buckets into the books: one round over all there are, which begins behind the path `after`.
@@ -83,7 +81,7 @@ class RollUp:
         """
         moved, faults, at, has_turned = 0, 0, after, not after
         while True:
-            found = self.store.buckets(at, _PAGE)
+            found = buckets(self.store, at, _PAGE)
             for bucket in found:
                 if has_turned and after and bucket.path.split("/") > after.split("/"):
                     return Emptied(moved=moved, faults=faults)
@@ -98,12 +96,11 @@ class RollUp:
                     return Emptied(moved=moved, faults=faults)
                 at, has_turned = "", True
 
-    def empty_bucket(self, bucket: Stored) -> bool:
-        match bucket.path.split("/"):
-            case ["usage", user, "buckets", _]:
-                seen: Stored | None = bucket
-            case _:
-                raise ValueError(f"`{bucket.path}` is no place for a bucket: nothing of ours writes there; delete it")
+    def empty_bucket(self, bucket: Document) -> bool:
+        user = user_of_bucket(bucket.path)
+        if user is None:
+            raise ValueError(f"`{bucket.path}` is no place for a bucket: nothing of ours writes there; delete it")
+        seen: Document | None = bucket
         for _ in range(_MOST_TRIES):
             if seen is None:
                 return True
@@ -112,9 +109,9 @@ class RollUp:
             after = books.total([books.amounts_in(main.fields) if main else {}, moved])
             expected = main.version if main else Expect.ABSENT
             put = {**books.shown(after), **revived(main)}
-            addition = Add(path=books_path(user), amounts=moved, put=put, expected=expected)
+            moving = addition(books_path(user), moved, put=put, expected=expected)
             try:
-                self.store.commit([Remove(path=seen.path, expected=seen.version), addition])
+                self.store.commit([Remove(path=seen.path, expected=seen.version), moving])
             except (ConflictError, UncertainError):
                 # What the bucket holds now has not been moved, whichever commit it was that changed it.
                 seen = self.store.read(seen.path)
@@ -129,13 +126,13 @@ class RollUp:
         """
         done, faults, mark = 0, 0, since
         while True:
-            found = self.store.touched_since(mark, _PAGE)
+            found = books_touched_since(self.store, mark, _PAGE)
             for user_books in found:
                 with _reported(f"books `{user_books.path}`") as report:
-                    self.publish_user(user_books.path.split("/")[1])
+                    self.publish_user(user_books.id)
                 faults += report.has_fault
                 done += 1
-                last = user_books.fields["touched_at"]
+                last = user_books.fields[TOUCHED]
                 # Past the beginning at least, or the next run would come no further than this one.
                 if last > since and is_over():
                     return Published(users=done, faults=faults, until=last, is_behind=True)
@@ -173,25 +170,24 @@ class RollUp:
         return False
 
 
-def held_by(reader: Reader, user: str) -> books.Amounts:
+def held_by(reader: DocumentReader, user: str) -> books.Amounts:
     """Everything that a user's books hold: the live document, its buckets, the closed days."""
     main = reader.read(books_path(user))
     parts = [books.amounts_in(main.fields) if main else {}]
-    parts += [books.amounts_in(bucket.fields) for bucket in every(reader, f"usage/{user}/buckets")]
-    for day in every(reader, f"usage/{user}/days"):
+    parts += [books.amounts_in(bucket.fields) for bucket in every(reader, buckets_path(user))]
+    for day in every(reader, days_path(user)):
         closed = books.amounts_in(day.fields, ["closed"])
-        name = day.path.rpartition("/")[2]
-        parts.append({(books.DAYS, name, *path[1:]): amount for path, amount in closed.items()})
+        parts.append({(books.DAYS, day.id, *path[1:]): amount for path, amount in closed.items()})
     return books.total(parts)
 
 
-def every(reader: Reader, collection: str, after: str = "") -> Iterator[Stored]:
+def every(reader: DocumentReader, collection: str, after: str = "") -> Iterator[Document]:
     """All documents of one collection behind an id, page by page; a page is all that is held in memory."""
     while page := reader.page(collection, after, _PAGE):
         yield from page
         if len(page) < _PAGE:
             return
-        after = page[-1].path.rpartition("/")[2]
+        after = page[-1].id
 
 
 @dataclass(slots=True)
@@ -219,7 +215,7 @@ def _operators_share(delta: books.Amounts) -> list[Write]:
             by_document.setdefault(operations_day(path[1]), {})[books.TOTALS, path[2]] = amount
         else:
             by_document.setdefault(OPERATIONS_TOTALS, {})[path] = amount
-    return [Add(path=path, amounts=amounts) for path, amounts in sorted(by_document.items())]
+    return [addition(path, amounts) for path, amounts in sorted(by_document.items())]
 
 
 def _set(fields: dict[str, Any], path: books.Path, amount: int) -> None:

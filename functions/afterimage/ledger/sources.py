@@ -4,84 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from datetime import UTC
+from typing import Protocol
 
-from afterimage.ledger.contribution import OUTPUT_KINDS
 from afterimage.ledger.observing import observe_document, observe_object
 from afterimage.ledger.pricing import Prices
 from afterimage.ledger.records import Observation
 from afterimage.ledger.roll_up import every
-from afterimage.ledger.stores import Reader
-
-SOURCES: Final = {"ai_outputs": OUTPUT_KINDS, "generations": ("files",)}
-"""Collections whose ids are users, and the collections below them that hold outputs."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredObject:
-    """What is known of a live object."""
-
-    bucket: str
-    name: str
-    generation: int
-    size: int
-    created: datetime
+from afterimage.paths import OWNED_FILES, booked_collections, owned_folder
+from afterimage.store.documents import DocumentReader
+from afterimage.store.files import FileStore, StoredFile
 
 
 class Objects(Protocol):
     """The originals' bucket."""
 
-    def of_prefix(self, prefix: str) -> Iterator[StoredObject]: ...
+    def of_prefix(self, prefix: str) -> Iterator[StoredFile]: ...
 
 
 class NoObjects:
     """Where no bucket is looked at."""
 
-    def of_prefix(self, prefix: str) -> Iterator[StoredObject]:
+    def of_prefix(self, prefix: str) -> Iterator[StoredFile]:
         yield from ()
 
 
+@dataclass(frozen=True, kw_only=True)
 class BucketObjects:
-    """Objects of one bucket in Cloud Storage."""
+    """Objects of one bucket."""
 
-    def __init__(self, client: Any, bucket: str) -> None:
-        self._client = client
-        self._bucket = bucket
+    files: FileStore
+    bucket: str
 
-    def of_prefix(self, prefix: str) -> Iterator[StoredObject]:
-        for blob in self._client.list_blobs(self._bucket, prefix=prefix, timeout=60):
-            yield StoredObject(
-                bucket=self._bucket,
-                name=blob.name,
-                generation=int(blob.generation),
-                size=int(blob.size or 0),
-                created=blob.time_created,
-            )
-
-
-def collections_of(user: str) -> list[str]:
-    """In the order of their kinds, which is the order of the records of what is in them."""
-    places = [(group, f"{root}/{user}/{group}") for root, groups in SOURCES.items() for group in groups]
-    return [place for _, place in sorted(places)]
-
-
-def document_of(user: str, kind: str, identifier: str) -> str | None:
-    """The document that a record is about; None for objects."""
-    if kind in OUTPUT_KINDS:
-        return f"ai_outputs/{user}/{kind}/{identifier}"
-    return f"generations/{user}/files/{identifier}" if kind == "files" else None
-
-
-def object_prefixes_of(user: str) -> list[str]:
-    return [f"users/{user}/", f"generating/{user}/", f"artifacts/{user}/"]
+    def of_prefix(self, prefix: str) -> Iterator[StoredFile]:
+        return self.files.walk(self.bucket, prefix)
 
 
 def live_documents(
-    reader: Reader, user: str, prices: Prices, after: tuple[str, str] = ("", "")
+    reader: DocumentReader, user: str, prices: Prices, after: tuple[str, str] = ("", "")
 ) -> Iterator[Observation]:
     """What a user's live documents say, read one by one and not from any event; behind `after`, by kind, then by id."""
-    for collection in collections_of(user):
+    for collection in booked_collections(user):
         kind = collection.rpartition("/")[2]
         if kind < after[0]:
             continue
@@ -99,8 +62,8 @@ def live_documents(
 
 
 def live_objects(objects: Objects, user: str) -> Iterator[Observation]:
-    for prefix in object_prefixes_of(user):
-        for found in objects.of_prefix(prefix):
+    for root in OWNED_FILES:
+        for found in objects.of_prefix(owned_folder(root, user)):
             seen = observe_object(
                 found.bucket,
                 found.name,

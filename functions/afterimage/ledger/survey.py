@@ -15,8 +15,9 @@ from afterimage.ledger import books, records
 from afterimage.ledger.pricing import Prices
 from afterimage.ledger.records import OBJECT_KIND, Life, Observation, Record
 from afterimage.ledger.roll_up import every
-from afterimage.ledger.sources import NoObjects, Objects, document_of, live_documents, live_objects
-from afterimage.ledger.stores import Reader, Stored
+from afterimage.ledger.sources import NoObjects, Objects, live_documents, live_objects
+from afterimage.paths import booked_document, days_path, ledger_records_path
+from afterimage.store.documents import Document, DocumentReader
 
 OBJECTS_BEHIND: Final = OBJECT_KIND
 """Before `object~…` and before `object-long~…`."""
@@ -24,7 +25,7 @@ LOOKS_AT_THE_CLOCK_EVERY: Final = 100
 MOST_OBJECTS: Final = 200_000
 """Objects are listed and remembered in one turn: more of one user would leave no turn for the users after."""
 
-Unseen = tuple[Observation, Stored | None]
+Unseen = tuple[Observation, Document | None]
 """What a record does not know yet, and the record, if there is one."""
 
 
@@ -38,7 +39,7 @@ class _KnownObject:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class WalkPosition:
     """How far a walk has come: the last record, and the last live document by kind and id."""
 
     record: str = ""
@@ -49,17 +50,17 @@ class Place:
 class Survey:
     """One walk through everything of one user. `owed` is complete when the walk is, and `rest` is None."""
 
-    moment: Reader
-    present: Reader
+    moment: DocumentReader
+    present: DocumentReader
     """For the few objects that turn out to differ: their bucket is listed now, not at the moment."""
     user: str
     prices: Prices
     objects: Objects
     owed: books.Amounts = field(default_factory=dict)
-    begin: Place = Place()
+    begin: WalkPosition = WalkPosition()
     is_over: Callable[[], bool] = lambda: False
     """Whether the walk's time is over; it is not asked before some of the work is done."""
-    rest: Place | None = None
+    rest: WalkPosition | None = None
     has_too_many_objects: bool = False
     """More than are looked at: what they weigh was not compared."""
     _known_objects: dict[str, _KnownObject] = field(default_factory=dict)
@@ -82,9 +83,9 @@ class Survey:
             self._remember_all()
             yield from self._unseen_objects()
 
-    def _side_by_side(self) -> Iterator[tuple[Stored | None, Observation | None]]:
+    def _side_by_side(self) -> Iterator[tuple[Document | None, Observation | None]]:
         """Records and what is live, in pairs where they belong together. Both come in the order of the record's id."""
-        found = every(self.moment, f"usage/{self.user}/records", self.begin.record)
+        found = every(self.moment, ledger_records_path(self.user), self.begin.record)
         live = live_documents(self.moment, self.user, self.prices, self.begin.document)
         stored, seen = next(found, None), next(live, None)
         at, done = self.begin, 0
@@ -102,24 +103,24 @@ class Survey:
                 yield stored if takes_record else None, seen if takes_seen else None
             if takes_record and stored is not None:
                 self._owe(stored)
-                at = replace(at, record=stored.path.rpartition("/")[2])
+                at = replace(at, record=stored.id)
                 stored = next(found, None)
             if takes_seen and seen is not None:
                 at = replace(at, document=(seen.kind, seen.id))
                 seen = next(live, None)
 
-    def _owe(self, stored: Stored) -> None:
+    def _owe(self, stored: Document) -> None:
         for path, amount in record_in(stored).amounts().items():
             self.owed[path] = self.owed.get(path, 0) + amount
 
-    def _is_there(self, stored: Stored) -> bool:
+    def _is_there(self, stored: Document) -> bool:
         """Looks up the document of a record that came without one: it can exist only if its id is very long."""
         if _is_in_order(stored.path, stored):
             return False
-        place = document_of(self.user, stored.fields["kind"], stored.fields["output_id"])
+        place = booked_document(self.user, stored.fields["kind"], stored.fields["output_id"])
         return place is not None and self.moment.read(place) is not None
 
-    def _remember(self, stored: Stored) -> None:
+    def _remember(self, stored: Document) -> None:
         if len(self._known_objects) == MOST_OBJECTS:
             self.has_too_many_objects = True
             return
@@ -133,9 +134,9 @@ class Survey:
 
     def _remember_all(self) -> None:
         """A walk that began in the middle has not met all records of objects, which stand together."""
-        if self.begin == Place():
+        if self.begin == WalkPosition():
             return
-        for stored in every(self.moment, f"usage/{self.user}/records", OBJECTS_BEHIND):
+        for stored in every(self.moment, ledger_records_path(self.user), OBJECTS_BEHIND):
             if stored.fields["kind"] != OBJECT_KIND or self.has_too_many_objects:
                 break
             self._remember(stored)
@@ -158,31 +159,30 @@ class Survey:
                 yield _gone(self.user, stored, newest), stored
 
 
-def owed_by_records(reader: Reader, user: str) -> books.Amounts:
+def owed_by_records(reader: DocumentReader, user: str) -> books.Amounts:
     """What the books must hold: the sum over all records, and over what records that are gone left in their days."""
-    owed = books.total(record_in(stored).amounts() for stored in every(reader, f"usage/{user}/records"))
+    owed = books.total(record_in(stored).amounts() for stored in every(reader, ledger_records_path(user)))
     return books.total([owed, owed_by_days(reader, user)])
 
 
-def owed_by_days(reader: Reader, user: str) -> books.Amounts:
+def owed_by_days(reader: DocumentReader, user: str) -> books.Amounts:
     owed: books.Amounts = {}
-    for day in every(reader, f"usage/{user}/days"):
-        name = day.path.rpartition("/")[2]
+    for day in every(reader, days_path(user)):
         retired = books.amounts_in(day.fields, [books.RETIRED]).items()
-        owed = books.total([owed, *(books.spread(path[1], name, {path[2]: amount}) for path, amount in retired)])
+        owed = books.total([owed, *(books.spread(path[1], day.id, {path[2]: amount}) for path, amount in retired)])
     return owed
 
 
-def record_in(stored: Stored | None) -> Record:
+def record_in(stored: Document | None) -> Record:
     return records.from_fields(stored.fields) if stored else records.EMPTY
 
 
-def _live_in(stored: Stored) -> Life | None:
+def _live_in(stored: Document) -> Life | None:
     newest = record_in(stored).newest
     return newest if newest is not None and not newest.is_deleted else None
 
 
-def _gone(user: str, stored: Stored, newest: Life) -> Observation:
+def _gone(user: str, stored: Document, newest: Life) -> Observation:
     """Gone for good in this life: the same life never comes back, and a later one has its own version."""
     return Observation(
         user=user,
@@ -197,7 +197,7 @@ def _gone(user: str, stored: Stored, newest: Life) -> Observation:
     )
 
 
-def _is_in_order(path: str, of: Observation | Stored) -> bool:
+def _is_in_order(path: str, of: Observation | Document) -> bool:
     """Whether the record's id spells the output's; those that are too long for it are hashed, and stand elsewhere."""
     kind, identifier = (of.kind, of.id) if isinstance(of, Observation) else (of.fields["kind"], of.fields["output_id"])
     return path.endswith(f"/{kind}~{identifier}")

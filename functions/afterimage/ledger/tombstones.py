@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from afterimage.ledger.records import EMPTY, Observation, Record
-from afterimage.ledger.stores import Stored
+from afterimage.store.documents import Document
 
 ERASED_AT: Final = "erased_at"
 EXPIRES_AT: Final = "expires_at"
@@ -19,7 +19,7 @@ KEPT_FOR: Final = timedelta(days=40)
 """Later than `bookkeeper.LATE_AFTER`: older events without a record are not booked anyway."""
 
 
-def record_of_the_erased(seen: Observation, books_of_user: Stored | None) -> Record:
+def record_of_the_erased(seen: Observation, books_of_user: Document | None) -> Record:
     """The record to begin with where there is none: lives from before the user was erased are history.
 
     They stay so when the user comes back and a path is used again.
@@ -32,6 +32,6 @@ def record_of_the_erased(seen: Observation, books_of_user: Stored | None) -> Rec
     return Record(retired_through=microseconds if seen.is_object else microseconds * 1000 + 999)
 
 
-def revived(books_of_user: Stored | None) -> Mapping[str, Any]:
+def revived(books_of_user: Document | None) -> Mapping[str, Any]:
     """What has to be put into books that are written again, so that they do not expire."""
     return {EXPIRES_AT: None} if books_of_user and books_of_user.fields.get(EXPIRES_AT) else {}

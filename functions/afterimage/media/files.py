@@ -9,13 +9,13 @@ from afterimage.media.containers import duration_of
 from afterimage.media.inspect import Inspection, Verdict, gunzip, inspect_image, is_mismatch
 from afterimage.media.limits import Limits
 from afterimage.media.signatures import HEAD_BYTES, UNKNOWN, FileType, Kind, identify
-from afterimage.media.stores import Original, Originals
+from afterimage.store.files import FileStore, StoredFile
 
 READ_AT_ONCE: Final = 1 << 20
 """Up to this size one request for all is cheaper than a look at the head first."""
 
 
-def inspect_original(originals: Originals, original: Original, limits: Limits) -> tuple[Inspection, bytes | None]:
+def inspect_original(originals: FileStore, original: StoredFile, limits: Limits) -> tuple[Inspection, bytes | None]:
     """The verdict on a stored file, and the content of a picture that is accepted."""
     if original.content_encoding == "gzip":
         return _inspect_packed(originals, original, limits)
@@ -31,7 +31,7 @@ def inspect_original(originals: Originals, original: Original, limits: Limits) -
     return inspect_image(data, declared_type=original.content_type, limits=limits), data
 
 
-def _inspect_packed(originals: Originals, original: Original, limits: Limits) -> tuple[Inspection, bytes | None]:
+def _inspect_packed(originals: FileStore, original: StoredFile, limits: Limits) -> tuple[Inspection, bytes | None]:
     """A file stored with gzip encoding is unpacked as far as a picture may be large."""
     unpacked = gunzip(originals.read(original), limits.image_bytes) if original.size <= limits.image_bytes else None
     if unpacked is None:
@@ -40,7 +40,7 @@ def _inspect_packed(originals: Originals, original: Original, limits: Limits) ->
     return inspect_image(unpacked, declared_type=original.content_type, limits=limits), unpacked
 
 
-def _inspect_playable(originals: Originals, original: Original, file_type: FileType, data: bytes) -> Inspection:
+def _inspect_playable(originals: FileStore, original: StoredFile, file_type: FileType, data: bytes) -> Inspection:
     """Video and sound: the type and, where the container says it, the duration; no posters or waveforms yet."""
 
     def read(start: int, end: int) -> bytes:
@@ -60,6 +60,6 @@ def _inspect_playable(originals: Originals, original: Original, file_type: FileT
     return replace(found, duration_seconds=duration)
 
 
-def _too_large(original: Original, file_type: FileType, limits: Limits) -> Inspection:
+def _too_large(original: StoredFile, file_type: FileType, limits: Limits) -> Inspection:
     reason = f"{original.size} bytes; at most {limits.image_bytes} can be worked on"
     return Inspection(verdict=Verdict.UNSUPPORTED, reason=reason, file_type=file_type)

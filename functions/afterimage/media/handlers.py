@@ -9,8 +9,8 @@ from afterimage.delivery.events import ObjectEvent
 from afterimage.delivery.messages import publish
 from afterimage.made_once import made_once
 from afterimage.media.allocator import suit_pictures
-from afterimage.media.google_stores import google_stores
 from afterimage.media.pipeline import Pipeline
+from afterimage.media.stores import media_stores
 from afterimage.store import clients
 
 logger = logging.getLogger("afterimage.media")
@@ -30,7 +30,7 @@ def deleted(event: ObjectEvent) -> None:
 def pipeline() -> Pipeline:
     suit_pictures()
     settings = clients.settings()
-    stores = google_stores(clients.storage(), clients.firestore(), settings.derived_bucket)
+    stores = media_stores(clients.files(), clients.documents(), settings.derived_bucket)
     if not settings.ready_topic:
         return Pipeline(stores=stores, settings=settings)
     return Pipeline(stores=stores, settings=settings, announce=partial(publish, settings.ready_topic))

@@ -22,11 +22,13 @@ from afterimage.media.files import inspect_original
 from afterimage.media.inspect import Verdict
 from afterimage.media.limits import limits_for
 from afterimage.media.plan import Plan, PlanOptions, digest_of, make_plan, options_for
-from afterimage.media.records import Status, Step, Subject
+from afterimage.media.records import MediaStatus, Step, Subject
 from afterimage.media.render import BrokenImageError, Placeholder, RenderedFile, render
-from afterimage.media.stores import ConflictError, GoneError, MediaStores, Original, Record
+from afterimage.media.stores import MediaStores
 from afterimage.paths import OBJECT_NAME_LIMIT_BYTES, Place, derived_folder, parse_derived, place_of, record_path
 from afterimage.settings import Settings
+from afterimage.store.documents import ConflictError, Document
+from afterimage.store.files import GoneError, StoredFile
 
 logger = logging.getLogger("afterimage.media")
 
@@ -35,7 +37,7 @@ _ROUNDS: Final = 8
 _LONGEST_VARIANT_NAME: Final = len("thumb_16383.webp")
 
 
-class Outcome(StrEnum):
+class MediaOutcome(StrEnum):
     """How a delivery ended."""
 
     SETTLED = "settled"
@@ -63,23 +65,23 @@ class Pipeline:
     announce: Callable[[Mapping[str, Any]], None] = lambda _news: None
     """Told of each settled object, at least once; listeners of the record need no such news."""
 
-    def finalized(self, bucket: str, name: str, generation: int, *, again: bool = False) -> Outcome:
+    def finalized(self, bucket: str, name: str, generation: int, *, again: bool = False) -> MediaOutcome:
         """A generation of an object came into being."""
         if place_of(name) is None:
-            return Outcome.OUTSIDE
+            return MediaOutcome.OUTSIDE
         for _ in range(_ROUNDS):
             original = self.stores.originals.find(bucket, name)
             if original is None or original.generation != generation:
                 break
             subject = self.subject_of(original)
             if subject is None:
-                return Outcome.OUTSIDE
+                return MediaOutcome.OUTSIDE
             try:
                 return self._settle(subject, again=again)
             except ConflictError:
                 continue
             except _SupersededError:
-                return Outcome.SUPERSEDED
+                return MediaOutcome.SUPERSEDED
             except GoneError:
                 break
         else:
@@ -87,14 +89,14 @@ class Pipeline:
         # The generation is dead, and its delete event may have come and gone before this delivery (or an earlier one,
         # that crashed) stored something.
         self.take_back(bucket, name, generation)
-        return Outcome.GONE
+        return MediaOutcome.GONE
 
-    def deleted(self, bucket: str, name: str, generation: int) -> Outcome:
+    def deleted(self, bucket: str, name: str, generation: int) -> MediaOutcome:
         """A generation of an object ceased to be the live one."""
         if place_of(name) is None:
-            return Outcome.OUTSIDE
+            return MediaOutcome.OUTSIDE
         self.take_back(bucket, name, generation)
-        return Outcome.TAKEN_BACK
+        return MediaOutcome.TAKEN_BACK
 
     def take_back(self, bucket: str, name: str, generation: int) -> None:
         """Removes the record and the files of one generation, and of no other. The record first: it is looked at."""
@@ -104,12 +106,12 @@ class Pipeline:
             self._forget(path, generation)
         folder = derived_folder(bucket, name, generation)
         for file in self.stores.derived.list(folder):
-            parts = parse_derived(file.path)
+            parts = parse_derived(file.name)
             # A longer name may share the prefix; only the parsed parts say whose a file is.
             if parts and (parts.bucket, parts.name, parts.generation) == (bucket, name, generation):
-                self.stores.derived.delete(file.path)
+                self.stores.derived.delete(file.name)
 
-    def subject_of(self, original: Original) -> Subject | None:
+    def subject_of(self, original: StoredFile) -> Subject | None:
         """What is to be done with an original; None outside the grammar, or where no record of its kind is kept."""
         place = place_of(original.name, original.metadata)
         if place is None or place.records is None:
@@ -134,16 +136,16 @@ class Pipeline:
                 continue
         raise TransientError(f"`{path}` is contended; deliver again")
 
-    def _settle(self, subject: Subject, *, again: bool) -> Outcome:
+    def _settle(self, subject: Subject, *, again: bool) -> MediaOutcome:
         record = self.stores.records.read(subject.record)
         now, timeout = self.now(), self.settings.timeout
         step = records.next_step(record, subject, now=now, timeout=timeout, again=again)
         if step is Step.YIELD:
             self._take_back_own(subject)
-            return Outcome.SUPERSEDED
+            return MediaOutcome.SUPERSEDED
         if step is Step.NOTHING and record is not None:
             self._stamp(subject, record.fields)
-            return Outcome.ALREADY
+            return MediaOutcome.ALREADY
         fields = records.claimed(record, subject, now=now, timeout=timeout)
         claim = self.stores.records.write(subject.record, fields, record)
         try:
@@ -164,32 +166,34 @@ class Pipeline:
             "record": subject.record,
             "status": str(done.fields["status"]),
         })  # fmt: skip
-        return Outcome.SETTLED
+        return MediaOutcome.SETTLED
 
-    def _work(self, subject: Subject, claim: Record) -> Record:
+    def _work(self, subject: Subject, claim: Document) -> Document:
         """Inspect, plan, render, publish; returns the completed record."""
         limits = limits_for(self.settings.memory_mib)
         inspection, data = inspect_original(self.stores.originals, subject.original, limits)
         fields = records.with_inspection(claim.fields, inspection)
         if inspection.verdict is Verdict.ACCEPT and data is None:
-            return self._finish(subject, claim, fields, Status.READY, None)
+            return self._finish(subject, claim, fields, MediaStatus.READY, None)
         if inspection.verdict is Verdict.ACCEPT and data is not None:
             if _leaves_no_room(subject):
-                return self._finish(subject, claim, fields, Status.UNSUPPORTED, "the name leaves no room for variants")
+                return self._finish(
+                    subject, claim, fields, MediaStatus.UNSUPPORTED, "the name leaves no room for variants"
+                )
             plan = make_plan(self.options(subject.place), inspection, limits)
             results = render(data, inspection, plan, limits, workers=self.workers)
             return self._publish(subject, claim, fields, plan, results)
-        status = Status.QUARANTINED if inspection.verdict is Verdict.QUARANTINE else Status.UNSUPPORTED
+        status = MediaStatus.QUARANTINED if inspection.verdict is Verdict.QUARANTINE else MediaStatus.UNSUPPORTED
         return self._finish(subject, claim, fields, status, inspection.reason)
 
     def _publish(
         self,
         subject: Subject,
-        record: Record,
+        record: Document,
         fields: records.Fields,
         plan: Plan,
         results: Iterator[Placeholder | RenderedFile],
-    ) -> Record:
+    ) -> Document:
         """Stores each file as it is done; the first one is shown at once, the others when all are there."""
         done: list[RenderedFile] = []
         bucket = self.settings.derived_bucket
@@ -200,23 +204,23 @@ class Pipeline:
                     continue
                 if result.data is None:
                     continue
-                path = records.path_of(subject, result.variant)
+                path = records.variant_path(subject, result.variant)
                 self.stores.derived.put(path, result.data, result.variant.content_type)
                 done.append(result)
                 if len(done) == 1 and len(plan.variants) > 1:
                     shown = records.with_variants(fields, subject, plan, done, bucket)
                     record = self._write(subject, shown, record)
         except BrokenImageError as error:
-            return self._finish(subject, record, fields, Status.QUARANTINED, str(error))
+            return self._finish(subject, record, fields, MediaStatus.QUARANTINED, str(error))
         fields = records.with_variants(fields, subject, plan, done, bucket)
-        return self._finish(subject, record, fields, Status.READY, None)
+        return self._finish(subject, record, fields, MediaStatus.READY, None)
 
     def _finish(
-        self, subject: Subject, record: Record, fields: Mapping[str, Any], status: Status, reason: str | None
-    ) -> Record:
+        self, subject: Subject, record: Document, fields: Mapping[str, Any], status: MediaStatus, reason: str | None
+    ) -> Document:
         return self._write(subject, records.finished(fields, status, reason, self.now()), record)
 
-    def _write(self, subject: Subject, fields: Mapping[str, Any], expected: Record) -> Record:
+    def _write(self, subject: Subject, fields: Mapping[str, Any], expected: Document) -> Document:
         """Writes over what this delivery wrote last; finds out who came between, if somebody did."""
         for _ in range(_ROUNDS):
             try:
@@ -228,7 +232,7 @@ class Pipeline:
                 if found.fields["generation"] != subject.generation or found.fields["plan"] != subject.plan:
                     self._take_back_own(subject)
                     raise _SupersededError from None
-                if found.fields["status"] == Status.READY:
+                if found.fields["status"] == MediaStatus.READY:
                     # Another delivery of the same was faster; both would have written the same.
                     return found
                 expected = found
@@ -240,14 +244,14 @@ class Pipeline:
         for file in self.stores.derived.list(
             f"{derived_folder(original.bucket, original.name, original.generation)}{subject.plan}/"
         ):
-            self.stores.derived.delete(file.path)
+            self.stores.derived.delete(file.name)
 
-    def _fail(self, subject: Subject, claim: Record, error: Exception) -> None:
+    def _fail(self, subject: Subject, claim: Document, error: Exception) -> None:
         """Says so in the record, as far as it can be said; the event itself is recorded by the delivery."""
         logger.exception("`%s` failed", subject.original.name)
         fields = {**claim.fields, "variants": []}
         try:
-            self._finish(subject, claim, fields, Status.FAILED, f"{type(error).__name__}: {error}"[:300])
+            self._finish(subject, claim, fields, MediaStatus.FAILED, f"{type(error).__name__}: {error}"[:300])
         except (ConflictError, _SupersededError):
             return
 

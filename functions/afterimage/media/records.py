@@ -14,8 +14,9 @@ from typing import Any, Final
 from afterimage.media.inspect import Inspection
 from afterimage.media.plan import Plan, Variant
 from afterimage.media.render import RenderedFile
-from afterimage.media.stores import Original, Record
 from afterimage.paths import Place, derived_path
+from afterimage.store.documents import Document
+from afterimage.store.files import StoredFile
 
 MOST_ATTEMPTS: Final = 5
 """How often a picture may kill its function (out of memory, out of time) before it is given up."""
@@ -23,7 +24,7 @@ MOST_ATTEMPTS: Final = 5
 Fields = dict[str, Any]
 
 
-class Status(StrEnum):
+class MediaStatus(StrEnum):
     """What a listening client sees."""
 
     PROCESSING = "processing"
@@ -48,7 +49,7 @@ class Step(StrEnum):
 class Subject:
     """What a delivery is about: the identity that the result depends on, and nothing else."""
 
-    original: Original
+    original: StoredFile
     place: Place
     record: str
     plan: str
@@ -59,7 +60,7 @@ class Subject:
 
 
 def next_step(
-    record: Record | None, subject: Subject, *, now: datetime, timeout: timedelta, again: bool = False
+    record: Document | None, subject: Subject, *, now: datetime, timeout: timedelta, again: bool = False
 ) -> Step:
     """Decides what to do; `again` asks for a failed one to be tried once more."""
     if record is None:
@@ -70,17 +71,17 @@ def next_step(
     if fields["generation"] < subject.generation or fields["plan"] != subject.plan:
         return Step.WORK
     status = fields["status"]
-    if status == Status.FAILED and again:
+    if status == MediaStatus.FAILED and again:
         return Step.WORK
-    if status != Status.PROCESSING:
+    if status != MediaStatus.PROCESSING:
         return Step.NOTHING
     return Step.GIVE_UP if _attempts(record, subject, now, timeout) > MOST_ATTEMPTS and not again else Step.WORK
 
 
-def claimed(record: Record | None, subject: Subject, *, now: datetime, timeout: timedelta) -> Fields:
+def claimed(record: Document | None, subject: Subject, *, now: datetime, timeout: timedelta) -> Fields:
     """The record while the work is under way."""
     return _base(subject, now) | {
-        "status": Status.PROCESSING,
+        "status": MediaStatus.PROCESSING,
         "work": {"attempts": _attempts(record, subject, now, timeout), "claimed_at": now},
     }
 
@@ -110,17 +111,17 @@ def with_variants(
     return {**fields, "variants": [_variant(subject, file, bucket) for file in stored]}
 
 
-def finished(fields: Mapping[str, Any], status: Status, reason: str | None, now: datetime) -> Fields:
+def finished(fields: Mapping[str, Any], status: MediaStatus, reason: str | None, now: datetime) -> Fields:
     """The record when there is nothing left to do."""
     return {**fields, "status": status, "reason": reason, "work": None, "updated_at": now}
 
 
-def path_of(subject: Subject, variant: Variant) -> str:
+def variant_path(subject: Subject, variant: Variant) -> str:
     original = subject.original
     return str(derived_path(original.bucket, original.name, original.generation, subject.plan, variant.name))
 
 
-def _attempts(record: Record | None, subject: Subject, now: datetime, timeout: timedelta) -> int:
+def _attempts(record: Document | None, subject: Subject, now: datetime, timeout: timedelta) -> int:
     """Counts only claims whose function must be dead by now: a duplicate working beside another is no failure."""
     if record is None or record.fields["generation"] != subject.generation or record.fields["plan"] != subject.plan:
         return 1
@@ -131,7 +132,7 @@ def _attempts(record: Record | None, subject: Subject, now: datetime, timeout: t
 def _base(subject: Subject, now: datetime) -> Fields:
     original, place = subject.original, subject.place
     return {
-        "status": Status.PROCESSING,
+        "status": MediaStatus.PROCESSING,
         "reason": None,
         "kind": None,
         "family": place.family,
@@ -157,7 +158,7 @@ def _base(subject: Subject, now: datetime) -> Fields:
 
 def _variant(subject: Subject, file: RenderedFile, bucket: str) -> Fields:
     variant, data = file.variant, file.data or b""
-    path = path_of(subject, variant)
+    path = variant_path(subject, variant)
     return {
         "name": variant.name,
         "bucket": bucket,

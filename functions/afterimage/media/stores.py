@@ -1,127 +1,94 @@
-"""What the media functions ask of Cloud Storage and Firestore: small protocols, so that every step can be tested.
+"""What the media functions keep: derived files in a bucket of their own, and records of originals.
 
-The real ones are in `google_stores`. All are exact about generations and versions: nothing is read, written or deleted
-without saying which.
+Originals are the store of files as it is. All are exact about generations and versions: nothing is read, written or
+deleted without saying which.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Protocol
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from afterimage.paths import SHARED_RECORDS, USER_RECORDS, USERS
+from afterimage.store.documents import (
+    ConflictError,
+    Document,
+    DocumentStore,
+    Expect,
+    compare_and_delete,
+    compare_and_set,
+)
+from afterimage.store.files import FileAbout, FileStore, StoredFile
+
+CACHE_CONTROL: Final = "private, max-age=31536000, immutable"
+"""Derived files never change; `private` because the rules decide who may read them."""
 
 
-class GoneError(Exception):
-    """The generation asked for is not the live one any more: it was overwritten or deleted."""
-
-
-class ConflictError(Exception):
-    """The record (or the metadata) changed since it was read: read it again and decide again."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Original:
-    """One live generation of a stored object."""
-
-    bucket: str
-    name: str
-    generation: int
-    metageneration: int
-    size: int
-    content_type: str = ""
-    content_encoding: str = ""
-    md5: str = ""
-    created: datetime | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DerivedFile:
-    """One file in the derived bucket."""
-
-    path: str
-    size: int
-    created: datetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
-    """A record as it was read, with the version that a later write must name."""
-
-    path: str
-    fields: Mapping[str, Any]
-    version: Any
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OriginalPage:
-    """Some originals, and the token that continues behind them; an empty token means that these were the last."""
-
-    originals: tuple[Original, ...]
-    next_token: str
-
-
-class Originals(Protocol):
-    """The files that clients and workers store."""
-
-    def find(self, bucket: str, name: str) -> Original | None:
-        """The live generation, if there is one."""
-        ...
-
-    def read(self, original: Original, start: int = 0, end: int | None = None) -> bytes:
-        """The stored bytes as they are (not unpacked), from `start` up to but not including `end`; or GoneError."""
-        ...
-
-    def stamp(self, original: Original, metadata: Mapping[str, str]) -> None:
-        """Adds custom metadata, leaving all other keys; ConflictError if anybody changed it since, or GoneError."""
-        ...
-
-    def page(self, bucket: str, prefix: str, token: str, limit: int) -> OriginalPage: ...
-
-    def delete(self, original: Original) -> None:
-        """Deletes this generation; nothing happens if it is gone already."""
-        ...
-
-
-class DerivedFiles(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class DerivedFiles:
     """The files that functions make."""
 
-    def put(self, path: str, data: bytes, content_type: str) -> None:
-        """Stores a file that must not change later; storing the same again is no error."""
-        ...
+    files: FileStore
+    bucket: str
 
-    def list(self, prefix: str, after: str = "") -> Iterator[DerivedFile]:
+    def put(self, name: str, data: bytes, content_type: str) -> None:
+        """Stores a file that must not change later; the same name always holds the same bytes."""
+        # There already: stored by another delivery of the same.
+        with suppress(ConflictError):
+            about = FileAbout(content_type=content_type, cache_control=CACHE_CONTROL)
+            self.files.write(self.bucket, name, data, about, expected=Expect.ABSENT)
+
+    def list(self, prefix: str, after: str = "") -> Iterator[StoredFile]:
         """Files under a prefix in the order of their names, from behind `after`."""
-        ...
+        return self.files.walk(self.bucket, prefix, after)
 
-    def delete(self, path: str) -> None:
+    def delete(self, name: str) -> None:
         """Deletes a file; nothing happens if it is gone already."""
-        ...
+        self.files.delete(self.bucket, name)
 
 
-class Records(Protocol):
-    """Documents, written by compare-and-set alone."""
+@dataclass(frozen=True, kw_only=True)
+class MediaRecords:
+    """The records of originals, written by compare-and-set alone."""
 
-    def read(self, path: str) -> Record | None: ...
+    documents: DocumentStore
 
-    def write(self, path: str, fields: Mapping[str, Any], expected: Record | None) -> Record:
-        """Replaces what was read as `expected` (None: there must be no document), or raises ConflictError."""
-        ...
+    def read(self, path: str) -> Document | None:
+        return self.documents.read(path)
 
-    def delete(self, record: Record) -> None:
+    def write(self, path: str, fields: Mapping[str, Any], expected: Document | None) -> Document:
+        """Replaces what was read as `expected` (None: there must be no record), or raises ConflictError."""
+        return compare_and_set(self.documents, path, fields, expected)
+
+    def delete(self, record: Document) -> None:
         """Deletes what was read, or raises ConflictError."""
-        ...
+        compare_and_delete(self.documents, record)
 
-    def page(self, after: str, limit: int) -> list[Record]:
-        """Records of all users and of `mediaObjects`, in a steady order, starting behind the path `after`."""
-        ...
+    def page(self, after: str, limit: int) -> list[Document]:
+        """Records of all users and then the shared ones, in the order of their paths, starting behind one of them."""
+        found: list[Document] = []
+        shared_after = after.removeprefix(f"{SHARED_RECORDS}/")
+        if shared_after == after:
+            found, shared_after = self.documents.beneath(USERS, USER_RECORDS, after=after, limit=limit), ""
+        if len(found) < limit:
+            found += self.documents.page(SHARED_RECORDS, shared_after, limit - len(found))
+        return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MediaStores:
     """The three together."""
 
-    originals: Originals
+    originals: FileStore
     derived: DerivedFiles
-    records: Records
+    records: MediaRecords
+
+
+def media_stores(files: FileStore, documents: DocumentStore, derived_bucket: str) -> MediaStores:
+    return MediaStores(
+        originals=files,
+        derived=DerivedFiles(files=files, bucket=derived_bucket),
+        records=MediaRecords(documents=documents),
+    )

@@ -1,4 +1,4 @@
-"""The clients of Cloud Storage, Firestore and Pub/Sub: made once, at first use, and kept for the life of the process.
+"""The stores and the clients behind them: made once, at first use, and kept for the life of the process.
 
 Nothing is made at import: a client starts threads and channels, which must not exist before a process forks, and
 costs a cold start that does not need it. A process that has just started may be given twenty events at once, which all
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from google.cloud.firestore_v1 import Client as FirestoreClient
     from google.cloud.pubsub_v1 import PublisherClient
     from google.cloud.storage import Client as StorageClient
+
+    from afterimage.store.cloud_files import CloudFiles
+    from afterimage.store.firestore_documents import FirestoreDocuments
 
 T = TypeVar("T")
 
@@ -65,3 +68,20 @@ def publisher() -> PublisherClient:
     from google.cloud.pubsub_v1 import PublisherClient
 
     return PublisherClient()
+
+
+@made_once
+def documents() -> FirestoreDocuments:
+    # Imported here: the client is most of a cold start, and belongs to the first event.
+    client = firestore()
+    from afterimage.store.firestore_documents import FirestoreDocuments
+
+    return FirestoreDocuments(client)
+
+
+@made_once
+def files() -> CloudFiles:
+    client = storage()
+    from afterimage.store.cloud_files import CloudFiles
+
+    return CloudFiles(client)

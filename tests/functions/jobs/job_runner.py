@@ -9,7 +9,7 @@ from typing import Any
 
 from afterimage.faults import TransientError
 from afterimage.jobs.progress import Jobs, Work
-from tests.functions.memory_stores import Crash, World
+from tests.functions.media_world import Crash, World
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Topic:
         self.messages.append((dict(body), f"m{self.published}"))
 
     def jobs(self) -> Jobs:
-        return Jobs(kind=self.kind, records=self.world.stores().records, publish=self.publish)
+        return Jobs(kind=self.kind, documents=self.world.store, publish=self.publish)
 
     def run(self, work: Work, *, random: Random | None = None, duplicates: int = 1, turns: int = 500) -> None:
         for _ in range(turns):
@@ -44,7 +44,7 @@ class Topic:
         raise AssertionError(f"not finished after {turns} deliveries")
 
     def job(self) -> dict[str, Any]:
-        found = [fields for path, (fields, _) in self.world.documents.items() if path.startswith("_jobs/")]
+        found = [fields for path, (fields, *_) in self.world.documents.items() if path.startswith("_jobs/")]
         assert len(found) == 1, f"{len(found)} jobs"
         return found[0]
 

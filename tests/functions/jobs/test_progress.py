@@ -10,7 +10,7 @@ import pytest
 from afterimage.faults import PermanentError, TransientError
 from afterimage.jobs.progress import Page, Turn
 from tests.functions.jobs.job_runner import Topic, dying
-from tests.functions.memory_stores import World
+from tests.functions.media_world import World
 
 
 class Counting:

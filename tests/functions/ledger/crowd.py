@@ -16,8 +16,8 @@ from afterimage.faults import is_transient
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import Bookkeeper, HotUsers
 from afterimage.ledger.events import book_document
-from afterimage.ledger.firestore_store import FirestoreLedgerStore
 from afterimage.ledger.roll_up import RollUp, held_by
+from afterimage.store.firestore_documents import FirestoreDocuments
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.events import CloudEvent
 from tests.functions.ledger.simulation import PRICES, Event, due_for
@@ -33,7 +33,7 @@ class Crowd:
         self.project = project
         self.dice = random.Random(seed)
         self.client = firestore.Client(project=project)
-        self.store = FirestoreLedgerStore(self.client)
+        self.store = FirestoreDocuments(self.client)
         self.keeper = Bookkeeper(store=self.store, hot_users=HotUsers(burst=1.0), wait=lambda _seconds: None)
         self.history: list[Event] = []
         self.raised: queue.Queue[CloudEvent] = queue.Queue()

@@ -19,8 +19,8 @@ from afterimage.ledger.observing import observe_document
 from afterimage.ledger.pricing import Prices
 from afterimage.ledger.records import Observation
 from afterimage.ledger.roll_up import RollUp, held_by
-from afterimage.ledger.stores import ConflictError, Stored, UncertainError
-from tests.functions.ledger.memory_ledger import MemoryLedger
+from afterimage.store.documents import ConflictError, Document, UncertainError
+from afterimage.store.memory_documents import MemoryDocuments
 
 USERS = ("ana", "борис")
 MODELS = ("gemini-2.5-flash", "gemini-2.5-pro", "house-model", "another one")
@@ -78,7 +78,7 @@ class World:
     seed: int
     fault_share: float = 0.0
     is_hot: bool = False
-    store: MemoryLedger = field(default_factory=MemoryLedger)
+    store: MemoryDocuments = field(default_factory=MemoryDocuments)
     events: list[Event] = field(default_factory=list)
     told: set[tuple[str, int, int]] = field(default_factory=set)
     """Which versions the ledger was told of, by an event or by the audit."""
@@ -104,7 +104,7 @@ class World:
                 self.told_before.add((seen.record_path, seen.created, seen.version))
             return book(seen, **options)
 
-        def listening_to_many(found: Sequence[tuple[Observation, Stored | None]]) -> list[Observation]:
+        def listening_to_many(found: Sequence[tuple[Observation, Document | None]]) -> list[Observation]:
             self.told.update((seen.record_path, seen.created, seen.version) for seen, _ in found)
             return book_many(found)
 

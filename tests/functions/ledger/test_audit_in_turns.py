@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -18,13 +17,13 @@ from afterimage.jobs.ledger_cursor import Standing, packed, standing, unpacked
 from afterimage.jobs.progress import Page, Turn
 from afterimage.ledger import survey
 from afterimage.ledger.audit import MOST_BEGINNINGS, OLDEST_MOMENT, Auditor, Progress, Report
-from afterimage.ledger.bookkeeper import books_path
 from afterimage.ledger.pricing import Prices
 from afterimage.ledger.roll_up import RollUp
-from afterimage.ledger.sources import StoredObject
-from afterimage.ledger.survey import Place
+from afterimage.ledger.survey import WalkPosition
 from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
-from tests.functions.ledger.memory_ledger import EPOCH
+from afterimage.paths import books_path
+from afterimage.store.memory_documents import EPOCH
+from tests.functions.ledger.bucket import Bucket
 from tests.functions.ledger.simulation import PRICES, World
 
 OUTPUT = {"model": "house-model", "cost_usd": 0.5, "cached": False, "cache_hit_count": 0, "latency_ms": 7}
@@ -107,26 +106,13 @@ def test_a_walk_goes_on_at_its_own_moment() -> None:
     assert world.books("ana")["totals/generations"] == 10
 
 
-@dataclass
-class Bucket:
-    """Objects in memory."""
-
-    names: list[str] = field(default_factory=list)
-
-    def of_prefix(self, prefix: str) -> Iterator[StoredObject]:
-        for name in self.names:
-            if name.startswith(prefix):
-                yield StoredObject(bucket="b", name=name, generation=5, size=100, created=EPOCH)
-
-
 def test_objects_are_compared_in_the_last_turn_with_all_their_records() -> None:
     """Those whose records an earlier turn walked past are known too: none is booked again, and a gone one is found."""
     world = lost(6)
-    bucket = Bucket([f"users/ana/ai_generated/videos/{name}.mp4" for name in "abcdefgh"])
+    bucket = Bucket(*(f"users/ana/ai_generated/videos/{name}.mp4" for name in "abcdefgh"))
     Auditor(keeper=world.keeper, prices=PRICES, objects=bucket).audit("ana")
     assert sum(len(report.missed) for report in audit(world, objects=bucket)) == 0
-    bucket.names.pop()
-    bucket.names.pop(0)
+    bucket.remove(*(f"users/ana/ai_generated/videos/{name}.mp4" for name in "ah"))
     assert sum(len(report.missed) for report in audit(world, objects=bucket)) == 2
     assert world.books("ana")["storage/objects/videos"] == 6
 
@@ -249,7 +235,7 @@ def test_what_is_carried_over_fits_the_jobs_document() -> None:
         for name in names
     }
     progress = Progress(
-        at=EPOCH, place=Place(record="dialogues~é/x", document=("audio", "ю")), owed=owed, missed=7, beginnings=2
+        at=EPOCH, place=WalkPosition(record="dialogues~é/x", document=("audio", "ю")), owed=owed, missed=7, beginnings=2
     )
     assert unpacked(packed(progress)) == progress
     assert len(packed(progress)) < 400_000

@@ -9,18 +9,18 @@ import pytest
 
 from afterimage.ledger import books
 from afterimage.ledger.audit import Auditor
-from afterimage.ledger.bookkeeper import books_path
 from afterimage.ledger.closing import LIVE_DAYS, Closing
 from afterimage.ledger.contribution import (
     MOST_HITS,
     MOST_LATENCY_MS,
     CostSource,
     Facts,
-    Status,
+    OutputStatus,
 )
 from afterimage.ledger.money import MOST_COST_NANO_USD, MOST_SAVED_NANO_USD, NANO
-from afterimage.ledger.roll_up import OPERATIONS_TOTALS, RollUp, operations_day
-from tests.functions.ledger.memory_ledger import EPOCH
+from afterimage.ledger.roll_up import RollUp
+from afterimage.paths import OPERATIONS_TOTALS, books_path, operations_day
+from afterimage.store.memory_documents import EPOCH
 from tests.functions.ledger.simulation import PRICES, World
 
 DAY = "2026-11-01"
@@ -43,7 +43,7 @@ def test_a_thousand_million_of_the_largest_claims_fit() -> None:
     """Every sum that an output moves, money above all, stays inside of Firestore's integers."""
     for nano in (MOST_COST_NANO_USD, MOST_COST_NANO_USD - 1, NANO - 1):
         facts = Facts(
-            status=Status.BOOKED,
+            status=OutputStatus.BOOKED,
             cost_nano_usd=nano,
             cost_source=CostSource.REPORTED,
             is_cached=True,
@@ -56,12 +56,12 @@ def test_a_thousand_million_of_the_largest_claims_fit() -> None:
 
 def test_money_in_two_integers_is_the_same_money() -> None:
     """What a reader puts together is the cost to the nano-dollar, and what hits save ends where it must."""
-    facts = Facts(status=Status.BOOKED, cost_nano_usd=1_999_999_999, cost_source=CostSource.REPORTED)
+    facts = Facts(status=OutputStatus.BOOKED, cost_nano_usd=1_999_999_999, cost_source=CostSource.REPORTED)
     amounts = books.spread("m", DAY, books.figures(facts, 3))
     for scope in ((books.TOTALS,), (books.MODELS, "m"), (books.DAYS, DAY)):
         assert books.nano_usd_in(amounts, scope, "cost") == 1_999_999_999
         assert books.nano_usd_in(amounts, scope, "saved") == 5_999_999_997
-    dearest = Facts(status=Status.BOOKED, cost_nano_usd=MOST_COST_NANO_USD, cost_source=CostSource.REPORTED)
+    dearest = Facts(status=OutputStatus.BOOKED, cost_nano_usd=MOST_COST_NANO_USD, cost_source=CostSource.REPORTED)
     assert books.saved_nano_usd(dearest, 10) == MOST_SAVED_NANO_USD == books.saved_nano_usd(dearest, MOST_HITS)
 
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterimage.ledger import bookkeeper
-from afterimage.ledger.bookkeeper import BUCKETS, LATE_AFTER, Outcome, books_path
+from afterimage.ledger.bookkeeper import BUCKETS, LATE_AFTER, BookingOutcome, books_path
 from afterimage.ledger.closing import COMPACT_AFTER
 from afterimage.ledger.records import EMPTY, Observation, Record
 from afterimage.ledger.roll_up import RollUp
-from afterimage.ledger.stores import Stored
 from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
+from afterimage.store.documents import Document
 from tests.functions.ledger.simulation import Event, World, due_for
 
 ANA = "usage/ana"
@@ -68,7 +68,7 @@ def test_no_event_about_the_erased_opens_their_books(seed: int) -> None:
 def test_without_the_tombstone_the_books_would_open_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above can fail: with the guard gone, the deletes alone bring the erased user's outputs back."""
 
-    def unknown(_seen: Observation, _books: Stored | None) -> Record:
+    def unknown(_seen: Observation, _books: Document | None) -> Record:
         return EMPTY
 
     monkeypatch.setattr(bookkeeper, "record_of_the_erased", unknown)
@@ -116,7 +116,7 @@ def test_what_the_audit_finds_alive_is_booked_whenever_it_was_made() -> None:
     event = world.write(path, {"model": "m", "cost_usd": 1, "cached": False, "cache_hit_count": 0, "latency_ms": 7})
     now = datetime.fromtimestamp(world.store.moment() / 1e9, UTC)
     world.store.put(ANA, {ERASED_AT: now, EXPIRES_AT: now + KEPT_FOR})
-    assert world.keeper.book(event.seen(), is_first=True) is Outcome.ERASED
+    assert world.keeper.book(event.seen(), is_first=True) is BookingOutcome.ERASED
     assert world.audit()[0] is False
     assert world.books("ana")["totals/generations"] == 1
 

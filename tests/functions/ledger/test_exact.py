@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from afterimage.ledger import bookkeeper, records
 from afterimage.ledger.audit import Auditor
-from afterimage.ledger.bookkeeper import Outcome, books_path
+from afterimage.ledger.bookkeeper import BookingOutcome
 from afterimage.ledger.hits import Hits, Run
-from tests.functions.ledger.memory_ledger import MemoryLedger
+from afterimage.paths import books_path
+from afterimage.store.memory_documents import MemoryDocuments
 from tests.functions.ledger.simulation import PRICES, USERS, World, first_failure
 
 SEEDS = st.integers(min_value=0, max_value=2**32)
@@ -172,12 +173,12 @@ def test_two_audits_at_once_repair_once() -> None:
 
 def test_without_its_marker_a_repair_is_done_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """The marker's precondition is needed: with it off, two audits add the same drift."""
-    commit = MemoryLedger.commit
+    commit = MemoryDocuments.commit
 
-    def without_marker(store: MemoryLedger, writes: Any) -> None:
+    def without_marker(store: MemoryDocuments, writes: Any) -> None:
         commit(store, [write for write in writes if not write.path.startswith("usage/ana/repairs/")])
 
-    monkeypatch.setattr(MemoryLedger, "commit", without_marker)
+    monkeypatch.setattr(MemoryDocuments, "commit", without_marker)
     assert [at for at in range(25) if two_audits(at)]
 
 
@@ -324,7 +325,7 @@ def test_an_old_event_without_a_record_is_left_to_the_audit() -> None:
     world = World(8)
     event = world.write(PATH, output(), is_first=True)
     world.store.ticks += 36 * 24 * 3600 * 1000
-    assert world.keeper.book(event.seen(), is_first=True) is Outcome.LATE
+    assert world.keeper.book(event.seen(), is_first=True) is BookingOutcome.LATE
     world.audit()
     assert world.books("ana")["totals/generations"] == 1
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,18 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterimage.delivery.dead_letters import DeadLetter
+from afterimage.delivery.dead_letters import DeadLetter, DeadLetters
 from afterimage.faults import PermanentError, is_transient
 from afterimage.jobs import ledger_jobs
 from afterimage.jobs.progress import Page, Turn
 from afterimage.ledger.audit import Auditor
-from afterimage.ledger.bookkeeper import books_path
 from afterimage.ledger.closing import COMPACT_AFTER, LIVE_DAYS, Closing
 from afterimage.ledger.pricing import Prices
-from afterimage.ledger.roll_up import OPERATIONS_TOTALS, RollUp, operations_day
-from afterimage.ledger.sources import StoredObject
-from afterimage.ledger.stores import UncertainError
-from tests.functions.ledger.memory_ledger import EPOCH
+from afterimage.ledger.roll_up import RollUp
+from afterimage.paths import OPERATIONS_TOTALS, books_path, operations_day
+from afterimage.store.documents import UncertainError
+from afterimage.store.memory_documents import EPOCH
+from tests.functions.ledger.bucket import Bucket
 from tests.functions.ledger.simulation import PRICES, USERS, World
 
 DAY = "2026-11-01"
@@ -200,18 +199,6 @@ def test_a_rebuild_brings_books_and_records_back_from_documents() -> None:
     assert all_turns(job.turn, {"user": "ana"})[0].counts["rebuilt"] == 0
 
 
-class Bucket:
-    """Objects in memory."""
-
-    def __init__(self, *names: str) -> None:
-        self.names = list(names)
-
-    def of_prefix(self, prefix: str) -> Iterator[StoredObject]:
-        for name in self.names:
-            if name.startswith(prefix):
-                yield StoredObject(bucket="b", name=name, generation=9, size=100, created=EPOCH)
-
-
 def test_the_audit_counts_bytes_by_what_is_in_the_bucket() -> None:
     """Objects whose events were lost are added, objects that are gone are released, and then all is clean."""
     world = World(6)
@@ -221,7 +208,7 @@ def test_the_audit_counts_bytes_by_what_is_in_the_bucket() -> None:
         "storage/bytes/videos": 100, "storage/objects/videos": 1,
         "storage/bytes/images": 100, "storage/objects/images": 1,
     }  # fmt: skip
-    bucket.names.pop()
+    bucket.remove("generating/ana/image/f_0.png")
     assert len(auditor(world, objects=bucket).audit("ana").missed) == 1
     assert world.books("ana") == {"storage/bytes/videos": 100, "storage/objects/videos": 1}
     assert auditor(world, objects=bucket).audit("ana").is_clean
@@ -255,23 +242,6 @@ def test_unpriced_outputs_are_priced_when_the_table_learns() -> None:
     assert "re-priced" not in all_turns(job.turn, {"again": True})[0].counts
 
 
-class Letters:
-    """Dead letters in memory."""
-
-    def __init__(self, letters: list[DeadLetter]) -> None:
-        self.letters = {letter.key: letter for letter in letters}
-
-    def record(self, letter: DeadLetter) -> None:
-        self.letters[letter.key] = letter
-
-    def open_letters(self, *, after: str, limit: int) -> list[DeadLetter]:
-        return [self.letters[key] for key in sorted(self.letters) if key > after][:limit]
-
-    def close(self, key: str, outcome: str) -> None:
-        assert outcome == "booked"
-        del self.letters[key]
-
-
 def test_recorded_events_are_replayed() -> None:
     """A letter is closed when its event is booked; one that fails again stays; other rooms' letters are left alone."""
     world = World(8)
@@ -284,18 +254,16 @@ def test_recorded_events_are_replayed() -> None:
     def letter(trigger: str, data: object) -> DeadLetter:
         return DeadLetter.of(trigger=trigger, attributes=attributes, data=data, reason="test", at=datetime.now(UTC))
 
-    letters = Letters(
-        [
-            letter("ledger_object_finalized", json.dumps(stored)),
-            letter("ledger_output_written", "not an event"),
-            letter("media_finalized", json.dumps(stored)),
-        ]
-    )
+    letters = DeadLetters(world.store)
+    letters.record(letter("ledger_object_finalized", json.dumps(stored)))
+    letters.record(letter("ledger_output_written", "not an event"))
+    letters.record(letter("media_finalized", json.dumps(stored)))
     job = ledger_jobs.LedgerReplay(auditor=auditor(world), letters=letters, page=2)
     pages = all_turns(job.turn, {})
     assert sum(page.counts.get("letters", 0) for page in pages) == 2
     assert sum(page.counts.get("failed again", 0) for page in pages) == 1
-    assert {found.trigger for found in letters.letters.values()} == {"ledger_output_written", "media_finalized"}
+    still_open = [found for found in letters.open_letters(after="", limit=9) if isinstance(found, DeadLetter)]
+    assert {found.trigger for found in still_open} == {"ledger_output_written", "media_finalized"}
     assert world.books("ana")["storage/bytes/videos"] == 70
 
 
@@ -310,7 +278,7 @@ def test_recorded_events_are_replayed() -> None:
 def test_a_request_that_says_something_unknown_is_refused(request_: dict[str, Any], message: str) -> None:
     """What was meant to change something must not be passed over."""
     with pytest.raises(PermanentError, match=message):
-        ledger_jobs.checked("ledger.audit", request_, {"user": str, "repair": bool})
+        ledger_jobs.checked_request("ledger.audit", request_, {"user": str, "repair": bool})
 
 
 def test_one_users_broken_record_leaves_the_others_audited() -> None:
@@ -400,7 +368,7 @@ def test_a_round_that_began_in_the_middle_comes_to_all_buckets_once() -> None:
     world.store.before = asked.append
     emptied = RollUp(store=world.store).empty_buckets(after="usage/ana/buckets/31")
     assert (emptied.moved, emptied.rest) == (3, "")
-    assert asked.count("buckets") == 2
+    assert asked.count("beneath") == 2
 
 
 def test_publishing_goes_on_where_time_was_over_and_passes_over_what_it_cannot_publish() -> None:
@@ -427,7 +395,7 @@ def test_more_files_than_can_be_compared_are_said_and_end_nothing(monkeypatch: p
     bucket = Bucket(*(f"users/ana/ai_generated/videos/{number}.mp4" for number in range(3)))
     assert not auditor(world, objects=bucket).audit("ana").has_too_many_objects
     assert world.books("ana")["storage/objects/videos"] == 3
-    bucket.names += [f"generating/ana/image/{number}_0.png" for number in range(3)]
+    bucket.store(*(f"generating/ana/image/{number}_0.png" for number in range(3)))
     report = auditor(world, objects=bucket).audit("ana")
     assert report.has_too_many_objects
     assert not report.is_clean

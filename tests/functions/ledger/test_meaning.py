@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterimage.ledger.contribution import CostSource, Facts, Status, day_of, facts_of, source_of
+from afterimage.ledger.contribution import CostSource, Facts, OutputStatus, day_of, facts_of
 from afterimage.ledger.money import FigureError, nano_usd
 from afterimage.ledger.observing import observe_document, observe_object
 from afterimage.ledger.price_table import OWN_PRICES, Row, Unit
 from afterimage.ledger.pricing import Prices, Usage
-from afterimage.ledger.records import EMPTY, Observation, Record, as_fields, from_fields, joined, record_path
+from afterimage.ledger.records import EMPTY, Observation, Record, as_fields, from_fields, joined
+from afterimage.paths import ledger_record_path, parse_booked
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 NO_TOKENS = Prices(tokens=lambda _usage, _at: None)
@@ -60,7 +61,7 @@ def test_a_cost_that_cannot_be_is_rejected_and_books_nothing(figure: object, rea
     with pytest.raises(FigureError):
         nano_usd(figure)
     found = facts(dialogue(cost_usd=figure))
-    assert (found.status, found.cost_nano_usd) == (Status.REJECTED, 0)
+    assert (found.status, found.cost_nano_usd) == (OutputStatus.REJECTED, 0)
     assert reason in found.reasons[0]
 
 
@@ -68,7 +69,11 @@ def test_a_figure_that_cannot_be_does_no_harm_where_the_server_computes() -> Non
     """The server's own figure stands; the reason tells what was wrong with the client's."""
     prices = Prices(tokens=lambda _usage, _at: Decimal("0.5"))
     found = facts(dialogue(cost_usd=-1, input_tokens=10), prices=prices)
-    assert (found.status, found.cost_nano_usd, found.cost_source) == (Status.BOOKED, 500_000_000, CostSource.COMPUTED)
+    assert (found.status, found.cost_nano_usd, found.cost_source) == (
+        OutputStatus.BOOKED,
+        500_000_000,
+        CostSource.COMPUTED,
+    )
     assert found.reported_nano_usd is None
     assert found.reasons == ("`cost_usd` `-1` is negative",)
 
@@ -85,7 +90,7 @@ def test_the_clients_figure_is_totalled_only_where_the_server_cannot_compute() -
 def test_an_unknown_price_is_unpriced_and_never_nought() -> None:
     """Without a figure of anybody's, the output counts as a generation that waits for its price."""
     found = facts(dialogue(cost_usd=...))
-    assert (found.status, found.cost_source) == (Status.UNPRICED, CostSource.NONE)
+    assert (found.status, found.cost_source) == (OutputStatus.UNPRICED, CostSource.NONE)
 
 
 def test_tokens_are_priced_by_the_library_offline() -> None:
@@ -122,16 +127,16 @@ def test_the_day_is_that_of_the_servers_clock_in_utc() -> None:
 def test_names_that_no_model_has_are_not_carried_into_the_books(model: str) -> None:
     """They count as `unknown`, with a short reason, and a 200 KB name is kept nowhere."""
     found = facts(dialogue(model=model))
-    assert (found.status, found.model) == (Status.BOOKED, "unknown")
+    assert (found.status, found.model) == (OutputStatus.BOOKED, "unknown")
     assert len(found.reasons[0]) < 120
 
 
 def test_fields_of_the_wrong_kind_are_named_and_not_counted() -> None:
     """Each gets its reason; the rest of the output counts."""
     found = facts(dialogue(latency_ms="fast", cache_hit_count=-3, cached="yes", input_tokens=1.5e300))
-    assert (found.status, found.latency_ms, found.hits, found.is_cached) == (Status.BOOKED, None, None, False)
+    assert (found.status, found.latency_ms, found.hits, found.is_cached) == (OutputStatus.BOOKED, None, None, False)
     assert [reason.split("`")[1] for reason in found.reasons] == ["cache_hit_count", "input_tokens", "latency_ms"]
-    assert facts(dialogue(model=7)).status is Status.REJECTED
+    assert facts(dialogue(model=7)).status is OutputStatus.REJECTED
 
 
 ANYTHING = st.recursive(
@@ -167,8 +172,8 @@ def test_a_workers_document_counts_when_it_is_completed() -> None:
         "request_data": {"input": {"task_type": "text2img", "num_images": 4}},
         "created_at": NOW,
     }
-    assert facts(fields, "files").status is Status.PENDING
-    assert facts(fields | {"status": "failed"}, "files").status is Status.FAILED
+    assert facts(fields, "files").status is OutputStatus.PENDING
+    assert facts(fields | {"status": "failed"}, "files").status is OutputStatus.FAILED
     done = {
         **fields,
         "status": "completed",
@@ -202,8 +207,8 @@ def test_a_workers_video_is_priced_by_its_length() -> None:
 )
 def test_only_outputs_are_for_the_books(path: str, user: str | None, kind: str | None) -> None:
     """By their paths, whoever they claim to be of inside."""
-    found = source_of(path)
-    assert ((found.user, found.kind) if found else (None, None)) == (user, kind)
+    found = parse_booked(path)
+    assert (found[:2] if found else (None, None)) == (user, kind)
 
 
 def test_objects_count_for_the_owner_in_their_path() -> None:
@@ -227,9 +232,9 @@ def test_objects_count_for_the_owner_in_their_path() -> None:
 
 def test_records_of_long_ids_have_room() -> None:
     """An id that leaves no room for its kind is hashed, and cannot meet another's record."""
-    long = record_path("u", "dialogues", "é" * 750)
+    long = ledger_record_path("u", "dialogues", "é" * 750)
     assert len(long.rpartition("/")[2].encode()) <= 1500
-    assert long != record_path("u", "images", "é" * 750)
+    assert long != ledger_record_path("u", "images", "é" * 750)
 
 
 def observation(found: Facts, *, created: int = 10, version: int = 10, is_deleted: bool = False) -> Observation:

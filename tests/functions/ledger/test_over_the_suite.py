@@ -13,8 +13,8 @@ from afterimage.jobs.ledger_cursor import packed, unpacked
 from afterimage.jobs.ledger_jobs import users_after
 from afterimage.ledger import events, survey
 from afterimage.ledger.audit import Auditor
-from afterimage.ledger.bookkeeper import books_path
 from afterimage.ledger.roll_up import OPERATIONS_TOTALS, every
+from afterimage.paths import ROLL_UP_MARK, books_path
 from afterimage.store import clients
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.faults import FaultRule
@@ -152,7 +152,7 @@ def test_books_that_were_filled_to_the_end_come_right(crowd: Crowd) -> None:
 def hurried(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> Crowd:
     """A crowd whose roll-ups have time for one bucket and one user."""
     monkeypatch.setattr(ledger_handlers, "_SECONDS_A_HALF", 0.0)
-    monkeypatch.setattr(clients, "firestore", lambda: crowd.client)
+    monkeypatch.setattr(clients, "documents", lambda: crowd.store)
     monkeypatch.setattr(events, "bookkeeper", lambda: crowd.keeper)
     return crowd
 
@@ -166,7 +166,7 @@ def test_publishing_comes_further_every_minute(hurried: Crowd, was_done: bool) -
     hurried.handle(hurried.events(), threads=1)
     if was_done:
         touched = hurried.client.document("usage/cora").get().get("touched_at")
-        hurried.client.document(ledger_handlers.WATERMARK).set({"published_to": touched + timedelta(seconds=1)})
+        hurried.client.document(ROLL_UP_MARK).set({"published_to": touched + timedelta(seconds=1)})
     for _ in range(6):
         ledger_handlers.roll_up(None)
     found = hurried.client.document(OPERATIONS_TOTALS).get().to_dict() or {}

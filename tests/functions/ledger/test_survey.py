@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 import pytest
 
 from afterimage.ledger.audit import Auditor
-from afterimage.ledger.bookkeeper import Bookkeeper, books_path
+from afterimage.ledger.bookkeeper import Bookkeeper
 from afterimage.ledger.observing import observe_document
 from afterimage.ledger.roll_up import held_by
-from afterimage.ledger.sources import NoObjects, StoredObject, collections_of
-from afterimage.ledger.stores import UncertainError
+from afterimage.ledger.sources import NoObjects
 from afterimage.ledger.survey import Survey, record_in
-from tests.functions.ledger.memory_ledger import EPOCH, MemoryLedger
+from afterimage.paths import booked_collections, books_path
+from afterimage.store.documents import UncertainError
+from afterimage.store.memory_documents import EPOCH, MemoryDocuments
+from tests.functions.ledger.bucket import Bucket
 from tests.functions.ledger.simulation import PRICES
 
 IDS = ["a", "~", "!", "-long~a", "Z", "é", "\U0001f600", "z~z", "0", "x" * 1495, "é" * 749, "y" * 1500]
 OUTPUT = {"status": "completed", "model": "house-model", "cost_usd": 0.5, "cached": False, "cache_hit_count": 0}
 
 
-def keeper(store: MemoryLedger) -> Bookkeeper:
+def keeper(store: MemoryDocuments) -> Bookkeeper:
     return Bookkeeper(store=store, now=lambda: EPOCH, monotonic=lambda: 0.0, wait=lambda _seconds: None)
 
 
-def survey(store: MemoryLedger) -> Survey:
+def survey(store: MemoryDocuments) -> Survey:
     return Survey(moment=store.frozen(), present=store, user="ana", prices=PRICES, objects=NoObjects())
 
 
-def book(store: MemoryLedger, path: str) -> None:
+def book(store: MemoryDocuments, path: str) -> None:
     fields, created, updated = store.documents[path]
     seen = observe_document(path, fields, created=created, version=updated, is_deleted=False, prices=PRICES)
     assert seen is not None
@@ -41,8 +41,10 @@ def book(store: MemoryLedger, path: str) -> None:
 @pytest.mark.parametrize("seed", range(60))
 def test_what_the_records_miss_is_found_whatever_the_ids(seed: int) -> None:
     """Created, edited and deleted behind the ledger's back, in every collection, under ids of every sort and length."""
-    random, store = Random(seed), MemoryLedger()
-    paths = [f"{collection}/{name}" for collection in collections_of("ana") for name in IDS if random.random() < 0.7]
+    random, store = Random(seed), MemoryDocuments()
+    paths = [
+        f"{collection}/{name}" for collection in booked_collections("ana") for name in IDS if random.random() < 0.7
+    ]
     expected = set()
     for path in paths:
         store.put(path, dict(OUTPUT))
@@ -79,38 +81,25 @@ def test_what_the_records_miss_is_found_whatever_the_ids(seed: int) -> None:
 
 def test_no_more_than_a_page_is_read_ahead() -> None:
     """The first find comes when a page of documents and one of records have been read, not all of them."""
-    store = MemoryLedger()
+    store = MemoryDocuments()
     for number in range(2000):
         store.put(f"ai_outputs/ana/dialogues/d_{number:04}", dict(OUTPUT))
     walk = survey(store)
     moment = walk.moment
-    assert isinstance(moment, MemoryLedger)
+    assert isinstance(moment, MemoryDocuments)
     next(iter(walk.unseen()))
     assert moment.bill.reads < 700
 
 
-@dataclass
-class Bucket:
-    """Objects that can change while they are listed."""
-
-    names: dict[str, int] = field(default_factory=dict)
-
-    def of_prefix(self, prefix: str) -> Iterator[StoredObject]:
-        for name, generation in self.names.items():
-            if name.startswith(prefix):
-                yield StoredObject(bucket="b", name=name, generation=generation, size=100, created=EPOCH)
-
-
 def test_objects_are_compared_by_generation() -> None:
     """New ones and overwritten ones are booked, gone ones released; a second audit finds nothing."""
-    store, bucket = MemoryLedger(), Bucket()
+    store, bucket = MemoryDocuments(), Bucket()
     stem = "users/ana/ai_generated/videos"
-    bucket.names = {f"{stem}/{name}.mp4": 5 for name in ("stays", "goes", "changes")}
+    bucket.store(*(f"{stem}/{name}.mp4" for name in ("stays", "goes", "changes")))
     auditor = Auditor(keeper=keeper(store), prices=PRICES, objects=bucket)
     assert len(auditor.audit("ana").missed) == 3
-    del bucket.names[f"{stem}/goes.mp4"]
-    bucket.names[f"{stem}/changes.mp4"] = 9
-    bucket.names[f"{stem}/comes.mp4"] = 8
+    bucket.remove(f"{stem}/goes.mp4")
+    bucket.store(f"{stem}/changes.mp4", f"{stem}/comes.mp4")
     assert len(auditor.audit("ana").missed) == 3
     assert store.fields(books_path("ana"))["storage"]["objects"]["videos"] == 3
     assert auditor.audit("ana").is_clean
@@ -118,11 +107,12 @@ def test_objects_are_compared_by_generation() -> None:
 
 def test_an_object_that_is_booked_during_the_walk_is_not_taken_for_gone() -> None:
     """Its record is newer than the moment, its listing newer still: neither twice nor released."""
-    store, bucket = MemoryLedger(), Bucket()
-    other = Auditor(keeper=keeper(store), prices=PRICES, objects=Bucket({"users/ana/ai_generated/videos/x.mp4": 7}))
+    store, bucket = MemoryDocuments(), Bucket()
+    later = Bucket("users/ana/ai_generated/videos/x.mp4")
+    other = Auditor(keeper=keeper(store), prices=PRICES, objects=later)
     walk = Survey(moment=store.frozen(), present=store, user="ana", prices=PRICES, objects=bucket)
     other.audit("ana")
-    bucket.names = {"users/ana/ai_generated/videos/x.mp4": 7}
+    bucket.mirror(later)
     found = list(walk.unseen())
     assert [seen.is_deleted for seen, _ in found] == [False]
     assert keeper(store).book_many(found) == []
@@ -132,7 +122,7 @@ def test_an_object_that_is_booked_during_the_walk_is_not_taken_for_gone() -> Non
 @pytest.mark.parametrize("lost", ["conflict", "answer", "request"])
 def test_many_are_booked_once_whoever_comes_between(lost: str) -> None:
     """A live event ahead of the commit, or an answer that is lost: each is then booked alone, and none twice."""
-    store = MemoryLedger()
+    store = MemoryDocuments()
     for number in range(40):
         store.put(f"ai_outputs/ana/dialogues/d_{number:02}", dict(OUTPUT))
     calls: dict[str, Any] = {"commits": 0}
@@ -159,7 +149,7 @@ def test_many_are_booked_once_whoever_comes_between(lost: str) -> None:
 
 def test_many_that_are_found_cost_the_books_one_write() -> None:
     """A user whose every event was lost is booked in a handful of commits, not in thousands."""
-    store = MemoryLedger()
+    store = MemoryDocuments()
     for number in range(400):
         store.put(f"ai_outputs/ana/dialogues/d_{number:03}", dict(OUTPUT))
     store.bill.taken()

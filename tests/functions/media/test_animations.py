@@ -20,7 +20,7 @@ from afterimage.media.render import RenderedFile, render
 from afterimage.paths import object_id
 from afterimage.settings import read_settings
 from tests.functions.media import pictures
-from tests.functions.memory_stores import World
+from tests.functions.media_world import World
 
 FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
 SIDES = (1, 64, 199, 200, 201)

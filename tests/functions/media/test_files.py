@@ -15,9 +15,9 @@ from afterimage.media.files import inspect_original
 from afterimage.media.inspect import Verdict
 from afterimage.media.limits import limits_for
 from afterimage.media.signatures import Kind
-from afterimage.media.stores import Original
+from afterimage.store.files import StoredFile
 from tests.functions.media.pictures import corners, encoded, gzip_bomb
-from tests.functions.memory_stores import World
+from tests.functions.media_world import World
 
 LIMITS = limits_for(512)
 PNG = encoded(corners(), "PNG")
@@ -62,7 +62,7 @@ def inspected(data: bytes, declared: str = "", **changes: Any) -> tuple[Any, byt
     """The inspection, what was handed on, and which parts were read."""
     world, reads = World(), list[str]()
     original = world.upload("media/x", data, declared)
-    original = Original(**{**{name: getattr(original, name) for name in Original.__slots__}, **changes})
+    original = StoredFile(**{**{name: getattr(original, name) for name in StoredFile.__slots__}, **changes})
     world.originals["uploads", "media/x"] = (original, data)
     world.before = reads.append
     return *inspect_original(world.stores().originals, original, LIMITS), reads

@@ -15,28 +15,29 @@ from hypothesis import strategies as st
 from afterimage import paths
 from afterimage.media import pipeline as pipeline_module
 from afterimage.media.pipeline import Pipeline
-from afterimage.media.stores import MediaStores
+from afterimage.media.stores import DerivedFiles, MediaStores
 from afterimage.paths import Family, Output, Place, derived_path, place_of
 from tests.functions.media.pictures import corners, encoded
 from tests.functions.media.test_once import NAMES, SETTINGS
-from tests.functions.memory_stores import MemoryDerivedFiles, World
+from tests.functions.media_world import DERIVED, World
 
 MOST_INVOCATIONS = 40
 SIZES = tuple(range(1, 13))
 """Every derived file gives all smaller ones, so without guards one upload means thousands of invocations."""
 
 
-@dataclass
-class OneBucketForAll(MemoryDerivedFiles):
+@dataclass(frozen=True, kw_only=True)
+class OneBucketForAll(DerivedFiles):
     """Derived files that land among the originals and raise events as they do."""
 
+    world: World
     listeners: list[str]
 
-    def put(self, path: str, data: bytes, content_type: str) -> None:
-        super().put(path, data, content_type)
-        if ("uploads", path) not in self.world.originals:
-            self.world.upload(path, data, content_type)
-            self.listeners.append(path)
+    def put(self, name: str, data: bytes, content_type: str) -> None:
+        super().put(name, data, content_type)
+        if ("uploads", name) not in self.world.originals:
+            self.world.upload(name, data, content_type)
+            self.listeners.append(name)
 
 
 def invocations(*, own_bucket: bool, only_originals_trigger: bool) -> int:
@@ -45,7 +46,8 @@ def invocations(*, own_bucket: bool, only_originals_trigger: bool) -> int:
     stores = world.stores()
     if not (own_bucket and only_originals_trigger):
         # A trigger on the derived bucket, or derived files among the originals: an event for each file, either way.
-        stores = MediaStores(originals=stores.originals, derived=OneBucketForAll(world, events), records=stores.records)
+        derived = OneBucketForAll(files=world.made, bucket=DERIVED, world=world, listeners=events)
+        stores = MediaStores(originals=stores.originals, derived=derived, records=stores.records)
     settings = replace(
         SETTINGS,
         derived_bucket="derived" if own_bucket else SETTINGS.originals_bucket,

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from afterimage.faults import TransientError
-from afterimage.media.pipeline import Outcome, Pipeline
+from afterimage.media.pipeline import MediaOutcome, Pipeline
 from afterimage.paths import object_id
 from afterimage.settings import Settings, read_settings
 from tests.functions.interleaving import Turns
-from tests.functions.memory_stores import Crash, World
+from tests.functions.media_world import Crash, World
 
 SETTINGS = read_settings({"GCLOUD_PROJECT": "demo-once", "MEDIA_PLANS": '{"*": {"thumbnails": [2, 4]}}'})
 NAMES = ("users/u/ai_generated/images/a_portrait.png", "media/asset/b.png", "generating/u/image/x_0.png")
@@ -66,7 +66,7 @@ class Simulation:
     def bump(self, name: str) -> None:
         """A client changes the object's metadata meanwhile."""
         if found := self.world.originals.get(("uploads", name)):
-            self.world.stores().originals.stamp(found[0], {"client": str(self.world.tick())})
+            self.world.stores().originals.stamp(found[0], {"client": str(self.random.random())})
 
     def deliver(self, event: Event) -> None:
         """Starts one delivery. Whoever is killed, or asks for it, is delivered again; nobody else is."""
@@ -94,7 +94,7 @@ def oracle(world: World, settings: Settings = SETTINGS) -> tuple[dict[str, Any],
 def settled(world: World) -> dict[str, Any]:
     return {
         path: {key: value for key, value in fields.items() if key not in VOLATILE}
-        for path, (fields, _) in world.documents.items()
+        for path, (fields, *_) in world.documents.items()
     }
 
 
@@ -162,7 +162,7 @@ def test_a_crash_at_any_step_is_completed_by_the_next_delivery() -> None:
             break
         except Crash:
             heal()
-        assert pipeline.finalized("uploads", name, original.generation) in {Outcome.SETTLED, Outcome.ALREADY}
+        assert pipeline.finalized("uploads", name, original.generation) in {MediaOutcome.SETTLED, MediaOutcome.ALREADY}
         documents, derived = oracle(world)
         assert (settled(world), world.derived) == (documents, derived), f"killed ahead of operation {operations}"
         operations += 1
@@ -173,8 +173,8 @@ def test_a_name_outside_the_grammar_touches_no_store() -> None:
     """A path that is not ours costs no request at all."""
     world, heal = crashing_world(0)
     pipeline = Pipeline(stores=world.stores(), settings=SETTINGS)
-    assert pipeline.finalized("uploads", "somewhere/else.png", 1) is Outcome.OUTSIDE
-    assert pipeline.deleted("uploads", "users/u/profile.png", 1) is Outcome.OUTSIDE
+    assert pipeline.finalized("uploads", "somewhere/else.png", 1) is MediaOutcome.OUTSIDE
+    assert pipeline.deleted("uploads", "users/u/profile.png", 1) is MediaOutcome.OUTSIDE
     heal()
 
 
@@ -240,8 +240,8 @@ def test_a_delivery_that_was_overtaken_takes_its_files_back() -> None:
         pipeline.finalized("uploads", NAMES[0], new.generation)
         pipeline.deleted("uploads", NAMES[0], old.generation)
 
-    meanwhile = Meanwhile(world, "put", 2, overtake)
-    assert pipeline.finalized("uploads", NAMES[0], old.generation) is Outcome.SUPERSEDED
+    meanwhile = Meanwhile(world, "write", 2, overtake)
+    assert pipeline.finalized("uploads", NAMES[0], old.generation) is MediaOutcome.SUPERSEDED
     assert meanwhile.happened
     assert (settled(world), world.derived) == oracle(world)
 
@@ -252,7 +252,8 @@ def test_a_stamp_that_was_there_before_proves_nothing() -> None:
     rehearsed = rehearsal.upload(NAMES[0], PICTURES[1])
     Pipeline(stores=rehearsal.stores(), settings=SETTINGS).finalized("uploads", NAMES[0], rehearsed.generation)
     forged = rehearsal.originals["uploads", NAMES[0]]
-    world = World(originals={("uploads", NAMES[0]): forged})
+    world = World()
+    world.originals["uploads", NAMES[0]] = forged
     pipeline = Pipeline(stores=world.stores(), settings=SETTINGS, workers=1)
 
     def vanish() -> None:
@@ -260,13 +261,13 @@ def test_a_stamp_that_was_there_before_proves_nothing() -> None:
         world.remove(NAMES[0])
 
     # After the last write of the record: only the proof at the end can find out.
-    meanwhile = Meanwhile(world, "write record", 3, vanish, after=True)
-    assert pipeline.finalized("uploads", NAMES[0], forged[0].generation) is Outcome.GONE
+    meanwhile = Meanwhile(world, "commit records", 3, vanish, after=True)
+    assert pipeline.finalized("uploads", NAMES[0], forged[0].generation) is MediaOutcome.GONE
     assert meanwhile.happened
     assert (world.documents, world.derived) == ({}, {})
 
 
-@pytest.mark.parametrize("operation", ["stamp", "write record", "put"])
+@pytest.mark.parametrize("operation", ["stamp", "commit records", "write"])
 def test_deleted_right_before_any_last_step(operation: str) -> None:
     """An object that dies between two steps leaves neither record nor files, even if its delete event came first."""
     for nth in (1, 2, 3):
@@ -281,7 +282,7 @@ def test_deleted_right_before_any_last_step(operation: str) -> None:
         meanwhile = Meanwhile(world, operation, nth, vanish)
         outcome = pipeline.finalized("uploads", NAMES[0], original.generation)
         if meanwhile.happened:
-            assert outcome is Outcome.GONE
+            assert outcome is MediaOutcome.GONE
             assert (world.documents, world.derived) == ({}, {})
 
 

@@ -30,7 +30,7 @@ PRIVATE_CHUNKS = {b"EXIF", b"ICCP", b"XMP "}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class MediaOutcome:
     """What became of one file of the corpus."""
 
     path: Path
@@ -40,19 +40,19 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[MediaOutcome]:
     """Every file, inspected and, where it is accepted, rendered; any exception but the expected one ends the test."""
     root = unpack("pillow", tmp_path_factory.mktemp("corpus"))
     paths = sorted(path for path in (root / "Tests" / "images").rglob("*") if path.is_file())
     return [outcome_of(path) for path in paths]
 
 
-def outcome_of(path: Path) -> Outcome:
+def outcome_of(path: Path) -> MediaOutcome:
     data = path.read_bytes()
     found = inspect_image(data, declared_type="", limits=LIMITS)
     if found.verdict is not Verdict.ACCEPT:
         assert found.reason, f"{path.name} is refused without a reason"
-        return Outcome(path=path, inspection=found, files=[])
+        return MediaOutcome(path=path, inspection=found, files=[])
     files: list[tuple[Variant, bytes]] = []
     try:
         for options in PLANS:
@@ -60,13 +60,13 @@ def outcome_of(path: Path) -> Outcome:
             rendered = render(data, found, plan, LIMITS, workers=1)
             files += [(one.variant, one.data) for one in rendered if isinstance(one, RenderedFile) and one.data]
     except BrokenImageError as error:
-        return Outcome(path=path, inspection=found, files=[], broken=str(error))
+        return MediaOutcome(path=path, inspection=found, files=[], broken=str(error))
     except Exception as error:
         raise AssertionError(f"{path.name}: {type(error).__name__}: {error}") from error
-    return Outcome(path=path, inspection=found, files=files)
+    return MediaOutcome(path=path, inspection=found, files=files)
 
 
-def test_every_file_gets_a_verdict_and_most_pictures_are_rendered(outcomes: list[Outcome]) -> None:
+def test_every_file_gets_a_verdict_and_most_pictures_are_rendered(outcomes: list[MediaOutcome]) -> None:
     """No file of the corpus raises anything; every accepted one ends as files, or as broken with a reason."""
     verdicts = Counter("broken" if one.broken else str(one.inspection.verdict) for one in outcomes)
     assert len(outcomes) > 1000, verdicts
@@ -79,7 +79,7 @@ def test_every_file_gets_a_verdict_and_most_pictures_are_rendered(outcomes: list
     print(f"\n{len(outcomes)} files: {dict(verdicts)}; rendered: {dict(formats)}")
 
 
-def test_no_output_carries_what_its_source_did(outcomes: list[Outcome]) -> None:
+def test_no_output_carries_what_its_source_did(outcomes: list[MediaOutcome]) -> None:
     """No EXIF, profile, XMP or comment is in any output, though many sources have them."""
     carrying = checked = 0
     for one in outcomes:
@@ -98,7 +98,7 @@ def test_no_output_carries_what_its_source_did(outcomes: list[Outcome]) -> None:
     assert checked > 1000
 
 
-def test_every_output_stands_as_its_source_is_meant_to(outcomes: list[Outcome]) -> None:
+def test_every_output_stands_as_its_source_is_meant_to(outcomes: list[MediaOutcome]) -> None:
     """Sizes fit the plan; whatever has an orientation tag looks as Pillow itself turns it."""
     turned = 0
     for one in outcomes:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import pytest
 from google.cloud import firestore, storage
 
-from afterimage.media.google_stores import google_stores
 from afterimage.media.pipeline import Pipeline
-from afterimage.media.stores import MediaStores
+from afterimage.media.stores import MediaStores, media_stores
 from afterimage.settings import read_settings
+from afterimage.store.cloud_files import CloudFiles
+from afterimage.store.firestore_documents import FirestoreDocuments
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import Configuration
 from afterimage_emulator.suite import Suite
@@ -52,7 +53,7 @@ def cloud(data_suite: BackgroundSuite, project_id: str, monkeypatch: pytest.Monk
     settings = read_settings({"GCLOUD_PROJECT": project_id, "MEDIA_PLANS": PLANS})
     storage_client = storage.Client(project=project_id)
     firestore_client = firestore.Client(project=project_id)
-    stores = google_stores(storage_client, firestore_client, settings.derived_bucket)
+    stores = media_stores(CloudFiles(storage_client), FirestoreDocuments(firestore_client), settings.derived_bucket)
     return Cloud(
         storage=storage_client,
         firestore=firestore_client,

@@ -9,7 +9,7 @@ import pytest
 
 from afterimage.campaign_owners import keep_owners
 from afterimage.delivery.document_changes import DocumentChange
-from afterimage.media.google_stores import FirestoreRecords
+from afterimage.store.firestore_documents import FirestoreDocuments
 from tests.functions.over_the_suite.conftest import Cloud
 
 ALICES = {"rev": 0, "ownerId": "alice", "members": ["alice", "bob"]}
@@ -23,7 +23,7 @@ class Campaign:
     def __init__(self, cloud: Cloud) -> None:
         self.document = cloud.firestore.document("campaigns/c")
         self.owners = cloud.firestore.document("campaignOwners/c")
-        self.records = FirestoreRecords(cloud.firestore)
+        self.documents = FirestoreDocuments(cloud.firestore)
         self.events: list[DocumentChange] = []
 
     def write(self, fields: dict[str, Any] | None) -> None:
@@ -78,7 +78,7 @@ def test_what_is_kept_is_the_last_of_it_in_any_order(
     for order in itertools.permutations(campaign.events):
         campaign.owners.delete()
         for change in (*order, *order):
-            keep_owners(campaign.records, change)
+            keep_owners(campaign.documents, change)
         assert campaign.kept() == expected, [change.after for change in order]
 
 
@@ -86,7 +86,7 @@ def test_each_event_as_it_comes_keeps_what_the_campaign_says(campaign: Campaign)
     """Deletion is allowed as soon as the last write's event is handled."""
     for fields in (ALICES, BOBS, ALICES):
         campaign.write(fields)
-        keep_owners(campaign.records, campaign.events[-1])
+        keep_owners(campaign.documents, campaign.events[-1])
         assert campaign.kept() == {name: value for name, value in fields.items() if name != "rev"}
 
 
@@ -97,10 +97,10 @@ def test_what_a_client_kept_with_the_deletion_stands(campaign: Campaign) -> None
     campaign.write(None)
     campaign.owners.set({"ownerId": "bob", "members": ["bob"]})
     for change in (*campaign.events, campaign.events[0]):
-        assert not keep_owners(campaign.records, change)
+        assert not keep_owners(campaign.documents, change)
     assert campaign.owners.get().to_dict() == {"ownerId": "bob", "members": ["bob"]}
     campaign.write(ALICES)
-    assert keep_owners(campaign.records, campaign.events[-1])
+    assert keep_owners(campaign.documents, campaign.events[-1])
     assert campaign.kept() == {"ownerId": "alice", "members": ["alice", "bob"]}
 
 
@@ -110,12 +110,12 @@ def test_a_campaign_that_names_nobody_costs_nothing(campaign: Campaign, cloud: C
     campaign.write({"rev": 1})
     campaign.write(None)
     for change in campaign.events:
-        assert not keep_owners(campaign.records, change)
+        assert not keep_owners(campaign.documents, change)
     assert not campaign.owners.get().exists
 
 
 def test_names_that_are_no_texts_are_nobody(campaign: Campaign) -> None:
     """A campaign may say nonsense; what is kept of it is what could be somebody."""
     campaign.write({"rev": 0, "ownerId": 7, "members": ["alice", 7, {"a": 1}, None]})
-    assert keep_owners(campaign.records, campaign.events[-1])
+    assert keep_owners(campaign.documents, campaign.events[-1])
     assert campaign.kept() == {"members": ["alice"]}

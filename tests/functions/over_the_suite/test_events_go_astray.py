@@ -17,17 +17,20 @@ import pytest
 from google.cloud import firestore, pubsub_v1, storage
 from PIL import Image
 
-from afterimage.delivery.dead_letters import DeadLetter, FirestoreDeadLetters
-from afterimage.media.google_stores import google_stores
+from afterimage.delivery.dead_letters import DeadLetter, DeadLetters
 from afterimage.media.pipeline import Pipeline
+from afterimage.media.stores import media_stores
 from afterimage.settings import read_settings
+from afterimage.store.cloud_files import CloudFiles
+from afterimage.store.firestore_documents import FirestoreDocuments
+from afterimage.store.memory_documents import MemoryDocuments
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import Codebase, Configuration
 from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.suite import Suite
 from tests.functions.media.pictures import encoded
 from tests.functions.media.test_once import oracle, settled
-from tests.functions.memory_stores import World
+from tests.functions.media_world import World
 
 FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
 PICTURES = [
@@ -71,7 +74,9 @@ class Apps:
         self.settings = read_settings({"GCLOUD_PROJECT": suite.project_id})
         self.storage = storage.Client(project=suite.project_id)
         self.firestore = firestore.Client(project=suite.project_id)
-        stores = google_stores(self.storage, self.firestore, self.settings.derived_bucket)
+        stores = media_stores(
+            CloudFiles(self.storage), FirestoreDocuments(self.firestore), self.settings.derived_bucket
+        )
         self.pipeline = Pipeline(stores=stores, settings=self.settings)
 
     def names(self) -> list[str]:
@@ -98,12 +103,12 @@ class Apps:
     def found(self) -> tuple[dict[str, Any], set[str]]:
         """Records and derived files of this user, as they are."""
         documents = {
-            f"users/{self.uid}/objects/{document.id}": (document.to_dict() or {}, 0)
+            f"users/{self.uid}/objects/{document.id}": (document.to_dict() or {}, 0, 0)
             for document in self.firestore.collection(f"users/{self.uid}/objects").stream()
         }
         prefix = f"{self.settings.originals_bucket}/users/{self.uid}/"
         files = {blob.name for blob in self.storage.list_blobs(self.settings.derived_bucket, prefix=prefix)}
-        return settled(World(documents=documents)), files
+        return settled(World(store=MemoryDocuments(documents=documents))), files
 
     def expected(self) -> tuple[dict[str, Any], set[str]]:
         """The same, worked out from the live originals alone."""
@@ -154,7 +159,7 @@ def test_recorded_events_are_made_good_by_one_message(running: BackgroundSuite) 
     finally:
         running.clear_faults()
     assert apps.found()[0] == {}
-    letters = FirestoreDeadLetters(apps.firestore)
+    letters = DeadLetters(FirestoreDocuments(apps.firestore))
     bucket = apps.settings.originals_bucket
     live = list(apps.storage.list_blobs(bucket, prefix="users/rae/"))
     for number, blob in enumerate(live):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from afterimage.delivery.dead_letters import DeadLetter, FirestoreDeadLetters
+from afterimage.delivery.dead_letters import DeadLetter, DeadLetters
 from afterimage.jobs.progress import Turn
 from afterimage.jobs.replay import Replay
+from afterimage.store.firestore_documents import FirestoreDocuments
 from tests.functions.media.pictures import corners, encoded
 from tests.functions.over_the_suite.conftest import Cloud
 
@@ -19,7 +20,7 @@ def letter(number: int, data: object, trigger: str = "media_finalized") -> DeadL
 
 def test_letters_come_in_pages_until_they_are_closed(cloud: Cloud) -> None:
     """Every open one once, with its data as it was received; recording twice keeps one."""
-    letters = FirestoreDeadLetters(cloud.firestore)
+    letters = DeadLetters(FirestoreDocuments(cloud.firestore))
     written = [letter(number, b"\x00\xff") for number in range(5)]
     for one in [*written, *written]:
         letters.record(one)
@@ -35,7 +36,7 @@ def test_letters_come_in_pages_until_they_are_closed(cloud: Cloud) -> None:
 
 def test_a_document_that_is_no_letter_is_named_and_passed_over(cloud: Cloud) -> None:
     """The letters behind it are replayed, and it stays where it is."""
-    letters = FirestoreDeadLetters(cloud.firestore)
+    letters = DeadLetters(FirestoreDocuments(cloud.firestore))
     cloud.firestore.document("_events/0").set({"status": "open", "trigger": "media_finalized"})
     gone = {"bucket": cloud.bucket, "name": "media/a/b.png", "generation": "1"}
     letters.record(letter(1, gone))
@@ -48,7 +49,7 @@ def test_an_event_that_was_recorded_is_made_good_by_replay(cloud: Cloud) -> None
     """The picture that nobody derived is derived, and the letter says how it ended."""
     name = "users/u/ai_generated/images/card_portrait.png"
     generation = cloud.upload(name, encoded(corners(), "PNG"))
-    letters = FirestoreDeadLetters(cloud.firestore)
+    letters = DeadLetters(FirestoreDocuments(cloud.firestore))
     recorded = letter(1, json.loads(json.dumps({"bucket": cloud.bucket, "name": name, "generation": str(generation)})))
     letters.record(recorded)
     page = Replay(pipeline=cloud.pipeline, letters=letters).turn(Turn(request={}, cursor="", counts={}))

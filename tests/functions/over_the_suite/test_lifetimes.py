@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 from google.cloud import firestore
 
-from afterimage.delivery.dead_letters import DeadLetter, FirestoreDeadLetters
+from afterimage.delivery.dead_letters import DeadLetter, DeadLetters
 from afterimage.jobs import ledger_handlers
 from afterimage.jobs.progress import Jobs, Page
 from afterimage.ledger import events
+from afterimage.ledger.book_documents import TOUCHED
 from afterimage.ledger.bookkeeper import Bookkeeper
-from afterimage.ledger.firestore_store import TOUCHED, FirestoreLedgerStore
 from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
-from afterimage.media.google_stores import FirestoreRecords
+from afterimage.paths import ROLL_UP_MARK
 from afterimage.settings import KEEP_FINISHED_FOR
 from afterimage.store import clients
+from afterimage.store.firestore_documents import FirestoreDocuments
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import Configuration, FirestoreTarget
 from afterimage_emulator.suite import Suite
@@ -36,8 +37,8 @@ def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple
         for name, value in running.environment().items():
             monkeypatch.setenv(name, value)
         client = firestore.Client(project=project)
-        monkeypatch.setattr(clients, "firestore", lambda: client)
-        keeper = Bookkeeper(store=FirestoreLedgerStore(client))
+        monkeypatch.setattr(clients, "documents", lambda: FirestoreDocuments(client))
+        keeper = Bookkeeper(store=FirestoreDocuments(client))
         monkeypatch.setattr(events, "bookkeeper", lambda: keeper)
         yield client, running
 
@@ -57,7 +58,7 @@ def test_a_closed_letter_goes_after_its_days_and_an_open_one_stays(
 ) -> None:
     """A letter that was closed and failed again is open: it waits for the mend however long that takes."""
     client, suite = documents
-    letters = FirestoreDeadLetters(client)
+    letters = DeadLetters(FirestoreDocuments(client))
     never_closed, closed, reopened = (letter(number) for number in range(3))
     for one in (never_closed, closed, reopened):
         letters.record(one)
@@ -96,8 +97,8 @@ def test_a_finished_job_goes_after_its_days_and_what_still_counts_stays(
     client, suite = documents
     client.document("usage/u").set({TOUCHED: datetime.now(UTC)})
     ledger_handlers.roll_up(None)
-    assert client.document(ledger_handlers.WATERMARK).get().exists, "the roll-up left no mark"
-    jobs = Jobs(kind="media.sweep", records=FirestoreRecords(client), publish=lambda _topic, _body: None)
+    assert client.document(ROLL_UP_MARK).get().exists, "the roll-up left no mark"
+    jobs = Jobs(kind="media.sweep", documents=FirestoreDocuments(client), publish=lambda _topic, _body: None)
     assert jobs.receive({"job": "running"}, "m", lambda _turn: Page(next_cursor="more")) == "running"
     assert jobs.receive({"job": "finished"}, "m", lambda _turn: Page(next_cursor=None)) == "done"
     passed(suite, KEEP_FINISHED_FOR - timedelta(hours=1))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from afterimage.faults import is_transient
-from afterimage.media.pipeline import Outcome
+from afterimage.media.pipeline import MediaOutcome
 from afterimage.paths import object_id
 from afterimage_emulator.faults import FaultRule
 from tests.functions.media.pictures import corners, encoded
@@ -57,7 +57,7 @@ def test_a_request_that_fails_at_any_step_is_made_good(cloud: Cloud, action: str
                     raise
     finally:
         cloud.suite.clear_faults()
-    assert outcome in {Outcome.SETTLED, Outcome.ALREADY}
+    assert outcome in {MediaOutcome.SETTLED, MediaOutcome.ALREADY}
     assert_settled(cloud, generation)
 
 
@@ -65,10 +65,10 @@ def test_overwritten_and_deleted_through_the_sdk(cloud: Cloud) -> None:
     """A whole life: stored, stored anew with the events in the wrong order, deleted; nothing is left."""
     first = cloud.upload(NAME, PICTURE)
     second = cloud.upload(NAME, encoded(corners(40, 90), "PNG"))
-    assert cloud.pipeline.finalized(cloud.bucket, NAME, second) is Outcome.SETTLED
-    assert cloud.pipeline.finalized(cloud.bucket, NAME, first) is Outcome.GONE
-    assert cloud.pipeline.deleted(cloud.bucket, NAME, first) is Outcome.TAKEN_BACK
-    assert cloud.pipeline.finalized(cloud.bucket, NAME, second) is Outcome.ALREADY
+    assert cloud.pipeline.finalized(cloud.bucket, NAME, second) is MediaOutcome.SETTLED
+    assert cloud.pipeline.finalized(cloud.bucket, NAME, first) is MediaOutcome.GONE
+    assert cloud.pipeline.deleted(cloud.bucket, NAME, first) is MediaOutcome.TAKEN_BACK
+    assert cloud.pipeline.finalized(cloud.bucket, NAME, second) is MediaOutcome.ALREADY
     assert_settled(cloud, second)
     cloud.storage.bucket(cloud.bucket).delete_blob(NAME)
     cloud.pipeline.deleted(cloud.bucket, NAME, second)
@@ -87,7 +87,7 @@ def test_a_client_that_writes_metadata_meanwhile_loses_nothing(cloud: Cloud) -> 
         return read(*arguments)
 
     cloud.pipeline.stores.originals.read = read_while_a_client_writes  # type: ignore[method-assign]  # a client's timing
-    assert cloud.pipeline.finalized(cloud.bucket, NAME, generation) is Outcome.SETTLED
+    assert cloud.pipeline.finalized(cloud.bucket, NAME, generation) is MediaOutcome.SETTLED
     blob = cloud.storage.bucket(cloud.bucket).get_blob(NAME)
     assert blob is not None
     assert blob.metadata["card_id"] == "7"

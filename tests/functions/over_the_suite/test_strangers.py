@@ -12,9 +12,9 @@ from google.cloud import firestore
 from afterimage.jobs.ledger_jobs import users_after
 from afterimage.jobs.progress import Page, Turn
 from afterimage.jobs.sweep import Sweep
-from afterimage.ledger.firestore_store import FirestoreLedgerStore
 from afterimage.ledger.roll_up import RollUp
 from afterimage.paths import object_id
+from afterimage.store.firestore_documents import FirestoreDocuments
 from tests.functions.media.pictures import corners, encoded
 from tests.functions.over_the_suite.conftest import Cloud
 
@@ -101,7 +101,7 @@ def test_a_record_that_stands_where_it_does_not_belong_takes_nothing_back(cloud:
         "mediaObjects/bad",
     ]
     assert (page.counts["failed"], page.next_cursor) == (5, "derived:")
-    assert [file.path for file in cloud.stores.derived.list(kept)] == [kept]
+    assert [file.name for file in cloud.stores.derived.list(kept)] == [kept]
 
 
 def test_what_players_call_buckets_empties_nobodys_and_hides_nobodys(cloud: Cloud) -> None:
@@ -111,7 +111,7 @@ def test_what_players_call_buckets_empties_nobodys_and_hides_nobodys(cloud: Clou
     strangers |= {f"zebras/me/buckets/{number}": imitation for number in range(MORE_THAN_A_PAGE)}
     real = {f"usage/ana/buckets/{number:02}": {"user": "ana", "totals": {"generations": 1}} for number in range(3)}
     put(cloud.firestore, strangers | real)
-    emptied = RollUp(store=FirestoreLedgerStore(cloud.firestore)).empty_buckets()
+    emptied = RollUp(store=FirestoreDocuments(cloud.firestore)).empty_buckets()
     assert (emptied.moved, emptied.faults, emptied.rest) == (3, 0, "")
     books = cloud.firestore.document("usage/ana").get().to_dict() or {}
     assert books["totals"] == {"generations": 3}
@@ -128,7 +128,7 @@ def test_a_bucket_that_cannot_be_moved_keeps_no_other_waiting(cloud: Cloud, capl
             "usage/b/buckets/00": {"user": "b", "totals": {"generations": 1}},
         },
     )
-    emptied = RollUp(store=FirestoreLedgerStore(cloud.firestore)).empty_buckets()
+    emptied = RollUp(store=FirestoreDocuments(cloud.firestore)).empty_buckets()
     assert (emptied.moved, emptied.faults) == (1, 1)
     assert "bucket `usage/a/x/y/buckets/00` cannot be rolled up and is passed over" in caplog.text
     assert (cloud.firestore.document("usage/b").get().to_dict() or {})["totals"] == {"generations": 1}
@@ -147,7 +147,7 @@ def test_users_are_found_whoever_has_collections_of_those_names(cloud: Cloud) ->
             )
         },
     )  # fmt: skip
-    store, found = FirestoreLedgerStore(cloud.firestore), list[str]()
+    store, found = FirestoreDocuments(cloud.firestore), list[str]()
     while page := users_after(store, found[-1] if found else "", 2):
         found += page
         assert len(found) < 10, found
@@ -164,4 +164,4 @@ def test_no_function_asks_a_group_of_collections_elsewhere() -> None:
         or (isinstance(node, ast.keyword) and node.arg == "all_descendants")
         or (isinstance(node, ast.Attribute) and node.attr == "collection_group")
     ]
-    assert asking == ["afterimage/store/group_queries.py"]
+    assert asking == ["afterimage/store/firestore_documents.py"]
