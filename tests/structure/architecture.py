@@ -203,7 +203,8 @@ def the_host_imports_what_any_codebase_has(graph: Graph) -> Iterator[str]:
 def imports_run_in_no_circles(graph: Graph) -> Iterator[str]:
     edges: dict[str, set[str]] = {}
     for module in graph.in_room("emulator", "functions", "client", "server", "rules"):
-        met = {graph.target(found.name) for found in module.imports if found.at_once}
+        # In the suite a circle counts also where only types or functions that run later close it.
+        met = {graph.target(found.name) for found in module.imports if found.at_once or module.room == "emulator"}
         # A package's own modules may be imported by its `__init__`, and know that they stand in it.
         edges[module.name] = {name for name in met if name and name != module.name and not is_within(module.name, name)}
     try:
@@ -335,7 +336,7 @@ RULES = (
         broken_by=imports_run_in_no_circles,
         example={
             "{suite}/clock.py": "from . import faults\n",
-            "{suite}/faults.py": "from {package} import clock\n",
+            "{suite}/faults.py": "def late() -> None:\n    from {package} import clock\n",
             "{suite}/__init__.py": "",
         },
     ),

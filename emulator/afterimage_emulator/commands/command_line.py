@@ -35,11 +35,12 @@ def main(arguments: list[str]) -> int:
         from afterimage_emulator.rules_testing.command_line import main as rules_main
 
         return rules_main(arguments[1:])
-    options = command_parser().parse_args(arguments)
+    parser = command_parser()
+    options = parser.parse_args(arguments)
     if options.command == "completion":
         from afterimage_emulator.commands.completion import run_completion
 
-        return run_completion(options)
+        return run_completion(options, parser)
     if options.command == "events":
         from afterimage_emulator.commands.events import run_events
 

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from afterimage_emulator.commands.command_line import command_parser
-
 
 @dataclass(frozen=True, slots=True)
 class Level:
@@ -22,10 +20,11 @@ class Level:
     """What an option takes, or (under the name "") what stands in its own place, where that is one of a few words."""
 
 
-def run_completion(options: argparse.Namespace) -> int:
+def run_completion(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """`parser` reads the whole command line, but for `rules`, which has one of its own."""
     from afterimage_emulator.rules_testing.command_line import rules_parser
 
-    levels = list(_levels(command_parser(), ""))
+    levels = list(_levels(parser, ""))
     levels = [level for level in levels if level.path != "/rules"] + list(_levels(rules_parser(), "/rules"))
     sys.stdout.write(_bash(levels) if options.shell == "bash" else _zsh(levels))
     return 0

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from afterimage_emulator.clock import Clock, Timer
-from afterimage_emulator.firestore.documents.document_store import Change, Database, StoredDocument
+from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.field_paths import FieldPath, get_field
+from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
 from afterimage_emulator.firestore.documents.wire_bytes import MICROS_PER_SECOND
 from afterimage_emulator.firestore.transactions.sessions import Sessions
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from afterimage_emulator.events import CloudEvent, EventBus
-from afterimage_emulator.firestore.documents.document_store import IMPORTED, Change, Database
+from afterimage_emulator.firestore.documents.document_store import IMPORTED, Database
 from afterimage_emulator.firestore.documents.field_paths import changed_paths, format_field_path
+from afterimage_emulator.firestore.documents.stored_documents import Change
 from afterimage_emulator.firestore.documents.wire_bytes import field, timestamp_text
 from afterimage_emulator.firestore.expiry import EXPIRED
 from afterimage_emulator.front.callers import Caller

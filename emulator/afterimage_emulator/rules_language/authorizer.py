@@ -26,6 +26,7 @@ from afterimage_emulator.rules_language.reporting.explanation import Attempt, Ex
 from afterimage_emulator.rules_language.requests import FirestoreRequest, StorageRequest
 from afterimage_emulator.rules_language.scopes import Scope
 from afterimage_emulator.rules_language.syntax.diagnostics import Issue, IssueList, RulesetRejected
+from afterimage_emulator.rules_language.syntax.parsed_rules import ParsedRules
 from afterimage_emulator.rules_language.syntax.parser import parse
 from afterimage_emulator.rules_language.syntax.source_span import SourceText, Span
 from afterimage_emulator.rules_language.syntax.syntax_tree import RulesFile
@@ -88,12 +89,11 @@ class _Service:
         self.tracing_planner = Planner(service=name, watch=traced)
 
 
-class Ruleset:
+class Ruleset(ParsedRules):
     """Compiled rules: compiled once, then asked as often as there are requests."""
 
     def __init__(self, rules: RulesFile, *, source: SourceText, issues: Sequence[Issue] = ()) -> None:
-        self.rules = rules
-        self.source = source
+        super().__init__(rules, source)
         self.issues = tuple(issues)
         self.version = rules.version
         outer = Scope(None, functions=rules.functions)

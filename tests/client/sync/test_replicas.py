@@ -22,7 +22,8 @@ from afterimage_client.firestore.values import decode_fields
 from afterimage_client.sync import CollectionSyncConfig
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.faults import FaultRule
-from afterimage_emulator.firestore.documents.document_store import Change, Database
+from afterimage_emulator.firestore.documents.document_store import Database
+from afterimage_emulator.firestore.documents.stored_documents import Change
 from afterimage_emulator.status import Code
 from tests.client.sync.conftest import Replica, Replicas
 

@@ -13,9 +13,10 @@ from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.faults import Faults
-from afterimage_emulator.firestore.documents.document_store import Change, Database, StoredDocument
+from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.index_limits import IndexSettings
 from afterimage_emulator.firestore.documents.resource_paths import DatabaseName
+from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
 from afterimage_emulator.firestore.service import FirestoreService
 from afterimage_emulator.firestore.transactions.locks import LockHolder
 from afterimage_emulator.protos import messages

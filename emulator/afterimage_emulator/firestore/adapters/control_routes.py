@@ -7,9 +7,10 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from afterimage_emulator.firestore.documents.document_store import Change, DocumentStore
+from afterimage_emulator.firestore.documents.document_store import DocumentStore
 from afterimage_emulator.firestore.documents.exports import export_databases, import_databases
 from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, invalid
+from afterimage_emulator.firestore.documents.stored_documents import Change
 from afterimage_emulator.firestore.rules.loaded_rules import LoadedRules
 from afterimage_emulator.firestore.transactions.sessions import Sessions
 from afterimage_emulator.status import Code, StatusError

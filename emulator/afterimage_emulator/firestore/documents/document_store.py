@@ -14,65 +14,15 @@ from typing import Any, Final, Protocol
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.firestore.documents.indexes import IndexedDocuments
 from afterimage_emulator.firestore.documents.resource_paths import DatabaseName
+from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
 from afterimage_emulator.firestore.documents.wire_bytes import MICROS_PER_SECOND
-from afterimage_emulator.protos import messages
 from afterimage_emulator.status import Code, StatusError
 
-_firestore: Any = messages("google.firestore.v1")
 IMPORTED: Final = object()
 """The cause of changes that nobody made: they come from an export."""
 RETENTION_SECONDS: Final = 3600
 RETENTION_BYTES: Final = 64 * 1024 * 1024
 _log = logging.getLogger("afterimage_emulator.firestore")
-
-
-class StoredDocument:
-    """One version of one document; `wire` is the whole google.firestore.v1.Document, serialized with its times."""
-
-    __slots__ = ("create_time", "path", "update_time", "wire")
-
-    def __init__(self, path: str, wire: bytes, create_time: int, update_time: int) -> None:
-        self.path = path
-        self.wire = wire
-        self.create_time = create_time
-        self.update_time = update_time
-
-    def message(self) -> Any:
-        """A fresh message: whoever asks may change it."""
-        return _firestore.Document.FromString(self.wire)
-
-    def fields(self) -> Any:
-        return _firestore.Document.FromString(self.wire).fields
-
-    def __repr__(self) -> str:
-        return f"StoredDocument({self.path!r}, update_time={self.update_time})"
-
-
-class Change:
-    """What one commit did to one document. The fields are parsed at most once, for all who look at them."""
-
-    __slots__ = ("_after_fields", "_before_fields", "after", "before", "collection", "document_id", "path", "replies")
-
-    def __init__(self, path: str, before: StoredDocument | None, after: StoredDocument | None) -> None:
-        self.path = path
-        self.collection, _, self.document_id = path.rpartition("/")
-        self.before = before
-        self.after = after
-        self._before_fields: Any = None
-        self._after_fields: Any = None
-        self.replies: dict[Any, bytes] = {}  # what listeners were sent about it, to be sent to others too
-
-    @property
-    def before_fields(self) -> Any:
-        if self._before_fields is None and self.before is not None:
-            self._before_fields = self.before.fields()
-        return self._before_fields
-
-    @property
-    def after_fields(self) -> Any:
-        if self._after_fields is None and self.after is not None:
-            self._after_fields = self.after.fields()
-        return self._after_fields
 
 
 class CommitObserver(Protocol):

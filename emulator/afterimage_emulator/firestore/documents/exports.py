@@ -11,8 +11,9 @@ from urllib.parse import quote, unquote
 
 from google.protobuf import json_format
 
-from afterimage_emulator.firestore.documents.document_store import Database, DocumentStore, StoredDocument
+from afterimage_emulator.firestore.documents.document_store import Database, DocumentStore
 from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, document_path, path_key
+from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
 from afterimage_emulator.firestore.documents.values import check_fields
 from afterimage_emulator.firestore.documents.wire_bytes import micros_of, timestamp_field
 from afterimage_emulator.protos import messages

@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from sortedcontainers import SortedList
 
 from afterimage_emulator.firestore.documents.field_paths import FieldPath, get_field
 from afterimage_emulator.firestore.documents.resource_paths import id_key, path_key
+from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
 from afterimage_emulator.firestore.documents.values import sort_key
-
-if TYPE_CHECKING:
-    from afterimage_emulator.firestore.documents.document_store import Change, StoredDocument
 
 MAXIMUM_INDEXES: Final = 48
 ASCENDING: Final = "ascending"

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from afterimage_emulator.firestore.documents.document_store import Change, StoredDocument
 from afterimage_emulator.firestore.documents.field_paths import (
     FieldPath,
     delete_field,
@@ -15,6 +14,7 @@ from afterimage_emulator.firestore.documents.field_paths import (
     set_field,
 )
 from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, document_path, invalid
+from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
 from afterimage_emulator.firestore.documents.transforms import apply_transform, check_transform
 from afterimage_emulator.firestore.documents.values import check_fields, check_size
 from afterimage_emulator.firestore.documents.wire_bytes import field, micros_of, timestamp_field

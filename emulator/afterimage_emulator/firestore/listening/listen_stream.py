@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from afterimage_emulator.clock import Clock, Timer
-from afterimage_emulator.firestore.documents.document_store import Database, StoredDocument
+from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.resource_paths import document_path, invalid, parse_parent
+from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
 from afterimage_emulator.firestore.documents.wire_bytes import (
     field,
     micros_of,

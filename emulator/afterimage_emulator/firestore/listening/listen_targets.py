@@ -12,7 +12,8 @@ from typing import Any
 
 from sortedcontainers import SortedList
 
-from afterimage_emulator.firestore.documents.document_store import Change, Database, StoredDocument
+from afterimage_emulator.firestore.documents.document_store import Database
+from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
 from afterimage_emulator.firestore.queries.query import Query
 from afterimage_emulator.firestore.queries.query_executor import run_query, run_query_with_keys
 

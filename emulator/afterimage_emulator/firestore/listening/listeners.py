@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from afterimage_emulator.firestore.documents.document_store import Change, Database
+from afterimage_emulator.firestore.documents.document_store import Database
+from afterimage_emulator.firestore.documents.stored_documents import Change
 from afterimage_emulator.firestore.listening.listen_targets import DocumentsTarget, QueryTarget, Target, WindowTarget
 
 

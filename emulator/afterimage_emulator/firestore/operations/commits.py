@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
-from afterimage_emulator.firestore.documents.document_store import Change, Database, StoredDocument
+from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.index_limits import IndexSettings
 from afterimage_emulator.firestore.documents.resource_paths import invalid
+from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
 from afterimage_emulator.firestore.documents.wire_bytes import field, number_field, timestamp_field
 from afterimage_emulator.firestore.documents.writes import (
     CheckedWrite,

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from afterimage_emulator.firestore.documents.document_store import Database, StoredDocument
+from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.field_paths import DOCUMENT_NAME, format_field_path, get_field, parse_mask
 from afterimage_emulator.firestore.documents.resource_paths import (
     check_collection_id,
@@ -18,6 +18,7 @@ from afterimage_emulator.firestore.documents.resource_paths import (
     invalid,
     parse_parent,
 )
+from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
 from afterimage_emulator.firestore.documents.wire_bytes import field
 from afterimage_emulator.firestore.operations.reads import Reads, View, masked, view_of
 from afterimage_emulator.firestore.queries.query import Query

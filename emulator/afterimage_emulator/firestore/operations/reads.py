@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from afterimage_emulator.firestore.documents.document_store import Database, StoredDocument
+from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.field_paths import FieldPath, masked_copy, parse_mask
 from afterimage_emulator.firestore.documents.resource_paths import document_path, parse_parent, split_name
+from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
 from afterimage_emulator.firestore.documents.wire_bytes import field, micros_of, number_field, timestamp_field
 from afterimage_emulator.firestore.queries.aggregations import aggregate
 from afterimage_emulator.firestore.queries.query import Query

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from afterimage_emulator.firestore.documents.document_store import Database, StoredDocument
+from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.field_paths import DOCUMENT_NAME, get_field
 from afterimage_emulator.firestore.documents.indexes import Entry, IndexedDocuments, Reversed
+from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
 from afterimage_emulator.firestore.queries.query import Query
 from afterimage_emulator.firestore.queries.query_planner import Lookup, Scan, plan_alternative
 

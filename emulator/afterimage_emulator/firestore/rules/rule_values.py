@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from afterimage_emulator.firestore.documents.document_store import StoredDocument
+from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
 from afterimage_emulator.rules_language import LatLng, Path, Timestamp
 
 

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock, Timer
-from afterimage_emulator.firestore.documents.document_store import Database, StoredDocument
+from afterimage_emulator.firestore.documents.document_store import Database
+from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
 from afterimage_emulator.firestore.documents.wire_bytes import micros_of
 from afterimage_emulator.firestore.queries.query import Query
 from afterimage_emulator.firestore.transactions.locks import LockHolder, Locks

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from afterimage_emulator.rules_language.evaluation.counting import ValueCounts, shown_counts
+from afterimage_emulator.rules_language.syntax.parsed_rules import ParsedRules
 from afterimage_emulator.rules_language.syntax.source_span import Position, SourceText, Span
 from afterimage_emulator.rules_language.syntax.syntax_tree import (
     AllowStatement,
@@ -28,9 +29,6 @@ from afterimage_emulator.rules_language.syntax.syntax_tree import (
     children,
     walk,
 )
-
-if TYPE_CHECKING:
-    from afterimage_emulator.rules_language.authorizer import Ruleset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +54,7 @@ class ExpressionCoverage:
 class Coverage:
     """The counts of one ruleset: pass it to each `decide`, then ask for reports."""
 
-    def __init__(self, ruleset: Ruleset) -> None:
+    def __init__(self, ruleset: ParsedRules) -> None:
         self.source: SourceText = ruleset.source
         self._rules: RulesFile = ruleset.rules
         self.counts: dict[int, ValueCounts] = {}

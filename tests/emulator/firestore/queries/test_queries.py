@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterimage_emulator.clock import Clock
-from afterimage_emulator.firestore.documents.document_store import Change, Database, StoredDocument
+from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.resource_paths import DatabaseName
+from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
 from afterimage_emulator.firestore.documents.wire_bytes import timestamp_field
 from afterimage_emulator.firestore.queries.query_executor import count_matches, run_query
 from afterimage_emulator.firestore.queries.query_parser import parse_query

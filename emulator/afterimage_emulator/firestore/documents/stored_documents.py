@@ -1,0 +1,58 @@
+"""One version of a document as it is kept, and what a commit makes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from afterimage_emulator.protos import messages
+
+_firestore: Any = messages("google.firestore.v1")
+
+
+class StoredDocument:
+    """One version of one document; `wire` is the whole google.firestore.v1.Document, serialized with its times."""
+
+    __slots__ = ("create_time", "path", "update_time", "wire")
+
+    def __init__(self, path: str, wire: bytes, create_time: int, update_time: int) -> None:
+        self.path = path
+        self.wire = wire
+        self.create_time = create_time
+        self.update_time = update_time
+
+    def message(self) -> Any:
+        """A fresh message: whoever asks may change it."""
+        return _firestore.Document.FromString(self.wire)
+
+    def fields(self) -> Any:
+        return _firestore.Document.FromString(self.wire).fields
+
+    def __repr__(self) -> str:
+        return f"StoredDocument({self.path!r}, update_time={self.update_time})"
+
+
+class Change:
+    """What one commit did to one document. The fields are parsed at most once, for all who look at them."""
+
+    __slots__ = ("_after_fields", "_before_fields", "after", "before", "collection", "document_id", "path", "replies")
+
+    def __init__(self, path: str, before: StoredDocument | None, after: StoredDocument | None) -> None:
+        self.path = path
+        self.collection, _, self.document_id = path.rpartition("/")
+        self.before = before
+        self.after = after
+        self._before_fields: Any = None
+        self._after_fields: Any = None
+        self.replies: dict[Any, bytes] = {}  # what listeners were sent about it, to be sent to others too
+
+    @property
+    def before_fields(self) -> Any:
+        if self._before_fields is None and self.before is not None:
+            self._before_fields = self.before.fields()
+        return self._before_fields
+
+    @property
+    def after_fields(self) -> Any:
+        if self._after_fields is None and self.after is not None:
+            self._after_fields = self.after.fields()
+        return self._after_fields
