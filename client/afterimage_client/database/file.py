@@ -6,6 +6,7 @@ file: each transaction takes the write lock when it begins, so none fails half-w
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from afterimage_client.database.errors import StoreBusyError, StoreError, StoreF
 
 MEMORY: Final = ":memory:"
 BUSY_SECONDS: Final = 30.0
+_log = logging.getLogger("afterimage_client.database")
 Row = tuple[Any, ...]
 Connect = Callable[..., sqlite3.Connection]
 
@@ -55,8 +57,12 @@ class Transaction:
         self._following.append(follow)
 
     def run_following(self) -> None:
+        """What is committed stays so: one who fails on hearing of it takes nothing back, and the others hear too."""
         for follow in self._following:
-            follow()
+            try:
+                follow()
+            except Exception:  # the caller's own code, which the write is not to answer for
+                _log.exception("somebody who was told of a write failed")
 
 
 class Database:

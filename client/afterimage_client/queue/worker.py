@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from afterimage_client.database.errors import StoreError
 from afterimage_client.queue.durable import DurableQueue
 from afterimage_client.queue.entries import Entry, EntryStatus, OfflineError
 
@@ -41,6 +42,7 @@ class QueueWorker:
         self._parallel = parallel
         self._running: dict[asyncio.Task[None], str] = {}
         self._offline: dict[str, float] = {}
+        self._unsettled: list[Entry] = []
         self._loop: asyncio.Task[None] | None = None
         self._awake = asyncio.Event()
 
@@ -81,6 +83,7 @@ class QueueWorker:
         ends early when nobody can be reached.
         """
         report = SyncReport()
+        self._settle_what_could_not_be()
         self._queue.take_back()
         up_to = self._queue.newest_id()
         running: set[asyncio.Task[None]] = set()
@@ -112,11 +115,24 @@ class QueueWorker:
         try:
             while True:
                 self._awake.clear()
-                self._queue.take_back()
-                self._begin_what_may_run()
+                self._look_around()
                 await self._something_changes()
         finally:
             self._queue.forget(wake)
+
+    def _look_around(self) -> None:
+        try:
+            self._settle_what_could_not_be()
+            self._queue.take_back()
+            self._begin_what_may_run()
+        except StoreError as error:  # a busy or full file is looked at again later
+            _log.warning("the queue cannot be read or written now: %s", error)
+
+    def _settle_what_could_not_be(self) -> None:
+        """Entries whose end could not be written run again: whoever did their work knows them by their key."""
+        while self._unsettled:
+            self._queue.give_back(self._unsettled[-1])
+            self._unsettled.pop()
 
     def _begin_what_may_run(self) -> None:
         reachable = [kind for kind in self._performers if kind not in self._offline]
@@ -155,17 +171,29 @@ class QueueWorker:
 
     async def _run(self, entry: Entry, report: SyncReport) -> None:
         try:
+            failure = await self._outcome(entry)
+            if failure is not None:
+                self._failed(entry, failure, report)
+                return
+            if self._queue.is_held(entry):
+                self._queue.complete(entry)
+            self._is_reachable(entry.kind)
+        except StoreError as error:
+            _log.warning("the end of `%s` cannot be written now: %s", entry.key, error)
+            self._unsettled.append(entry)
+            report.waiting.append(entry.id)
+            return
+        report.done.append(entry.id)
+
+    async def _outcome(self, entry: Entry) -> Exception | None:
+        try:
             await self._performers[entry.kind](entry)
         except asyncio.CancelledError:
             self._queue.give_back(entry)
             raise
         except Exception as error:  # whatever a performer raises is its entry's failure, and no other's
-            self._failed(entry, error, report)
-            return
-        if self._queue.is_held(entry):
-            self._queue.complete(entry)
-        self._is_reachable(entry.kind)
-        report.done.append(entry.id)
+            return error
+        return None
 
     def _failed(self, entry: Entry, error: Exception, report: SyncReport) -> None:
         after = self._queue.fail(entry, error)

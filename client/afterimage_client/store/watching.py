@@ -7,6 +7,7 @@ other processes are found by asking SQLite, from time to time, whether the file 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 from bisect import bisect_left, insort
@@ -20,6 +21,7 @@ from afterimage_client.store.fields import ABSENT, field_at, is_same, parse_path
 
 Documents = list[dict[str, Any]]
 Notify = Callable[[Documents], None]
+_log = logging.getLogger("afterimage_client.store")
 _TYPE_ORDER: Final[tuple[tuple[type, ...], ...]] = ((type(None),), (bool,), (int, float), (datetime,), (str,), (bytes,))
 _OPERATORS: Final = frozenset(
     {"==", "!=", "<", "<=", ">", ">=", "in", "not-in", "array-contains", "array-contains-any"}
@@ -137,7 +139,11 @@ class _Subscription:
 
     def tell(self) -> None:
         ordered = reversed(self._order) if self.query.descending else iter(self._order)
-        self._notify([self._found[key[-1]][1] for key in islice(ordered, self.query.limit)])
+        found = [self._found[key[-1]][1] for key in islice(ordered, self.query.limit)]
+        try:
+            self._notify(found)
+        except Exception:  # the caller's own code: others who watch are to hear all the same
+            _log.exception("a watcher of `%s` failed", self.query.collection)
 
 
 class Watchers:

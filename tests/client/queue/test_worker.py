@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from afterimage_client.database.errors import StoreBusyError
 from afterimage_client.database.file import Database
 from afterimage_client.queue import QUEUE_SCHEMA, DurableQueue, Entry, OfflineError, QueueWorker, RefusedError
 from tests.client.manual_clock import ManualClock
@@ -179,3 +181,28 @@ async def test_a_refused_entry_is_reported_as_failed(queue: DurableQueue) -> Non
     entry_id = queue.enqueue("push", "a")
     report = await QueueWorker(queue, {"push": perform}).sync_all()
     assert report.failed == [entry_id]
+
+
+async def test_an_entry_whose_end_cannot_be_written_runs_again(queue: DurableQueue) -> None:
+    """The file is held by another process just then: nothing is stuck, and the same key is handed out again."""
+    keys: list[str] = []
+    other = sqlite3.connect(queue.database.path, isolation_level=None)
+    impatient = Database(queue.database.path, (QUEUE_SCHEMA,), busy_seconds=0.01)
+    mine = DurableQueue(impatient)
+
+    async def perform(entry: Entry) -> None:
+        keys.append(entry.idempotency_key)
+        if len(keys) == 1:
+            other.execute("BEGIN IMMEDIATE")
+
+    mine.enqueue("push", "a")
+    worker = QueueWorker(mine, {"push": perform})
+    with pytest.raises(StoreBusyError):
+        await worker.sync_all()
+    other.execute("COMMIT")
+    report = await worker.sync_all()
+    assert len(report.done) == 1
+    assert keys[0] == keys[1]
+    other.close()
+    mine.close()
+    impatient.close()

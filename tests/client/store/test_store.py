@@ -358,3 +358,18 @@ def test_damage_is_found(tmp_path: Path, damage: str, fault: str) -> None:
         transaction.execute(damage)
     assert fault in store.check_invariants()
     store.close()
+
+
+def test_a_watcher_that_fails_takes_nothing_back(store: Store) -> None:
+    """The write is done; the others who watch hear of it all the same."""
+    told: list[int] = []
+
+    def fail(found: list[dict[str, Any]]) -> None:
+        if found:
+            raise ZeroDivisionError
+
+    store.subscribe(Query(collection="scenes"), fail)
+    store.subscribe(Query(collection="scenes"), lambda found: told.append(len(found)))
+    store.upsert_local("scenes", {"id": "a"})
+    assert told == [0, 1]
+    assert store.get_by_id("scenes", "a") is not None

@@ -112,13 +112,15 @@ class World:
 
     async def cut(self, who: int) -> None:
         suite = self.replicas.apps.suite
-        suite.clear_faults()
+        if self.chance.random() < 0.5:  # else both the write's answer and the look at its fate may be lost
+            suite.clear_faults()
+        method = self.chance.choice(["Commit", "BatchGetDocuments"])
         suite.add_fault(
             FaultRule(
                 action=self.chance.choice(["fail", "apply_then_fail", "disconnect"]),
-                match={"method": self.chance.choice(["Commit", "Commit", "BatchGetDocuments"])},
+                match={"method": method},
                 skip=self.chance.randrange(2),
-                times=self.chance.randrange(1, 9),
+                times=self.chance.randrange(1, 9) if method == "Commit" else self.chance.randrange(5, 30),
                 code=self.chance.choice([Code.UNAVAILABLE, Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.ABORTED]),
             )
         )
