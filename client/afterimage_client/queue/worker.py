@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +17,10 @@ from afterimage_client.queue.entries import Entry, EntryStatus, OfflineError
 
 Performer = Callable[[Entry], Awaitable[None]]
 """Does the work of one entry. It may complete the entry itself, in the transaction that books what it did."""
+
+ManyPerformer = Callable[[Sequence[Entry]], Awaitable[Sequence[Entry]]]
+"""Does the work of many entries at once, completes those that it did, and returns those that shall run one by one."""
+MOST_TOGETHER: Final = 250
 
 LOOK_AROUND_SECONDS: Final = 5.0
 """How often a worker looks for entries that another process put in, or left behind when it was killed."""
@@ -36,9 +40,17 @@ class SyncReport:
 class QueueWorker:
     """Performers by kind, and how many entries may run at once."""
 
-    def __init__(self, queue: DurableQueue, performers: Mapping[str, Performer], *, parallel: int = 8) -> None:
+    def __init__(
+        self,
+        queue: DurableQueue,
+        performers: Mapping[str, Performer],
+        *,
+        parallel: int = 8,
+        together: Mapping[str, ManyPerformer] | None = None,
+    ) -> None:
         self._queue = queue
         self._performers = dict(performers)
+        self._together = dict(together or {})
         self._parallel = parallel
         self._running: dict[asyncio.Task[None], str] = {}
         self._offline: dict[str, float] = {}
@@ -92,9 +104,9 @@ class QueueWorker:
                 free = 0 if report.is_offline else self._parallel - len(running)
                 if free and up_to:
                     taken = self._queue.take(
-                        self._performers, limit=free, up_to=up_to, early=True, without=report.waiting
+                        self._performers, limit=self._most(free), up_to=up_to, early=True, without=report.waiting
                     )
-                    running |= {asyncio.create_task(self._run(entry, report)) for entry in taken}
+                    running |= {asyncio.create_task(self._run_group(group, report)) for group in self._groups(taken)}
                 if not running:
                     return report
                 _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -137,16 +149,18 @@ class QueueWorker:
     def _begin_what_may_run(self) -> None:
         reachable = [kind for kind in self._performers if kind not in self._offline]
         free = self._parallel - len(self._running)
-        for entry in self._queue.take(reachable, limit=free) if free > 0 and reachable else ():
-            self._begin(entry)
+        for group in self._groups(
+            self._queue.take(reachable, limit=self._most(free)) if free > 0 and reachable else []
+        ):
+            self._begin(group)
         for kind, until in self._offline.items():
             if until <= self._queue.clock.now() and kind not in self._running.values():
                 for entry in self._queue.take([kind], early=True):
-                    self._begin(entry)
+                    self._begin([entry])
 
-    def _begin(self, entry: Entry) -> None:
-        task = asyncio.create_task(self._run(entry, SyncReport()))
-        self._running[task] = entry.kind
+    def _begin(self, group: Sequence[Entry]) -> None:
+        task = asyncio.create_task(self._run_group(group, SyncReport()))
+        self._running[task] = group[0].kind
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -168,6 +182,41 @@ class QueueWorker:
         finally:
             pause.cancel()
             woken.cancel()
+
+    def _most(self, free: int) -> int:
+        return free * MOST_TOGETHER if self._together else free
+
+    def _groups(self, taken: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+        """Entries that run together, and those that run alone."""
+        for kind in self._together:
+            alike = [entry for entry in taken if entry.kind == kind]
+            for start in range(0, len(alike), MOST_TOGETHER):
+                yield alike[start : start + MOST_TOGETHER]
+        for entry in taken:
+            if entry.kind not in self._together:
+                yield [entry]
+
+    async def _run_group(self, group: Sequence[Entry], report: SyncReport) -> None:
+        alone = group
+        if len(group) > 1:
+            try:
+                alone = await self._together[group[0].kind](group)
+            except asyncio.CancelledError:
+                for entry in group:
+                    self._queue.give_back(entry)
+                raise
+            except Exception as error:  # whatever went wrong together, each entry's own attempt tells whose fault it is
+                _log.warning("%d entries did not run together: %s", len(group), error)
+            done = {entry.id for entry in group} - {entry.id for entry in alone}
+            report.done += sorted(done)
+            if done:
+                self._is_reachable(group[0].kind)
+        for start in range(0, len(alone), self._parallel):
+            await asyncio.gather(*(self._run(entry, report) for entry in alone[start : start + self._parallel]))
+            if report.is_offline:
+                for entry in alone[start + self._parallel :]:
+                    self._queue.give_back(entry)
+                return
 
     async def _run(self, entry: Entry, report: SyncReport) -> None:
         try:

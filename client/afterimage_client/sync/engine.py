@@ -39,7 +39,9 @@ class SyncEngine:
         remote = RemoteDocuments(firestore)
         pusher = Pusher(store, remote, self._configs, self._settle)
         self._puller = Puller(store, remote, self._settle, self._tell)
-        self._worker = QueueWorker(store.queue, {PUSH: pusher.perform}, parallel=parallel)
+        self._worker = QueueWorker(
+            store.queue, {PUSH: pusher.perform}, parallel=parallel, together={PUSH: pusher.perform_together}
+        )
         self._is_running = False
 
     # -- what is synced

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from afterimage_client.database.file import Transaction
 from afterimage_client.errors import FirebaseError
@@ -62,6 +62,68 @@ class Pusher:
                 raise failure
         raise RuntimeError(f"`{entry.key}` was changed by others {MOST_ROUNDS} times meanwhile")
 
+    async def perform_together(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Pushes many documents in one commit; returns those that have to be pushed one by one.
+
+        A commit is all or nothing: where it is refused, its halves are tried, down to the document that is at fault.
+        Each write keeps its own mark, so that a lost answer is settled document by document.
+        """
+        with self._store.database.transaction() as transaction:
+            ready = [(entry, frozen) for entry in entries if (frozen := self._frozen_at_once(transaction, entry))]
+        if len(ready) > 1:
+            await self._commit(ready)
+        return [entry for entry in entries if self._store.queue.is_held(entry)]
+
+    def _frozen_at_once(self, transaction: Transaction, entry: Entry) -> Mutation | None:
+        """The write of a document that needs no look at the server first, and of which none is on its way."""
+        collection, _, document_id = entry.key.partition("/")
+        config = self._configs.get(collection)
+        if config is None:
+            return None
+        before = self._load(config, document_id)
+        if before.is_stale or before.mutation is not None:
+            return None
+        after = freeze(before, mutation=secrets.token_hex(6), replica=self._store.replica, has_rev=config.has_rev)
+        if after.mutation is not None:
+            self._store.save(transaction, before, after)
+        return after.mutation
+
+    async def _commit(self, ready: Sequence[tuple[Entry, Mutation]]) -> None:
+        writes = [
+            (self._configs[entry.key.partition("/")[0]], entry.key.partition("/")[2], sent) for entry, sent in ready
+        ]
+        try:
+            answers = await self._remote.write_together(writes)
+        except FirebaseError as error:
+            if error.code == "permission-denied" and len(ready) > 3:
+                half = len(ready) // 2
+                await self._commit(ready[:half])
+                await self._commit(ready[half:])
+            return  # one by one, each is found out about
+        with self._store.database.transaction() as transaction:
+            for (entry, _), (config, document_id, sent), (update_time, computed) in zip(
+                ready, writes, answers, strict=True
+            ):
+                self._book(transaction, config, document_id, sent, update_time, computed, entry)
+
+    def _book(
+        self,
+        transaction: Transaction,
+        config: CollectionSyncConfig,
+        document_id: str,
+        sent: Mutation,
+        update_time: str,
+        computed: Mapping[str, Any],
+        entry: Entry,
+    ) -> None:
+        """The server has the write: copies, and the end of the entry, or its next one, in one transaction."""
+        before = self._load(config, document_id)
+        outcome = applied(before, sent.id, update_time, computed)
+        self._settle(transaction, config, before, outcome, "")
+        self._store.queue.complete(entry)
+        if outcome.copies.edits:
+            self._store.queue.enqueue_once(PUSH, entry.key)
+
     # -- inside
 
     async def _refreshed(self, config: CollectionSyncConfig, document_id: str) -> bool:
@@ -106,12 +168,7 @@ class Pusher:
                 raise OfflineError(str(error)) from error
             return error
         with self._store.database.transaction() as transaction:
-            before = self._load(config, document_id)
-            outcome = applied(before, mutation.id, update_time, computed)
-            self._settle(transaction, config, before, outcome, "")
-            self._store.queue.complete(entry)
-            if outcome.copies.edits:
-                self._store.queue.enqueue_once(PUSH, entry.key)
+            self._book(transaction, config, document_id, mutation, update_time, computed, entry)
         return None
 
     async def _reread(self, config: CollectionSyncConfig, document_id: str, failure: FirebaseError) -> Remote | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from afterimage_client.database.encoding import ValueKind
 from afterimage_client.errors import FirebaseError
+from afterimage_client.firestore.batches import WriteBatch
 from afterimage_client.firestore.firestore import Firestore
 from afterimage_client.firestore.references import DocumentReference
 from afterimage_client.firestore.snapshots import DocumentSnapshot
@@ -75,8 +77,27 @@ class RemoteDocuments:
         self, config: CollectionSyncConfig, document_id: str, mutation: Mutation
     ) -> tuple[str, dict[str, Any]]:
         """Sends a write once; returns its time, and the fields that the server computed."""
-        reference = self._reference(config, document_id)
+        (answer,) = await self.write_together([(config, document_id, mutation)])
+        return answer
+
+    async def write_together(
+        self, writes: Sequence[tuple[CollectionSyncConfig, str, Mutation]]
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Sends writes once, all or none."""
         batch = self.firestore.batch()
+        for config, document_id, mutation in writes:
+            self._add(batch, config, document_id, mutation)
+        results = await batch.commit(repeat_if_lost=False)
+        return [
+            (
+                moment_text(result.update_time or result.commit_time),
+                dict(zip([config.updated_field], result.transform_results, strict=False)),
+            )
+            for (config, _, _), result in zip(writes, results, strict=True)
+        ]
+
+    def _add(self, batch: WriteBatch, config: CollectionSyncConfig, document_id: str, mutation: Mutation) -> None:
+        reference = self._reference(config, document_id)
         moment = datetime.fromisoformat(mutation.base_update_time) if mutation.base_update_time else None
         if mutation.kind == "delete":
             batch.delete(reference, last_update_time=moment, must_exist=moment is None)
@@ -84,9 +105,6 @@ class RemoteDocuments:
             batch.create(reference, self._created(config, mutation))
         else:
             batch.update(reference, self._changed(config, mutation), last_update_time=moment)
-        (result,) = await batch.commit(repeat_if_lost=False)
-        computed = dict(zip([config.updated_field], result.transform_results, strict=False))
-        return moment_text(result.update_time or result.commit_time), computed
 
     def _created(self, config: CollectionSyncConfig, mutation: Mutation) -> dict[str, Any]:
         fields: dict[str, Any] = {**mutation.value, MARKS: dict(mutation.marks)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -206,3 +206,25 @@ async def test_an_entry_whose_end_cannot_be_written_runs_again(queue: DurableQue
     other.close()
     mine.close()
     impatient.close()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_can_run_together_does_and_the_rest_runs_alone(queue: DurableQueue, fails: bool) -> None:
+    """Entries that the group left, and all of a group that failed, are tried one by one."""
+    alone: list[str] = []
+
+    async def perform(entry: Entry) -> None:
+        alone.append(entry.key)
+
+    async def together(entries: Sequence[Entry]) -> Sequence[Entry]:
+        if fails:
+            raise ZeroDivisionError
+        queue.complete(entries[0])
+        return entries[1:]
+
+    for key in "abc":
+        queue.enqueue("push", key)
+    report = await QueueWorker(queue, {"push": perform}, together={"push": together}).sync_all()
+    assert sorted(alone) == (["a", "b", "c"] if fails else ["b", "c"])
+    assert len(report.done) == 3
+    assert queue.stats().size == 0

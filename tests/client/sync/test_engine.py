@@ -215,6 +215,21 @@ async def test_a_refusal_is_told_and_rolled_back_and_the_value_kept(replicas: Re
     assert one.engine.document_status("scenes", fresh) is DocumentState.CLEAN
 
 
+async def test_many_documents_go_in_one_commit_and_a_refused_one_stops_none(replicas: Replicas, fresh: str) -> None:
+    """Thirty documents take a handful of commits; the one at fault is found by halves."""
+    one = await replicas.make()
+    for number in range(30):
+        name: Any = 7 if number == 11 else "fine"
+        one.store.upsert_local("scenes", {"id": f"{fresh}-{number}", "name": name})
+    suite = replicas.apps.suite
+    suite.add_fault(FaultRule(action="stall", match={"method": "Commit"}, skip=10_000))  # strikes nobody, and counts
+    await one.engine.sync_all()
+    assert suite.call(suite.suite.faults.listing)[0]["matched"] <= 16
+    assert [refusal.doc_id for refusal in one.engine.refusals()] == [f"{fresh}-11"]
+    assert one.engine.status().is_in_step
+    assert (await stored(one, f"scenes/{fresh}-29") or {})["rev"] == 0
+
+
 async def test_a_refused_creation_leaves_nothing_behind(replicas: Replicas, fresh: str) -> None:
     """A session without an owner is nobody's: it is gone here as well, and kept."""
     one = await replicas.make()
