@@ -14,7 +14,7 @@
         expect: allowed
       - as: [bob, nobody]
         update: notes/n1
-        change: {text: mine now}        # `with` is the whole document, `change` what differs from the stored one
+        change: {text: mine, at: {$now: true}}  # `with` is the whole document, `change` what an update sets
         expect: denied
         because: "false"                # part of the official reason
       - as: alice
@@ -22,6 +22,10 @@
         where: [[owner, ==, alice]]     # all of these; `any` holds alternatives
         limit: 10
         expect: allowed
+
+`change` names fields as the SDKs' updates do: `a.b` is inside the map `a`, and a name with odd characters stands in
+backticks. Values without a notation in YAML are tagged: `{$now: true}` is the time of the request, as a server
+timestamp would be; see `case_values` for the others.
 
 A case may carry its own `documents` (null: not there), `files`, `at`, `database`, `users`, and `commit`: what else the
 same commit writes, for rules that look at the state after it.
@@ -47,6 +51,7 @@ from afterimage_emulator.rules_language import (
     StorageRequest,
 )
 from afterimage_emulator.rules_testing.case_values import CaseValueError, to_rule_value, to_timestamp
+from afterimage_emulator.rules_testing.field_paths import changed_fields, checked_path, field_path
 
 METHODS: Final = ("get", "list", "create", "update", "delete", "set")
 SERVICES: Final = ("cloud.firestore", "firebase.storage")
@@ -123,7 +128,7 @@ def read_case_file(path: Path) -> CaseFile:
         _refuse_unknown(path, line, entry, _CASE_FIELDS)
         try:
             cases += _CaseReader(path, line, content, entry, is_storage=service == SERVICES[1]).read()
-        except (CaseValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise CaseFileError(path, line, str(error)) from None
     return CaseFile(path=path, rules=rules, cases=tuple(cases))
 
@@ -166,12 +171,12 @@ class _CaseReader:
         expected = entry.get("expect")
         if expected not in ("allowed", "denied"):
             raise CaseValueError(f"`expect: {expected}` is neither `allowed` nor `denied`")
-        path = str(entry[methods[0]]).strip("/")
+        path = checked_path(methods[0], str(entry[methods[0]]), is_storage=self._is_storage)
         stored = self._state("files" if self._is_storage else "documents")
         documents = self._state("documents")
         method = ("update" if path in stored else "create") if methods[0] == "set" else methods[0]
         after_write = self._written(method, stored.get(path))
-        after = {name: self._value(data) for name, data in (entry.get("commit") or {}).items()}
+        after = {checked_path("commit", name): self._value(data) for name, data in (entry.get("commit") or {}).items()}
         if not self._is_storage and method in ("create", "update", "delete"):
             after[path] = after_write
         users = entry.get("as", NOBODY)
@@ -197,7 +202,12 @@ class _CaseReader:
     def _state(self, name: str) -> dict[str, Any]:
         """What is stored: the file's, with the case's own entries over it; null takes one away."""
         merged = {**(self._shared.get(name) or {}), **(self._entry.get(name) or {})}
-        return {path.strip("/"): self._value(data) for path, data in merged.items() if data is not None}
+        is_storage = name == "files"
+        return {
+            checked_path(name, path, is_storage=is_storage): self._value(data)
+            for path, data in merged.items()
+            if data is not None
+        }
 
     def _auth(self, user: str) -> dict[str, Any] | None:
         if user == NOBODY:
@@ -213,7 +223,9 @@ class _CaseReader:
                 raise CaseValueError(f"`with` and `change` say what a write leaves behind; `{method}` writes nothing")
             return None
         if "change" in entry:
-            return {**(stored or {}), **self._value(entry["change"])}
+            if self._is_storage:
+                return {**(stored or {}), **self._value(entry["change"])}
+            return changed_fields(stored or {}, self._value(entry["change"]))
         if "with" not in entry:
             raise CaseValueError(f"a case that does `{method}` needs `with`, the whole data, or `change`")
         return self._value(entry["with"])
@@ -258,7 +270,7 @@ class _CaseReader:
     def _filter(self, item: Any) -> FieldFilter:
         if not isinstance(item, list) or len(item) != 3 or item[1] not in _OPERATORS:
             raise CaseValueError(f"`{item}` is no filter; write [field, operator, value] with {' '.join(_OPERATORS)}")
-        return FieldFilter(field=tuple(str(item[0]).split(".")), op=item[1], value=self._value(item[2]))
+        return FieldFilter(field=field_path(str(item[0])), op=item[1], value=self._value(item[2]))
 
 
 def _named(path: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from afterimage_emulator.rules_language import Coverage, Issue, Ruleset, RulesetRejected, compile_ruleset
+from afterimage_emulator.rules_language.reporting.coverage_page import CoveredFile, LineNote, coverage_page
 from afterimage_emulator.rules_testing.cases import CaseFileError, RuleCase, read_case_file
 from afterimage_emulator.rules_testing.comparison import GENERATED_REQUESTS, compare
 from afterimage_emulator.rules_testing.mutants import mutate
@@ -22,15 +23,37 @@ from afterimage_emulator.rules_testing.wire_driver import WireDriver
 DESCRIPTION: Final = """\
 Checks, tests, explains, measures and compares security rules.
 
-  rules check firestore.rules                  every problem of the text, with its place
-  rules test cases.yaml                        the verdict of every case; what failed, and why
-  rules coverage cases.yaml --minimum 90       which expressions no case evaluates; --lcov FILE for other tools
-  rules explain cases.yaml --only 'owners'     why each case is decided as it is
-  rules mutate cases.yaml --minimum 80         small changes to the rules that no case notices
-  rules diff old.rules new.rules cases.yaml    every verdict that changes, over cases and made-up requests
+Start with a file of cases beside your rules, say cases.yaml:
+
+    rules: firestore.rules
+    users:
+      root: {admin: true}                  # the claims of a user; others need no line here
+    documents:
+      notes/n1: {owner: alice, text: hi}   # what is stored
+    cases:
+      - {as: alice, get: notes/n1, expect: allowed}
+      - {as: [bob, nobody], get: notes/n1, expect: denied}
+      - {as: alice, update: notes/n1, change: {text: ho, at: {$now: true}}, expect: allowed}
+      - {as: alice, list: notes, where: [[owner, ==, alice]], expect: allowed}
+
+Then, step by step:
+
+  1. rules check firestore.rules                  every problem of the text, with its place
+  2. rules test cases.yaml                        the verdict of every case; what failed, and why
+  3. rules explain cases.yaml --only 'get notes'  why each case is decided as it is
+  4. rules coverage cases.yaml --html page.html   what no case evaluates; --minimum 90 and --lcov FILE for CI
+  5. rules mutate cases.yaml --minimum 80         small changes to the rules that no case notices
+  6. rules diff old.rules new.rules cases.yaml    every verdict that changes, over cases and made-up requests
+
+`change` names fields as the SDKs' updates do (`a.b` is inside the map `a`); {$now: true} is the server's time.
+All fields of a case file: the top of afterimage_emulator/rules_testing/cases.py, and docs/rules-language.md.
 
 Exit code 0: all is well; 1: something failed, is below its minimum, or differs; 2: a file cannot be used."""
 
+HTML_HELP: Final = {
+    "coverage": "write a page: the rules with counts, coloured, values on hover",
+    "mutate": "write that page with a link to each change that no case notices",
+}
 SUCCESS, FAILURE, UNUSABLE = 0, 1, 2
 DEFAULT_RULES: Final = ("firestore.rules", "storage.rules")
 
@@ -83,6 +106,7 @@ def rules_parser() -> argparse.ArgumentParser:
             command.add_argument("--lcov", type=Path, metavar="FILE", help="write an LCOV record")
             command.add_argument("--minimum-branches", type=float, metavar="PERCENT", default=0.0)
         if name in ("coverage", "mutate"):
+            command.add_argument("--html", type=Path, metavar="FILE", help=HTML_HELP[name])
             command.add_argument("--minimum", type=float, metavar="PERCENT", default=0.0, help="fail below this")
         if name == "explain":
             command.add_argument("--only", metavar="TEXT", help="cases whose title holds this text")
@@ -212,6 +236,8 @@ def _coverage(options: argparse.Namespace) -> int:
         reports.append(coverage)
     if options.lcov:
         options.lcov.write_text("".join(report.to_lcov() for report in reports), encoding="utf-8")
+    if options.html:
+        _write_page(options.html, [CoveredFile(coverage=report) for report in reports])
     if options.json:
         _write_json([report.to_json() for report in reports])
     else:
@@ -223,6 +249,11 @@ def _coverage(options: argparse.Namespace) -> int:
     if is_low:
         sys.stderr.write("the coverage is below its minimum\n")
     return FAILURE if is_low else SUCCESS
+
+
+def _write_page(path: Path, files: Sequence[CoveredFile]) -> None:
+    path.write_text(coverage_page(files), encoding="utf-8")
+    sys.stderr.write(f"{path} shows the rules with what was evaluated\n")
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -244,11 +275,20 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _mutate(options: argparse.Namespace) -> int:
     reports = []
+    files: list[CoveredFile] = []
     for rules, cases in _cases_by_rules(options):
-        failing = [result for result in run_cases(cases, InProcessDriver(rules)) if not result.passed]
+        coverage = Coverage(rules)
+        failing = [
+            result for result in run_cases(cases, InProcessDriver(rules, coverage=coverage)) if not result.passed
+        ]
         if failing:
             raise UnusableError(f"{failing[0].case.title} fails on the rules as they are; mend that first")
-        reports.append((rules.source.file_name, mutate(rules, cases)))
+        report = mutate(rules, cases)
+        reports.append((rules.source.file_name, report))
+        notes = [LineNote(line=found.line, text=f"no case notices if {found.change}") for found in report.survivors]
+        files.append(CoveredFile(coverage=coverage, notes=notes))
+    if options.html:
+        _write_page(options.html, files)
     if options.json:
         _write_json({name: report.to_json() for name, report in reports})
     else:

@@ -1,13 +1,16 @@
 """Rules tests in Python: load rules, seed documents with the rules off, act as somebody, assert what may be done.
 
+    from afterimage_emulator.rules_testing import SERVER_TIME, RulesEnvironment, assert_allowed, assert_denied
+
     environment = RulesEnvironment(Path("firestore.rules").read_text())
     environment.seed({"notes/n1": {"owner": "alice"}})
     alice = environment.as_user("alice", email="alice@example.com")
-    assert_allowed(alice.update("notes/n1", {"text": "hi"}))
+    assert_allowed(alice.update("notes/n1", {"text": "hi", "seen.at": SERVER_TIME}))
     assert_denied(environment.as_nobody().get("notes/n1"), reason="Null value error.")
 
 Allowed writes take effect, so that what follows sees them; denied ones change nothing. With `wire=WireDriver(…)` the
-same tests ask a running Firestore.
+same tests ask a running Firestore. Updates and filters name fields as the SDKs do: `seen.at` is inside the map `seen`,
+and a name with odd characters stands in backticks.
 """
 
 from __future__ import annotations
@@ -26,12 +29,13 @@ from afterimage_emulator.rules_language import (
     compile_ruleset,
 )
 from afterimage_emulator.rules_testing.answers import Answer, ask, assert_allowed, assert_denied
+from afterimage_emulator.rules_testing.field_paths import DELETED, changed_fields, checked_path, field_path
 from afterimage_emulator.rules_testing.wire_driver import WireDriver
 
 __all__ = ["DELETED", "SERVER_TIME", "Actor", "RulesEnvironment", "assert_allowed", "assert_denied"]
 
 SERVER_TIME: Final = object()
-DELETED: Final = object()
+"""In a write: the time of the request, as a server timestamp would be."""
 
 Write = tuple[str, str, Mapping[str, Any] | None]
 
@@ -50,7 +54,8 @@ class RulesEnvironment:
         wire: WireDriver | None = None,
     ) -> None:
         self.ruleset = compile_ruleset(source, file_name=file_name)
-        self.documents: dict[str, dict[str, Any]] = {path: dict(data) for path, data in (documents or {}).items()}
+        self.documents: dict[str, dict[str, Any]] = {}
+        self.seed(documents or {})
         self.now = now or Timestamp.from_seconds(1_704_067_200)
         self.database = database
         self._wire = wire
@@ -67,7 +72,7 @@ class RulesEnvironment:
     def seed(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
         """Stores documents as an administrator would: no rule is asked."""
         for path, data in documents.items():
-            self.documents[path] = dict(data)
+            self.documents[checked_path("seed", path)] = dict(data)
 
     def clear(self) -> None:
         self.documents.clear()
@@ -88,6 +93,7 @@ class Actor:
         self._auth = auth
 
     def get(self, path: str) -> Answer:
+        path = checked_path("get", path)
         environment = self._environment
         request = FirestoreRequest(
             method="get",
@@ -108,7 +114,8 @@ class Actor:
         all_descendants: bool = False,
     ) -> Answer:
         """A query; `where` are filters `("owner", "==", "alice")`, all of which hold."""
-        filters = [FieldFilter(field=tuple(name.split(".")), op=op, value=value) for name, op, value in where]
+        path = checked_path("list", path)
+        filters = [FieldFilter(field=field_path(name), op=op, value=value) for name, op, value in where]
         query = Query(
             where=Both(filters=filters) if filters else None,
             order_by=order_by,
@@ -134,7 +141,7 @@ class Actor:
         return self.commit([("set", path, data)])[0]
 
     def update(self, path: str, changes: Mapping[str, Any]) -> Answer:
-        """Changes some fields; `DELETED` takes one away, `SERVER_TIME` is the time of the request."""
+        """Changes the fields at some paths; `DELETED` takes one away, `SERVER_TIME` is the time of the request."""
         return self.commit([("update", path, changes)])[0]
 
     def delete(self, path: str) -> Answer:
@@ -145,7 +152,8 @@ class Actor:
         environment = self._environment
         after: dict[str, dict[str, Any] | None] = {}
         requests: list[FirestoreRequest] = []
-        for method, path, data in writes:
+        for method, written_path, data in writes:
+            path = checked_path(method, written_path)
             stored = after[path] if path in after else environment.documents.get(path)
             written = None if data is None else self._resolved(method, stored, data)
             if method == "set":
@@ -172,6 +180,13 @@ class Actor:
         return decisions
 
     def _resolved(self, method: str, stored: Mapping[str, Any] | None, data: Mapping[str, Any]) -> dict[str, Any]:
-        merged = {**(stored or {}), **data} if method == "update" else dict(data)
-        now = self._environment.now
-        return {name: now if value is SERVER_TIME else value for name, value in merged.items() if value is not DELETED}
+        written = changed_fields(stored or {}, data) if method == "update" else dict(data)
+        return {name: self._timed(value) for name, value in written.items() if value is not DELETED}
+
+    def _timed(self, value: Any) -> Any:
+        """A written value with the server's time where it was asked for, inside maps too."""
+        if value is SERVER_TIME:
+            return self._environment.now
+        if isinstance(value, dict):
+            return {name: self._timed(inner) for name, inner in value.items()}
+        return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 from afterimage_emulator.rules_language import Ruleset
@@ -20,6 +21,7 @@ from afterimage_emulator.rules_language.syntax.syntax_tree import (
     Logical,
     Match,
     RulesFile,
+    Segment,
     TypeTest,
     Unary,
     walk,
@@ -41,10 +43,12 @@ _GROUPS: Final = {"read": ("get", "list"), "write": ("create", "update", "delete
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mutant:
-    """One changed ruleset: where it differs from the original, and how."""
+    """One changed ruleset: where it differs from the original, in which rule and line, and how."""
 
     line: int
     column: int
+    rule: str
+    text: str
     change: str
     rules: RulesFile
 
@@ -61,18 +65,27 @@ class MutationReport:
         return 100.0 * (self.total - len(self.survivors)) / self.total if self.total else 100.0
 
     def to_text(self, file_name: str) -> str:
-        lines = [
-            f"{file_name}:{mutant.line}:{mutant.column}: no case notices: {mutant.change}" for mutant in self.survivors
-        ]
+        """The score, then the survivors by rule and by line, the rule with most of them first."""
         killed = self.total - len(self.survivors)
-        return "\n".join([*lines, f"{killed} of {self.total} mutants noticed, {self.score_percent:.1f} %"])
+        lines = [f"{file_name}: {killed} of {self.total} mutants noticed, {self.score_percent:.1f} %"]
+        by_rule: dict[str, list[Mutant]] = {}
+        for mutant in self.survivors:
+            by_rule.setdefault(mutant.rule, []).append(mutant)
+        for rule, mutants in sorted(by_rule.items(), key=lambda found: -len(found[1])):
+            lines.append(f"\n{rule}: no case notices {len(mutants)} change{'s' if len(mutants) > 1 else ''}")
+            for line, group in groupby(mutants, key=lambda mutant: mutant.line):
+                on_line = list(group)
+                lines.append(f"  {file_name}:{line}: {on_line[0].text}")
+                lines += [f"    if {mutant.change}" for mutant in on_line]
+        return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "total": self.total,
             "score_percent": round(self.score_percent, 2),
             "survivors": [
-                {"line": mutant.line, "column": mutant.column, "change": mutant.change} for mutant in self.survivors
+                {"line": mutant.line, "column": mutant.column, "rule": mutant.rule, "change": mutant.change}
+                for mutant in self.survivors
             ],
         }
 
@@ -91,10 +104,48 @@ def mutate(ruleset: Ruleset, cases: Sequence[RuleCase]) -> MutationReport:
 
 def mutants_of(ruleset: Ruleset) -> Iterator[Mutant]:
     """Every mutant, in the order of the text."""
+    lines = ruleset.source.text.split("\n")
+    rules_by_span = list(_named_rules(ruleset.rules))
     for target, replacement, change in sorted(_changes(ruleset.rules), key=lambda found: found[0].span):
         position = ruleset.source.position(target.span.start)
         rules = replaced(ruleset.rules, target, replacement)
-        yield Mutant(line=position.line, column=position.column, change=change, rules=rules)
+        yield Mutant(
+            line=position.line,
+            column=position.column,
+            rule=_rule_around(target.span, rules_by_span),
+            text=lines[position.line - 1].strip(),
+            change=change,
+            rules=rules,
+        )
+
+
+def _named_rules(rules: RulesFile) -> Iterator[tuple[Span, str]]:
+    """Every function, match and allow by its span, outer ones first."""
+    yield from ((function.span, f"function {function.name}") for function in rules.functions)
+    for service in rules.services:
+        yield from ((function.span, f"function {function.name}") for function in service.functions)
+        waiting = [(match, "") for match in service.matches]
+        while waiting:
+            match, around = waiting.pop()
+            path = around + "".join(f"/{_shown(segment)}" for segment in match.segments)
+            yield match.span, f"match {path}"
+            yield from ((f.span, f"match {path}, function {f.name}") for f in match.functions)
+            yield from ((a.span, f"match {path}, allow {', '.join(a.methods)}") for a in match.allows)
+            waiting += [(inner, path) for inner in match.matches]
+
+
+def _shown(segment: Segment) -> str:
+    if not segment.is_capture:
+        return segment.text
+    return f"{{{segment.text}=**}}" if segment.is_glob else f"{{{segment.text}}}"
+
+
+def _rule_around(span: Span, named: Sequence[tuple[Span, str]]) -> str:
+    """The innermost rule that a change stands in."""
+    around = [
+        (rule.end - rule.start, name) for rule, name in named if rule.start <= span.start and span.end <= rule.end
+    ]
+    return min(around)[1]
 
 
 def replaced(tree: Any, target: Any, replacement: Any) -> Any:

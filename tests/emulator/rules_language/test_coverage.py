@@ -6,7 +6,7 @@ import html
 import re
 
 from afterimage_emulator.rules_language import Coverage, FirestoreRequest, Ruleset
-from afterimage_emulator.rules_language.reporting.coverage_page import coverage_page
+from afterimage_emulator.rules_language.reporting.coverage_page import CoveredFile, LineNote, coverage_page
 from tests.emulator.rules_language.rules_world import ALICE, NOW, firestore_rules
 
 RULES = (
@@ -92,8 +92,38 @@ def test_values_without_end_are_counted_together() -> None:
 def test_the_page_shows_the_rules_coloured() -> None:
     """The page is the whole text of the rules, escaped, each expression with its colour and values."""
     ruleset = firestore_rules("match /docs/{id} { allow get: if resource.data.n < 5 && id != '<b>'; }")
-    page = coverage_page(covered(ruleset, FirestoreRequest(method="get", path="docs/d", time=NOW, resource={"n": 9})))
-    plain = re.sub(r"<[^>]*>", "", page.partition("<body>")[2])
-    assert html.unescape(plain).partition("\n\n")[2] == ruleset.source.text
-    assert re.search(r'<span class="partly" title="1 × false"><span class="full" title="1 × 9">', page)
+    coverage = covered(ruleset, FirestoreRequest(method="get", path="docs/d", time=NOW, resource={"n": 9}))
+    page = coverage_page([CoveredFile(coverage=coverage)])
+    assert shown_text(page) == ruleset.source.text.split("\n")
+    assert re.search(r'<span class="full" title="[^"]*1 × 9">', page)
+    assert re.search(r'<span class="partly" title="[^"]*1 × false">', page)
     assert 'class="never" title="never evaluated"' in page
+    assert '<div class="line" id="f1-L4"><a href="#f1-L4">4</a><b>1×</b>' in page
+
+
+def shown_text(page: str) -> list[str]:
+    """The lines of the rules as a reader of the page sees them."""
+    lines = re.findall(r'<div class="line" id="[^"]*"><a [^>]*>[0-9]+</a><b>[^<]*</b>(.*?)\n</div>', page, re.DOTALL)
+    return [html.unescape(re.sub(r"<[^>]*>", "", line)) for line in lines]
+
+
+def test_an_expression_over_several_lines_is_coloured_on_each() -> None:
+    """Every line of the page is whole by itself, also where an expression goes on in the next one."""
+    ruleset = firestore_rules("match /docs/{id} { allow get: if resource.data.n <\n  5\n  && id == 'a'; allow list; }")
+    request = FirestoreRequest(method="get", path="docs/a", time=NOW, resource={"n": 1})
+    page = coverage_page([CoveredFile(coverage=covered(ruleset, request))])
+    assert shown_text(page) == ruleset.source.text.split("\n")
+    assert page.count("<span") == page.count("</span>")
+    for line in re.findall(r"<div class=.line.*?</div>", page, re.DOTALL):
+        assert line.count("<span") == line.count("</span>")
+
+
+def test_a_note_stands_below_its_line_and_is_linked() -> None:
+    """What is said of a line is listed above with a link to it; the second file's lines have names of their own."""
+    ruleset = firestore_rules("match /docs/{id} { allow get; }")
+    noted = CoveredFile(coverage=Coverage(ruleset), notes=[LineNote(line=4, text="a <change>")])
+    page = coverage_page([CoveredFile(coverage=Coverage(ruleset)), noted])
+    assert '<li><a href="#f2-L4">line 4</a>: a &lt;change&gt;' in page
+    below = page.partition('id="f2-L4"')[2].partition('id="f2-L5"')[0]
+    assert '<div class="note">a &lt;change&gt;</div>' in below
+    assert len(re.findall(r'id="([^"]*)"', page)) == len(set(re.findall(r'id="([^"]*)"', page)))

@@ -77,7 +77,10 @@ def test_mutate_reports_what_no_case_notices(folder: Path, write_cases: Write, c
     """The bound of the text's length is not tested until a case stands on each side of it."""
     code, out, _ = run(capsys, "mutate", folder / "notes.yaml", "--minimum", 99)
     assert code == FAILURE
-    assert "no case notices: '10' becomes '11'" in out
+    assert "if '10' becomes '11'" in out
+    assert "match /databases/{database}/documents/notes/{id}, allow create: no case notices" in out
+    assert "notes.rules:8: && request.resource.data.text.size() <= 10;\n    if " in out
+    assert "mutants noticed" in out.splitlines()[0]
     more = write_cases(
         "rules: notes.rules\ncases:\n"
         " - {as: a, create: notes/n, with: {owner: a, text: ten letter}, expect: allowed}\n"
@@ -89,6 +92,31 @@ def test_mutate_reports_what_no_case_notices(folder: Path, write_cases: Write, c
     report = json.loads(run(capsys, "mutate", folder / "notes.yaml", "--json")[1])
     (found,) = report.values()
     assert found["total"] > len(found["survivors"]) > 0
+    assert any(survivor["rule"].endswith(", allow update") for survivor in found["survivors"])
+
+
+def test_coverage_and_mutate_write_a_page(folder: Path, capsys: Capture) -> None:
+    """The page shows the annotated rules; that of `mutate` links to the line of each change that no case notices."""
+    assert run(capsys, "coverage", folder / "notes.yaml", "--html", folder / "page.html")[0] == SUCCESS
+    page = (folder / "page.html").read_text()
+    assert 'id="f1-L6"' in page
+    assert "<li>" not in page
+    assert run(capsys, "mutate", folder / "notes.yaml", "--html", folder / "mutants.html")[0] == SUCCESS
+    page = (folder / "mutants.html").read_text()
+    assert '<a href="#f1-L8">line 8</a>: no case notices if &#x27;10&#x27; becomes &#x27;11&#x27;' in page
+
+
+def test_the_help_teaches(folder: Path, capsys: Capture) -> None:
+    """The case file that `rules --help` shows works as it stands, and each of its steps is a command."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    shown = text.partition("cases.yaml:\n\n")[2].partition("\n\n")[0]
+    (folder / "taught.yaml").write_text("\n".join(line[4:] for line in shown.splitlines()))
+    (folder / "firestore.rules").write_text((folder / "notes.rules").read_text().replace("['text']", "['text', 'at']"))
+    assert run(capsys, "test", folder / "taught.yaml")[:2] == (SUCCESS, "5 passed, 0 failed\n")
+    for command in ("check", "test", "explain", "coverage", "mutate", "diff"):
+        assert f"rules {command} " in text
 
 
 def test_mutate_needs_passing_cases(write_cases: Write, capsys: Capture) -> None:

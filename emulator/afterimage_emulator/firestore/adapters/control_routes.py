@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -108,8 +107,7 @@ class ControlRoutes:
         return json_response(self._rules.coverage(request.params["project"]))
 
     async def _coverage_page(self, request: HttpRequest) -> HttpResponse:
-        text = self._rules.coverage_text(request.params["project"])
-        page = f"<!doctype html><title>rules coverage</title><pre>{escape(text)}</pre>"
+        page = self._rules.coverage_page(request.params["project"])
         return HttpResponse(200, [("content-type", "text/html; charset=utf-8")], page.encode())
 
     # -- export and import

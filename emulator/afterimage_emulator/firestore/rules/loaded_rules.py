@@ -8,6 +8,7 @@ from typing import Any
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.front.rules_gate import Closed, Rules
 from afterimage_emulator.rules_language import Coverage, Ruleset, RulesetRejected, compile_ruleset
+from afterimage_emulator.rules_language.reporting.coverage_page import CoveredFile, coverage_page
 from afterimage_emulator.status import Code, StatusError
 
 
@@ -100,5 +101,5 @@ class LoadedRules:
     def coverage(self, project: str) -> dict[str, Any]:
         return self._of(project).counted.to_json()
 
-    def coverage_text(self, project: str) -> str:
-        return self._of(project).counted.to_text()
+    def coverage_page(self, project: str) -> str:
+        return coverage_page([CoveredFile(coverage=self._of(project).counted)])

@@ -112,25 +112,32 @@ class Coverage:
         lines.append(f"expressions {self.percent:.1f} %, branches {self.branch_percent:.1f} %")
         return "\n".join(lines)
 
+    def line_counts(self) -> dict[int, int]:
+        """How often the most evaluated expression that begins on each line was evaluated."""
+        lines: dict[int, int] = {}
+        for entry in self.expressions():
+            line = entry.position.line
+            lines[line] = max(lines.get(line, 0), entry.count)
+        for match in _matches(self._rules):
+            for allow in match.allows:
+                if allow.condition is None:
+                    line = self.source.position(allow.span.start).line
+                    lines[line] = max(lines.get(line, 0), self._allows[allow.span])
+        return lines
+
     def to_lcov(self) -> str:
         """An LCOV record: lines by their most evaluated expression, branches by conditions."""
-        lines: dict[int, int] = {}
+        lines = self.line_counts()
         branches: list[str] = []
         taken = 0
         for number, entry in enumerate(self.expressions()):
             line = entry.position.line
-            lines[line] = max(lines.get(line, 0), entry.count)
             if entry.is_condition:
                 for branch, value in enumerate(("true", "false")):
                     times = entry.values.get(value, 0)
                     taken += times > 0
                     shown = str(times) if entry.count else "-"
                     branches.append(f"BRDA:{line},{number},{branch},{shown}")
-        for match in _matches(self._rules):
-            for allow in match.allows:
-                if allow.condition is None:
-                    line = self.source.position(allow.span.start).line
-                    lines[line] = max(lines.get(line, 0), self._allows[allow.span])
         record = ["TN:", f"SF:{self.source.file_name}", *branches, f"BRF:{len(branches)}", f"BRH:{taken}"]
         record += [f"DA:{line},{count}" for line, count in sorted(lines.items())]
         record += [f"LF:{len(lines)}", f"LH:{sum(1 for count in lines.values() if count)}", "end_of_record", ""]

@@ -1,44 +1,100 @@
-"""The coverage of a ruleset as a web page: the rules with every expression coloured, and its values on hover."""
+"""The coverage of rulesets as a web page: each line with its count, every expression coloured, its values on hover.
+
+Notes can stand below lines, and a list above the text links to them: so surviving mutants are shown in their place.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from afterimage_emulator.rules_language.reporting.coverage import Coverage, ExpressionCoverage
 
 _STYLE = (
-    "body{font:14px/1.5 ui-monospace,monospace;margin:2em;white-space:pre-wrap}"
-    ".never{background:#fdd}.partly{background:#ffc}.full{background:#dfd}"
+    "body{font:14px/1.5 ui-monospace,monospace;margin:2em}h2{font-size:1em}"
+    ".line{white-space:pre-wrap;padding-left:11em;text-indent:-11em}.line:target{outline:2px solid #888}"
+    ".line a,.line b{display:inline-block;width:5em;text-indent:0;color:#666;font-weight:normal;text-decoration:none}"
+    ".never{background:#fdd;color:#111}.partly{background:#ffc;color:#111}.full{background:#dfd;color:#111}"
+    ".note{margin-left:11em;border-left:3px solid #c33;padding-left:.5em}"
+    "@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}a{color:#9cf}}"
+)
+_LEGEND = (
+    'Each line: its number, how often it was evaluated, its text. <span class="never">Never evaluated</span>, '
+    '<span class="partly">never true or never false</span>, <span class="full">covered</span>; values on hover.'
 )
 
 
-def coverage_page(coverage: Coverage) -> str:
-    """A whole HTML document. Red never ran, yellow was never true or never false, green was both or is no condition."""
-    text = coverage.source.text
-    pieces: list[str] = []
-    open_until: list[int] = []
-    at = 0
-    for entry in coverage.expressions():
-        while open_until and open_until[-1] <= entry.span.start:
-            at = _close(pieces, text, at, open_until)
-        pieces.append(escape(text[at : entry.span.start]))
-        pieces.append(f'<span class="{_colour(entry)}" title="{escape(_values(entry), quote=True)}">')
-        at = entry.span.start
-        open_until.append(entry.span.end)
-    while open_until:
-        at = _close(pieces, text, at, open_until)
-    pieces.append(escape(text[at:]))
-    figures = f"expressions {coverage.percent:.1f} %, branches {coverage.branch_percent:.1f} %"
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LineNote:
+    """A remark on one line of the rules."""
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CoveredFile:
+    """One file of rules on the page."""
+
+    coverage: Coverage
+    notes: Sequence[LineNote] = ()
+
+
+def coverage_page(files: Sequence[CoveredFile]) -> str:
+    """A whole HTML document."""
+    body = "".join(_file(file, f"f{number}-L") for number, file in enumerate(files, start=1))
     return (
-        f"<!doctype html><meta charset=utf-8><title>Rules coverage</title><style>{_STYLE}</style>"
-        f"<body>{figures}\n\n{''.join(pieces)}</body>"
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Rules coverage</title>'
+        f"<style>{_STYLE}</style><body><p>{_LEGEND}</p>{body}</body></html>"
     )
 
 
-def _close(pieces: list[str], text: str, at: int, open_until: list[int]) -> int:
-    end = open_until.pop()
-    pieces.append(escape(text[at:end]) + "</span>")
-    return end
+def _file(file: CoveredFile, anchor: str) -> str:
+    coverage = file.coverage
+    counts = coverage.line_counts()
+    figures = f"expressions {coverage.percent:.1f} %, branches {coverage.branch_percent:.1f} %"
+    parts = [f"<h2>{escape(coverage.source.file_name)}: {figures}</h2>"]
+    if file.notes:
+        links = (f'<li><a href="#{anchor}{note.line}">line {note.line}</a>: {escape(note.text)}' for note in file.notes)
+        parts.append(f"<ul>{''.join(links)}</ul>")
+    for number, line in enumerate(_lines(coverage), start=1):
+        count = f"{counts[number]}×" if number in counts else ""
+        name = f"{anchor}{number}"
+        parts.append(f'<div class="line" id="{name}"><a href="#{name}">{number}</a><b>{count}</b>{line}\n</div>')
+        parts += [f'<div class="note">{escape(note.text)}</div>' for note in file.notes if note.line == number]
+    return "".join(parts)
+
+
+def _lines(coverage: Coverage) -> Iterator[str]:
+    """The lines of the text as HTML; an expression over several lines is coloured on each of them."""
+    text = coverage.source.text
+    entries = coverage.expressions()
+    edges = sorted({0, len(text), *(edge for entry in entries for edge in (entry.span.start, entry.span.end))})
+    line: list[str] = []
+    open_entries: list[ExpressionCoverage] = []
+    waiting = iter(entries)
+    following = next(waiting, None)
+    for start, end in zip(edges, [*edges[1:], len(text)], strict=True):
+        while open_entries and open_entries[-1].span.end <= start:
+            open_entries.pop()
+        while following is not None and following.span.start <= start:
+            open_entries.append(following)
+            following = next(waiting, None)
+        for number, piece in enumerate(text[start:end].split("\n")):
+            if number:
+                yield "".join(line)
+                line.clear()
+            if piece:
+                line.append(_coloured(piece, open_entries[-1] if open_entries else None))
+    yield "".join(line)
+
+
+def _coloured(piece: str, entry: ExpressionCoverage | None) -> str:
+    """A piece of the text in the colour of the innermost expression that it belongs to."""
+    if entry is None or not piece.strip():
+        return escape(piece)
+    return f'<span class="{_colour(entry)}" title="{escape(_values(entry), quote=True)}">{escape(piece)}</span>'
 
 
 def _colour(entry: ExpressionCoverage) -> str:
@@ -50,4 +106,4 @@ def _colour(entry: ExpressionCoverage) -> str:
 def _values(entry: ExpressionCoverage) -> str:
     if not entry.count:
         return "never evaluated"
-    return "\n".join(f"{count} × {value}" for value, count in entry.values.items())
+    return "\n".join((entry.text[:200], *(f"{count} × {value}" for value, count in entry.values.items())))

@@ -186,7 +186,9 @@ def test_broken_rules_are_refused_with_their_place(running: RunningFirestore, ca
     denied(error)
     coverage = url.replace("securityRules", "ruleCoverage")
     assert requests.get(coverage, timeout=5).json()["report"]
-    assert "never evaluated" in requests.get(f"{coverage}.html", timeout=5).text
+    page = requests.get(f"{coverage}.html", timeout=5).text
+    assert 'class="never" title="never evaluated"' in page
+    assert '<div class="line" id="f1-L1">' in page
 
 
 def test_the_official_admin_client_is_never_asked(client: firestore.Client, caller: Caller) -> None:
