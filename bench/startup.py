@@ -22,7 +22,7 @@ from bench.measuring import Figure, show, takes_no_options
 
 ROOT = Path(__file__).resolve().parent.parent
 REPEATS = 5
-SERVICES = "firestore,storage,auth,pubsub"
+SERVICES = "firestore,storage,auth,pubsub,tasks"
 LIBRARIES = "import asyncio, h2.connection, httptools, google.protobuf.message_factory, google_crc32c, sortedcontainers"
 
 
@@ -33,14 +33,14 @@ def main() -> None:
     show(
         "start-up (floor: a Python that imports the same libraries)",
         [
-            Figure("four services answer", statistics.median(run[0] for run in without), "s", floor, "goal 0.4 s"),
+            Figure("five services answer", statistics.median(run[0] for run in without), "s", floor, "goal 0.4 s"),
             Figure("with the functions ready", statistics.median(run[0] for run in whole), "s", floor, "goal 1.0 s"),
         ],
     )
     show(
         "memory of the suite's process, idle",
         [
-            Figure("four services", statistics.median(run[1] for run in without), "MiB", note="goal under 60"),
+            Figure("five services", statistics.median(run[1] for run in without), "MiB", note="goal under 60"),
             Figure("with the functions ready", statistics.median(run[1] for run in whole), "MiB", note="goal under 60"),
         ],
     )

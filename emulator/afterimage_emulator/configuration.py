@@ -20,9 +20,10 @@ DEFAULT_PORTS: Final[Mapping[str, int]] = {
     "pubsub": 8085,
     "auth": 9099,
     "storage": 9199,
+    "tasks": 9499,
 }
 """What our suite serves, and where the official one serves it."""
-_SERVED_ELSEWHERE: Final = ("apphosting", "database", "dataconnect", "eventarc", "extensions", "hosting", "tasks")
+_SERVED_ELSEWHERE: Final = ("apphosting", "database", "dataconnect", "eventarc", "extensions", "hosting")
 """What firebase.json may configure, at its top or in `emulators`, that only the official suite serves."""
 
 

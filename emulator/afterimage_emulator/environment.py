@@ -12,6 +12,7 @@ _HOST_VARIABLES: Mapping[str, tuple[str, ...]] = {
     "storage": ("FIREBASE_STORAGE_EMULATOR_HOST",),
     "auth": ("FIREBASE_AUTH_EMULATOR_HOST",),
     "pubsub": ("PUBSUB_EMULATOR_HOST",),
+    "tasks": ("CLOUD_TASKS_EMULATOR_HOST",),
     "hub": ("FIREBASE_EMULATOR_HUB",),
 }
 

@@ -1,6 +1,7 @@
 """Faults on demand: rules that drop, duplicate, delay and shuffle events, and fail requests before or after they act.
 
-`redeliver` is Pub/Sub's own: what a subscriber acknowledged comes again, as if the acknowledgement had been lost.
+`redeliver` is for Pub/Sub and task queues: what a subscriber acknowledged, or a task's handler did, comes again, as if
+the acknowledgement had been lost.
 
 A rule matches by glob on what is known of an event (`type`, `source`, `subject`, `bucket`, `document`, …) or of a
 request (`service`, `method`, `resource`). Chance comes from the rule's own seeded generator, so a run can be repeated.

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from afterimage_emulator.activity import Activity
+from afterimage_emulator.attempts import AttemptRecord
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.commented_json import parse_commented_json
 from afterimage_emulator.configuration import DEFAULT_HOST, Address, Configuration, ConfigurationError
@@ -22,6 +23,7 @@ from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.exports import export_services, import_services
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.front.allowed_pages import AllowedPages
+from afterimage_emulator.front.local_hosts import is_this_machine
 from afterimage_emulator.front.origin_guard import IsAdminRoute, OriginGuard
 from afterimage_emulator.hub.locator import remove_locator, write_locator
 from afterimage_emulator.hub.service import Hub
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from afterimage_emulator.firestore.rules.project_documents import ProjectDocuments
 
 CREDENTIALS_FILE = "local-service-account.json"
-SERVICES = ("firestore", "storage", "auth", "pubsub", "functions")
+SERVICES = ("firestore", "storage", "auth", "pubsub", "functions", "tasks")
 SERVE_PAGES = frozenset({"storage", "hosting"})
 """Services whose answers are pages that users made: the guard lets none of these be an administrator."""
 _log = logging.getLogger("afterimage_emulator")
@@ -93,9 +95,11 @@ class Suite:
         self.faults = Faults()
         self.activity = Activity()
         self.events = EventBus(clock=self.clock, faults=self.faults, activity=self.activity)
+        self.attempts = AttemptRecord()
         self.observer = RequestObserver()
+        self._allowed = AllowedPages.read(os.environ) if allowed is None else allowed
         self._guard = OriginGuard(
-            AllowedPages.read(os.environ) if allowed is None else allowed,
+            self._allowed,
             own_ports=lambda: {server.port for name, server in self._servers.items() if name in SERVE_PAGES},
         )
         self.services: dict[str, Any] = {}
@@ -147,6 +151,8 @@ class Suite:
             self._located = True
             if "functions" in self.services:
                 await self.services["functions"].start(self.environment())
+            if "tasks" in self.services:
+                self.services["tasks"].start()
         except BaseException:
             self._export_on_exit = None  # what never started must not replace an earlier export
             await self.stop()
@@ -207,6 +213,7 @@ class Suite:
 
     def reset(self) -> None:
         """Forgets all data, of all projects. Functions, rules and faults stay."""
+        self.attempts.clear()
         for service in self.services.values():
             service.reset()
 
@@ -217,12 +224,13 @@ class Suite:
         return {name: service for name, service in self.services.items() if name != "functions"}
 
     def records(self, *, failed_only: bool) -> list[dict[str, Any]]:
-        functions = self.services.get("functions")
-        return [] if functions is None else functions.records(failed_only=failed_only)
+        return self.attempts.listing(failed_only=failed_only)
 
     async def replay(self, event_id: str) -> int:
-        functions = self.services.get("functions")
-        return 0 if functions is None else await functions.replay(event_id)
+        """An event or a task of the record."""
+        functions, tasks = self.services.get("functions"), self.services.get("tasks")
+        count = 0 if functions is None else await functions.replay(event_id)
+        return int(count or (0 if tasks is None else tasks.replay(event_id)))
 
     def send(self, event: CloudEvent) -> int:
         """An event made by hand; answers how many functions want it."""
@@ -318,7 +326,20 @@ class Suite:
             activity=self.activity,
             inspect=self._inspect,
             in_process=self.functions_in_process,
+            record=self.attempts,
             subscriptions=self.services["pubsub"].function_subscriptions if "pubsub" in self.services else None,
+        )
+
+    def _build_tasks(self) -> Service:
+        from afterimage_emulator.tasks.service import TasksService
+
+        return TasksService(
+            clock=self.clock,
+            activity=self.activity,
+            faults=self.faults,
+            record=self.attempts,
+            functions=self.services["functions"].task_targets if "functions" in self.services else None,
+            may_call=lambda host: is_this_machine(host) or host in self._allowed.hosts,
         )
 
     def _note_rules(self, notices: Sequence[RulesNotice]) -> None:

@@ -126,7 +126,7 @@ def test_an_unknown_service_is_named(tmp_path: Path) -> None:
     """`--only` lists what it takes."""
     ended = run("start", "--only", "firestore,databse", "--config", str(project(tmp_path)))
     assert ended.returncode == 1
-    assert "`databse` is no service; --only takes firestore, storage, auth, pubsub, functions" in ended.stderr
+    assert "`databse` is no service; --only takes firestore, storage, auth, pubsub, functions, tasks" in ended.stderr
 
 
 def test_events_says_where_no_suite_is_running(project_id: str) -> None:

@@ -59,7 +59,7 @@ _A_PATH = re.compile(
     r"(usage|_jobs|_events|ai_outputs|generations|generating|users|players|artifacts|media|mediaAssets|operations|campaigns)/"
     r"|(_jobs|_events|ai_outputs|mediaObjects|mediaAssets|campaignOwners)($|/)"
 )
-SERVICES = {"firestore", "storage", "auth", "pubsub", "functions"}
+SERVICES = {"firestore", "storage", "auth", "pubsub", "tasks", "functions"}
 COMPOSERS = {f"{SUITE}.suite"}
 FIRESTORE_ROOMS = ("documents", "queries", "rules", "transactions", "listening", "operations", "adapters")
 """From the ground up: a room imports of those below it. What stands beside them puts them together."""

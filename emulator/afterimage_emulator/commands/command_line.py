@@ -11,7 +11,7 @@ from afterimage_emulator.commands.send import add_send
 from afterimage_emulator.front.allowed_pages import HOSTS_FLAG, ORIGINS_FLAG
 
 DESCRIPTION = """\
-A local Firebase in pure Python: Firestore, Storage, Auth, Pub/Sub and Python functions, no Java, no Node.
+A local Firebase in pure Python: Firestore, Storage, Auth, Pub/Sub, task queues and Python functions, no Java, no Node.
 
   afterimage-emulator start                        everything that firebase.json names, until Ctrl-C
   afterimage-emulator start --only firestore,auth  only these
@@ -93,7 +93,9 @@ class Version(argparse.Action):
 
 
 def _add_suite_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--only", metavar="NAMES", help="firestore,storage,auth,pubsub,functions: any, with commas")
+    command.add_argument(
+        "--only", metavar="NAMES", help="firestore,storage,auth,pubsub,functions,tasks: any, with commas"
+    )
     command.add_argument("--project", metavar="ID", help="project id (default: .firebaserc, else demo-no-project)")
     command.add_argument("--config", metavar="FILE", type=Path, help="firebase.json (default: here or above)")
     command.add_argument("--host", metavar="ADDRESS", help="listen there instead of on loopback, as in a container")

@@ -11,12 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from afterimage_emulator.activity import Activity
+from afterimage_emulator.attempts import AttemptRecord
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.configuration import Codebase
 from afterimage_emulator.events import CloudEvent, EventBus
-from afterimage_emulator.functions.codebases.manifest import EventTrigger, FunctionSpec, HttpTrigger, ScheduleTrigger
+from afterimage_emulator.functions.codebases.manifest import (
+    EventTrigger,
+    FunctionSpec,
+    HttpTrigger,
+    ScheduleTrigger,
+    TaskQueueTrigger,
+)
 from afterimage_emulator.functions.codebases.running_codebase import RunningCodebase
-from afterimage_emulator.functions.deliveries.attempts import AttemptRecord
 from afterimage_emulator.functions.deliveries.deliveries import Deliveries, FunctionCalls, RetryPolicy
 from afterimage_emulator.functions.deliveries.event_subscriptions import EventSubscriptions
 from afterimage_emulator.functions.deliveries.schedules import Schedules
@@ -24,6 +30,7 @@ from afterimage_emulator.functions.http_front import HttpFront
 from afterimage_emulator.functions.instances.function_pool import FunctionPool
 from afterimage_emulator.functions.instances.instance_budget import InstanceBudget
 from afterimage_emulator.functions.instances.instances import Instance, MemoryWatch
+from afterimage_emulator.functions.task_targets import TaskTargets
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 
@@ -34,6 +41,7 @@ class FunctionsService:
     """Loads codebases and runs their functions. `start` needs the addresses of the other services, so it comes last.
 
     `in_process`: functions run in threads of this process, for tests that debug or measure coverage.
+    `record`: where attempts are written down, together with those of others.
     `subscriptions`: the Pub/Sub beside it, where there is one, which knows of dead letters and retry policies.
     """
 
@@ -51,8 +59,9 @@ class FunctionsService:
         in_process: bool = False,
         retry: RetryPolicy | None = None,
         subscriptions: EventSubscriptions | None = None,
+        record: AttemptRecord | None = None,
     ) -> None:
-        self.record = AttemptRecord()
+        self.record = AttemptRecord() if record is None else record
         self._project_id = project_id
         self._activity = activity
         self._events = events
@@ -76,6 +85,7 @@ class FunctionsService:
             subscriptions=subscriptions,
         )
         self._schedules = Schedules(calls=calls, clock=clock, activity=activity, project_id=project_id)
+        self.task_targets = TaskTargets(calls=calls, project_id=project_id, functions=self.functions)
         self._front = HttpFront(calls=calls, project_id=project_id, activity=activity, functions=self.functions)
         self._sockets: Path | None = None
         self._unsubscribe: Callable[[], None] | None = None
@@ -198,6 +208,7 @@ class FunctionsService:
         specs = [pool.spec for pool in pools.values()]
         self._deliveries.route(specs)
         self._schedules.plan(specs)
+        self.task_targets.routed()
 
     def _use(self, pools: Mapping[str, FunctionPool]) -> None:
         self._pools = pools
@@ -222,5 +233,7 @@ def _described(spec: FunctionSpec) -> tuple[str, str, str]:
         return spec.name, kind, named
     if isinstance(trigger, ScheduleTrigger):
         return spec.name, "schedule", f"{trigger.schedule} ({trigger.time_zone})"
+    if isinstance(trigger, TaskQueueTrigger):
+        return spec.name, "task queue", ", ".join(spec.regions)
     assert isinstance(trigger, HttpTrigger)
     return spec.name, "callable" if trigger.callable else "http", ", ".join(spec.regions)

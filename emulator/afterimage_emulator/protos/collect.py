@@ -18,8 +18,10 @@ from afterimage_emulator.protos.pool import DESCRIPTORS
 
 MODULES = (
     "google.cloud.firestore_v1.types",
+    "google.cloud.tasks_v2.types",
     "google.pubsub_v1.types",
     "google.events.cloud.firestore_v1",
+    "google.iam.v1.iam_policy_pb2",
     "google.rpc.error_details_pb2",
     "google.rpc.status_pb2",
 )

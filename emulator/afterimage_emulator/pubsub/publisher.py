@@ -6,10 +6,10 @@ from typing import Any
 
 from afterimage_emulator.protos import messages
 from afterimage_emulator.pubsub.broker import Broker
-from afterimage_emulator.pubsub.pages import page_of
 from afterimage_emulator.pubsub.resource_names import check_project
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import Call, GrpcMethod
+from afterimage_emulator.wire.pages import page_of
 
 _protos = messages("google.pubsub.v1")
 _PREFIX = "/google.pubsub.v1.Publisher/"

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import logging
-import ssl
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
 from afterimage_emulator.protos import messages
 from afterimage_emulator.pubsub.backlog import Entry
 from afterimage_emulator.pubsub.broker import message_json
 from afterimage_emulator.pubsub.subscriptions import Subscription
+from afterimage_emulator.service_tokens import oidc_token
+from afterimage_emulator.wire.http_client import send
 
 CONCURRENT_PUSHES: Final = 10
 _ACKNOWLEDGING: Final = frozenset({102, 200, 201, 202, 204})
@@ -81,7 +80,8 @@ class Pushing:
         try:
             # Real time: the endpoint is outside the suite's clock.
             async with asyncio.timeout(subscription.ack_deadline_seconds):
-                status = await _post(config.push_endpoint, body, headers)
+                answer = await send("POST", config.push_endpoint, headers.items(), body)
+                status = answer.status
             reason = f"status {status}"
         except TimeoutError:
             status, reason = 0, f"no answer within {subscription.ack_deadline_seconds} s"
@@ -102,7 +102,7 @@ def push_request(subscription: Subscription, entry: Entry, *, now_seconds: int) 
     if config.oidc_token.service_account_email:
         audience = config.oidc_token.audience or config.push_endpoint
         headers["authorization"] = (
-            f"Bearer {_unsigned_token(config.oidc_token.service_account_email, audience, now_seconds)}"
+            f"Bearer {oidc_token(config.oidc_token.service_account_email, audience, now_seconds=now_seconds)}"
         )
     if config.HasField("no_wrapper"):
         headers["content-type"] = "application/octet-stream"
@@ -119,47 +119,3 @@ def push_request(subscription: Subscription, entry: Entry, *, now_seconds: int) 
     if subscription.has_dead_letters:
         wrapped["deliveryAttempt"] = entry.attempt
     return json.dumps(wrapped, ensure_ascii=False).encode(), headers
-
-
-def _unsigned_token(email: str, audience: str, now_seconds: int) -> str:
-    """The shape of Google's OIDC token, unsigned as all tokens here are."""
-    parts = (
-        {"alg": "none", "typ": "JWT"},
-        {
-            "aud": audience,
-            "azp": email,
-            "email": email,
-            "email_verified": True,
-            "exp": now_seconds + 3600,
-            "iat": now_seconds,
-            "iss": "https://accounts.google.com",
-            "sub": email,
-        },
-    )
-    return ".".join(base64.urlsafe_b64encode(json.dumps(p).encode()).rstrip(b"=").decode() for p in parts) + "."
-
-
-async def _post(url: str, body: bytes, headers: dict[str, str]) -> int:
-    """The status of one POST, on a connection of its own."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"`{url}` is no http or https address")
-    is_https = parts.scheme == "https"
-    reader, writer = await asyncio.open_connection(
-        parts.hostname,
-        parts.port or (443 if is_https else 80),
-        ssl=ssl.create_default_context() if is_https else None,
-    )
-    try:
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        lines = [f"POST {target} HTTP/1.1", f"host: {parts.netloc}", f"content-length: {len(body)}"]
-        lines += ["connection: close", *(f"{n}: {v}".replace("\r", " ").replace("\n", " ") for n, v in headers.items())]
-        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + body)
-        await writer.drain()
-        status = 100
-        while status == 100:
-            head = await reader.readuntil(b"\r\n\r\n")
-            status = int(head.split(b" ", 2)[1])
-        return status
-    finally:
-        writer.close()

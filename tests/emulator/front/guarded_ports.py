@@ -128,6 +128,9 @@ ROUTES = (
     Route(service="pubsub", method="GET", path="/", admin=False),
     Route(service="pubsub", method="GET", path=f"/v1/projects/{PROJECT}/topics"),
     Route(service="pubsub", method="PUT", path=f"/v1/projects/{PROJECT}/topics/news", body="{}"),
+    Route(service="tasks", method="GET", path="/", admin=False),
+    Route(service="tasks", method="GET", path=f"/v2/projects/{PROJECT}/locations/us-central1/queues"),
+    Route(service="tasks", method="POST", path=f"/projects/{PROJECT}/locations/l/queues/mail/tasks", body="{}"),
     Route(service="functions", method="GET", path="/", admin=False),
     Route(service="functions", method="GET", path=f"/{PROJECT}/us-central1/hello", admin=False),
 )  # fmt: skip

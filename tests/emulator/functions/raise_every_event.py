@@ -10,6 +10,8 @@ import os
 import urllib.request
 from typing import Any, Final
 
+import firebase_admin
+from firebase_admin import functions as task_queues
 from google.cloud import firestore, pubsub_v1, storage
 
 from afterimage_emulator.commands.command_line import main
@@ -93,6 +95,8 @@ def publish_and_call() -> None:
     with urllib.request.urlopen(f"{origin}/requested/deep/er", data=b"posted", timeout=30) as answer:
         assert answer.read() == b"heard"
     assert ask(f"{origin}/called", {"data": {"a": [1]}}) == {"result": "heard"}
+    firebase_admin.initialize_app()
+    task_queues.task_queue("dispatched").enqueue({"data": {"n": 1}})
 
 
 def pass_a_day() -> None:

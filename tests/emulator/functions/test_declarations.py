@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afterimage_emulator.attempts import KEPT_ATTEMPTS, Attempt, AttemptRecord
 from afterimage_emulator.functions.codebases.interpreters import find_interpreter
 from afterimage_emulator.functions.codebases.manifest import EventTrigger, HttpTrigger, ScheduleTrigger, read_manifest
-from afterimage_emulator.functions.deliveries.attempts import KEPT_ATTEMPTS, Attempt, AttemptRecord
 from afterimage_emulator.functions.deliveries.event_filters import compile_pattern, filter_of
 from afterimage_emulator.functions.deliveries.schedules import backoff_seconds
 from afterimage_emulator.functions.instances.function_pool import LOCAL_INSTANCES
@@ -90,7 +90,7 @@ def test_a_manifest_becomes_typed_functions_and_named_problems() -> None:
                 },
                 "endless": {"eventTrigger": {"eventType": "t", "eventFilterPathPatterns": {"document": "a/*" * 1_000}}},
                 "broken": {"eventTrigger": {"eventType": "t", "eventFilterPathPatterns": {"document": "a/\ud800"}}},
-                "queue": {"taskQueueTrigger": {}},
+                "queue": {"taskQueueTrigger": {"rateLimits": {"maxConcurrentDispatches": 5_001}}},
                 "block": {"blockingTrigger": {}},
                 "odd": {"httpsTrigger": {}, "timeoutSeconds": "soon"},
                 "none": {},
@@ -114,7 +114,7 @@ def test_a_manifest_becomes_typed_functions_and_named_problems() -> None:
     problems = "\n".join(manifest.problems)
     for name in ("endless", "broken", "queue", "block", "odd", "none", "list", "unknown"):
         assert f"{name}: " in problems
-    assert "task queues are not implemented here" in problems
+    assert "`maxConcurrentDispatches` must be from 1 to 5000, not 5001" in problems
     assert LOCAL_INSTANCES > 0
 
 

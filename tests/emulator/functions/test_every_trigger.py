@@ -65,13 +65,14 @@ EXPECTED: dict[str, list[list[object]]] = {
     "value_updated": [[{"room": "one"}, {"n": 1}, {"n": 2}]],
     "value_deleted": [[{"room": "one"}, {"n": 1}]],
     "value_written": [[{"room": "one"}, {"n": 1}, {"n": 2}]],
+    "dispatched": [[{"n": 1}, "dispatched"]],
     "mutated": [[{"operation": "buy"}, "app_user", "u1"]],
 }
 
 
 def test_every_trigger_runs_its_handler_with_the_real_payload(tmp_path: Path) -> None:
     """Each handler ran as often as it should and saw what happened; what cannot run here is named and stops nothing."""
-    services = ("hub", "functions", "firestore", "storage", "auth", "pubsub")
+    services = ("hub", "functions", "firestore", "storage", "auth", "pubsub", "tasks")
     (tmp_path / "firestore.rules").write_text(RULES)
     (tmp_path / "firebase.json").write_text(json.dumps({
         "functions": {"source": os.path.relpath(CODEBASES / "every_trigger", tmp_path)},
@@ -96,7 +97,6 @@ def test_every_trigger_runs_its_handler_with_the_real_payload(tmp_path: Path) ->
     assert uid
     assert seen == json.loads(json.dumps(EXPECTED).replace("UID", uid))
     for name, why in (
-        ("dispatched", "task queues are not implemented here"),
         ("before_created", "blocking functions of Auth are not implemented here"),
         ("before_signed_in", "blocking functions of Auth are not implemented here"),
     ):

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from afterimage_emulator.attempts import AttemptRecord
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.functions.codebases.manifest import FunctionSpec, HttpTrigger
 from afterimage_emulator.functions.codebases.revivals import (
@@ -23,7 +24,6 @@ from afterimage_emulator.functions.codebases.revivals import (
     STEADY_SECONDS,
     Revivals,
 )
-from afterimage_emulator.functions.deliveries.attempts import AttemptRecord
 from afterimage_emulator.functions.deliveries.deliveries import FunctionCalls
 from afterimage_emulator.functions.instances.function_pool import FunctionFailedError, FunctionPool, PoolRetiredError
 from afterimage_emulator.functions.instances.instance_requests import InstanceRequest, request_head

@@ -16,7 +16,6 @@ PATH_PATTERN_LIMIT: Final = 1_500
 """What the platform gives a function with at least one CPU, the default of second-generation functions."""
 
 _NOT_HERE: Final[Mapping[str, str]] = {
-    "taskQueueTrigger": "task queues",
     "blockingTrigger": "blocking functions of Auth",
 }
 
@@ -62,7 +61,21 @@ class ScheduleTrigger:
     retry: RetrySchedule = field(default_factory=RetrySchedule)
 
 
-Trigger = EventTrigger | HttpTrigger | ScheduleTrigger
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskQueueTrigger:
+    """Tasks of a queue of the function's own, with the rates and retries that deploying gives it."""
+
+    function: str
+    max_attempts: int = 3
+    max_retry_seconds: float = 0.0
+    min_backoff_seconds: float = 0.1
+    max_backoff_seconds: float = 3600.0
+    max_doublings: int = 16
+    max_concurrent_dispatches: int = 1_000
+    max_dispatches_per_second: float = 500.0
+
+
+Trigger = EventTrigger | HttpTrigger | ScheduleTrigger | TaskQueueTrigger
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +131,7 @@ def _function(name: str, endpoint: Mapping[str, Any]) -> FunctionSpec:
     return FunctionSpec(
         name=name,
         entry_point=str(endpoint.get("entryPoint") or name),
-        trigger=_trigger(endpoint),
+        trigger=_trigger(name, endpoint),
         regions=_regions(endpoint.get("region")),
         memory_mib=int(_number(endpoint, "availableMemoryMb") or DEFAULT_MEMORY_MIB),
         timeout_seconds=float(_number(endpoint, "timeoutSeconds") or DEFAULT_TIMEOUT_SECONDS),
@@ -128,7 +141,7 @@ def _function(name: str, endpoint: Mapping[str, Any]) -> FunctionSpec:
     )
 
 
-def _trigger(endpoint: Mapping[str, Any]) -> Trigger:
+def _trigger(name: str, endpoint: Mapping[str, Any]) -> Trigger:
     for key, what in _NOT_HERE.items():
         if key in endpoint:
             raise ManifestError(f"{what} are not implemented here")
@@ -147,6 +160,8 @@ def _trigger(endpoint: Mapping[str, Any]) -> Trigger:
             time_zone=str(schedule.get("timeZone") or "UTC"),
             retry=_retry_schedule(schedule.get("retryConfig") or {}),
         )
+    if "taskQueueTrigger" in endpoint:
+        return _task_queue_trigger(name, endpoint["taskQueueTrigger"] or {})
     if "httpsTrigger" in endpoint or "callableTrigger" in endpoint:
         return HttpTrigger(callable="callableTrigger" in endpoint)
     raise ManifestError("it has no trigger that is known here")
@@ -160,6 +175,45 @@ def _retry_schedule(config: Mapping[str, Any]) -> RetrySchedule:
         min_backoff_seconds=float(_number(config, "minBackoffSeconds") or standard.min_backoff_seconds),
         max_backoff_seconds=float(_number(config, "maxBackoffSeconds") or standard.max_backoff_seconds),
         max_doublings=int(_number(config, "maxDoublings") or standard.max_doublings),
+    )
+
+
+_QUEUE_BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
+    "maxAttempts": (-1, 2**31 - 1),
+    "maxRetrySeconds": (0, 1e9),
+    "minBackoffSeconds": (0, 1e9),
+    "maxBackoffSeconds": (0, 1e9),
+    "maxDoublings": (0, 2**31 - 1),
+    "maxConcurrentDispatches": (1, 5_000),
+    "maxDispatchesPerSecond": (0, 500),
+}
+
+
+def _task_queue_trigger(name: str, trigger: Mapping[str, Any]) -> TaskQueueTrigger:
+    """What is left out, or is null, has the values that the Firebase CLI deploys."""
+    standard = TaskQueueTrigger(function=name)
+    given = {**(trigger.get("retryConfig") or {}), **(trigger.get("rateLimits") or {})}
+    numbers: dict[str, float] = {}
+    for key, (lowest, highest) in _QUEUE_BOUNDS.items():
+        value = _number(given, key)
+        if value is not None and not lowest <= value <= highest:
+            raise ManifestError(f"`{key}` must be from {lowest:g} to {highest:g}, not {value:g}")
+        if value is not None:
+            numbers[key] = value
+    shortest = min(standard.min_backoff_seconds, numbers.get("maxBackoffSeconds", standard.min_backoff_seconds))
+    shortest = numbers.get("minBackoffSeconds", shortest)
+    longest = numbers.get("maxBackoffSeconds", max(standard.max_backoff_seconds, shortest))
+    if shortest > longest:
+        raise ManifestError("`minBackoffSeconds` must not be longer than `maxBackoffSeconds`")
+    return TaskQueueTrigger(
+        function=name,
+        max_attempts=int(numbers.get("maxAttempts") or standard.max_attempts),
+        max_retry_seconds=numbers.get("maxRetrySeconds", 0.0),
+        min_backoff_seconds=shortest,
+        max_backoff_seconds=longest,
+        max_doublings=int(numbers.get("maxDoublings", standard.max_doublings)),
+        max_concurrent_dispatches=int(numbers.get("maxConcurrentDispatches", standard.max_concurrent_dispatches)),
+        max_dispatches_per_second=numbers.get("maxDispatchesPerSecond") or standard.max_dispatches_per_second,
     )
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from afterimage_emulator.activity import Activity
+from afterimage_emulator.attempts import OK, Attempt, AttemptRecord
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import CloudEvent
 from afterimage_emulator.functions.codebases.manifest import EventTrigger, FunctionSpec
-from afterimage_emulator.functions.deliveries.attempts import OK, Attempt, AttemptRecord
 from afterimage_emulator.functions.deliveries.event_filters import Matches, filter_of
 from afterimage_emulator.functions.deliveries.event_subscriptions import (
     EventSubscriptions,
@@ -63,9 +63,19 @@ class FunctionCalls:
         return f"{kind}-{next(self._ids)}"
 
     async def call(
-        self, name: str, request: InstanceRequest, *, what: str, work_id: str, number: int = 1
+        self,
+        name: str,
+        request: InstanceRequest,
+        *,
+        what: str,
+        work_id: str,
+        number: int = 1,
+        patience_seconds: float | None = None,
     ) -> tuple[Attempt, InstanceAnswer | None]:
-        """The attempt tells how it went; there is an answer wherever the function gave one."""
+        """The attempt tells how it went; there is an answer wherever the function gave one.
+
+        `patience_seconds` is the caller's own, beside the function's timeout, and like that one in real time.
+        """
         attempt = self.record.begin(
             Attempt(id=work_id, function=name, what=what, number=number, time=self._clock.now().isoformat())
         )
@@ -73,7 +83,11 @@ class FunctionCalls:
         started = loop.time()
         answer: InstanceAnswer | None = None
         try:
-            answer = await self._answer(name, request, attempt)
+            async with asyncio.timeout(patience_seconds):
+                answer = await self._answer(name, request, attempt)
+        except TimeoutError:
+            attempt.outcome = "timeout"
+            attempt.detail = f"no answer within the caller's deadline of {patience_seconds or 0:g} s"
         except FunctionFailedError as error:
             attempt.outcome, attempt.detail = error.outcome, str(error)
         except Exception as error:  # whatever it is: an attempt that stayed `running` would be lost in silence

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from afterimage_emulator.activity import Activity
+from afterimage_emulator.attempts import OK
 from afterimage_emulator.clock import Clock, Timer
 from afterimage_emulator.functions.codebases.manifest import FunctionSpec, RetrySchedule, ScheduleTrigger
-from afterimage_emulator.functions.deliveries.attempts import OK
 from afterimage_emulator.functions.deliveries.deliveries import FunctionCalls
 from afterimage_emulator.functions.deliveries.time_tables import ScheduleError, TimeTable, read_schedule
 from afterimage_emulator.functions.instances.instance_requests import InstanceRequest, request_head

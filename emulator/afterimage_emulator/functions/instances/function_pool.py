@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from afterimage_emulator.attempts import Attempt
 from afterimage_emulator.functions.codebases.codebase_host import CodebaseError
 from afterimage_emulator.functions.codebases.manifest import FunctionSpec
-from afterimage_emulator.functions.deliveries.attempts import Attempt
 from afterimage_emulator.functions.instances.instance_requests import (
     InstanceAnswer,
     InstanceRequest,

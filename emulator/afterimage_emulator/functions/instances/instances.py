@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
+from afterimage_emulator.attempts import Attempt
 from afterimage_emulator.functions.codebases.codebase_host import CodebaseHost
 from afterimage_emulator.functions.codebases.manifest import FunctionSpec
-from afterimage_emulator.functions.deliveries.attempts import Attempt
 from afterimage_emulator.functions.instances.instance_requests import (
     InstanceAnswer,
     InstanceConnection,

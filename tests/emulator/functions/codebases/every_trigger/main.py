@@ -193,12 +193,12 @@ def mutated(event):
     note("mutated", event.params, event.auth_type, event.auth_id)
 
 
-# -- what is not run here, and keeps nothing else from running
-
-
 @tasks_fn.on_task_dispatched()
 def dispatched(request):
-    note("dispatched")
+    note("dispatched", request.data, request.raw_request.headers["x-cloudtasks-queuename"])
+
+
+# -- what is not run here, and keeps nothing else from running
 
 
 @identity_fn.before_user_created()

@@ -1,4 +1,4 @@
-"""What was sent to functions and what became of it: a record with bounds, readable while it is written."""
+"""What functions and tasks' targets were sent, and what became of it: a record with bounds, readable at any time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ OK: Final = "ok"
 
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """One try to have one function take one event (or request, or run of a schedule); a double is another one."""
+    """One try to have one function take one event (or request, task, run of a schedule); a double is another one.
+
+    `function` is the address where a task goes to one that is no function of the suite.
+    """
 
     id: str
     function: str

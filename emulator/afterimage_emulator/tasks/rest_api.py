@@ -1,0 +1,94 @@
+"""The REST form of the API, v2: each route is one method, its JSON read and written by protobuf's own rules."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from google.protobuf import json_format
+
+from afterimage_emulator.protos import messages
+from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.tasks.cloud_tasks_api import CloudTasksApi
+from afterimage_emulator.wire.grpc_methods import Call
+from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse, json_response
+from afterimage_emulator.wire.router import Router
+
+BODY_LIMIT_BYTES: Final = 16 * 1024 * 1024
+_LOCATION: Final = "/v2/projects/{project}/locations/{location}"
+_QUEUE: Final = _LOCATION + "/queues/{queue}"
+_TASK: Final = _QUEUE + "/tasks/{task}"
+_SNAKE: Final = re.compile(r"_([a-z])")
+_protos = messages("google.cloud.tasks.v2")
+_iam = messages("google.iam.v1")
+
+Handler = Callable[[Any, Call], Any]
+
+
+def add_routes(routes: Router, api: CloudTasksApi) -> None:
+    """Verbs go before plain names, which would take them for parts of an id."""
+
+    def add(method: str, pattern: str, request_class: Any, field: str, handler: Handler, body: str = "*") -> None:
+        routes.add(method, pattern, _translated(request_class, field, handler, body))
+
+    add("POST", f"{_QUEUE}:purge", _protos.PurgeQueueRequest, "name", api.purge_queue)
+    add("POST", f"{_QUEUE}:pause", _protos.PauseQueueRequest, "name", api.pause_queue)
+    add("POST", f"{_QUEUE}:resume", _protos.ResumeQueueRequest, "name", api.resume_queue)
+    add("POST", f"{_QUEUE}:getIamPolicy", _iam.GetIamPolicyRequest, "resource", api.get_iam_policy)
+    add("POST", f"{_QUEUE}:setIamPolicy", _iam.SetIamPolicyRequest, "resource", api.set_iam_policy)
+    add("POST", f"{_QUEUE}:testIamPermissions", _iam.TestIamPermissionsRequest, "resource", api.test_iam_permissions)
+    add("POST", f"{_TASK}:run", _protos.RunTaskRequest, "name", api.run_task)
+    add("GET", f"{_LOCATION}/queues", _protos.ListQueuesRequest, "parent", api.list_queues)
+    add("POST", f"{_LOCATION}/queues", _protos.CreateQueueRequest, "parent", api.create_queue, "queue")
+    add("GET", f"{_QUEUE}/tasks", _protos.ListTasksRequest, "parent", api.list_tasks)
+    add("POST", f"{_QUEUE}/tasks", _protos.CreateTaskRequest, "parent", api.create_task)
+    add("GET", _QUEUE, _protos.GetQueueRequest, "name", api.get_queue)
+    add("PATCH", _QUEUE, _protos.UpdateQueueRequest, "queue.name", api.update_queue, "queue")
+    add("DELETE", _QUEUE, _protos.DeleteQueueRequest, "name", api.delete_queue)
+    add("GET", _TASK, _protos.GetTaskRequest, "name", api.get_task)
+    add("DELETE", _TASK, _protos.DeleteTaskRequest, "name", api.delete_task)
+
+
+def resource_name(request: HttpRequest) -> str:
+    """From the parts of the path; an encoded slash stays where it is and fits no name."""
+    parts = request.params
+    name = f"projects/{parts['project']}/locations/{parts['location']}"
+    for collection in ("queue", "task"):
+        if collection in parts:
+            name += f"/{collection}s/{parts[collection]}"
+    return name
+
+
+async def read_message(request: HttpRequest, request_class: Any, body_field: str = "*") -> Any:
+    """The body, and the fields that stand in the query as far as the request has such."""
+    body = await request.json(BODY_LIMIT_BYTES) if request.method in ("POST", "PATCH", "PUT") else None
+    body = {} if body is None else body
+    if not isinstance(body, dict):
+        raise StatusError(Code.INVALID_ARGUMENT, f"the request body must be a JSON object, not {json.dumps(body)[:60]}")
+    whole = body if body_field == "*" else {body_field: body}
+    known = {field.json_name: field for field in request_class.DESCRIPTOR.fields}
+    for key, values in request.query.items():
+        field = known.get(_SNAKE.sub(lambda found: found[1].upper(), key))
+        if field is None or field.json_name == body_field:
+            continue
+        is_number = field.cpp_type in (field.CPPTYPE_INT32, field.CPPTYPE_ENUM) and values[-1].isdecimal()
+        whole[field.json_name] = int(values[-1]) if is_number else values[-1]
+    try:
+        return json_format.ParseDict(whole, request_class())
+    except (json_format.ParseError, ValueError, RecursionError) as error:
+        raise StatusError(Code.INVALID_ARGUMENT, f"Invalid JSON payload received. {error}") from None
+
+
+def _translated(request_class: Any, field: str, handler: Handler, body: str) -> HttpHandler:
+    async def handle(request: HttpRequest) -> HttpResponse:
+        message = await read_message(request, request_class, body)
+        holder, _, last = field.rpartition(".")
+        name = resource_name(request)
+        setattr(getattr(message, holder) if holder else message, last, name)
+        method = f"/rest/{request_class.DESCRIPTOR.name.removesuffix('Request')}"
+        reply = handler(message, Call(method=method, metadata={}))
+        return json_response({} if isinstance(reply, bytes) else json_format.MessageToDict(reply))
+
+    return handle

@@ -1,0 +1,130 @@
+"""The Cloud Tasks service: everything of this package put together, and what the suite asks of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+from google.protobuf import json_format
+
+from afterimage_emulator.activity import Activity
+from afterimage_emulator.attempts import AttemptRecord
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.faults import Faults
+from afterimage_emulator.front.error_body import error_response
+from afterimage_emulator.front.local_hosts import is_this_machine
+from afterimage_emulator.protos import messages
+from afterimage_emulator.status import StatusError
+from afterimage_emulator.tasks.admin_sdk_api import AdminSdkApi
+from afterimage_emulator.tasks.cloud_tasks_api import CloudTasksApi
+from afterimage_emulator.tasks.dispatcher import Dispatcher
+from afterimage_emulator.tasks.function_targets import FunctionTargets
+from afterimage_emulator.tasks.queue import QueuedTask
+from afterimage_emulator.tasks.queues import Queues
+from afterimage_emulator.tasks.rest_api import add_routes
+from afterimage_emulator.wire.grpc_methods import GrpcMethod
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, text_response
+from afterimage_emulator.wire.router import Router
+
+_EXPORT_FILE: Final = "tasks.json"
+_PROGRESS: Final = tuple(
+    field.name for field in fields(QueuedTask) if field.name not in ("message", "order", "is_under_way")
+)
+
+
+class TasksService:
+    """gRPC, REST and the Admin SDKs' own routes over the same queues. Nothing is dispatched before `start`."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        activity: Activity,
+        faults: Faults | None = None,
+        record: AttemptRecord | None = None,
+        functions: FunctionTargets | None = None,
+        may_call: Callable[[str], bool] = is_this_machine,
+    ) -> None:
+        self.record = record or AttemptRecord()
+        dispatcher = Dispatcher(
+            clock=clock,
+            activity=activity,
+            faults=faults or Faults(),
+            record=self.record,
+            functions=functions,
+            may_call=may_call,
+        )
+        self.queues = Queues(clock=clock, activity=activity, dispatcher=dispatcher, functions=functions)
+        self._api = CloudTasksApi(self.queues)
+        self.grpc: Sequence[GrpcMethod] = self._api.methods()
+        self._routes = Router()
+        self._routes.add("GET", "/", _alive)
+        add_routes(self._routes, self._api)
+        AdminSdkApi(self.queues).add_routes(self._routes)
+
+    def start(self) -> None:
+        """Once functions are loaded: what waits is dispatched from now on."""
+        self.queues.open()
+
+    async def http(self, request: HttpRequest) -> HttpResponse:
+        try:
+            return await self._routes(request)
+        except StatusError as error:
+            return error_response(error)
+
+    def is_admin_route(self, request: HttpRequest) -> bool:
+        """Cloud Tasks has no rules: whoever may ask at all may do everything."""
+        return request.raw_path != "/"
+
+    def replay(self, task_name: str) -> int:
+        """Sends a task of the record again; answers how many that were."""
+        return self.queues.replay(task_name)
+
+    def reset(self) -> None:
+        self._api.forget_policies()
+        self.queues.clear()
+
+    async def export_to(self, directory: Path) -> None:
+        """Queues, what waits in them, and the names that cannot be used again yet. What is under way waits still."""
+        body = {
+            "queues": [
+                {
+                    "settings": json_format.MessageToDict(queue.settings),
+                    "of_function": queue.declared is not None,
+                    "tasks": [
+                        {"raw": base64.b64encode(task.message.SerializeToString()).decode(),
+                         "progress": {name: getattr(task, name) for name in _PROGRESS}}
+                        for task in queue.tasks()
+                    ],
+                }
+                for queue in self.queues.all_queues()
+            ],
+            "ended": self.queues.ended_names(),
+        }  # fmt: skip
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / _EXPORT_FILE).write_text(json.dumps(body, indent=1))
+
+    async def import_from(self, directory: Path) -> None:
+        file = directory / _EXPORT_FILE
+        if not file.is_file():
+            return
+        protos = messages("google.cloud.tasks.v2")
+        body: dict[str, Any] = json.loads(file.read_text())
+        self.queues.remember_ended(body["ended"])
+        for exported in body["queues"]:
+            settings = json_format.ParseDict(exported["settings"], protos.Queue(), ignore_unknown_fields=True)
+            queue = self.queues.import_queue(settings, of_function=exported["of_function"])
+            for kept in exported["tasks"]:
+                message = protos.Task.FromString(base64.b64decode(kept["raw"]))
+                queue.add(QueuedTask(message, **kept["progress"]))
+
+    async def close(self) -> None:
+        await self.queues.close()
+
+
+async def _alive(request: HttpRequest) -> HttpResponse:
+    return text_response("Ok")
