@@ -29,7 +29,7 @@ from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import Bookkeeper
 from afterimage.ledger.books import TOTALS, nano_usd_in
 from afterimage.ledger.observing import observe_document
-from afterimage.ledger.pricing import Prices
+from afterimage.ledger.prices.pricing import Prices
 from afterimage.ledger.records import Observation
 from afterimage.ledger.roll_up import RollUp, held_by
 from afterimage.store.documents import Document, Remove, Version, Write

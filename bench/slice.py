@@ -90,7 +90,7 @@ def upload(suite: BackgroundSuite, picture: bytes, number: int) -> float:
 def image_work(picture: bytes) -> None:
     """What the function does between reading and writing, in this process."""
     sys.path.insert(0, str(ROOT / "functions"))
-    from afterimage.media.inspect import inspect_image
+    from afterimage.media.inspection.inspect import inspect_image
     from afterimage.media.limits import limits_for
     from afterimage.media.plan import make_plan, options_for
     from afterimage.media.render import render

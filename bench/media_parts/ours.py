@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "functions"))
 from PIL import Image
 
 from afterimage.media.allocator import suit_pictures
-from afterimage.media.inspect import inspect_image
+from afterimage.media.inspection.inspect import inspect_image
 from afterimage.media.limits import limits_for
 from afterimage.media.plan import Plan, PlanOptions, make_plan
 from afterimage.media.render import AVIF_SPEED, WEBP_METHOD, RenderedFile, render

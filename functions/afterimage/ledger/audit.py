@@ -17,7 +17,7 @@ from typing import Final
 from afterimage.ledger import books
 from afterimage.ledger.book_documents import addition
 from afterimage.ledger.bookkeeper import Bookkeeper
-from afterimage.ledger.pricing import Prices
+from afterimage.ledger.prices.pricing import Prices
 from afterimage.ledger.roll_up import held_by
 from afterimage.ledger.sources import NoObjects, Objects
 from afterimage.ledger.survey import Survey, WalkPosition, owed_by_records

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from afterimage.ledger.contribution import CostSource, Facts, OutputStatus
-from afterimage.ledger.money import MOST_SAVED_NANO_USD, NANO, dollars_shown
+from afterimage.ledger.prices.money import MOST_SAVED_NANO_USD, NANO, dollars_shown
 
 Path = tuple[str, ...]
 Amounts = dict[Path, int]

@@ -13,9 +13,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, TypeGuard
 
-from afterimage.ledger.money import FigureError, nano_usd
-from afterimage.ledger.price_table import model_version
-from afterimage.ledger.pricing import Prices, Usage
+from afterimage.ledger.prices.money import FigureError, nano_usd
+from afterimage.ledger.prices.price_table import model_version
+from afterimage.ledger.prices.pricing import Prices, Usage
 
 MOST_HITS: Final = 10_000_000
 MOST_LATENCY_MS: Final = 24 * 3600 * 1000

@@ -10,7 +10,7 @@ from afterimage.delivery.document_changes import DocumentChange
 from afterimage.delivery.events import DocumentEvent, ObjectEvent
 from afterimage.ledger.bookkeeper import Bookkeeper
 from afterimage.ledger.observing import observe_document, observe_object
-from afterimage.ledger.pricing import Prices
+from afterimage.ledger.prices.pricing import Prices
 from afterimage.made_once import made_once
 from afterimage.store import clients
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from afterimage import paths
 from afterimage.ledger.contribution import facts_of, hits_of, object_facts
-from afterimage.ledger.pricing import Prices
+from afterimage.ledger.prices.pricing import Prices
 from afterimage.ledger.records import OBJECT_KIND, Observation
 from afterimage.paths import Family
 

@@ -8,7 +8,7 @@ from datetime import UTC
 from typing import Protocol
 
 from afterimage.ledger.observing import observe_document, observe_object
-from afterimage.ledger.pricing import Prices
+from afterimage.ledger.prices.pricing import Prices
 from afterimage.ledger.records import Observation
 from afterimage.ledger.roll_up import every
 from afterimage.paths import OWNED_FILES, booked_collections, owned_folder

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from afterimage.ledger import books, records
-from afterimage.ledger.pricing import Prices
+from afterimage.ledger.prices.pricing import Prices
 from afterimage.ledger.records import OBJECT_KIND, Life, Observation, Record
 from afterimage.ledger.roll_up import every
 from afterimage.ledger.sources import NoObjects, Objects, live_documents, live_objects

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from afterimage.faults import PermanentError, TransientError, is_transient
 from afterimage.media import records
-from afterimage.media.files import inspect_original
-from afterimage.media.inspect import Verdict
+from afterimage.media.inspection.inspect import Verdict
+from afterimage.media.inspection.stored_files import inspect_original
 from afterimage.media.limits import limits_for
 from afterimage.media.plan import Plan, PlanOptions, digest_of, make_plan, options_for
 from afterimage.media.records import MediaStatus, Step, Subject

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Final
 
-from afterimage.media.inspect import Inspection
+from afterimage.media.inspection.inspect import Inspection
 from afterimage.media.limits import Limits
 from afterimage.paths import Family
 

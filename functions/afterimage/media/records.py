@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from afterimage.media.inspect import Inspection
+from afterimage.media.inspection.inspect import Inspection
 from afterimage.media.plan import Plan, Variant
 from afterimage.media.render import RenderedFile
 from afterimage.paths import Place, derived_path

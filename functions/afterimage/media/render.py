@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from afterimage.media.animation import Movement, frames_of_webp, frames_shown, loops_of, with_clear_ground
 from afterimage.media.color import to_screen
-from afterimage.media.inspect import Inspection, open_image
+from afterimage.media.inspection.inspect import Inspection, open_image
 from afterimage.media.limits import Limits
 from afterimage.media.placeholder import placeholder_of
 from afterimage.media.plan import Plan, Variant

@@ -16,7 +16,7 @@ from afterimage.faults import TransientError
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import Bookkeeper, HotUsers
 from afterimage.ledger.observing import observe_document
-from afterimage.ledger.pricing import Prices
+from afterimage.ledger.prices.pricing import Prices
 from afterimage.ledger.records import Observation
 from afterimage.ledger.roll_up import RollUp, held_by
 from afterimage.store.documents import ConflictError, Document, UncertainError

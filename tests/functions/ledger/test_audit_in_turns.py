@@ -17,7 +17,7 @@ from afterimage.jobs.ledger_cursor import Standing, packed, standing, unpacked
 from afterimage.jobs.progress import Page, Turn
 from afterimage.ledger import survey
 from afterimage.ledger.audit import MOST_BEGINNINGS, OLDEST_MOMENT, Auditor, Progress, Report
-from afterimage.ledger.pricing import Prices
+from afterimage.ledger.prices.pricing import Prices
 from afterimage.ledger.roll_up import RollUp
 from afterimage.ledger.survey import WalkPosition
 from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR

@@ -17,7 +17,7 @@ from afterimage.ledger.contribution import (
     Facts,
     OutputStatus,
 )
-from afterimage.ledger.money import MOST_COST_NANO_USD, MOST_SAVED_NANO_USD, NANO
+from afterimage.ledger.prices.money import MOST_COST_NANO_USD, MOST_SAVED_NANO_USD, NANO
 from afterimage.ledger.roll_up import RollUp
 from afterimage.paths import OPERATIONS_TOTALS, books_path, operations_day
 from afterimage.store.memory_documents import EPOCH

@@ -17,7 +17,7 @@ from afterimage.jobs import ledger_jobs
 from afterimage.jobs.progress import Page, Turn
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.closing import COMPACT_AFTER, LIVE_DAYS, Closing
-from afterimage.ledger.pricing import Prices
+from afterimage.ledger.prices.pricing import Prices
 from afterimage.ledger.roll_up import RollUp
 from afterimage.paths import OPERATIONS_TOTALS, books_path, operations_day
 from afterimage.store.documents import UncertainError

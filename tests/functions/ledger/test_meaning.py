@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterimage.ledger.contribution import CostSource, Facts, OutputStatus, day_of, facts_of
-from afterimage.ledger.money import FigureError, nano_usd
 from afterimage.ledger.observing import observe_document, observe_object
-from afterimage.ledger.price_table import OWN_PRICES, Row, Unit
-from afterimage.ledger.pricing import Prices, Usage
+from afterimage.ledger.prices.money import FigureError, nano_usd
+from afterimage.ledger.prices.price_table import OWN_PRICES, Row, Unit
+from afterimage.ledger.prices.pricing import Prices, Usage
 from afterimage.ledger.records import EMPTY, Observation, Record, as_fields, from_fields, joined
 from afterimage.paths import ledger_record_path, parse_booked
 

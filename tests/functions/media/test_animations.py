@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageSequence
 
 from afterimage.media.animation import LONGEST_FRAME_MS, MOST_LOOPS
-from afterimage.media.inspect import inspect_image
+from afterimage.media.inspection.inspect import inspect_image
 from afterimage.media.limits import limits_for
 from afterimage.media.pipeline import Pipeline
 from afterimage.media.plan import PlanOptions, make_plan

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterimage.media.containers import duration_of
-from afterimage.media.files import inspect_original
-from afterimage.media.inspect import Verdict
+from afterimage.media.inspection.containers import duration_of
+from afterimage.media.inspection.inspect import Verdict
+from afterimage.media.inspection.signatures import Kind
+from afterimage.media.inspection.stored_files import inspect_original
 from afterimage.media.limits import limits_for
-from afterimage.media.signatures import Kind
 from afterimage.store.files import StoredFile
 from tests.functions.media.pictures import corners, encoded, gzip_bomb
 from tests.functions.media_world import World

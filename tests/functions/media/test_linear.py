@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from afterimage.media.containers import duration_of
-from afterimage.media.gif_blocks import GifError, count_frames
-from afterimage.media.inspect import Verdict, inspect_image
-from afterimage.media.limits import limits_for
-from afterimage.media.signatures import HEAD_BYTES, identify
-from afterimage.media.workload import (
+from afterimage.media.inspection.containers import duration_of
+from afterimage.media.inspection.gif_blocks import GifError, count_frames
+from afterimage.media.inspection.inspect import Verdict, inspect_image
+from afterimage.media.inspection.signatures import HEAD_BYTES, identify
+from afterimage.media.inspection.workload import (
     MOST_BLOCKS,
     MOST_CHUNKS,
     MOST_EXIF_SEGMENTS,
@@ -26,6 +25,7 @@ from afterimage.media.workload import (
     OverloadError,
     png_chunks,
 )
+from afterimage.media.limits import limits_for
 from tests.functions.media import worst_cases
 
 LIMITS = limits_for(1024)

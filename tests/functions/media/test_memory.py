@@ -23,7 +23,7 @@ import sys
 import firebase_functions.storage_fn, google.cloud.firestore_v1, google.cloud.storage
 from pathlib import Path
 from afterimage.media.allocator import suit_pictures
-from afterimage.media.inspect import Verdict, inspect_image
+from afterimage.media.inspection.inspect import Verdict, inspect_image
 from afterimage.media.limits import limits_for
 from afterimage.media.plan import PlanOptions, make_plan
 from afterimage.media.render import render

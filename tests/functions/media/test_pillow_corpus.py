@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
-from afterimage.media.inspect import Inspection, Verdict, inspect_image
+from afterimage.media.inspection.inspect import Inspection, Verdict, inspect_image
 from afterimage.media.limits import limits_for
 from afterimage.media.plan import PlanOptions, Variant, make_plan
 from afterimage.media.render import BrokenImageError, RenderedFile, render

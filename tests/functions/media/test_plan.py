@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from afterimage.media.inspect import Inspection, Verdict
+from afterimage.media.inspection.inspect import Inspection, Verdict
+from afterimage.media.inspection.signatures import FileType, Kind
 from afterimage.media.limits import limits_for
 from afterimage.media.placeholder import placeholder_of
 from afterimage.media.plan import PlanError, PlanOptions, digest_of, fit, make_plan, options_for
-from afterimage.media.signatures import FileType, Kind
 from afterimage.paths import Family
 from tests.functions.media.pictures import corner_names, corners
 

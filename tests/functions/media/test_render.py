@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image, ImageCms
 
-from afterimage.media.inspect import Verdict, inspect_image
+from afterimage.media.inspection.inspect import Verdict, inspect_image
 from afterimage.media.limits import limits_for
 from afterimage.media.plan import Plan, PlanOptions, make_plan
 from afterimage.media.render import Placeholder, RenderedFile, render

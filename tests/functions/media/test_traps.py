@@ -7,7 +7,7 @@ import gzip
 import pytest
 from PIL import Image
 
-from afterimage.media.inspect import Verdict, gunzip, inspect_image
+from afterimage.media.inspection.inspect import Verdict, gunzip, inspect_image
 from afterimage.media.limits import limits_for
 from afterimage.media.plan import PlanOptions, make_plan
 from afterimage.media.render import BrokenImageError, RenderedFile, render

@@ -173,7 +173,7 @@ def read_names() -> None:
 
 def read_pictures() -> None:
     """Inspected as uploads are, and rendered where they are accepted; packed with gzip a client sends still more."""
-    from afterimage.media.inspect import Verdict, gunzip, inspect_image
+    from afterimage.media.inspection.inspect import Verdict, gunzip, inspect_image
     from afterimage.media.limits import limits_for
     from afterimage.media.plan import PlanOptions, make_plan
     from afterimage.media.render import BrokenImageError, render

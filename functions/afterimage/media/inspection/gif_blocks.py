@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from afterimage.media.workload import MOST_BLOCKS, OverloadError
+from afterimage.media.inspection.workload import MOST_BLOCKS, OverloadError
 
 _IMAGE: Final = 0x2C
 _EXTENSION: Final = 0x21

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from afterimage.media.containers import duration_of
-from afterimage.media.inspect import Inspection, Verdict, gunzip, inspect_image, is_mismatch
+from afterimage.media.inspection.containers import duration_of
+from afterimage.media.inspection.inspect import Inspection, Verdict, gunzip, inspect_image, is_mismatch
+from afterimage.media.inspection.signatures import HEAD_BYTES, UNKNOWN, FileType, Kind, identify
 from afterimage.media.limits import Limits
-from afterimage.media.signatures import HEAD_BYTES, UNKNOWN, FileType, Kind, identify
 from afterimage.store.files import FileStore, StoredFile
 
 READ_AT_ONCE: Final = 1 << 20

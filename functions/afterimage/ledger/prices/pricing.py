@@ -9,8 +9,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
-from afterimage.ledger.money import FigureError, nano_of
-from afterimage.ledger.price_table import OWN_PRICES, TABLE_VERSION, Row, Unit
+from afterimage.ledger.prices.money import FigureError, nano_of
+from afterimage.ledger.prices.price_table import OWN_PRICES, TABLE_VERSION, Row, Unit
 
 MOST_TOKENS: Final = 100_000_000
 

@@ -13,10 +13,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from afterimage.media.animation import frame_before_animation
-from afterimage.media.gif_blocks import count_frames
+from afterimage.media.inspection.gif_blocks import count_frames
+from afterimage.media.inspection.signatures import FileType, Kind, identify
+from afterimage.media.inspection.workload import OverloadError, png_chunks, refuse_overload
 from afterimage.media.limits import Limits
-from afterimage.media.signatures import FileType, Kind, identify
-from afterimage.media.workload import OverloadError, png_chunks, refuse_overload
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -1,0 +1,1 @@
+"""Inspection: what a stored file is, judged by its bytes and within limits, before anything decodes it."""
