@@ -19,6 +19,7 @@ from afterimage_emulator.faults import Faults
 from afterimage_emulator.firestore.service import FirestoreService
 from afterimage_emulator.wire.observers import RequestObserver
 from afterimage_emulator.wire.server import WireServer
+from tests.emulator.firestore.whole_stores import check_used_stores
 
 
 class RunningFirestore:
@@ -74,26 +75,36 @@ def running() -> Iterator[RunningFirestore]:
     firestore_service.stop()
 
 
+@pytest.fixture(autouse=True)
+def whole_stores(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test of a store ends in a look at all that must hold of it."""
+    used = {name: request.getfixturevalue(name) for name in ("running", "project") if name in request.fixturenames}
+    yield
+    check_used_stores()
+    if "running" in used:
+        check_invariants(used["running"], project=used.get("project"))
+
+
 @pytest.fixture
 def project() -> str:
     return f"demo-{uuid.uuid4().hex[:12]}"
 
 
-def check_invariants(running: RunningFirestore) -> None:
-    """Asks every database, in the service's own thread, whether all that must hold does."""
+def check_invariants(running: RunningFirestore, *, project: str | None) -> None:
+    """In the service's own thread. A test without a project of its own may have touched any database."""
 
     def check() -> None:
         for database in running.service.store.databases():
-            database.check_invariants()
+            if project in (None, database.name.project):
+                database.check_invariants()
 
     running.call(check)
 
 
 @pytest.fixture
 def client(running: RunningFirestore, project: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[firestore.Client]:
-    """The official Python client, in a project of its own; the store's invariants are checked at the end."""
+    """The official Python client, in a project of its own."""
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", running.address)
     made = firestore.Client(project=project, credentials=AnonymousCredentials())
     yield made
     made.close()
-    check_invariants(running)

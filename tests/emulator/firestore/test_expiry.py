@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,9 +17,11 @@ from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.index_limits import IndexSettings
 from afterimage_emulator.firestore.documents.resource_paths import DatabaseName
 from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
+from afterimage_emulator.firestore.documents.wire_bytes import timestamp_field
 from afterimage_emulator.firestore.service import FirestoreService
 from afterimage_emulator.firestore.transactions.locks import LockHolder
 from afterimage_emulator.protos import messages
+from tests.emulator.firestore.whole_stores import is_whole_at_the_end
 
 _firestore: Any = messages("google.firestore.v1")
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -37,6 +39,7 @@ class Letters:
         self.events = EventBus(clock=self.clock, faults=Faults(), activity=Activity())
         self.service = FirestoreService(clock=self.clock, events=self.events, index_settings={"(default)": SETTINGS})
         self.database: Database = self.service.store.database(DatabaseName("demo", database_id))
+        is_whole_at_the_end(self.service.store.databases)
 
     def write(self, path: str, until: float | str | None) -> None:
         """`until` in seconds from the beginning."""
@@ -49,7 +52,9 @@ class Letters:
         else:
             value.string_value = until
         before, time = self.database.get(path), self.database.next_commit_time()
-        after = StoredDocument(path, document.SerializeToString(), before.create_time if before else time, time)
+        created = before.create_time if before else time
+        times = timestamp_field(3, created) + timestamp_field(4, time)
+        after = StoredDocument(path, document.SerializeToString() + times, created, time)
         self.database.commit([Change(path, before, after)], time)
 
     def has(self, path: str) -> bool:
@@ -70,13 +75,11 @@ class Function:
 
 
 @pytest.fixture
-def letters() -> Iterator[Letters]:
+def letters() -> Letters:
     async def made() -> Letters:
         return Letters()
 
-    found = asyncio.run(made())
-    yield found
-    found.database.check_invariants()
+    return asyncio.run(made())
 
 
 def test_a_document_goes_at_its_time_and_not_before(letters: Letters) -> None:

@@ -141,9 +141,6 @@ class Database:
         prefix = f"{parent}/" if parent else ""
         return (found for found in self.collections.values() if found.documents and found.path.startswith(prefix))
 
-    def document_count(self) -> int:
-        return sum(len(collection.documents) for collection in self.collections.values())
-
     # -- committing
 
     def commit(self, changes: Sequence[Change], commit_time: int, cause: Any = None) -> None:
@@ -247,27 +244,69 @@ class Database:
             group.indexed = IndexedDocuments(group.all_documents, is_group=True)
         return group.indexed
 
+    # -- what must hold
+
     def check_invariants(self) -> None:
-        """What must hold after every commit; tests call it."""
+        """What must hold after every commit; every test of a store ends in it."""
+        found = list(self.faults())
+        assert not found, f"`{self.name}` is not whole:\n" + "\n".join(found)
+
+    def faults(self) -> Iterator[str]:
+        """Everything that is not as it must be, each with its place."""
         for path, collection in self.collections.items():
-            assert collection.path == path
-            assert collection.documents, f"`{path}` is empty and still there"
-            assert self.groups[collection.collection_id].collections[path] is collection
-            for document_id, document in collection.documents.items():
-                assert document.path == f"{path}/{document_id}"
-                assert document.create_time <= document.update_time <= self._last_time
-                message = document.message()
-                assert message.name == f"{self.name.documents}/{document.path}"
-            if collection.indexed is not None:
-                collection.indexed.check_invariants()
-        for group in self.groups.values():
+            yield from self._faults_of_collection(path, collection)
+        for collection_id, group in self.groups.items():
+            for path, collection in group.collections.items():
+                if self.collections.get(path) is not collection:
+                    yield f"the group `{collection_id}` holds a collection `{path}` that is not there"
             if group.indexed is not None:
-                group.indexed.check_invariants()
+                yield from (f"group `{collection_id}`: {fault}" for fault in group.indexed.faults())
+        yield from self._faults_of_the_past()
+
+    def _faults_of_collection(self, path: str, collection: Collection) -> Iterator[str]:
+        if collection.path != path:
+            yield f"`{path}` holds the collection `{collection.path}`"
+        if not collection.documents:
+            yield f"`{path}` is empty and still there"
+        group = self.groups.get(collection.collection_id)
+        if group is None or group.collections.get(path) is not collection:
+            yield f"`{path}` is missing in its group"
+        for document_id, document in collection.documents.items():
+            if document.path != f"{path}/{document_id}":
+                yield f"`{path}/{document_id}` holds the document `{document.path}`"
+            if not 0 < document.create_time <= document.update_time <= self._last_time:
+                yield (
+                    f"`{document.path}` was created at {document.create_time} and updated at {document.update_time}, "
+                    f"and the last commit was at {self._last_time}"
+                )
+            yield from document.faults(f"{self.name.documents}/{document.path}")
+        if collection.indexed is not None:
+            yield from (f"collection `{path}`: {fault}" for fault in collection.indexed.faults())
+
+    def _faults_of_the_past(self) -> Iterator[str]:
         times = [commit_time for commit_time, _ in self._commits]
-        assert times == sorted(set(times)), "commit times must rise"
-        assert self._replaced_bytes == sum(size for *_, size in self._replaced)
-        for path, history in self._history.items():
-            assert [at for at, _ in history] == sorted(at for at, _ in history), path
+        if times != sorted(set(times)) or times[-1:] > [self._last_time]:
+            yield f"commit times must rise up to {self._last_time}: {times}"
+        if self._replaced_bytes != sum(size for *_, size in self._replaced):
+            yield f"{self._replaced_bytes} bytes of replaced documents are counted, {self._replaced} are kept"
+        if self._replaced_bytes > max(self._retention_bytes, 0):
+            yield f"{self._replaced_bytes} bytes of replaced documents are kept, {self._retention_bytes} are allowed"
+        remembered: dict[str, list[int]] = {}
+        for replaced_at, path, _ in self._replaced:
+            remembered.setdefault(path, []).append(replaced_at)
+        for path in remembered.keys() | self._history.keys():
+            history = self._history.get(path, ())
+            ends = [replaced_at for replaced_at, _ in history]
+            if ends != remembered.get(path, []) or ends != sorted(set(ends)):
+                yield f"`{path}` was replaced at {remembered.get(path, [])}, and its history says {ends}"
+            begin = 0
+            for replaced_at, version in history:
+                if version is not None and not begin <= version.update_time < replaced_at:
+                    yield f"`{path}` of {version.update_time} cannot have stood from {begin} to {replaced_at}"
+                begin = replaced_at
+            current = self.get(path)
+            if current is not None and current.update_time < begin:
+                yield f"`{path}` of {current.update_time} is older than what it replaced at {begin}"
 
 
 class DocumentStore:

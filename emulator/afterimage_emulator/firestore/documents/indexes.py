@@ -7,7 +7,7 @@ its path. Queries read ranges of such tuples; each commit replaces only the tupl
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -170,10 +170,16 @@ class IndexedDocuments:
         for index in self._indexes.values():
             index.update(change)
 
-    def definitions(self) -> list[IndexDefinition]:
-        return list(self._indexes)
-
-    def check_invariants(self) -> None:
+    def faults(self) -> Iterator[str]:
+        """Where an index kept up by commits differs from one that is made now."""
+        if len(self._indexes) > MAXIMUM_INDEXES:
+            yield f"there are {len(self._indexes)} indexes; at most {MAXIMUM_INDEXES} are kept"
         for definition, index in self._indexes.items():
             fresh = FieldIndex(definition, self._documents(), is_group=self._is_group)
-            assert list(index.entries) == list(fresh.entries), f"{definition} drifted from its documents"
+            kept, wanted = list(index.entries), list(fresh.entries)
+            if kept == wanted:
+                continue
+            yield from (f"{definition} lacks {entry}" for entry in wanted if entry not in kept)
+            yield from (f"{definition} still has {entry}" for entry in kept if entry not in wanted)
+            if sorted(kept) == wanted:
+                yield f"{definition} is out of order"

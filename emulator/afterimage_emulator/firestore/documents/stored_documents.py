@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from afterimage_emulator.firestore.documents.wire_bytes import micros_of
 from afterimage_emulator.protos import messages
 
 _firestore: Any = messages("google.firestore.v1")
@@ -26,6 +28,15 @@ class StoredDocument:
 
     def fields(self) -> Any:
         return _firestore.Document.FromString(self.wire).fields
+
+    def faults(self, name: str) -> Iterator[str]:
+        """Where the bytes say something else than what is known of them."""
+        message = self.message()
+        if message.name != name:
+            yield f"`{self.path}` is called `{message.name}` in its bytes"
+        times = (micros_of(message.create_time), micros_of(message.update_time))
+        if times != (self.create_time, self.update_time):
+            yield f"`{self.path}` has the times {times} in its bytes, not {(self.create_time, self.update_time)}"
 
     def __repr__(self) -> str:
         return f"StoredDocument({self.path!r}, update_time={self.update_time})"

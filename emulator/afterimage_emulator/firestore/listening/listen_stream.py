@@ -26,7 +26,7 @@ from afterimage_emulator.firestore.listening.listen_targets import (
     WindowTarget,
     query_target,
 )
-from afterimage_emulator.firestore.listening.listeners import Listeners
+from afterimage_emulator.firestore.listening.listeners import Listener, Listeners
 from afterimage_emulator.firestore.queries.query_parser import parse_query
 from afterimage_emulator.firestore.rules.questions import about_document, about_query
 from afterimage_emulator.firestore.transactions.sessions import Session, Sessions
@@ -85,6 +85,7 @@ class _Listening:
         self._has_new_rules = False
         self._waiting: asyncio.Task[None] | None = None
         self._next_id = 1
+        self._as_listener = Listener(changed=self.changed, flush=self.flush)
         self._heartbeat: Timer | None = None
         self._beat()
 
@@ -184,7 +185,7 @@ class _Listening:
         documents = target.start(self.database)
         read_time = self.database.read_time()
         self._targets[target_id] = target
-        self._service.listeners.add(self.database, target, self)
+        self._service.listeners.add(self.database, target, self._as_listener)
         self._stream.send(_target_change(_ADD, [target_id]))
         since = self._resume_time(wanted)
         if since is not None:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.stored_documents import Change
 from afterimage_emulator.firestore.listening.listen_targets import DocumentsTarget, QueryTarget, Target, WindowTarget
 
 
-class Listener(Protocol):
+@dataclass(frozen=True, eq=False, slots=True)
+class Listener:
     """The stream that a target belongs to."""
 
-    def changed(self, target: Target) -> None:
-        """One of its targets has noted something."""
-        ...
-
-    def flush(self) -> None:
-        """Sends what was noted, if the client has room for it."""
-        ...
+    changed: Callable[[Target], None]
+    """One of its targets has noted something."""
+    flush: Callable[[], None]
+    """Sends what was noted, if the client has room for it."""
 
 
 class _Registry:

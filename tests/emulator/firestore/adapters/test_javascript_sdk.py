@@ -14,7 +14,7 @@ import pytest
 from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.status import Code
 from afterimage_emulator.wire.observers import RequestObserver
-from tests.emulator.firestore.conftest import RunningFirestore, check_invariants
+from tests.emulator.firestore.conftest import RunningFirestore
 
 NODE_TESTS = Path(__file__).resolve().parents[3] / "node"
 needs_node = pytest.mark.skipif(
@@ -63,7 +63,6 @@ def run_in_node(cases: str, address: str) -> None:
 def test_the_javascript_sdks_work_against_this_service(running: RunningFirestore, cases: str) -> None:
     """Client, Lite and admin SDK, unmodified and over real sockets: listeners, transactions, offline, persistence."""
     run_in_node(cases, running.address)
-    check_invariants(running)
 
 
 @needs_node

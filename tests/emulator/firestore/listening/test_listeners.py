@@ -25,6 +25,7 @@ from afterimage_emulator.front.callers import ADMIN
 from afterimage_emulator.protos import messages
 from afterimage_emulator.wire.grpc_methods import Call
 from tests.emulator.firestore.naive_model import NaiveQuery, encode, structured_query
+from tests.emulator.firestore.whole_stores import is_whole_at_the_end
 
 _firestore: Any = messages("google.firestore.v1")
 NAME = DatabaseName("demo", "(default)")
@@ -137,6 +138,7 @@ class Listening:
         events = EventBus(clock=self.clock, faults=Faults(), activity=Activity())
         self.service = FirestoreService(clock=self.clock, events=events)
         self.session = self.service.sessions.of(NAME)
+        is_whole_at_the_end(self.service.store.databases)
         self.client = ListeningClient()
         self.connect()
 

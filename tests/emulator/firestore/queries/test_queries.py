@@ -25,6 +25,7 @@ from afterimage_emulator.protos import messages
 from afterimage_emulator.status import StatusError
 from tests.emulator.firestore.naive_model import NaiveQuery, Reference, encode, structured_query
 from tests.emulator.firestore.transactions.test_transactions import Direct
+from tests.emulator.firestore.whole_stores import is_whole_at_the_end
 
 _firestore: Any = messages("google.firestore.v1")
 NAME = DatabaseName("demo", "(default)")
@@ -107,6 +108,7 @@ class Simulated:
     def __init__(self) -> None:
         self.clock = Clock(frozen_at=datetime(2024, 1, 1, tzinfo=UTC))
         self.database = Database(NAME, self.clock)
+        is_whole_at_the_end(lambda: [self.database])
         self.now: dict[str, dict[str, Any]] = {}
         self.moments: list[tuple[int, dict[str, dict[str, Any]]]] = []
 

@@ -19,6 +19,7 @@ from afterimage_emulator.firestore.service import FirestoreService
 from afterimage_emulator.front.callers import ADMIN
 from afterimage_emulator.protos import messages
 from afterimage_emulator.status import Code, StatusError
+from tests.emulator.firestore.whole_stores import is_whole_at_the_end
 
 _firestore: Any = messages("google.firestore.v1")
 DATABASE = "projects/demo/databases/(default)"
@@ -38,6 +39,7 @@ class Direct:
         self.service = FirestoreService(clock=self.clock, events=events)
         self.operations = self.service.operations
         self.session = self.service.sessions.named(DATABASE)
+        is_whole_at_the_end(self.service.store.databases)
 
     async def begin(self, **options: Any) -> bytes:
         request = _firestore.BeginTransactionRequest(database=DATABASE, options=options or {"read_write": {}})
