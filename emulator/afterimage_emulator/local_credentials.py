@@ -23,18 +23,22 @@ _FOLDER = "afterimage-emulator"
 
 def service_account(project_id: str, hub_origin: str) -> str:
     """The JSON of a service-account key file that only this suite honours."""
-    email = f"local-suite@{project_id}.iam.gserviceaccount.com"
     return json.dumps(
         {
             "type": "service_account",
             "project_id": project_id,
             "private_key_id": "local",
             "private_key": private_key(),
-            "client_email": email,
+            "client_email": account_email(project_id),
             "client_id": "0",
             "token_uri": f"{hub_origin}/token",
         }
     )
+
+
+def account_email(project_id: str) -> str:
+    """The local service account's address in this project."""
+    return f"local-suite@{project_id}.iam.gserviceaccount.com"
 
 
 def private_key() -> str:

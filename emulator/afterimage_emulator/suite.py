@@ -27,7 +27,8 @@ from afterimage_emulator.front.local_hosts import is_this_machine
 from afterimage_emulator.front.origin_guard import IsAdminRoute, OriginGuard
 from afterimage_emulator.hub.locator import remove_locator, write_locator
 from afterimage_emulator.hub.service import Hub
-from afterimage_emulator.local_credentials import service_account
+from afterimage_emulator.local_credentials import account_email, service_account
+from afterimage_emulator.local_signer import LocalSigner, accepts_unknown_signers
 from afterimage_emulator.rules_files import RulesFiles, RulesNotice, rules_notices, watch_files
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
@@ -85,6 +86,7 @@ class Suite:
         inspect: str | None = None,
         functions_in_process: bool = False,
         allowed: AllowedPages | None = None,
+        accept_unknown_signers: bool | None = None,
     ) -> None:
         if configuration is None:
             configuration = Configuration(root=Path.cwd(), project_id=project_id or "demo-suite")
@@ -98,6 +100,8 @@ class Suite:
         self.attempts = AttemptRecord()
         self.observer = RequestObserver()
         self._allowed = AllowedPages.read(os.environ) if allowed is None else allowed
+        self.signer = LocalSigner(accounts=(account_email(self.project_id),))
+        self._accepts_unknown_signers = accept_unknown_signers
         self._guard = OriginGuard(
             self._allowed,
             own_ports=lambda: {server.port for name, server in self._servers.items() if name in SERVE_PAGES},
@@ -299,6 +303,10 @@ class Suite:
             default_buckets=(self.configuration.default_bucket,),
             targets=self.configuration.storage,
             documents=self._documents_for_rules(),
+            signer=self.signer,
+            accept_unknown_signers=accepts_unknown_signers(os.environ)
+            if self._accepts_unknown_signers is None
+            else self._accepts_unknown_signers,
         )
         service.rules.load_changed()
         self._note_rules(service.rules.notices())

@@ -9,6 +9,7 @@ from typing import Any
 
 from afterimage_emulator.commands.send import add_send
 from afterimage_emulator.front.allowed_pages import HOSTS_FLAG, ORIGINS_FLAG
+from afterimage_emulator.local_signer import UNKNOWN_SIGNERS_FLAG
 
 DESCRIPTION = """\
 A local Firebase in pure Python: Firestore, Storage, Auth, Pub/Sub, task queues and Python functions, no Java, no Node.
@@ -107,5 +108,7 @@ def _add_suite_options(command: argparse.ArgumentParser) -> None:
                          help="pages from there may ask too, as local ones may (with commas, or again)")  # fmt: skip
     command.add_argument(HOSTS_FLAG, dest="allowed_hosts", metavar="NAME", action="append", default=[],
                          help="requests may call this machine by that name (with commas, or again)")  # fmt: skip
+    command.add_argument(UNKNOWN_SIGNERS_FLAG, dest="accept_unknown_signers", action="store_true",
+                         help="take signed URLs and policies whose key is not known here, unchecked")  # fmt: skip
     command.add_argument("--debug", action="store_true", help="log every request")
     command.add_argument("--log-json", action="store_true", help="log JSON lines")

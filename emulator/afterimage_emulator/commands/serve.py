@@ -72,6 +72,7 @@ def _run(options: argparse.Namespace, body: Callable[[Suite, asyncio.Event], Awa
             export_on_exit=options.export_on_exit,
             inspect=options.inspect,
             allowed=AllowedPages.read(os.environ, origins=options.allowed_origins, hosts=options.allowed_hosts),
+            accept_unknown_signers=options.accept_unknown_signers or None,
         )
         return asyncio.run(_serve(suite, configuration, body, for_another_terminal=options.command == "start"))
     except (ConfigurationError, PortInUseError) as error:

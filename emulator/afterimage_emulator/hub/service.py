@@ -13,8 +13,10 @@ from afterimage_emulator.configuration import Address
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.faults import FaultRule, Faults
 from afterimage_emulator.front.pages import answer_pages
+from afterimage_emulator.hub.iam_credentials import IamCredentials
 from afterimage_emulator.hub.locator import VERSION
 from afterimage_emulator.hub.structured_events import read_structured_event
+from afterimage_emulator.local_signer import LocalSigner
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router
@@ -31,6 +33,7 @@ class SuiteView(Protocol):
     faults: Faults
     events: EventBus
     activity: Activity
+    signer: LocalSigner
 
     def addresses(self) -> Mapping[str, Address]: ...
 
@@ -60,6 +63,8 @@ class Hub:
         add("PUT", "/functions/enableBackgroundTriggers", self._switch_triggers(enabled=True))
         add("POST", "/_admin/export", self._export)
         add("POST", "/token", self._token)
+        iam = IamCredentials(suite.signer)
+        add("POST", "/v1/projects/{project}/serviceAccounts/{email}:signBlob", iam.sign_blob)
         add("GET", "/control/clock", self._read_clock)
         add("POST", "/control/clock", self._move_clock)
         add("GET", "/control/faults", self._list_faults)

@@ -12,6 +12,7 @@ class Reason(StrEnum):
 
     INVALID = "invalid"
     REQUIRED = "required"
+    LOGIN_REQUIRED = "authError"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "notFound"
     CONFLICT = "conflict"
@@ -29,6 +30,7 @@ class Reason(StrEnum):
 _CODES = {
     Reason.INVALID: Code.INVALID_ARGUMENT,
     Reason.REQUIRED: Code.INVALID_ARGUMENT,
+    Reason.LOGIN_REQUIRED: Code.UNAUTHENTICATED,
     Reason.FORBIDDEN: Code.PERMISSION_DENIED,
     Reason.NOT_FOUND: Code.NOT_FOUND,
     Reason.CONFLICT: Code.ALREADY_EXISTS,
@@ -52,6 +54,26 @@ class StorageError(StatusError):
         self.reason = reason
 
 
+class SpecificError(StorageError):
+    """A refusal with a code of its own in Cloud Storage's XML, such as `ExpiredToken`; it says what it looked at."""
+
+    def __init__(
+        self,
+        reason: Reason,
+        code: str,
+        details: str,
+        *,
+        parameter: str | None = None,
+        string_to_sign: str | None = None,
+        canonical_request: str | None = None,
+    ) -> None:
+        super().__init__(reason, details)
+        self.specific_code = code
+        self.parameter = parameter
+        self.string_to_sign = string_to_sign
+        self.canonical_request = canonical_request
+
+
 def invalid(message: str) -> StorageError:
     return StorageError(Reason.INVALID, message)
 
@@ -61,7 +83,7 @@ def no_such_object(bucket: str, name: str) -> StorageError:
 
 
 def no_such_bucket() -> StorageError:
-    return StorageError(Reason.NOT_FOUND, "The specified bucket does not exist.")
+    return SpecificError(Reason.NOT_FOUND, "NoSuchBucket", "The specified bucket does not exist.")
 
 
 def condition_not_met() -> StorageError:

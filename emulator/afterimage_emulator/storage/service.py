@@ -12,6 +12,7 @@ from afterimage_emulator.configuration import StorageTarget
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.front.cors import VARY, preflight, readable
 from afterimage_emulator.front.rules_gate import RulesGate
+from afterimage_emulator.local_signer import LocalSigner
 from afterimage_emulator.storage.control_api import ControlApi
 from afterimage_emulator.storage.exports import StorageExports
 from afterimage_emulator.storage.firebase.api import FirebaseApi
@@ -20,14 +21,20 @@ from afterimage_emulator.storage.firebase.uploads import FirebaseUploads
 from afterimage_emulator.storage.gcs.acl import GcsAcl
 from afterimage_emulator.storage.gcs.api import GcsApi
 from afterimage_emulator.storage.gcs.buckets import GcsBuckets
+from afterimage_emulator.storage.gcs.hmac_api import HmacApi
 from afterimage_emulator.storage.gcs.objects import GcsObjects
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
+from afterimage_emulator.storage.gcs.xml_api import XmlApi
+from afterimage_emulator.storage.gcs.xml_objects import XmlObjects
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.events import ObjectEvents
 from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
 from afterimage_emulator.storage.rules.bucket_rules import BucketRules
 from afterimage_emulator.storage.rules.guarded_objects import GuardedObjects
+from afterimage_emulator.storage.signing.hmac_keys import HmacKeys
+from afterimage_emulator.storage.signing.keys import SigningKeys
+from afterimage_emulator.storage.signing.signed_urls import SignedUrls
 from afterimage_emulator.storage.uploads.receiving import Receiver
 from afterimage_emulator.storage.uploads.resumable import ResumableUploads
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
@@ -41,6 +48,7 @@ _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _API_PREFIXES: Final = (
     "/b/", "/projects/", "/storage/", "/upload/", "/resumable/", "/download/", "/batch/", "/internal/",
 )  # fmt: skip
+_UPLOAD_PREFIXES: Final = ("/upload/", "/resumable/")
 _API_ROOTS: Final = frozenset({"/b"})
 _EXPOSED: Final = ", ".join(
     (
@@ -71,6 +79,8 @@ class StorageService:
         default_buckets: Sequence[str] = (),
         targets: Sequence[StorageTarget] = (),
         documents: DocumentLookup | None = None,
+        signer: LocalSigner | None = None,
+        accept_unknown_signers: bool = False,
     ) -> None:
         self.files = BlobFiles(directory)
         self._object_events = ObjectEvents(clock=clock, bus=events)
@@ -97,11 +107,23 @@ class StorageService:
             objects=FirebaseObjects(guarded),
             uploads=FirebaseUploads(objects=guarded, receiver=receiver, resumable=self.resumable),
         )
+        self._hmac_keys = HmacKeys(clock=clock)
+        gcs_uploads = GcsUploads(store=self.store, receiver=receiver, resumable=self.resumable)
         self._gcs = GcsApi(
             buckets=GcsBuckets(store=self.store),
-            objects=GcsObjects(store=self.store, receiver=receiver),
+            objects=GcsObjects(store=self.store),
             acl=GcsAcl(store=self.store),
-            uploads=GcsUploads(store=self.store, receiver=receiver, resumable=self.resumable),
+            uploads=gcs_uploads,
+            hmac=HmacApi(keys=self._hmac_keys),
+        )
+        keys = SigningKeys(
+            signer=signer or LocalSigner(), hmac_keys=self._hmac_keys, accept_unknown=accept_unknown_signers
+        )
+        self._xml = XmlApi(
+            store=self.store,
+            objects=XmlObjects(store=self.store, receiver=receiver, resumable=self.resumable, uploads=gcs_uploads),
+            urls=SignedUrls(clock=clock, keys=keys),
+            resumable=self.resumable,
         )
 
     async def http(self, request: HttpRequest) -> HttpResponse:
@@ -114,10 +136,12 @@ class StorageService:
             answer = await self._firebase(request)
         elif path.startswith("/internal/"):
             answer = await self._control(request)
-        elif path == "/":
+        elif path == "/" and request.method in _READS:
             answer = text_response("Cloud Storage of the local Firebase suite\n")
-        else:
+        elif path.startswith(_API_PREFIXES) or path in _API_ROOTS:
             answer = await self._gcs(request)
+        else:
+            answer = await self._xml(request)
         if "origin" not in request.headers:
             answer.headers.append(VARY)  # what a browser keeps of a picture is no answer to a script that asks for it
             return answer
@@ -125,19 +149,25 @@ class StorageService:
         return readable(request, answer)
 
     def is_admin_route(self, request: HttpRequest) -> bool:
-        """All but the Firebase dialect, which asks the rules, and reads of one object by its plain address.
+        """All but the Firebase dialect, which asks the rules, and what shows by itself that it may do what it does.
 
-        The latter are a public object's address in production, and how the pages of a web site in a bucket find theirs.
+        That is a signed URL, the address of an upload under way, or the read of one object by its plain address, which
+        is a public object's address in production, and how the pages of a web site in a bucket find theirs.
         """
         path = request.raw_path
-        if path == "/" or path.startswith("/v0/"):
+        if path.startswith("/v0/") or (path == "/" and request.method in _READS):
             return False
-        return request.method not in _READS or path.startswith(_API_PREFIXES) or path in _API_ROOTS
+        if path.startswith(_UPLOAD_PREFIXES):
+            return not self.resumable.is_open(request.query_value("upload_id"))
+        if path.startswith(_API_PREFIXES) or path in _API_ROOTS:
+            return True
+        return request.method not in _READS and not self._xml.carries_its_own_proof(request)
 
     def reset(self) -> None:
         """Forgets all buckets, objects and uploads under way; rules stay."""
         self.resumable.reset()
         self.store.reset()
+        self._hmac_keys.reset()
         self.files.reset()
 
     async def export_to(self, directory: Path) -> None:

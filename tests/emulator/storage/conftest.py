@@ -18,6 +18,8 @@ from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.faults import Faults
+from afterimage_emulator.local_credentials import account_email
+from afterimage_emulator.local_signer import LocalSigner
 from afterimage_emulator.storage.service import StorageService
 from afterimage_emulator.wire.http1 import Http1Limits
 from afterimage_emulator.wire.server import WireServer
@@ -52,8 +54,12 @@ class EventLog:
 class RunningStorage:
     """The service, its server and its event loop, reachable from blocking tests."""
 
-    def __init__(self, directory: Path, *, limits: Http1Limits | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, limits: Http1Limits | None = None, accept_unknown_signers: bool = False
+    ) -> None:
         self.directory = directory
+        self.signer = LocalSigner(accounts=(account_email("demo-storage"),))
+        self._accept_unknown_signers = accept_unknown_signers
         self._limits = limits
         self.log = EventLog()
         self.clock = Clock()
@@ -65,7 +71,13 @@ class RunningStorage:
     async def _start(self) -> None:
         bus = EventBus(clock=self.clock, faults=Faults(), activity=Activity())
         bus.subscribe(self.log)
-        self.service = StorageService(clock=self.clock, events=bus, directory=self.directory)
+        self.service = StorageService(
+            clock=self.clock,
+            events=bus,
+            directory=self.directory,
+            signer=self.signer,
+            accept_unknown_signers=self._accept_unknown_signers,
+        )
         self.server = WireServer(name="storage", http=self.service.http, limits=self._limits)
         await self.server.start()
 

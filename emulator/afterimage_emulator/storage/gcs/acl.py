@@ -29,11 +29,22 @@ _PREDEFINED: Final[Mapping[str, Acl]] = {
 def predefined_acl(request: HttpRequest, parameter: str = "predefinedAcl") -> tuple[Mapping[str, Any], ...] | None:
     """The list that a name like `publicRead` stands for; None where the request names none."""
     name = request.query_value(parameter)
-    if name is None:
-        return None
-    if name not in _PREDEFINED:
-        raise invalid(f"Invalid value for `{parameter}`: `{name}`; choose one of {', '.join(_PREDEFINED)}")
-    return tuple(_PREDEFINED[name])
+    return None if name is None else _named(name, parameter, _PREDEFINED)
+
+
+def predefined_acl_of(name: str) -> tuple[Mapping[str, Any], ...]:
+    """The same from the XML API's header, whose names are spelt `public-read`."""
+    return _named(name, "x-goog-acl", {_dashed(one): acl for one, acl in _PREDEFINED.items()})
+
+
+def _named(name: str, parameter: str, predefined: Mapping[str, Acl]) -> tuple[Mapping[str, Any], ...]:
+    if name not in predefined:
+        raise invalid(f"Invalid value for `{parameter}`: `{name}`; choose one of {', '.join(predefined)}")
+    return tuple(predefined[name])
+
+
+def _dashed(name: str) -> str:
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 
 def check_acl_allowed(bucket: BucketRecord | None, entries: Acl) -> None:

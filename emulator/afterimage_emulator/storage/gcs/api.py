@@ -9,7 +9,8 @@ from afterimage_emulator.storage.errors import not_implemented
 from afterimage_emulator.storage.gcs.acl import GcsAcl
 from afterimage_emulator.storage.gcs.buckets import GcsBuckets
 from afterimage_emulator.storage.gcs.errors import json_error
-from afterimage_emulator.storage.gcs.objects import GcsObjects, plain_not_here
+from afterimage_emulator.storage.gcs.hmac_api import HmacApi
+from afterimage_emulator.storage.gcs.objects import GcsObjects
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 from afterimage_emulator.wire.router import Router
@@ -20,9 +21,11 @@ _OBJECT: Final = "/b/{bucket}/o/{object}"
 
 
 class GcsApi:
-    """The JSON API with its upload and download paths, then the plain paths of the XML API."""
+    """The JSON API with its upload and download paths."""
 
-    def __init__(self, *, buckets: GcsBuckets, objects: GcsObjects, uploads: GcsUploads, acl: GcsAcl) -> None:
+    def __init__(
+        self, *, buckets: GcsBuckets, objects: GcsObjects, uploads: GcsUploads, acl: GcsAcl, hmac: HmacApi
+    ) -> None:
         self._router = Router()
         add = self._router.add
         for base in _UPLOADS:
@@ -33,10 +36,8 @@ class GcsApi:
         add("*", "/batch/storage/v1{rest=**}", _no_batches)
         for base in _BASES:
             _add_acl_routes(self._router, base, acl)
+            _add_hmac_routes(self._router, base, hmac)
             _add_json_routes(self._router, base, buckets, objects, uploads)
-        add("GET", "/{bucket}/{object=**}", objects.plain_get)
-        add("PUT", "/{bucket}/{object=**}", objects.plain_put)
-        add("POST DELETE", "/{bucket}/{object=**}", plain_not_here)
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         try:
@@ -77,6 +78,15 @@ def _add_acl_routes(router: Router, base: str, acl: GcsAcl) -> None:
             router.add("GET", f"{owner}/{part}/{{entity}}", acl.get)
             router.add("PUT PATCH", f"{owner}/{part}/{{entity}}", acl.insert)
             router.add("DELETE", f"{owner}/{part}/{{entity}}", acl.delete)
+
+
+def _add_hmac_routes(router: Router, base: str, hmac: HmacApi) -> None:
+    keys = f"{base}/projects/{{project}}/hmacKeys"
+    router.add("POST", keys, hmac.create)
+    router.add("GET", keys, hmac.list)
+    router.add("GET", f"{keys}/{{access_id}}", hmac.get)
+    router.add("PUT", f"{keys}/{{access_id}}", hmac.update)
+    router.add("DELETE", f"{keys}/{{access_id}}", hmac.delete)
 
 
 async def _no_batches(request: HttpRequest) -> HttpResponse:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from afterimage_emulator.front.error_body import error_body_with, respond_with_error
 from afterimage_emulator.status import HTTP_STATUS, Code, StatusError
-from afterimage_emulator.storage.errors import Reason, StorageError
+from afterimage_emulator.storage.errors import Reason, SpecificError, StorageError
 from afterimage_emulator.wire.http_messages import HttpResponse
 
 STATUSES: Final = {
     Reason.INVALID: 400,
     Reason.REQUIRED: 400,
+    Reason.LOGIN_REQUIRED: 401,
     Reason.FORBIDDEN: 403,
     Reason.NOT_FOUND: 404,
     Reason.CONFLICT: 409,
@@ -31,7 +33,26 @@ _XML_CODES: Final = {
     Reason.RANGE_NOT_SATISFIABLE: "InvalidRange",
     Reason.NOT_IMPLEMENTED: "NotImplemented",
     Reason.FORBIDDEN: "AccessDenied",
+    Reason.LOGIN_REQUIRED: "AuthenticationRequired",
+    Reason.CONFLICT: "Conflict",
+    Reason.TOO_LARGE: "EntityTooLarge",
+    Reason.DISK_FULL: "InsufficientStorage",
+    Reason.BACKEND_ERROR: "ServiceUnavailable",
 }
+_XML_MESSAGES: Final = {
+    400: "Invalid argument.",
+    401: "Authentication required.",
+    403: "Access denied.",
+    412: "At least one of the pre-conditions you specified did not hold.",
+    416: "The requested range cannot be satisfied.",
+}
+"""What production says beside the code; the words that help stand in Details."""
+_XML_SPECIFIC_MESSAGES: Final = {
+    "NoSuchKey": "The specified key does not exist.",
+    "NoSuchBucket": "The specified bucket does not exist.",
+    "NoSuchUpload": "The requested upload was not found.",
+}
+_NOT_IN_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def status_of(error: StatusError) -> int:
@@ -69,18 +90,39 @@ def media_error(error: StatusError, *, size: int | None = None) -> HttpResponse:
     return answer
 
 
-def _escaped(text: str) -> str:
-    """The standard library's own `escape` would bring a whole HTTP client into memory with it."""
+def escaped(text: str) -> str:
+    """For XML. The standard library's own `escape` would bring a whole HTTP client into memory with it."""
+    text = _NOT_IN_XML.sub("\ufffd", text)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def xml_error(error: StatusError) -> HttpResponse:
+    """Every answer has Code, Message and Details: clients read all three."""
     status = status_of(error)
     if status == 304:
         return HttpResponse(304)
     code = _XML_CODES.get(error.reason, "InvalidArgument") if isinstance(error, StorageError) else "InvalidArgument"
-    body = (
-        "<?xml version='1.0' encoding='UTF-8'?>"
-        f"<Error><Code>{code}</Code><Message>{_escaped(error.message)}</Message></Error>"
-    )
-    return HttpResponse(status, [("content-type", "application/xml; charset=UTF-8")], body.encode())
+    if isinstance(error, SpecificError):
+        code = error.specific_code
+    parts = {
+        "Code": code,
+        "Message": _XML_SPECIFIC_MESSAGES.get(code) or _XML_MESSAGES.get(status) or error.message,
+        "Details": error.message,
+    }
+    if isinstance(error, SpecificError):
+        parts |= {
+            name: text
+            for name, text in (
+                ("ParameterName", error.parameter),
+                ("StringToSign", error.string_to_sign),
+                ("CanonicalRequest", error.canonical_request),
+            )
+            if text is not None
+        }
+    inside = "".join(f"<{name}>{escaped(text)}</{name}>" for name, text in parts.items())
+    return xml_response(f"<Error>{inside}</Error>", status)
+
+
+def xml_response(body: str, status: int = 200) -> HttpResponse:
+    document = "<?xml version='1.0' encoding='UTF-8'?>" + body
+    return HttpResponse(status, [("content-type", "application/xml; charset=UTF-8")], document.encode(errors="replace"))

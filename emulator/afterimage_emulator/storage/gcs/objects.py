@@ -7,7 +7,7 @@ from typing import Any, Final
 from afterimage_emulator.status import StatusError
 from afterimage_emulator.storage.errors import invalid, not_implemented
 from afterimage_emulator.storage.gcs.acl import check_acl_allowed, predefined_acl
-from afterimage_emulator.storage.gcs.errors import media_error, xml_error
+from afterimage_emulator.storage.gcs.errors import media_error
 from afterimage_emulator.storage.messages.media_response import media_response
 from afterimage_emulator.storage.messages.object_json import (
     object_resource,
@@ -18,7 +18,6 @@ from afterimage_emulator.storage.messages.object_json import (
 )
 from afterimage_emulator.storage.messages.partial_response import select_fields
 from afterimage_emulator.storage.messages.request_fields import (
-    expected_hashes,
     json_object,
     listing,
     number,
@@ -26,24 +25,20 @@ from afterimage_emulator.storage.messages.request_fields import (
     refuse_customer_keys,
     selection,
 )
-from afterimage_emulator.storage.objects.preconditions import Preconditions
 from afterimage_emulator.storage.objects.records import ObjectMetadata, ObjectRecord
 from afterimage_emulator.storage.objects.requests import Copy, Edit, Selection, Upload
 from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
-from afterimage_emulator.storage.uploads.receiving import Receiver
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 
 _PRIVATE: Final = "no-cache, no-store, max-age=0, must-revalidate"
-_PUBLIC: Final = "public, max-age=3600"
 
 
 class GcsObjects:
-    """Handlers for `/b/{bucket}/o…`, and for the plain `/{bucket}/{object}` paths of the XML API."""
+    """Handlers for `/b/{bucket}/o…`."""
 
-    def __init__(self, *, store: ObjectStore, receiver: Receiver) -> None:
+    def __init__(self, *, store: ObjectStore) -> None:
         self._store = store
-        self._receiver = receiver
 
     # -- reading
 
@@ -153,80 +148,7 @@ class GcsObjects:
         )
         return self._store.copy(Copy(source=source, target=target, keep_metadata=not own))
 
-    # -- the plain paths
-
-    async def plain_get(self, request: HttpRequest) -> HttpResponse:
-        try:
-            _refuse_signatures(request)
-            record = self._store.read(selection(request))
-            answer = media_response(record, request.headers, default_cache_control=_PUBLIC)
-            answer.headers = [(name, f'"{value}"' if name == "etag" else value) for name, value in answer.headers]
-            return answer
-        except StatusError as error:
-            return xml_error(error)
-
-    async def plain_put(self, request: HttpRequest) -> HttpResponse:
-        try:
-            _refuse_signatures(request)
-            if "x-goog-copy-source" in request.headers or request.raw_query:
-                raise not_implemented("XML API beyond plain GET and PUT")
-            md5, crc32c = expected_hashes(request, {})
-            headers = request.headers
-            upload = Upload(
-                bucket=request.params["bucket"],
-                name=request.params["object"],
-                metadata=ObjectMetadata(
-                    content_type=headers.get("content-type"),
-                    content_encoding=headers.get("content-encoding"),
-                    content_disposition=headers.get("content-disposition"),
-                    content_language=headers.get("content-language"),
-                    cache_control=headers.get("cache-control"),
-                    custom={
-                        name.removeprefix("x-goog-meta-"): value
-                        for name, value in headers.items()
-                        if name.startswith("x-goog-meta-")
-                    },
-                ),
-                preconditions=_header_preconditions(request),
-                md5=md5,
-                crc32c=crc32c,
-            )
-            record = await self._receiver.receive(upload, request.body)
-            hashes = f"crc32c={record.blob.crc32c},md5={record.blob.md5}"
-            return HttpResponse(
-                200,
-                [("etag", f'"{record.etag}"'), ("x-goog-generation", str(record.generation)), ("x-goog-hash", hashes)],
-            )
-        except StatusError as error:
-            return xml_error(error)
-
-
-async def plain_not_here(request: HttpRequest) -> HttpResponse:
-    """POST begins an upload in parts, DELETE ends one or removes an object: the JSON API does both."""
-    return xml_error(not_implemented(f"{request.method} in the XML API"))
-
 
 def _resource(request: HttpRequest, record: ObjectRecord) -> HttpResponse:
     resource = object_resource(record, origin=origin_of(request))
     return json_response(select_fields(resource, request.query_value("fields")), headers=[("etag", record.etag)])
-
-
-def _refuse_signatures(request: HttpRequest) -> None:
-    if any(name.lower() in ("x-goog-signature", "signature") for name in request.query):
-        raise not_implemented("signed URLs")
-
-
-def _header_preconditions(request: HttpRequest) -> Preconditions:
-    return Preconditions(
-        generation_match=_header_number(request, "x-goog-if-generation-match"),
-        metageneration_match=_header_number(request, "x-goog-if-metageneration-match"),
-    )
-
-
-def _header_number(request: HttpRequest, header: str) -> int | None:
-    value = request.headers.get(header)
-    if value is None:
-        return None
-    if not value.isdecimal() or len(value) > 19:
-        raise invalid(f"Invalid header `{header}`: `{value}` is not a number")
-    return int(value)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from afterimage_emulator.storage.errors import Reason, SpecificError
 from afterimage_emulator.storage.objects.preconditions import NO_PRECONDITIONS, Preconditions
 from afterimage_emulator.storage.objects.records import BucketRecord, ObjectMetadata, ObjectRecord
 
@@ -24,6 +25,24 @@ class Upload:
     md5: str | None = None
     crc32c: str | None = None
     declared_size: int | None = None
+    size_range: tuple[int, int] | None = None
+    """The fewest and the most bytes that whoever allowed the upload allows."""
+
+    def check_size(self, size: int, *, is_whole: bool) -> None:
+        """Asked while bytes arrive, so that nobody fills the disk with what will be refused, and when all are there."""
+        least, most = self.size_range or (0, size)
+        if size > most:
+            raise SpecificError(
+                Reason.INVALID,
+                "EntityTooLarge",
+                f"Content-length exceeds upper bound on range: at most {most} bytes are allowed",
+            )
+        if is_whole and size < least:
+            raise SpecificError(
+                Reason.INVALID,
+                "EntityTooSmall",
+                f"Content-length smaller than lower bound on range: {size} of at least {least} bytes",
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from afterimage_emulator.clock import Clock
-from afterimage_emulator.storage.errors import Reason, StorageError, invalid, no_such_bucket, no_such_object
+from afterimage_emulator.storage.errors import (
+    Reason,
+    StorageError,
+    invalid,
+    no_such_bucket,
+    no_such_object,
+)
 from afterimage_emulator.storage.objects import events as object_events
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.blob_writer import Blob
@@ -160,6 +166,7 @@ class ObjectStore:
         """Makes the bytes the live generation. Takes the blob over: whatever is refused is removed."""
         try:
             self.check_upload(request)
+            request.check_size(blob.size, is_whole=True)
             for said, counted, what in (
                 (request.md5, blob.md5, "MD5"),
                 (request.crc32c, blob.crc32c, "CRC32C"),

@@ -27,6 +27,7 @@ class Receiver:
         try:
             async for chunk in chunks:
                 await writer.write(chunk)
+                upload.check_size(writer.received_bytes, is_whole=False)
             blob = await writer.finish()
         except BaseException:
             writer.abort()

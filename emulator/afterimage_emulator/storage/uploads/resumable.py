@@ -63,6 +63,10 @@ class ResumableUploads:
         session.timer = self._clock.call_later(SESSION_SECONDS, lambda: self._expire(session))
         return session
 
+    def is_open(self, session_id: str | None) -> bool:
+        """Whether somebody was given this address: it is a secret, and whoever has it may continue the upload."""
+        return session_id is not None and session_id in self._sessions
+
     def find(self, session_id: str | None) -> Session:
         session = self._sessions.get(session_id or "")
         if session is None:
@@ -160,6 +164,7 @@ class ResumableUploads:
                     continue
                 if total is not None and writer.received_bytes + len(piece) > total:
                     raise invalid(f"the upload has more bytes than the {total} it announced; start a new one")
+                session.request.check_size(writer.received_bytes + len(piece), is_whole=False)
                 await writer.write(piece)
         finally:
             await _to_the_end(writer.pause())

@@ -224,8 +224,9 @@ def test_impossible_names_are_refused(wire: Wire, bucket_name: str, name: str) -
         ("POST", "/batch/storage/v1"),
         ("GET", "/storage/v1/b/{b}/iam"),
         ("POST", "/storage/v1/b/{b}/notificationConfigs"),
-        ("GET", "/storage/v1/projects/p/hmacKeys"),
-        ("GET", "/{b}/x?X-Goog-Signature=abc"),
+        ("GET", "/storage/v1/projects/p/serviceAccount"),
+        ("GET", "/{b}/x?acl"),
+        ("PUT", "/{b}/x?partNumber=1&uploadId=a"),
     ],
 )
 def test_what_is_not_here_says_so(wire: Wire, bucket_name: str, method: str, path: str) -> None:

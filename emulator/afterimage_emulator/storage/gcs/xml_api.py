@@ -1,0 +1,148 @@
+"""The XML API: which bucket and object a plain path means, whether a signature in it holds, and who answers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from afterimage_emulator.front.callers import caller_from_authorization
+from afterimage_emulator.status import StatusError
+from afterimage_emulator.storage.errors import Reason, StorageError, invalid, no_such_bucket, not_implemented
+from afterimage_emulator.storage.gcs.errors import xml_error
+from afterimage_emulator.storage.gcs.xml_objects import XmlObjects
+from afterimage_emulator.storage.hosts import bucket_of_host
+from afterimage_emulator.storage.objects.store import ObjectStore
+from afterimage_emulator.storage.signing.canonical import SignedRequest, read_query
+from afterimage_emulator.storage.signing.signed_urls import SignedUrls
+from afterimage_emulator.storage.uploads.resumable import ResumableUploads
+from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
+
+_SUBRESOURCES: Final = frozenset(
+    {
+        "acl", "billing", "cors", "compose", "defaultObjectAcl", "encryption", "iam", "legal-hold", "lifecycle",
+        "location", "logging", "notification", "object-lock", "partNumber", "policy", "retention", "storageClass",
+        "tagging", "uploadId", "uploads", "versioning", "versions", "website", "websiteConfig",
+    }
+)  # fmt: skip
+
+
+class XmlApi:
+    """Answers `/{bucket}/{object}`, `/{object}` of a host that names its bucket, and forms at `/` or `/{bucket}`."""
+
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        objects: XmlObjects,
+        urls: SignedUrls,
+        resumable: ResumableUploads,
+    ) -> None:
+        self._store = store
+        self._objects = objects
+        self._urls = urls
+        self._resumable = resumable
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        try:
+            sent = self._as_sent(request)
+            self._check_signature(sent)
+            bucket, name = _place(sent)
+            request.params = {"bucket": bucket, "object": name}
+            return await self._handler(request)(request)
+        except StatusError as error:
+            return xml_error(error)
+
+    def carries_its_own_proof(self, request: HttpRequest) -> bool:
+        """Whether the request itself shows that it may: a signature that holds, or an upload's secret address."""
+        if self._resumable.is_open(request.query_value("upload_id")):
+            return True
+        sent = self._as_sent(request)
+        if not self._urls.is_signed(sent) or "authorization" in request.headers:
+            return False
+        try:
+            self._urls.check(sent)
+        except StorageError:
+            return False
+        return True
+
+    # -- inside
+
+    def _as_sent(self, request: HttpRequest) -> SignedRequest:
+        path, headers = request.raw_path, request.headers
+        sent = SignedRequest(method=request.method, path=path, query=read_query(request.raw_query), headers=headers)
+        bucket = bucket_of_host(
+            headers.get("host"), path=path, exists=self._has_bucket, is_signed=self._urls.is_signed(sent)
+        )
+        return (
+            sent
+            if bucket is None
+            else SignedRequest(method=sent.method, path=path, query=sent.query, headers=headers, bucket=bucket)
+        )
+
+    def _has_bucket(self, name: str) -> bool:
+        return self._store.bucket_or_none(name) is not None
+
+    def _check_signature(self, sent: SignedRequest) -> None:
+        """A credential in the header is what counts beside a signature, as in production; it must be a good one."""
+        if not self._urls.is_signed(sent):
+            return
+        authorization = sent.headers.get("authorization")
+        if authorization is None:
+            self._urls.check(sent)
+        elif not caller_from_authorization(authorization).is_admin:
+            raise StorageError(
+                Reason.LOGIN_REQUIRED,
+                "a signed URL stands for itself, and an Authorization header beside it is asked instead; "
+                "send the request without that header",
+            )
+
+    def _handler(self, request: HttpRequest) -> HttpHandler:
+        if not request.params["bucket"]:
+            raise invalid(f"`{request.method} {request.raw_path}` names no bucket")
+        if not request.params["object"]:
+            return self._bucket_handler(request)
+        query = request.query
+        if "upload_id" in query and request.method in ("PUT", "DELETE"):
+            return self._objects.resume if request.method == "PUT" else self._objects.cancel
+        _refuse_subresources(query)
+        handlers: dict[str, HttpHandler] = {
+            "GET": self._objects.get,
+            "HEAD": self._objects.get,
+            "PUT": self._objects.put,
+            "POST": self._objects.start,
+            "DELETE": self._objects.delete,
+        }
+        return _found(handlers, request.method)
+
+    def _bucket_handler(self, request: HttpRequest) -> HttpHandler:
+        if self._store.bucket_or_none(request.params["bucket"]) is None and request.method in ("GET", "HEAD"):
+            raise no_such_bucket()
+        raise not_implemented(f"{request.method} of a bucket in the XML API")
+
+
+def _place(sent: SignedRequest) -> tuple[str, str]:
+    """Bucket and object, decoded; slashes at the beginning of a name and within it are the name's own."""
+    rest = sent.path.removeprefix("/")
+    if sent.bucket is not None:
+        return sent.bucket, _text(rest)
+    bucket, _, name = rest.partition("/")
+    return _text(bucket), _text(name)
+
+
+def _text(encoded: str) -> str:
+    try:
+        return unquote_to_bytes(encoded.encode("latin-1", "replace")).decode()
+    except UnicodeDecodeError:
+        raise invalid(f"`{encoded[:100]}` in the path is not UTF-8 after percent-decoding") from None
+
+
+def _refuse_subresources(query: Collection[str]) -> None:
+    for name in _SUBRESOURCES.intersection(query):
+        raise not_implemented(f"?{name} in the XML API")
+
+
+def _found(handlers: dict[str, HttpHandler], method: str) -> HttpHandler:
+    if method not in handlers:
+        raise invalid(f"`{method}` is no method of the XML API; use {', '.join(handlers)}")
+    return handlers[method]

@@ -1,0 +1,47 @@
+"""What pages that Storage itself serves may do with signed URLs, which carry their own proof."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import requests
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from google.oauth2.service_account import Credentials
+
+from afterimage_emulator.background import BackgroundSuite
+
+
+def test_a_stored_page_uses_signed_urls_and_nothing_else(suite: BackgroundSuite) -> None:
+    """A page of a bucket uploads by a signed URL, and continues an upload whose address it has; that is all."""
+    environment = suite.environment()
+    endpoint = environment["STORAGE_EMULATOR_HOST"]
+    with open(environment["GOOGLE_APPLICATION_CREDENTIALS"]) as file:
+        account = Credentials.from_service_account_info(json.load(file))
+    client = storage.Client(
+        project="demo", credentials=AnonymousCredentials(), client_options={"api_endpoint": endpoint}
+    )
+    blob = client.bucket("a-page").blob("one")
+    page = {"Origin": endpoint}
+    for version in ("v2", "v4"):
+        options = {"version": version, "expiration": timedelta(hours=1), "credentials": account}
+        url = blob.generate_signed_url(method="PUT", **options)
+        assert requests.put(url, b"here", headers=page, timeout=30).status_code == 200
+        for refused in (
+            requests.put(url.replace("/one", "/two"), b"here", headers=page, timeout=30),
+            requests.delete(url, headers=page, timeout=30),
+            requests.put(f"{endpoint}/a-page/one", b"here", headers=page, timeout=30),
+            requests.put(url, b"here", headers=page | {"Authorization": "Bearer owner"}, timeout=30),
+        ):
+            assert refused.status_code == 403
+            assert "which the suite itself serves" in refused.text
+        start = blob.generate_signed_url(method="RESUMABLE", **options)
+        begun = requests.post(start, headers=page | {"x-goog-resumable": "start"}, timeout=30)
+        assert begun.status_code == 201
+        assert requests.put(begun.headers["location"], b"more", headers=page, timeout=30).status_code == 200
+        made_up = f"{endpoint}/upload/storage/v1/b/a-page/o?uploadType=resumable&upload_id=guessed"
+        assert requests.put(made_up, b"more", headers=page, timeout=30).status_code == 403
+    by_program = client.bucket("a-page").blob("two").create_resumable_upload_session(content_type="text/plain")
+    assert requests.put(by_program, b"more", headers=page, timeout=30).status_code == 200
+    client.close()
