@@ -21,6 +21,7 @@ from afterimage_emulator.storage.firebase.uploads import FirebaseUploads
 from afterimage_emulator.storage.gcs.acl import GcsAcl
 from afterimage_emulator.storage.gcs.api import GcsApi
 from afterimage_emulator.storage.gcs.buckets import GcsBuckets
+from afterimage_emulator.storage.gcs.forms import FormUploads
 from afterimage_emulator.storage.gcs.hmac_api import HmacApi
 from afterimage_emulator.storage.gcs.objects import GcsObjects
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
@@ -34,6 +35,7 @@ from afterimage_emulator.storage.rules.bucket_rules import BucketRules
 from afterimage_emulator.storage.rules.guarded_objects import GuardedObjects
 from afterimage_emulator.storage.signing.hmac_keys import HmacKeys
 from afterimage_emulator.storage.signing.keys import SigningKeys
+from afterimage_emulator.storage.signing.policies import PostPolicies
 from afterimage_emulator.storage.signing.signed_urls import SignedUrls
 from afterimage_emulator.storage.uploads.receiving import Receiver
 from afterimage_emulator.storage.uploads.resumable import ResumableUploads
@@ -122,6 +124,7 @@ class StorageService:
         self._xml = XmlApi(
             store=self.store,
             objects=XmlObjects(store=self.store, receiver=receiver, resumable=self.resumable, uploads=gcs_uploads),
+            forms=FormUploads(store=self.store, receiver=receiver, policies=PostPolicies(clock=clock, keys=keys)),
             urls=SignedUrls(clock=clock, keys=keys),
             resumable=self.resumable,
         )

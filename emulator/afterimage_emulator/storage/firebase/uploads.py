@@ -78,11 +78,13 @@ class FirebaseUploads:
         )
 
     async def _continue(self, request: HttpRequest, command: str) -> HttpResponse:
-        session = self._resumable.find(request.query_value("upload_id"))
+        session = self._resumable.find(request.query_value("upload_id"), with_cancelled=command == "cancel")
         if command == "query":
             return _status(await self._resumable.status(session))
         if command == "cancel":
             await self._resumable.cancel(session)
+            if session.result is not None:
+                raise invalid("this upload is complete and cannot be cancelled; delete the object instead")
             return HttpResponse(200, [("x-goog-upload-status", "cancelled")])
         if command not in ("upload", "upload,finalize", "finalize"):
             raise invalid(f"Invalid X-Goog-Upload-Command: `{command}`; use upload, finalize, query or cancel")

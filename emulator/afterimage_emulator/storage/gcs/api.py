@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from afterimage_emulator.status import StatusError
@@ -17,6 +18,8 @@ from afterimage_emulator.wire.router import Router
 
 _BASES: Final = ("/storage/v1", "")
 _UPLOADS: Final = ("/upload/storage/v1", "/resumable/upload/storage/v1")
+_TRAILING_SLASH: Final = re.compile(r"(?:/storage/v1)?/b(?:/[^/]+(?:/o)?)?/")
+"""Some clients end the paths of collections in one; an object's name never stands after it."""
 _OBJECT: Final = "/b/{bucket}/o/{object}"
 
 
@@ -40,6 +43,8 @@ class GcsApi:
             _add_json_routes(self._router, base, buckets, objects, uploads)
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method != "DELETE" and _TRAILING_SLASH.fullmatch(request.raw_path):
+            request.raw_path = request.raw_path.rstrip("/")
         try:
             return await self._router(request)
         except StatusError as error:

@@ -8,6 +8,7 @@ from typing import Final
 from afterimage_emulator.front.error_body import error_body_with, respond_with_error
 from afterimage_emulator.status import HTTP_STATUS, Code, StatusError
 from afterimage_emulator.storage.errors import Reason, SpecificError, StorageError
+from afterimage_emulator.storage.messages.media_response import NO_SNIFFING, SANDBOX
 from afterimage_emulator.wire.http_messages import HttpResponse
 
 STATUSES: Final = {
@@ -84,7 +85,11 @@ def media_error(error: StatusError, *, size: int | None = None) -> HttpResponse:
     status = status_of(error)
     if status == 304:
         return HttpResponse(304)
-    answer = HttpResponse(status, [("content-type", "text/html; charset=UTF-8")], error.message.encode())
+    answer = HttpResponse(
+        status,
+        [("content-type", "text/html; charset=UTF-8"), NO_SNIFFING, SANDBOX],  # the message repeats what was asked for
+        error.message.encode(errors="replace"),
+    )
     if status == 416 and size is not None:
         answer.with_header("content-range", f"bytes */{size}")
     return answer

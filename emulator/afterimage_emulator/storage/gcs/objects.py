@@ -14,6 +14,7 @@ from afterimage_emulator.storage.messages.object_json import (
     patch_metadata,
     read_metadata,
     read_storage_class,
+    refuse_unsupported,
     says_metadata,
 )
 from afterimage_emulator.storage.messages.partial_response import select_fields
@@ -138,6 +139,9 @@ class GcsObjects:
             generation=number(request, "sourceGeneration"),
             preconditions=preconditions(request, source=True),
         )
+        refuse_unsupported(body)
+        if request.query_value("dropContextGroups"):
+            raise not_implemented("dropContextGroups")
         own = says_metadata(body)
         target = Upload(
             bucket=params["target_bucket"],

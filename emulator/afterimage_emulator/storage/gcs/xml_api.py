@@ -10,11 +10,13 @@ from afterimage_emulator.front.callers import caller_from_authorization
 from afterimage_emulator.status import StatusError
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid, no_such_bucket, not_implemented
 from afterimage_emulator.storage.gcs.errors import xml_error
+from afterimage_emulator.storage.gcs.forms import FormUploads
 from afterimage_emulator.storage.gcs.xml_objects import XmlObjects
 from afterimage_emulator.storage.hosts import bucket_of_host
 from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.signing.canonical import SignedRequest, read_query
 from afterimage_emulator.storage.signing.signed_urls import SignedUrls
+from afterimage_emulator.storage.uploads.form_data import is_form
 from afterimage_emulator.storage.uploads.resumable import ResumableUploads
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
 
@@ -35,11 +37,13 @@ class XmlApi:
         *,
         store: ObjectStore,
         objects: XmlObjects,
+        forms: FormUploads,
         urls: SignedUrls,
         resumable: ResumableUploads,
     ) -> None:
         self._store = store
         self._objects = objects
+        self._forms = forms
         self._urls = urls
         self._resumable = resumable
 
@@ -54,10 +58,15 @@ class XmlApi:
             return xml_error(error)
 
     def carries_its_own_proof(self, request: HttpRequest) -> bool:
-        """Whether the request itself shows that it may: a signature that holds, or an upload's secret address."""
+        """Whether the request itself shows that it may: by a signature that holds, or by an upload's secret address.
+
+        A form's signature is in its body, and its handler takes none without one.
+        """
         if self._resumable.is_open(request.query_value("upload_id")):
             return True
         sent = self._as_sent(request)
+        if self._is_form(request) and not _place(sent)[1]:
+            return "authorization" not in request.headers  # it is then taken with a signed policy only
         if not self._urls.is_signed(sent) or "authorization" in request.headers:
             return False
         try:
@@ -65,6 +74,9 @@ class XmlApi:
         except StorageError:
             return False
         return True
+
+    def _is_form(self, request: HttpRequest) -> bool:
+        return request.method == "POST" and is_form(request.headers.get("content-type"))
 
     # -- inside
 
@@ -98,6 +110,8 @@ class XmlApi:
             )
 
     def _handler(self, request: HttpRequest) -> HttpHandler:
+        if self._is_form(request) and not request.params["object"]:
+            return self._forms.upload
         if not request.params["bucket"]:
             raise invalid(f"`{request.method} {request.raw_path}` names no bucket")
         if not request.params["object"]:

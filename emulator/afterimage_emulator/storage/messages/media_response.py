@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +17,15 @@ from afterimage_emulator.storage.objects.blob_writer import Blob
 from afterimage_emulator.storage.objects.records import DEFAULT_CONTENT_TYPE, ObjectRecord
 from afterimage_emulator.wire.http_messages import FileSlice, Headers, HttpResponse
 
+NO_SNIFFING: Final = ("x-content-type-options", "nosniff")
+SANDBOX: Final = ("content-security-policy", "sandbox")
+"""A page under it runs no script, sends no form and has no origin: it cannot act on the suite that serves it."""
+_INERT: Final = re.compile(
+    r"(?:image/(?!svg)[\w.+-]+|(?:audio|video|font)/[\w.+-]+|text/(?:plain|css|csv|markdown|javascript)"
+    r"|application/(?:octet-stream|json|pdf|zip|gzip|javascript|wasm))(?:\s*;[^,]*)?",
+    re.IGNORECASE | re.ASCII,
+)
+"""What no browser makes a page of. Everything else may be one: HTML, SVG, XML, and what nobody has thought of."""
 _READ_BYTES: Final = 256 * 1024
 _UNPACKED_BYTES: Final = 1024 * 1024
 _SMALL_BYTES: Final = 64 * 1024
@@ -59,7 +69,10 @@ def _stored(blob: Blob, offset: int, length: int) -> bytes | FileSlice:
 
 def _described(record: ObjectRecord, default_cache_control: str) -> HttpResponse:
     metadata = record.metadata
-    answer = HttpResponse(200, [("content-type", metadata.content_type or DEFAULT_CONTENT_TYPE)])
+    media_type = metadata.content_type or DEFAULT_CONTENT_TYPE
+    answer = HttpResponse(200, [("content-type", media_type), NO_SNIFFING])
+    if _INERT.fullmatch(media_type) is None:
+        answer.headers.append(SANDBOX)
     if metadata.content_disposition:
         answer.headers.append(("content-disposition", metadata.content_disposition))
     if metadata.content_language:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -19,7 +20,9 @@ _TEXT_FIELDS: Final = {
     "cacheControl": "cache_control",
 }
 _WRITABLE: Final = frozenset(_TEXT_FIELDS) | {"metadata", "customTime", "acl"}
-_UNSUPPORTED: Final = ("temporaryHold", "eventBasedHold", "retention", "customerEncryption", "contexts")
+_UNSUPPORTED: Final = (
+    "temporaryHold", "eventBasedHold", "retention", "customerEncryption", "contexts", "kmsKeyName",
+)  # fmt: skip
 CUSTOM_METADATA_LIMIT_BYTES: Final = 8 * 1024
 
 
@@ -93,9 +96,7 @@ def read_metadata(body: Mapping[str, Any]) -> ObjectMetadata:
 
 def patch_metadata(old: ObjectMetadata, body: Mapping[str, Any]) -> ObjectMetadata:
     """For `patch`: what is not said stays, null empties a field or removes a key of `metadata`."""
-    for field in _UNSUPPORTED:
-        if body.get(field):
-            raise not_implemented(field)
+    refuse_unsupported(body)
     changes: dict[str, Any] = {}
     for field, attribute in _TEXT_FIELDS.items():
         if field in body:
@@ -107,6 +108,13 @@ def patch_metadata(old: ObjectMetadata, body: Mapping[str, Any]) -> ObjectMetada
     if "acl" in body:
         changes["acl"] = _acl(body["acl"])
     return replace(old, **changes)
+
+
+def refuse_unsupported(body: Mapping[str, Any]) -> None:
+    """By name: an object without its hold, key or contexts is not what was asked for."""
+    for field in _UNSUPPORTED:
+        if body.get(field):
+            raise not_implemented(field)
 
 
 def says_metadata(body: Mapping[str, Any]) -> bool:
@@ -138,8 +146,10 @@ def _patched_custom(old: Mapping[str, str], body: Any) -> Mapping[str, str]:
             custom.pop(key, None)
         elif isinstance(value, str):
             custom[key] = value
+        elif isinstance(value, bool | int | float):  # as production does
+            custom[key] = json.dumps(value)
         else:
-            raise invalid(f"Invalid value for `metadata.{key}`: it must be a string, not `{value!r}`")
+            raise invalid(f"Invalid value for `metadata.{key}`: it must be a string, not `{json.dumps(value)[:60]}`")
     if sum(len(key.encode(errors="replace")) + len(value.encode(errors="replace")) for key, value in custom.items()) > (
         CUSTOM_METADATA_LIMIT_BYTES
     ):

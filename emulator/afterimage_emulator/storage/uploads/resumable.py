@@ -67,11 +67,11 @@ class ResumableUploads:
         """Whether somebody was given this address: it is a secret, and whoever has it may continue the upload."""
         return session_id is not None and session_id in self._sessions
 
-    def find(self, session_id: str | None) -> Session:
+    def find(self, session_id: str | None, *, with_cancelled: bool = False) -> Session:
         session = self._sessions.get(session_id or "")
         if session is None:
             raise StorageError(Reason.NOT_FOUND, f"no upload `{session_id}`; it has expired, start a new one")
-        if session.cancelled:
+        if session.cancelled and not with_cancelled:
             raise StorageError(Reason.UPLOAD_CANCELLED, "this upload was cancelled; start a new one")
         return session
 
