@@ -139,7 +139,7 @@ class StorageService:
             answer = await self._firebase(request)
         elif path.startswith("/internal/"):
             answer = await self._control(request)
-        elif path == "/" and request.method in _READS:
+        elif path == "/" and request.method in _READS and not request.raw_query:
             answer = text_response("Cloud Storage of the local Firebase suite\n")
         elif path.startswith(_API_PREFIXES) or path in _API_ROOTS:
             answer = await self._gcs(request)

@@ -113,6 +113,7 @@ FREE_IN_V2 = ("response-content", "generation")
 @pytest.mark.parametrize("version", ["v2", "v4"])
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 10_000), written=st.one_of(PRINTABLE, st.just("")), replaces=st.booleans())
+@example(place=0, written="?", replaces=False)
 def test_a_url_changed_in_any_one_character_is_refused(
     running: RunningStorage,
     signing: storage.Client,
