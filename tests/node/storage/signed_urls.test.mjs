@@ -1,10 +1,11 @@
-// Signed URLs of firebase-admin and @google-cloud/storage for Node, found by the usual environment variables alone.
+// Signed URLs and POST policies of firebase-admin and @google-cloud/storage for Node, found by the usual environment variables alone.
 // Run by tests/emulator/storage/signing/test_strangers_sign.py.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { deleteApp, initializeApp } from "firebase-admin/app";
 import { getStorage } from "firebase-admin/storage";
+import { Storage } from "@google-cloud/storage";
 
 assert.ok(process.env.FIREBASE_STORAGE_EMULATOR_HOST, "start the suite first: afterimage-emulator exec '…'");
 const expires = () => Date.now() + 3600_000;
@@ -54,3 +55,40 @@ for (const version of ["v2", "v4"]) {
     assert.equal(metadata.contentType, "text/plain");
   });
 }
+
+async function send(url, fields, body) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
+  form.append("file", new Blob([body], { type: "text/plain" }), "hello.txt");
+  return fetch(url, { method: "POST", body: form, redirect: "manual" });
+}
+
+test("v4: a policy lets a page's form upload what it allows and nothing else", async () => {
+  const file = bucket.file(fresh());
+  const [policy] = await file.generateSignedPostPolicyV4({
+    expires: expires(),
+    conditions: [["content-length-range", 1, 5]],
+    fields: { "x-goog-meta-mood": "curious", "content-type": "text/plain" },
+  });
+  assert.equal((await send(policy.url, policy.fields, "hello")).status, 204);
+  assert.equal((await file.getMetadata())[0].metadata.mood, "curious");
+  assert.equal((await send(policy.url, policy.fields, "hello again")).status, 400);
+  assert.equal((await send(policy.url, { ...policy.fields, key: "another" }, "hello")).status, 400);
+});
+
+test("v2: the policy's document, signed, is taken beside the fields that it names", async () => {
+  const file = bucket.file(fresh());
+  const [policy] = await file.generateSignedPostPolicyV2({
+    expires: expires(), equals: ["$Content-Type", "text/plain"], contentLengthRange: { min: 1, max: 5 },
+  });
+  const { client_email } = await new Storage().authClient.getCredentials();
+  const fields = {
+    key: file.name, bucket: bucket.name, GoogleAccessId: client_email, policy: policy.base64, signature: policy.signature,
+    "Content-Type": "text/plain",
+  };
+  const url = `${process.env.STORAGE_EMULATOR_HOST}/${bucket.name}`;
+  const answer = await send(url, fields, "hello");
+  assert.equal(answer.status, 204, await answer.text());
+  assert.equal((await file.download())[0].toString(), "hello");
+  assert.equal((await send(url, { ...fields, "Content-Type": "text/html" }, "hello")).status, 400);
+});

@@ -22,7 +22,7 @@ from google.oauth2.service_account import Credentials
 from afterimage_emulator.background import BackgroundSuite
 
 NODE_TESTS = Path(__file__).resolve().parents[3] / "node"
-NODE_CASES = 4
+NODE_CASES = 6
 
 STRANGER = """
 import datetime, sys, requests
