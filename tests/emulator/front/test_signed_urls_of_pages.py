@@ -45,3 +45,28 @@ def test_a_stored_page_uses_signed_urls_and_nothing_else(suite: BackgroundSuite)
     by_program = client.bucket("a-page").blob("two").create_resumable_upload_session(content_type="text/plain")
     assert requests.put(by_program, b"more", headers=page, timeout=30).status_code == 200
     client.close()
+
+
+def test_a_stored_page_sends_forms_with_a_policy_only(suite: BackgroundSuite) -> None:
+    """A form's proof is in its body: with a signed policy it uploads, without one it is refused."""
+    environment = suite.environment()
+    endpoint = environment["STORAGE_EMULATOR_HOST"]
+    with open(environment["GOOGLE_APPLICATION_CREDENTIALS"]) as file:
+        account = Credentials.from_service_account_info(json.load(file))
+    client = storage.Client(
+        project="demo", credentials=AnonymousCredentials(), client_options={"api_endpoint": endpoint}
+    )
+    policy = client.generate_signed_post_policy_v4("a-page", "form", timedelta(hours=1), credentials=account)
+    page = {"Origin": endpoint}
+    files = {"file": ("name.txt", b"here")}
+
+    def send(url: str, fields: dict[str, str], **headers: str) -> int:
+        return requests.post(url, data=fields, files=files, headers=page | headers, timeout=30).status_code
+
+    assert send(policy["url"], policy["fields"]) == 204
+    assert client.bucket("a-page").blob("form").download_as_bytes() == b"here"
+    assert send(policy["url"], {"key": "other"}) == 403
+    assert send(policy["url"], {"key": "other"}, Authorization="Bearer owner") == 403
+    assert send(f"{endpoint}/a-page/other", policy["fields"], **{"x-goog-resumable": "start"}) == 403
+    assert not client.bucket("a-page").blob("other").exists()
+    client.close()
