@@ -75,3 +75,13 @@ def own(app: FirebaseApp) -> Callable[[str], str]:
         return f"players/{user.uid}/{below}"
 
     return path
+
+
+@pytest.fixture
+async def deployed(functions_suite: BackgroundSuite) -> AsyncIterator[Apps]:
+    """Opens apps where the project's functions run."""
+    functions_suite.clear_faults()
+    made = Apps(functions_suite)
+    yield made
+    for app in made.opened:
+        await app.close()

@@ -99,6 +99,10 @@ class Database:
                 self._reader.close()
             self._writer.close()
 
+    def bring(self, schema: Schema) -> None:
+        """Makes the tables of a further part, or brings them to this version."""
+        self._migrate((schema,))
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """All or nothing. A transaction inside a transaction of the same thread is part of it."""
@@ -165,7 +169,7 @@ class Database:
         return connection
 
     def _migrate(self, schemas: Sequence[Schema]) -> None:
-        if self._versions_of_rows() == {schema.name: schema.version for schema in schemas}:
+        if {schema.name: schema.version for schema in schemas}.items() <= self._versions_of_rows().items():
             return
         with self.transaction() as transaction:
             transaction.execute(

@@ -63,6 +63,7 @@ class Store:
         except BaseException:
             self.database.close()
             raise
+        self.encoding, self.sealer = encoding, sealer
         self.rows = Rows(self.database, encoding, sealer, self.clock)
         self.metadata = Metadata(self.database, self.clock)
         self.storage_queue = StorageQueue(self.database, self.queue)
