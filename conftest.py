@@ -1,16 +1,35 @@
-"""Short names for the suite's pytest fixtures, as the tests of this repository use them."""
+"""What all tests of this repository share: short names for the suite's fixtures, and a run that no clock can fail."""
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import re
+import signal
 
 import pytest
+from hypothesis import settings
 
 from afterimage_emulator.background import BackgroundSuite
 
 _numbers = itertools.count(1)
+
+# How long an example takes says how busy the machine is, and nothing about the promise.
+settings.register_profile("without a clock", deadline=None)
+settings.load_profile("without a clock")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of a parallel run ends in silence, also on a loaded machine.
+
+    Its last act is to walk through all objects; a worker that takes five seconds for that is sent SIGINT, and what
+    that interrupts is printed as if a test had failed.
+    """
+    if hasattr(session.config, "workerinput"):
+        gc.freeze()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @pytest.fixture(scope="session")
