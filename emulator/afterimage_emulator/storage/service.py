@@ -26,6 +26,7 @@ from afterimage_emulator.storage.gcs.hmac_api import HmacApi
 from afterimage_emulator.storage.gcs.objects import GcsObjects
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
 from afterimage_emulator.storage.gcs.xml_api import XmlApi
+from afterimage_emulator.storage.gcs.xml_listing import XmlListing
 from afterimage_emulator.storage.gcs.xml_objects import XmlObjects
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.events import ObjectEvents
@@ -125,6 +126,7 @@ class StorageService:
             store=self.store,
             objects=XmlObjects(store=self.store, receiver=receiver, resumable=self.resumable, uploads=gcs_uploads),
             forms=FormUploads(store=self.store, receiver=receiver, policies=PostPolicies(clock=clock, keys=keys)),
+            listing=XmlListing(store=self.store),
             urls=SignedUrls(clock=clock, keys=keys),
             resumable=self.resumable,
         )

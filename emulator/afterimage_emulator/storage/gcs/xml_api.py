@@ -8,9 +8,10 @@ from urllib.parse import unquote_to_bytes
 
 from afterimage_emulator.front.callers import caller_from_authorization
 from afterimage_emulator.status import StatusError
-from afterimage_emulator.storage.errors import Reason, StorageError, invalid, no_such_bucket, not_implemented
+from afterimage_emulator.storage.errors import Reason, StorageError, invalid, not_implemented
 from afterimage_emulator.storage.gcs.errors import xml_error
 from afterimage_emulator.storage.gcs.forms import FormUploads
+from afterimage_emulator.storage.gcs.xml_listing import XmlListing
 from afterimage_emulator.storage.gcs.xml_objects import XmlObjects
 from afterimage_emulator.storage.hosts import bucket_of_host
 from afterimage_emulator.storage.objects.store import ObjectStore
@@ -38,12 +39,14 @@ class XmlApi:
         store: ObjectStore,
         objects: XmlObjects,
         forms: FormUploads,
+        listing: XmlListing,
         urls: SignedUrls,
         resumable: ResumableUploads,
     ) -> None:
         self._store = store
         self._objects = objects
         self._forms = forms
+        self._listing = listing
         self._urls = urls
         self._resumable = resumable
 
@@ -130,8 +133,9 @@ class XmlApi:
         return _found(handlers, request.method)
 
     def _bucket_handler(self, request: HttpRequest) -> HttpHandler:
-        if self._store.bucket_or_none(request.params["bucket"]) is None and request.method in ("GET", "HEAD"):
-            raise no_such_bucket()
+        _refuse_subresources(request.query)
+        if request.method in ("GET", "HEAD"):
+            return self._listing.list
         raise not_implemented(f"{request.method} of a bucket in the XML API")
 
 
