@@ -1,0 +1,202 @@
+"""Owns files as an app uses them: asked for, shown step by step, added, pinned, fetched before they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from afterimage_client.app import FirebaseApp
+from afterimage_client.errors import FirebaseError
+from afterimage_client.failures import is_offline
+from afterimage_client.media.cache import MediaCache, RepairReport
+from afterimage_client.media.records import MediaRecord, record_path
+from afterimage_client.media.transfers import MediaTransfers, OnUploaded
+from afterimage_client.queue.worker import SyncReport
+from afterimage_client.store.store import MEDIA_ASSETS, Store
+from afterimage_client.store.transfers import ASKED_FOR, PREFETCH, VISIBLE
+
+
+class StepKind(StrEnum):
+    """What a step shows, from coarse to fine."""
+
+    PLACEHOLDER = "placeholder"
+    SMALLEST = "smallest"
+    ASKED_FOR = "asked_for"
+    ORIGINAL = "original"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Something better to show than what came before: a BlurHash, or a file."""
+
+    kind: StepKind
+    blurhash: str | None = None
+    path: Path | None = None
+
+
+class MediaLibrary:
+    """The files of a store. `start` repairs the folder and moves files in the background until `stop`."""
+
+    def __init__(
+        self,
+        store: Store,
+        app: FirebaseApp,
+        *,
+        cache: MediaCache | None = None,
+        on_uploaded: OnUploaded | None = None,
+        piece_bytes: int | None = None,
+    ) -> None:
+        self._store = store
+        self._app = app
+        self.cache = cache or MediaCache(store)
+        self.transfers = MediaTransfers(
+            store, app.storage, self.cache, on_uploaded=on_uploaded, piece_bytes=piece_bytes
+        )
+
+    # -- running
+
+    def start(self) -> RepairReport:
+        report = self.cache.repair()
+        self.cache.remove_expired()
+        self.transfers.worker.start()
+        return report
+
+    async def stop(self) -> None:
+        """Stops where each file is. The next start goes on from there."""
+        await self.transfers.worker.stop()
+
+    async def sync_all(self) -> SyncReport:
+        return await self.transfers.sync_all()
+
+    # -- down
+
+    def enqueue_download(
+        self,
+        asset_id: str,
+        storage_path: str,
+        *,
+        mime_type: str = "",
+        file_size: int | None = None,
+        priority: int = ASKED_FOR,
+    ) -> int | None:
+        """Asks for a file; None where it is here and good."""
+        if self.cache.use(asset_id, storage_path) is not None:
+            return None
+        return self._store.enqueue_download(
+            asset_id=asset_id,
+            storage_path=storage_path,
+            mime_type=mime_type,
+            file_size=file_size,
+            priority=priority,
+        )
+
+    async def fetch(self, asset_id: str, storage_path: str, *, priority: int = ASKED_FOR) -> Path:
+        """The file, as soon as it is here whole. The library must be started."""
+        while True:
+            entry_id = self.enqueue_download(asset_id, storage_path, priority=priority)
+            if entry_id is not None:
+                await self.transfers.finished(entry_id)
+            found = self.cache.use(asset_id, storage_path)
+            if found is not None:
+                return found
+
+    async def progressive(
+        self, asset_id: str, storage_path: str, *, width: int | None = None, with_original: bool = True
+    ) -> AsyncGenerator[Step]:
+        """What can be shown, better each time. A file that is here whole is the first and only step."""
+        if (found := self.cache.use(asset_id, storage_path)) is not None:
+            yield Step(kind=StepKind.ORIGINAL, path=found)
+            return
+        record = await self._record(storage_path)
+        if record is not None and record.blurhash:
+            yield Step(kind=StepKind.PLACEHOLDER, blurhash=record.blurhash)
+        kinds = (StepKind.SMALLEST, StepKind.ASKED_FOR)
+        for kind, variant in zip(kinds, record.worth_showing(width) if record else [], strict=False):
+            yield Step(kind=kind, path=await self.fetch(asset_id, variant.storage_path))
+        if with_original or record is None or not record.variants:
+            yield Step(kind=StepKind.ORIGINAL, path=await self.fetch(asset_id, storage_path))
+
+    def prefetch(self, document: Mapping[str, Any]) -> list[str]:
+        """Asks, with the least urgency, for the files of all assets that a document names; returns their ids."""
+        named = []
+        for asset_id in dict.fromkeys(_texts(document)):
+            asset = self._store.get_by_id(MEDIA_ASSETS, asset_id) if asset_id and "/" not in asset_id else None
+            if asset is not None and asset.get("filename"):
+                path = f"media/{asset_id}/{asset['filename']}"
+                self.enqueue_download(asset_id, path, mime_type=asset.get("mime", ""), priority=PREFETCH)
+                named.append(asset_id)
+        return named
+
+    # -- up
+
+    def add(
+        self,
+        asset_id: str,
+        storage_path: str,
+        source: bytes | Path | str,
+        *,
+        mime_type: str = "",
+        custom: Mapping[str, str] | None = None,
+        document: Mapping[str, Any] | None = None,
+        priority: int = VISIBLE,
+    ) -> int:
+        """Takes a file in and sends it when it can. File, asset document and queue entry are one transaction."""
+        prepared = self.cache.prepare(source)
+        try:
+            with self._store.database.transaction() as transaction:
+                path = self.cache.add(transaction, asset_id, storage_path, prepared, custom or {})
+                if document is not None:
+                    self._store.upsert_local(MEDIA_ASSETS, {**document, "id": asset_id})
+                return self._store.enqueue_upload(
+                    asset_id=asset_id,
+                    storage_path=storage_path,
+                    local_path=str(path),
+                    mime_type=mime_type,
+                    file_size=path.stat().st_size,
+                    priority=priority,
+                )
+        finally:
+            prepared.unlink(missing_ok=True)
+
+    # -- about them
+
+    def is_cached(self, asset_id: str) -> bool:
+        return self._store.is_cached(asset_id)
+
+    def get_local_path(self, asset_id: str) -> str | None:
+        return self._store.get_local_path(asset_id)
+
+    def pin(self, asset_id: str) -> None:
+        self.cache.pin(asset_id)
+
+    def unpin(self, asset_id: str) -> None:
+        self.cache.unpin(asset_id)
+
+    # -- inside
+
+    async def _record(self, storage_path: str) -> MediaRecord | None:
+        """What the server tells; nothing where it cannot be reached: the file itself may be on its way already."""
+        where = record_path(self._app.options.storage_bucket, storage_path)
+        if where is None:
+            return None
+        try:
+            fields = (await self._app.firestore.document(where).get()).to_dict()
+        except FirebaseError as error:
+            if not is_offline(error):
+                raise
+            return None
+        return MediaRecord.from_fields(fields) if fields else None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)

@@ -1,0 +1,174 @@
+"""Owns files on their way: three at once, the most urgent first, each going on at the piece where it stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from afterimage_client.database.file import Transaction
+from afterimage_client.errors import FirebaseError, StorageError
+from afterimage_client.failures import failure_of_entry
+from afterimage_client.media.cache import MediaCache
+from afterimage_client.media.records import place_of
+from afterimage_client.queue.entries import Entry, EntryStatus, RefusedError
+from afterimage_client.queue.worker import QueueWorker, SyncReport
+from afterimage_client.storage.metadata import ObjectMetadata
+from afterimage_client.storage.storage import Storage, StoredObject
+from afterimage_client.storage.transfers import OnProgress, Progress
+from afterimage_client.storage.transfers import Transfer as RunningTransfer
+from afterimage_client.storage.uploads import UploadSession
+from afterimage_client.store.metadata import DownloadStatus
+from afterimage_client.store.store import Store
+from afterimage_client.store.transfers import Transfer
+
+AT_ONCE: Final = 3
+_PROGRESS_STEP: Final = 5
+_LOOK_AGAIN_SECONDS: Final = 0.5
+OnUploaded = Callable[[Transaction, Transfer, ObjectMetadata], None]
+"""Called in the transaction that notes an upload: what an app writes into its documents then commits with it."""
+
+
+class MediaTransfers:
+    """Performs the store's storage queue."""
+
+    def __init__(
+        self,
+        store: Store,
+        storage: Storage,
+        cache: MediaCache,
+        *,
+        at_once: int = AT_ONCE,
+        on_uploaded: OnUploaded | None = None,
+        piece_bytes: int | None = None,
+    ) -> None:
+        self._store = store
+        self._storage = storage
+        self._cache = cache
+        self._on_uploaded = on_uploaded
+        self._piece_bytes = piece_bytes
+        self._moved = asyncio.Event()
+        self.worker = QueueWorker(
+            store.queue, {"download": self.perform_download, "upload": self.perform_upload}, parallel=at_once
+        )
+
+    async def sync_all(self) -> SyncReport:
+        return await self.worker.sync_all()
+
+    async def finished(self, entry_id: int) -> Transfer:
+        """Waits for a transfer, whichever process does it. Raises what it failed of."""
+        while True:
+            self._moved.clear()
+            found = self._store.storage_queue.transfer(entry_id)
+            if found is None:
+                raise StorageError("cancelled", f"transfer `{entry_id}` was discarded", way_out="ask for the file anew")
+            if found.status is EntryStatus.COMPLETED:
+                return found
+            if found.status is EntryStatus.FAILED:
+                raise StorageError("failed", f"`{found.storage_path}`: {found.error}", way_out="retry the dead letter")
+            waking = asyncio.ensure_future(self._moved.wait())
+            await asyncio.wait({waking}, timeout=_LOOK_AGAIN_SECONDS)
+            waking.cancel()
+
+    # -- performing
+
+    async def perform_download(self, entry: Entry) -> None:
+        transfer = self._transfer(entry)
+        is_original = place_of(transfer.storage_path)[0] is None
+        if is_original:
+            self._note_status(transfer, DownloadStatus.DOWNLOADING)
+        target = self._cache.target(transfer.asset_id, transfer.storage_path)
+        download = self._object(transfer).download(target, on_progress=self._reporter(entry))
+        try:
+            metadata = await self._ran(download)
+        except FirebaseError as error:
+            failure = failure_of_entry(error)
+            if is_original:
+                is_over = isinstance(failure, RefusedError)
+                self._note_status(transfer, DownloadStatus.FAILED if is_over else DownloadStatus.PENDING)
+            raise failure from error
+        finally:
+            self._moved.set()
+        with self._store.database.transaction() as transaction:
+            self._cache.note_downloaded(transaction, transfer.asset_id, transfer.storage_path, metadata.size)
+            if is_original:
+                self._note_status(transfer, DownloadStatus.CACHED, str(target))
+            self._store.queue.complete(entry)
+            transaction.after_commit(self._moved.set)
+        self._cache.make_room()
+
+    async def perform_upload(self, entry: Entry) -> None:
+        transfer = self._transfer(entry)
+        place = (transfer.asset_id, transfer.storage_path)
+        source = self._cache.find(*place)
+        if source is None or not source.path.exists():
+            raise RefusedError(f"the file of `{transfer.storage_path}` is gone from this machine: add it anew")
+        kept = self._cache.session(*place)
+        report = self._reporter(entry)
+        if kept is not None:
+            session = UploadSession.from_json(kept)
+            upload = self._storage.resume_upload(
+                session, source.path, on_progress=report, piece_bytes=self._piece_bytes
+            )
+        else:
+            upload = self._object(transfer).upload(
+                source.path,
+                content_type=transfer.mime_type or None,
+                custom=self._cache.custom(*place),
+                piece_bytes=self._piece_bytes,
+                on_progress=report,
+                on_session=lambda session: self._cache.keep_session(*place, session.to_json()),
+            )
+        try:
+            metadata = await self._ran(upload)
+        except FirebaseError as error:
+            if not error.is_transient:
+                self._cache.keep_session(*place, None)  # the next attempt begins anew, with the bytes of then
+            raise failure_of_entry(error) from error
+        finally:
+            self._moved.set()
+        with self._store.database.transaction() as transaction:
+            self._cache.note_uploaded(transaction, *place)
+            self._note_status(transfer, DownloadStatus.CACHED, str(source.path))
+            if self._on_uploaded is not None:
+                self._on_uploaded(transaction, transfer, metadata)
+            self._store.queue.complete(entry)
+            transaction.after_commit(self._moved.set)
+        self._cache.make_room()
+
+    # -- inside
+
+    def _transfer(self, entry: Entry) -> Transfer:
+        found = self._store.storage_queue.transfer(entry.id)
+        if found is None:
+            raise RefusedError(f"entry `{entry.id}` names no file: discard it")
+        return found
+
+    def _object(self, transfer: Transfer) -> StoredObject:
+        bucket, path = place_of(transfer.storage_path)
+        return self._storage.object(path, bucket=bucket)
+
+    def _note_status(self, transfer: Transfer, status: DownloadStatus, local_path: str | None = None) -> None:
+        self._store.update_download_status("mediaAssets", transfer.asset_id, status, local_path=local_path)
+
+    def _reporter(self, entry: Entry) -> OnProgress:
+        """Notes the progress now and then: each note is a write to the disk."""
+        noted = 0
+
+        def report(progress: Progress) -> None:
+            nonlocal noted
+            percent = int(100 * (progress.share or 0))
+            if percent >= noted + _PROGRESS_STEP:
+                noted = percent
+                self._store.queue.report_progress(entry, percent)
+
+        return report
+
+    async def _ran(self, running: RunningTransfer[Any]) -> ObjectMetadata:
+        """Runs a transfer; where this is cancelled, the transfer stops and keeps what it has."""
+        try:
+            metadata: ObjectMetadata = await running
+        except asyncio.CancelledError:
+            await running.stop()
+            raise
+        return metadata

@@ -1,0 +1,226 @@
+"""Files come and go through the queue, are shown step by step, and survive crashes and full folders."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from afterimage_client import StorageError
+from afterimage_client.media import ASKED_FOR, PREFETCH, VISIBLE, MediaCache, object_id, record_path
+from afterimage_client.media.records import MediaRecord
+from afterimage_client.queue import Entry
+from afterimage_client.store import Store
+from afterimage_client.store.metadata import CACHE_SECONDS, DownloadStatus
+from tests.client.conftest import Apps
+from tests.client.cut_proxy import CutProxy
+from tests.client.media.conftest import DATA, PIECE, Shelf
+
+
+async def struck(network: CutProxy) -> None:
+    """Until the network has held back what it was told to."""
+    while (network.cut_after_bytes_down, network.cut_after_bytes_up) != (None, None):
+        await asyncio.sleep(0.005)
+
+
+async def test_a_file_comes_whole_and_is_good_for_thirty_days(shelf: Shelf) -> None:
+    """Status, path and expiry stand in the metadata table; a second ask costs nothing until the time is over."""
+    path = await shelf.put("a")
+    entry = shelf.library.enqueue_download("a", path)
+    assert entry is not None
+    await shelf.library.sync_all()
+    local = shelf.library.get_local_path("a")
+    assert local is not None
+    assert Path(local).is_relative_to(shelf.folder / "media_cache")
+    assert Path(local).read_bytes() == DATA
+    assert shelf.library.is_cached("a")
+    assert shelf.library.enqueue_download("a", path) is None
+    shelf.clock.advance(CACHE_SECONDS)
+    assert not shelf.library.is_cached("a")
+    assert shelf.library.enqueue_download("a", path) is not None
+    await shelf.library.sync_all()
+    assert shelf.library.is_cached("a")
+
+
+async def test_the_most_urgent_go_first_three_at_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 before 5 before 0, whatever the order of asking; asking again makes more urgent; never more than three run."""
+    paths = {name: await shelf.put(name, name.encode()) for name in "abcdefg"}
+    order: list[str] = []
+    running: set[str] = set()
+    most = 0
+    perform = shelf.library.transfers.perform_download
+
+    async def watched(entry: Entry) -> None:
+        nonlocal most
+        order.append(entry.key.removeprefix("download:"))
+        running.add(entry.key)
+        most = max(most, len(running))
+        await perform(entry)
+        running.discard(entry.key)
+
+    monkeypatch.setattr(shelf.library.transfers.worker, "_performers", {"download": watched})
+    for name, priority in zip("abcdefg", [PREFETCH] * 3 + [VISIBLE] * 3 + [ASKED_FOR], strict=True):
+        shelf.library.enqueue_download(name, paths[name], priority=priority)
+    shelf.library.enqueue_download("c", paths["c"], priority=ASKED_FOR)
+    await shelf.library.sync_all()
+    assert set(order[:2]) == {"c", "g"}
+    assert set(order[2:5]) == {"d", "e", "f"}
+    assert most == 3
+
+
+async def test_what_is_refused_is_told_and_stops_nothing_else(shelf: Shelf) -> None:
+    """A file that is not there is a dead letter with its reason; the others come."""
+    path = await shelf.put("a")
+    lost = shelf.library.enqueue_download("lost", shelf.picture("lost"))
+    shelf.library.enqueue_download("a", path)
+    await shelf.library.sync_all()
+    assert lost is not None
+    with pytest.raises(StorageError, match="object-not-found"):
+        await shelf.library.transfers.finished(lost)
+    assert shelf.store.get_download_status("lost") is DownloadStatus.FAILED
+    assert shelf.library.is_cached("a")
+
+
+@pytest.mark.parametrize("after_pieces", [0, 1, 3])
+async def test_a_cut_download_goes_on_where_it_stopped(after_pieces: int, apps: Apps, tmp_path: Path) -> None:
+    """What came is not asked for again, by another library over the same file."""
+    async with CutProxy(apps.suite.address("storage")) as network:
+        far = await apps.open(endpoints=dataclasses.replace(apps.endpoints, storage=f"http://{network.address}"))
+        await far.auth.sign_in_anonymously()
+        large = DATA * 3
+        first = Shelf(far, tmp_path)
+        path = await first.put("a", large)
+        network.cut_after_bytes_down = after_pieces * 4 * PIECE // 2 + 2000
+        network.holds_instead = True
+        first.library.enqueue_download("a", path)
+        running = asyncio.create_task(first.library.sync_all())
+        await struck(network)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        network.cut()
+        network.holds_instead = False
+        first.close()
+        second = Shelf(far, tmp_path)
+        assert second.library.start().removed == []
+        assert (await second.library.fetch("a", path)).read_bytes() == large
+        await second.library.stop()
+        second.close()
+
+
+@pytest.mark.parametrize("after_pieces", [0, 2, 4])
+async def test_a_cut_upload_goes_on_where_it_stopped(after_pieces: int, apps: Apps, tmp_path: Path) -> None:
+    """The session stands in the store: another library sends the rest, and the file stays until it is sent."""
+    async with CutProxy(apps.suite.address("storage")) as network:
+        far = await apps.open(endpoints=dataclasses.replace(apps.endpoints, storage=f"http://{network.address}"))
+        await far.auth.sign_in_anonymously()
+        first = Shelf(far, tmp_path, most_bytes=0)
+        path = first.picture("a")
+        network.cut_after_bytes_up = after_pieces * PIECE + 5000
+        network.holds_instead = True
+        first.library.add("a", path, DATA, mime_type="image/png", custom={"card_id": "a"})
+        running = asyncio.create_task(first.library.sync_all())
+        await struck(network)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        network.cut()
+        network.holds_instead = False
+        first.cache.make_room()
+        first.close()
+        sent_before = network.connections
+        second = Shelf(far, tmp_path, most_bytes=0)
+        assert second.cache.session("a", path) is not None
+        assert second.library.start().lost == []
+        await second.library.stop()
+        await second.library.sync_all()
+        assert await far.storage.object(path).read() == DATA
+        assert dict((await far.storage.object(path).metadata()).custom) == {"card_id": "a"}
+        assert network.connections >= sent_before
+        assert second.cache.files() == [], "once it is uploaded, a full folder may let it go"
+        second.close()
+
+
+async def test_a_file_its_document_and_its_upload_are_one(shelf: Shelf) -> None:
+    """A document that cannot be stored leaves no file, no row and no queue entry."""
+    with pytest.raises(ValueError, match="Firestore does not hold"):
+        shelf.library.add("a", "media/a/x.png", b"x", document={"id": "a", "wrong": object()})
+    assert shelf.cache.files() == []
+    assert shelf.store.queue.entries() == []
+    shelf.cache.repair()
+    shelf.library.add("a", "media/a/x.png", b"x", mime_type="image/png", document={"filename": "x.png"})
+    await shelf.library.sync_all()
+    assert await shelf.app.storage.object("media/a/x.png").read() == b"x"
+    assert shelf.library.is_cached("a")
+
+
+async def test_repair_makes_folder_and_rows_agree(shelf: Shelf) -> None:
+    """A row without its file is forgotten, a file without a row removed, and a lost file of ours is named."""
+    path = await shelf.put("a")
+    shelf.library.enqueue_download("a", path)
+    await shelf.library.sync_all()
+    shelf.library.add("mine", shelf.picture("mine"), b"mine", mime_type="image/png")
+    theirs, mine = (each.path for each in shelf.cache.files())
+    theirs.unlink()
+    mine.rename(mine.with_name("stranger"))
+    report = shelf.library.start()
+    await shelf.library.stop()
+    assert (report.forgotten, report.lost) == ([path], [shelf.picture("mine")])
+    assert [each.name for each in report.removed] == ["stranger"]
+    assert not shelf.library.is_cached("a")
+    shelf.library.add("mine", shelf.picture("mine"), b"mine", mime_type="image/png")
+    for dead in shelf.store.queue.dead_letters():
+        shelf.store.queue.discard(dead.id)
+    await shelf.library.sync_all()
+
+
+async def test_what_an_opened_scene_names_is_fetched_last(shelf: Shelf) -> None:
+    """Assets anywhere in a document are asked for, least urgent; what is no asset is left alone."""
+    shelf.store.upsert("mediaAssets", {"id": "map", "filename": "m.png", "mime": "image/png"}, mark_dirty=False)
+    scene = {"id": "s", "title": "map of", "layers": [{"image": "map"}, {"image": "nothing"}], "n": 1}
+    assert shelf.library.prefetch(scene) == ["map"]
+    (entry,) = shelf.store.storage_queue.transfers()
+    assert (entry.storage_path, entry.priority) == ("media/map/m.png", PREFETCH)
+
+
+def test_records_are_found_and_chosen_from() -> None:
+    """The place of a record follows from the path; the smallest comes first, then the one that fills the width."""
+    assert object_id("b", "media/ä/x?.png") == "Yi9tZWRpYS_DpC94Py5wbmc"
+    assert record_path("b", "media/a/x.png") == f"mediaObjects/{object_id('b', 'media/a/x.png')}"
+    assert record_path("b", "users/u/x.png") == f"users/u/objects/{object_id('b', 'users/u/x.png')}"
+    assert record_path("b", "elsewhere/x.png") is None
+    sizes = [(800, "image/webp"), (200, "image/avif"), (200, "image/webp"), (400, "image/webp")]
+    told = [
+        {"name": f"thumb_{width}", "bucket": "d", "path": f"{width}", "content_type": kind, "width": width, "height": 9}
+        for width, kind in sizes
+    ]
+    record = MediaRecord.from_fields({"status": "ready", "variants": told, "placeholder": {"blurhash": "L"}})
+    chosen = {width: [each.path for each in record.worth_showing(width)] for width in (None, 1, 200, 201, 800, 5000)}
+    assert chosen == {
+        None: ["200"],
+        1: ["200"],
+        200: ["200"],
+        201: ["200", "400"],
+        800: ["200", "800"],
+        5000: ["200", "800"],
+    }
+    assert record.worth_showing(None)[0].content_type == "image/webp"
+    assert MediaRecord.from_fields({"status": "failed", "placeholder": None}).worth_showing(5) == []
+
+
+async def test_without_a_record_the_file_itself_is_shown(shelf: Shelf) -> None:
+    """Where no function ran there is one step: the original; afterwards it is here."""
+    path = await shelf.put("a")
+    shelf.library.start()
+    for _ in range(2):
+        steps = [step async for step in shelf.library.progressive("a", path, width=400)]
+        assert [step.kind.value for step in steps] == ["original"]
+        assert steps[0].path is not None
+        assert steps[0].path.read_bytes() == DATA
+
+
+def test_a_store_keeps_its_files_beside_it(tmp_path: Path) -> None:
+    """The folder of a store's files is `media_cache` beside the store."""
+    store = Store(tmp_path / "content.db")
+    assert MediaCache(store).folder == tmp_path / "media_cache"
+    store.close()
