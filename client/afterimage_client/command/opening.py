@@ -1,0 +1,56 @@
+"""Owns how the command opens a store that an app made: never a new one, and with every type of value readable."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from afterimage_client.database.encoding import ValueKind
+from afterimage_client.database.errors import StoreError
+from afterimage_client.database.sealing import StoreKey
+from afterimage_client.firestore.values import GeoPoint, Vector
+from afterimage_client.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class KeptReference:
+    """The name of a document in a field, where no connection is there to follow it."""
+
+    path: str
+
+
+def offline_kinds() -> tuple[ValueKind, ...]:
+    """As the sync's kinds, with references that lead nowhere: what is read is written back as it was."""
+    return (
+        ValueKind(
+            tag="place",
+            kind=GeoPoint,
+            encode=lambda place: [place.latitude, place.longitude],
+            decode=lambda place: GeoPoint(*place),
+        ),
+        ValueKind(
+            tag="vector",
+            kind=Vector,
+            encode=lambda vector: list(vector.numbers),
+            decode=lambda numbers: Vector(tuple(numbers)),
+        ),
+        ValueKind(tag="reference", kind=KeptReference, encode=lambda reference: reference.path, decode=KeptReference),
+    )
+
+
+def open_store(path: Path | None, passphrase_variable: str | None) -> Store:
+    if path is None:
+        raise StoreError("no store was named: give `--store`, or set AFTERIMAGE_CLIENT_STORE")
+    if not path.is_file():
+        raise StoreError(f"there is no store at `{path}`: the app that uses it makes it")
+    return Store(path, key=key_of(passphrase_variable), kinds=offline_kinds())
+
+
+def key_of(passphrase_variable: str | None) -> StoreKey | None:
+    if passphrase_variable is None:
+        return None
+    passphrase = os.environ.get(passphrase_variable)
+    if passphrase is None:
+        raise StoreError(f"the variable `{passphrase_variable}` is not set: put the passphrase into it")
+    return StoreKey.of_passphrase(passphrase)
