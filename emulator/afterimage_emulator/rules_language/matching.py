@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from afterimage_emulator.rules_language.evaluation.evaluator import Evaluate, Planner
@@ -71,7 +71,7 @@ class MatchBlock:
         self.full_path: str = (around.full_path if around else "") + "".join(
             f"/{_shown(segment)}" for segment in match.segments
         )
-        self._pattern = match.segments
+        self._pattern = tuple(None if segment.is_capture else segment.text for segment in match.segments)
         self._glob = next((at for at, segment in enumerate(match.segments) if segment.is_glob), None)
         self._minimum = 1 if version == 1 else 0
         first = match.segments[0]
@@ -83,15 +83,15 @@ class MatchBlock:
         """The blocks around this one, outermost first, and itself."""
         return [*(self.around.lineage() if self.around else ()), self]
 
-    def covers(self, path: Sequence[Any], at: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    def covers(self, path: Sequence[Any], at: int) -> Iterable[tuple[int, tuple[Any, ...]]]:
         """Where this pattern can end in a path that it enters at `at`, with what it captures on the way."""
-        if self._glob is None:
-            end = at + len(self._pattern)
-            captured = _fits(self._pattern, path, at)
-            if captured is not None:
-                yield end, captured
-            return
-        before, after = self._pattern[: self._glob], self._pattern[self._glob + 1 :]
+        if self._glob is not None:
+            return self._glob_covers(path, at, self._glob)
+        captured = _fits(self._pattern, path, at)
+        return () if captured is None else ((at + len(self._pattern), captured),)
+
+    def _glob_covers(self, path: Sequence[Any], at: int, glob: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        before, after = self._pattern[:glob], self._pattern[glob + 1 :]
         captured = _fits(before, path, at)
         if captured is None:
             return
@@ -105,21 +105,20 @@ class MatchBlock:
             yield stop + len(after), (*captured, Path(tuple(path[start:stop])), *behind)
 
 
-def _fits(pattern: Sequence[Segment], path: Sequence[Any], at: int) -> tuple[Any, ...] | None:
-    """What the pattern's single segments capture; None where the path is shorter or differs."""
+def _fits(pattern: Sequence[str | None], path: Sequence[Any], at: int) -> tuple[Any, ...] | None:
+    """What the pattern's single segments (None: any) capture; None where the path is shorter or differs."""
     if at + len(pattern) > len(path):
         return None
-    captured: tuple[Any, ...] = ()
-    for offset, segment in enumerate(pattern, start=at):
-        given = path[offset]
-        if not segment.is_capture:
-            if segment.text != given:
+    captured: list[Any] = []
+    for text, given in zip(pattern, path[at : at + len(pattern)], strict=True):
+        if text is not None:
+            if text != given:
                 return None
         elif given is ANY_PARENT:
             return None
         else:
-            captured = (*captured, given)
-    return captured
+            captured.append(given)
+    return tuple(captured)
 
 
 def _shown(segment: Segment) -> str:
@@ -172,7 +171,7 @@ class MatchIndex:
                 steps[0] += 1
                 if steps[0] > MAXIMUM_MATCH_STEPS:
                     raise MatchComplexityError
-                bound = (*captures, *captured)
+                bound = captures + captured
                 if end == len(path) and block.allows:
                     found.append((block, bound))
                 if block.children:

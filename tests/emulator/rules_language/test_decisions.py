@@ -290,3 +290,23 @@ def test_an_unknown_method_is_the_callers_mistake() -> None:
     """A method that no service has is refused loudly, not denied."""
     with pytest.raises(ValueError, match="unknown method `patch`"):
         ask(firestore_rules("match /a/{id} { allow get; }"), "patch", "a/b")
+
+
+SUMS = f"[{', '.join(['1 + 1'] * 1001)}].size() > 0"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"allow get: if {SUMS};",
+        f"allow get: if false || {SUMS};",
+        f"allow get: if true ? {SUMS} : false;",
+        f"function f() {{ return {SUMS}; }} allow get: if f();",
+        f"function f() {{ let sums = {SUMS}; return sums; }} allow get: if f();",
+    ],
+)
+def test_every_piece_of_code_is_charged(body: str) -> None:
+    """A thousand and one sums are too many in a condition, an operand, a branch, a function or a let."""
+    decision = ask(firestore_rules(f"match /a/{{id}} {{ {body} }}"), "get", "a/b")
+    assert not decision.allowed
+    assert decision.reasons[0].startswith("Unable to evaluate the expression as the maximum of 1000 expressions")

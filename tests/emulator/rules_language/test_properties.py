@@ -98,6 +98,37 @@ def test_deciding_never_fails_and_repeats_itself(tree: Expression, method: str, 
     assert first.allowed or first.denial_message
 
 
+_TEXTS = st.lists(st.sampled_from(["a", "b", ""]), max_size=3).map(repr)
+_CONSTANTS = st.sampled_from(["null", "true", "1", "1.0", "'a'", "''"])
+_QUICK = st.one_of(
+    st.builds("V {} {}".format, st.sampled_from(["==", "!="]), _CONSTANTS),
+    st.builds("V {} W".format, st.sampled_from(["==", "!=", "in", "<", "+"])),
+    st.builds("'a' in {}".format, st.sampled_from(["V", "[V]", "[V].toSet()", "{'a': V}"])),
+    st.builds("V is {}".format, st.sampled_from(["string", "int", "number", "map", "list", "set", "bytes"])),
+    st.builds("{}.{}({})".format, st.sampled_from(["V", "V.keys()", "[V]", "V.toSet()", "V.diff(W).affectedKeys()"]),
+              st.sampled_from(["hasAll", "hasAny", "hasOnly"]), _TEXTS),
+    st.builds("V.{}()".format, st.sampled_from(["size", "keys", "lower", "toSet", "nothing", "toHexString"])),
+    st.builds("V.{}(W)".format, st.sampled_from(["hasAll", "hasAny", "concat", "diff", "matches", "size", "get"])),
+    st.builds("V.get({}, W)".format, st.sampled_from(["'a'", "['a', 'b']", "1", "V"])),
+)  # fmt: skip
+_SIMILAR = st.one_of(values, st.sampled_from(["a", 1, 1.0, True, {"a": 1}, ["a"], ["a", "b"], {"a": {"b": 2}}, [[]]]))
+
+
+@given(st.lists(_QUICK, min_size=1, max_size=3), st.lists(_SIMILAR, min_size=2, max_size=6))
+@settings(max_examples=400, deadline=None)
+def test_quick_plans_answer_as_plain_ones_do(written: list[str], data: list[Any]) -> None:
+    """What nobody watches is planned with shortcuts; coverage watches, so without: values and errors are the same."""
+    for number, condition in enumerate(written):
+        shown = condition.replace("V", "resource.data.v").replace("W", "resource.data.w")
+        ruleset = guarded(f"debug({shown}) == 'nothing'")
+        for one, other in zip(data, [*data[1:], data[number % len(data)]], strict=True):
+            for method in ("get", "list"):
+                quick = asked(ruleset, method, {"v": one, "w": other})
+                request = quick._evaluation.request
+                plain = ruleset.decide(request, MemoryLookup(DOCUMENTS), coverage=Coverage(ruleset))
+                assert repr((quick.debugged, quick.reasons)) == repr((plain.debugged, plain.reasons)), shown
+
+
 @given(expressions, st.sampled_from(["get", "list", "update"]))
 @settings(max_examples=120, deadline=None)
 def test_an_error_never_grants(tree: Expression, method: str) -> None:

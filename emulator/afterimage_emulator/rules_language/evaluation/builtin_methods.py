@@ -22,7 +22,7 @@ from afterimage_emulator.rules_language.evaluation.rule_values import (
     Path,
     RuleSet,
     Timestamp,
-    alike,
+    is_same,
     kind_of,
 )
 from afterimage_emulator.rules_language.evaluation.signatures import ANY, MethodTable
@@ -232,7 +232,7 @@ _add("map", "diff", ("map",), compute=MapDiff)
 
 def _changed(diff: MapDiff, *, unchanged: bool = False) -> list[str]:
     old = diff.old
-    return [key for key, value in diff.new.items() if key in old and (alike(value, old[key]) is True) == unchanged]
+    return [key for key, value in diff.new.items() if key in old and is_same(value, old[key]) == unchanged]
 
 
 def _added(diff: MapDiff) -> list[str]:
@@ -243,14 +243,14 @@ def _removed(diff: MapDiff) -> list[str]:
     return [key for key in diff.old if key not in diff.new]
 
 
-_add("map_diff", "addedKeys", compute=lambda diff: RuleSet(_added(diff)))
-_add("map_diff", "removedKeys", compute=lambda diff: RuleSet(_removed(diff)))
-_add("map_diff", "changedKeys", compute=lambda diff: RuleSet(_changed(diff)))
-_add("map_diff", "unchangedKeys", compute=lambda diff: RuleSet(_changed(diff, unchanged=True)))
+_add("map_diff", "addedKeys", compute=lambda diff: RuleSet.of_keys(_added(diff)))
+_add("map_diff", "removedKeys", compute=lambda diff: RuleSet.of_keys(_removed(diff)))
+_add("map_diff", "changedKeys", compute=lambda diff: RuleSet.of_keys(_changed(diff)))
+_add("map_diff", "unchangedKeys", compute=lambda diff: RuleSet.of_keys(_changed(diff, unchanged=True)))
 _add(
     "map_diff",
     "affectedKeys",
-    compute=lambda diff: RuleSet([*_added(diff), *_removed(diff), *_changed(diff)]),
+    compute=lambda diff: RuleSet.of_keys([*_added(diff), *_removed(diff), *_changed(diff)]),
 )
 
 

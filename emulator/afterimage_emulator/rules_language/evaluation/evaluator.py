@@ -2,7 +2,8 @@
 
 A closure takes the request's `Context` and the locals of the function it stands in. An error travels as an exception
 and becomes a value again where the language says so: in `&&` and `||`, in arguments and in `let`. Evaluated expressions
-are counted by blocks: each straight piece of code charges all of its expressions when it begins.
+are counted by blocks: each straight piece of code charges all of its expressions when it begins. Where nobody watches,
+common shapes have quicker plans: see `shortcuts`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,18 @@ from afterimage_emulator.rules_language.evaluation.operators import (
     subscript,
 )
 from afterimage_emulator.rules_language.evaluation.rule_values import EvaluationError, Path, kind_of
+from afterimage_emulator.rules_language.evaluation.shortcuts import (
+    asked_for_keys,
+    constant_list,
+    equality,
+    keys_test,
+    membership,
+    method_call,
+    request_member,
+    set_test,
+    type_test,
+    wanted_texts,
+)
 from afterimage_emulator.rules_language.evaluation.signatures import Builtin, call_method, function_not_found
 from afterimage_emulator.rules_language.evaluation.trace import TraceNode
 from afterimage_emulator.rules_language.scopes import Scope
@@ -96,7 +109,7 @@ class Planner:
     def __init__(self, *, service: str, watch: Watch | None = None) -> None:
         self._is_storage = service == "firebase.storage"
         self._watch = watch
-        self._functions: dict[tuple[int, int], tuple[Evaluate, int]] = {}
+        self._functions: dict[tuple[int, int], tuple[Evaluate, int, int]] = {}
 
     def condition(self, expression: Expression, scope: Scope) -> Evaluate:
         self._plan_callees(expression, scope)
@@ -120,17 +133,7 @@ class Planner:
 
     def _block(self, expression: Expression, names: _Names) -> Evaluate:
         """An expression that is evaluated or skipped as one: it charges what it costs when it begins."""
-        evaluate, cost = self._plan(expression, names)
-        if cost == 0:
-            return evaluate
-
-        def charged(c: Context, values: Locals) -> Any:
-            c.spent += cost
-            if c.spent > MAXIMUM_EXPRESSIONS:
-                raise ExpressionLimitError
-            return evaluate(c, values)
-
-        return charged
+        return _charging(*self._plan(expression, names))
 
     def _plan(self, node: Expression, names: _Names) -> tuple[Evaluate, int]:
         """The closure of an expression, and how many expressions it always evaluates."""
@@ -167,6 +170,9 @@ class Planner:
     # -- access
 
     def _member(self, node: Member, names: _Names) -> tuple[Evaluate, int]:
+        is_of_request = isinstance(node.target, Variable) and node.target.name == "request"
+        if self._watch is None and is_of_request and not _is_bound("request", names):
+            return request_member(node.name), 1
         target, cost = self._plan(node.target, names)
         name = node.name
 
@@ -206,32 +212,32 @@ class Planner:
     def _binary(self, node: Binary, names: _Names) -> tuple[Evaluate, int]:
         (left, right), cost = self._plan_all((node.left, node.right), names)
         operate = BINARY_OPERATORS[node.operator]
-        if node.operator not in ("==", "!="):
-            return (lambda c, values: operate(left(c, values), right(c, values))), cost + 1
-        same = node.operator == "=="
-
-        def equality(c: Context, values: Locals) -> Any:
-            one, other = left(c, values), right(c, values)
-            if one.__class__ is str and other.__class__ is str:
-                return (one == other) is same
-            return operate(one, other)
-
-        return equality, cost + 1
+        if self._watch is None and node.operator in ("==", "!="):
+            return equality(node.operator, left, right, node.right), cost + 1
+        if self._watch is None and node.operator == "in":
+            return membership(left, node.left, right), cost + 1
+        return (lambda c, values: operate(left(c, values), right(c, values))), cost + 1
 
     def _type_test(self, node: TypeTest, names: _Names) -> tuple[Evaluate, int]:
         operand, cost = self._plan(node.operand, names)
         type_name = node.type_name
+        if self._watch is None:
+            return type_test(operand, type_name), cost + 1
         return (lambda c, values: is_of_type(operand(c, values), type_name)), cost + 1
 
     def _logical(self, node: Logical, names: _Names) -> tuple[Evaluate, int]:
         first, cost = self._plan(node.operands[0], names)
-        operands = (first, *(self._block(operand, names) for operand in node.operands[1:]))
+        others = [self._plan(operand, names) for operand in node.operands[1:]]
+        operands = ((first, 0), *others)  # what the first one costs is charged by the block around
         decisive = node.operator == "||"
         otherwise = not decisive
 
         def logical(c: Context, values: Locals) -> bool:
             error: EvaluationError | None = None
-            for operand in operands:
+            for operand, operand_cost in operands:
+                c.spent += operand_cost
+                if operand_cost and c.spent > MAXIMUM_EXPRESSIONS:
+                    raise ExpressionLimitError
                 try:
                     value = operand(c, values)
                 except EvaluationError as raised:
@@ -267,6 +273,9 @@ class Planner:
 
     def _list(self, node: ListLiteral, names: _Names) -> tuple[Evaluate, int]:
         items, cost = self._plan_all(node.items, names)
+        constant = constant_list(node) if self._watch is None else None
+        if constant is not None:
+            return (lambda c, values: constant), cost + 1
         return (lambda c, values: [item(c, values) for item in items]), cost + 1
 
     def _map(self, node: MapLiteral, names: _Names) -> tuple[Evaluate, int]:
@@ -331,14 +340,23 @@ class Planner:
         if self._reads_firestore(node, names):
             return _document_call(name, f"firestore.{name}", arguments), cost
         assert receiver is not None
+        wanted = wanted_texts(node) if self._watch is None else None
+        keyed_node = None if wanted is None else asked_for_keys(receiver)
+        if wanted is not None and keyed_node is not None:
+            keyed, keyed_cost = self._plan(keyed_node, names)
+            return keys_test(name, wanted, keyed), cost + keyed_cost + 1
         target, target_cost = self._plan(receiver, names)
+        if wanted is not None:
+            return set_test(name, wanted, target), cost + target_cost
+        if self._watch is None:
+            return method_call(name, target, arguments), cost + target_cost
         methods = METHODS.named(name)
 
-        def method_call(c: Context, values: Locals) -> Any:
+        def plain_call(c: Context, values: Locals) -> Any:
             value = target(c, values)
             return call_method(methods, name, value, [argument(c, values) for argument in arguments])
 
-        return method_call, cost + target_cost
+        return plain_call, cost + target_cost
 
     def _reads_firestore(self, node: Call, names: _Names) -> bool:
         """Whether a call is Storage's `firestore.get` or `firestore.exists`."""
@@ -358,7 +376,7 @@ class Planner:
             shown = f"{function.name}({', '.join(parameter.name for parameter in function.parameters)})"
             text = f"Incorrect number of arguments. Received: {len(arguments)}. Expected: {shown}."
             return _raiser(lambda: EvaluationError(text)), cost
-        body, let_count = self._function(function, scope)
+        body, body_cost, let_count = self._function(function, scope)
         unset = [_UNSET] * let_count
 
         def function_call(c: Context, values: Locals) -> Any:
@@ -368,20 +386,36 @@ class Planner:
                     frame.append(argument(c, values))
                 except EvaluationError as error:
                     frame.append(_Failed(error))
-            return body(c, frame + unset)
+            c.spent += body_cost
+            if body_cost and c.spent > MAXIMUM_EXPRESSIONS:
+                raise ExpressionLimitError
+            return body(c, frame + unset if unset else frame)
 
         return function_call, cost
 
-    def _function(self, function: Function, scope: Scope) -> tuple[Evaluate, int]:
-        """A function's body, planned once."""
+    def _function(self, function: Function, scope: Scope) -> tuple[Evaluate, int, int]:
+        """A function's body, planned once: its closure, what it always costs, and how many `let` it has."""
         key = (id(function), id(scope))
         if key not in self._functions:
             parameters = {parameter.name: slot for slot, parameter in enumerate(function.parameters)}
             names = _Names(scope, parameters, {})
             for slot, let in enumerate(function.lets, start=len(parameters)):
                 names.lets[let.name] = (slot, self._block(let.value, names))
-            self._functions[key] = (self._block(function.result, names), len(function.lets))
+            self._functions[key] = (*self._plan(function.result, names), len(function.lets))
         return self._functions[key]
+
+
+def _charging(evaluate: Evaluate, cost: int) -> Evaluate:
+    if cost == 0:
+        return evaluate
+
+    def charged(c: Context, values: Locals) -> Any:
+        c.spent += cost
+        if c.spent > MAXIMUM_EXPRESSIONS:
+            raise ExpressionLimitError
+        return evaluate(c, values)
+
+    return charged
 
 
 def _callees(expressions: Sequence[Expression], scope: Scope) -> list[tuple[Function, Scope]]:

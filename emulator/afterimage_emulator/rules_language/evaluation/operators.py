@@ -64,6 +64,8 @@ def _numbers(operator: str) -> str:
 
 
 def add(left: Any, right: Any) -> Any:
+    if left.__class__ is int and right.__class__ is int:
+        return checked_int(left + right)
     kinds = kind_of(left), kind_of(right)
     if kinds == ("int", "int"):
         return checked_int(left + right)
@@ -250,6 +252,8 @@ def _index_error(index: int, size: int) -> EvaluationError:
 
 def subscript(value: Any, index: Any) -> Any:
     """`value[index]`"""
+    if value.__class__ is dict and index.__class__ is str and index in value:
+        return value[index]
     kind, index_kind = kind_of(value), kind_of(index)
     if kind == "map" and index_kind == "string":
         return property_of(value, index)

@@ -133,6 +133,14 @@ class RuleSet:
                 if key.__class__ is not str:
                     self._note_numbers(key)
 
+    @classmethod
+    def of_keys(cls, keys: Iterable[str]) -> RuleSet:
+        """A set of texts, which need no closer look."""
+        made = cls()
+        made._items = dict.fromkeys(keys)
+        made._items.update(zip(made._items, made._items, strict=True))
+        return made
+
     def _note_numbers(self, key: Any) -> None:
         blurred = _blurred(key)
         if blurred != key and self._numbers.setdefault(blurred, key) != key:
@@ -229,8 +237,11 @@ def equals(left: Any, right: Any) -> bool:
 
     Inside maps numbers of unlike kinds differ, as recorded. Inside lists and sets nothing is known of them: an error.
     """
-    if left.__class__ is right.__class__ and left.__class__ in _SCALARS:
-        return bool(left == right)
+    if left.__class__ is right.__class__:
+        if left.__class__ in _SCALARS:
+            return bool(left == right)
+        if left.__class__ is Timestamp:
+            return bool(left.nanos == right.nanos)
     kind = kind_of(left)
     if kind in _NUMBERS and kind_of(right) in _NUMBERS:
         return bool(left == right)
@@ -240,6 +251,17 @@ def equals(left: Any, right: Any) -> bool:
             raise EvaluationError(UNSURE)
         return False
     return found
+
+
+def is_same(left: Any, right: Any) -> bool:
+    """Whether two values are the same, to the kind of every number in them."""
+    cls = left.__class__
+    if cls is right.__class__:
+        if cls in _SCALARS:
+            return bool(left == right)
+        if cls is Timestamp:
+            return bool(left.nanos == right.nanos)
+    return alike(left, right) is True
 
 
 def alike(left: Any, right: Any) -> bool | None:

@@ -24,14 +24,21 @@ class Builtin:
     def expected(self) -> str:
         return ", ".join(f"{self.shown}({', '.join(kinds)})" for kinds in self.overloads)
 
-    def call(self, arguments: Sequence[Any], *, receiver: tuple[Any, ...] = ()) -> Any:
-        kinds = tuple(map(kind_of, arguments))
+    def for_kinds(self, kinds: tuple[str, ...]) -> Callable[..., Any] | None:
+        """What computes the answer for arguments of these kinds, if there is an overload for them."""
         for overload in self.overloads:
             if overload == kinds or (
                 len(overload) == len(kinds)
                 and all(wanted in (kind, ANY) for wanted, kind in zip(overload, kinds, strict=True))
             ):
-                return self.compute(*receiver, *arguments)
+                return self.compute
+        return None
+
+    def call(self, arguments: Sequence[Any], *, receiver: tuple[Any, ...] = ()) -> Any:
+        kinds = tuple(map(kind_of, arguments))
+        compute = self.for_kinds(kinds)
+        if compute is not None:
+            return compute(*receiver, *arguments)
         if not any(len(overload) == len(kinds) for overload in self.overloads):
             raise EvaluationError(f"Incorrect number of arguments. Received: {len(kinds)}. Expected: {self.expected}.")
         raise unsupported(f"{self.shown}({', '.join(kinds)})", self.expected)
