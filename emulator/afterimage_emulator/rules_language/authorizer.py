@@ -107,6 +107,15 @@ class Ruleset(ParsedRules):
     def services(self) -> tuple[str, ...]:
         return tuple(self._services)
 
+    def allow_plans(self) -> Iterator[tuple[str, AllowPlan]]:
+        """Every allow with the name of its service, for tools that study rules."""
+        for name, service in self._services.items():
+            waiting = list(service.blocks)
+            while waiting:
+                block = waiting.pop(0)
+                yield from ((name, plan) for plan in block.allows)
+                waiting = [*block.children, *waiting]
+
     def decide(self, request: Request, lookup: Lookups = None, *, coverage: Coverage | None = None) -> Decision:
         """Whether these rules allow a request. Look-ups are read through `lookup`, and counted."""
         is_firestore = isinstance(request, FirestoreRequest)

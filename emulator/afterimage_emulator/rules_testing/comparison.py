@@ -18,6 +18,8 @@ class Change:
     """One way in which verdicts changed: the first request that shows it, and how many there were."""
 
     title: str
+    path: str
+    method: str
     was_allowed: bool
     old_why: str
     new_why: str
@@ -27,6 +29,8 @@ class Change:
         verdicts = ("allowed", "denied") if self.was_allowed else ("denied", "allowed")
         return {
             "request": self.title,
+            "path": self.path,
+            "method": self.method,
             "old": verdicts[0],
             "new": verdicts[1],
             "count": self.count,
@@ -42,8 +46,20 @@ class Comparison:
     tried: int
     changes: Sequence[Change]
 
+    def summary(self) -> list[str]:
+        """By match path and method, how many requests are newly allowed and newly denied."""
+        counts: dict[tuple[str, str], list[int]] = {}
+        for change in self.changes:
+            counts.setdefault((change.path, change.method), [0, 0])[change.was_allowed] += change.count
+        return [
+            f"  {path} {method}: " + ", ".join(
+                f"{count} newly {word}" for count, word in zip(found, ("allowed", "denied"), strict=True) if count
+            )
+            for (path, method), found in sorted(counts.items())
+        ]  # fmt: skip
+
     def to_text(self) -> str:
-        lines: list[str] = []
+        lines = ["changed, by path:", *self.summary(), ""] if self.changes else []
         for change in self.changes:
             arrow = "allowed → denied" if change.was_allowed else "denied → allowed"
             times = f" ({change.count} requests like it)" if change.count > 1 else ""
@@ -67,25 +83,39 @@ def compare(
     for case in cases:
         tried += 1
         verdicts = old.decide(case.request, case.lookup), new.decide(case.request, case.lookup)
-        _note(changes, ("case", case.title), f"case {case.title}", *verdicts)
+        _note(changes, ("case", case.title), f"case {case.title}", case.request.method, *verdicts)
     for made in generated_requests([old, new], cases, count=generated, seed=seed):
         tried += 1
         verdicts = old.decide(made.request, made.lookup), new.decide(made.request, made.lookup)
         if verdicts[0].allowed != verdicts[1].allowed:
             request = made.request
-            _note(changes, (request.method, *map(_deciders, verdicts)), _title(request), *verdicts)
+            _note(changes, (request.method, *map(_deciders, verdicts)), _title(request), request.method, *verdicts)
     return Comparison(tried=tried, changes=tuple(changes.values()))
 
 
 def _note(
-    changes: dict[tuple[Any, ...], Change], key: tuple[Any, ...], title: str, before: Decision, after: Decision
+    changes: dict[tuple[Any, ...], Change],
+    key: tuple[Any, ...],
+    title: str,
+    method: str,
+    before: Decision,
+    after: Decision,
 ) -> None:
     if before.allowed == after.allowed:
         return
     if key in changes:
         changes[key].count += 1
     else:
-        changes[key] = Change(title, before.allowed, str(before.explain()), str(after.explain()))
+        granting = before.allow or after.allow
+        path = granting.match_path if granting is not None else ""
+        changes[key] = Change(
+            title=title,
+            path=path.removeprefix("/databases/{database}/documents"),
+            method=method,
+            was_allowed=before.allowed,
+            old_why=str(before.explain()),
+            new_why=str(after.explain()),
+        )
 
 
 def _deciders(decision: Decision) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ import dataclasses
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from afterimage_emulator.rules_language import (
@@ -18,6 +19,7 @@ from afterimage_emulator.rules_language import (
 )
 from afterimage_emulator.rules_language.syntax.syntax_tree import Segment
 from afterimage_emulator.rules_testing.cases import RuleCase
+from afterimage_emulator.rules_testing.neighbours import requests_on_the_edge
 from afterimage_emulator.rules_testing.vocabulary import NOW, USER, Vocabulary
 
 _METHODS: Final = ("get", "list", "create", "update", "delete")
@@ -35,7 +37,8 @@ class GeneratedRequest:
 def generated_requests(
     rulesets: Sequence[Ruleset], cases: Sequence[RuleCase] = (), *, count: int, seed: int = 0
 ) -> Iterator[GeneratedRequest]:
-    """At most `count` requests: half near the given cases, one thing changed in each, the others from scratch.
+    """At most `count` requests: up to half satisfy some allow, or do so but for one thing; of the others half are near
+    the given cases, one thing changed in each, and the rest from scratch.
 
     All are made of what the rulesets mention; the same seed makes the same requests.
     """
@@ -45,7 +48,12 @@ def generated_requests(
     chance = random.Random(seed)
     maker = _Maker(vocabulary, chance)
     patterns = [(service, pattern) for service, found in sorted(vocabulary.patterns.items()) for pattern in found]
-    for number in range(count):
+    made = 0
+    on_the_edge = requests_on_the_edge(rulesets, count=count // 2, chance=chance, values=vocabulary.near)
+    for request, lookup in islice(on_the_edge, count // 2):
+        made += 1
+        yield GeneratedRequest(request=request, lookup=lookup)
+    for number in range(count - made):
         if cases and (number % 2 == 0 or not patterns):
             yield maker.near(cases[number // 2 % len(cases)])
         elif patterns:

@@ -26,7 +26,7 @@ from afterimage_emulator.rules_language.syntax.syntax_tree import (
 NOW: Final = Timestamp(1_714_564_800_000_000_000)
 USER: Final = "alice"
 _LONGEST_SAMPLE: Final = 20_000
-_OF_TYPE: Final[dict[str, tuple[Any, ...]]] = {
+SAMPLES: Final[dict[str, tuple[Any, ...]]] = {
     "bool": (True,), "bytes": (b"x",), "float": (1.5,), "int": (3,), "latlng": (LatLng(1.0, 2.0),), "list": (["x"],),
     "map": ({"x": 1},), "number": (2, 2.5), "path": (Path(("a", "b")),), "string": ("text",), "timestamp": (NOW,),
 }  # fmt: skip
@@ -90,8 +90,8 @@ class Vocabulary:
             case Binary(_, _, left, right):
                 self._add_near(left, right)
                 self._add_near(right, left)
-            case TypeTest(_, target, type_name) if type_name in _OF_TYPE:
-                for sample in _OF_TYPE[type_name]:
+            case TypeTest(_, target, type_name) if type_name in SAMPLES:
+                for sample in SAMPLES[type_name]:
                     self._note(_name_of(target), sample)
             case Call(_, _, "hasAll" | "hasAny" | "hasOnly", (ListLiteral(_, items),)):
                 self.fields |= {

@@ -146,7 +146,12 @@ def test_diff_names_the_cases_that_change(folder: Path, capsys: Capture) -> None
     new.write_text((folder / "notes.rules").read_text().replace("allow get, list", "allow list"))
     code, out, _ = run(capsys, "diff", folder / "notes.rules", new, folder / "notes.yaml", "--generated", 0)
     assert code == FAILURE
-    assert out.splitlines()[0] == "allowed → denied: case notes.yaml:8 owners read (as alice)"
+    assert out.splitlines()[:4] == [
+        "changed, by path:",
+        "  /notes/{id} get: 1 newly denied",
+        "",
+        "allowed → denied: case notes.yaml:8 owners read (as alice)",
+    ]
     assert out.endswith("1 of 8 verdicts changed\n")
 
 

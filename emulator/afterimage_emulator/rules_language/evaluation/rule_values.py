@@ -302,6 +302,9 @@ def _match_shallowly(left: Any, right: Any, waiting: list[tuple[Any, Any]]) -> b
             return False
         waiting.extend((value, right[key]) for key, value in left.items())
         return True
+    if kind == "map_diff":
+        waiting += [(left.new, right.new), (left.old, right.old)]
+        return True
     if kind == "set":
         return len(left) == len(right) and bool(left.is_within(right))
     return bool(left == right)
@@ -322,6 +325,10 @@ def _identity(value: Any, depth: int, steps: list[int]) -> Any:
     if value.__class__ is str:
         return value
     kind = kind_of(value)
+    if kind == "set":
+        return ("set", frozenset(value.identities()))
+    if kind == "map_diff":
+        return ("map_diff", _identity(value.new, depth + 1, steps), _identity(value.old, depth + 1, steps))
     if kind not in ("list", "map"):
         return (kind, value)
     steps[0] += len(value)
@@ -339,8 +346,10 @@ def _blurred(key: Any) -> Any:
     kind = key[0]
     if kind in _NUMBERS:
         return ("number", key[1])
-    if kind == "list":
-        return ("list", *map(_blurred, key[1:]))
+    if kind in ("list", "map_diff"):
+        return (kind, *map(_blurred, key[1:]))
+    if kind == "set":
+        return ("set", frozenset(map(_blurred, key[1])))
     if kind == "map":
         return ("map", frozenset((name, _blurred(item)) for name, item in key[1]))
     return key
