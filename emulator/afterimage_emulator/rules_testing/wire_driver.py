@@ -164,12 +164,11 @@ class WireDriver:
         database = self._database(request.database)
         if data is None:
             return {"delete": f"{database}/documents/{path}"}
-        fixed = {name: value for name, value in data.items() if value != request.time}
+        fixed, timed = _without_time(data, request.time)
         write: dict[str, Any] = {"update": self._document(database, path, fixed)}
-        if len(fixed) < len(data):
-            names = [name for name in data if name not in fixed]
+        if timed:
             write["updateTransforms"] = [
-                {"fieldPath": _quoted((name,)), "setToServerValue": "REQUEST_TIME"} for name in names
+                {"fieldPath": _quoted(names), "setToServerValue": "REQUEST_TIME"} for names in timed
             ]
         return write
 
@@ -208,6 +207,21 @@ class WireDriver:
         given = {"Content-Type": "application/json", **(headers or {})}
         status, content = send(self._host, self._port, method, path, sent, given)
         return status, json.loads(content) if content.strip() else {}
+
+
+def _without_time(data: Mapping[str, Any], now: Timestamp) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
+    """The data but for fields that are the time of the request, and the paths of those fields."""
+    fixed: dict[str, Any] = {}
+    timed: list[tuple[str, ...]] = []
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            fixed[name], inside = _without_time(value, now)
+            timed += [(name, *path) for path in inside]
+        elif value == now:
+            timed.append((name,))
+        else:
+            fixed[name] = value
+    return fixed, timed
 
 
 def _special(value: float) -> str:

@@ -136,3 +136,15 @@ def test_storage_answers_the_same(storage: StorageWireDriver) -> None:
     here, there = StorageRulesEnvironment(STORAGE), StorageRulesEnvironment(STORAGE, wire=storage)
     compare(files(here), files(there))
     assert here.files == there.files
+
+
+def test_server_times_inside_maps_go_over_the_wire(firestore: WireDriver) -> None:
+    """A server timestamp in a map is the time of the request there, too, and what stands beside it stays."""
+    rules = FIRESTORE.replace("hasOnly(['text'])", "hasOnly(['seen']) && request.resource.data.seen.at == request.time")
+    for wire in (None, firestore):
+        environment = RulesEnvironment(rules, wire=wire)
+        environment.seed({"notes/n1": {"owner": "alice", "seen": {"by": "bob"}}})
+        alice = environment.as_user("alice")
+        assert_allowed(alice.update("notes/n1", {"seen.at": SERVER_TIME}))
+        assert environment.documents["notes/n1"]["seen"] == {"by": "bob", "at": environment.now}
+        assert_denied(alice.update("notes/n1", {"seen.at": 5}))
