@@ -151,6 +151,21 @@ def test_what_pages_embed_without_an_origin(suite: BackgroundSuite, route: Route
     assert not refused(ask(address, route, **followed, referer="https://mail.example/"))
 
 
+def test_no_link_makes_a_port_show_a_script(suite: BackgroundSuite) -> None:
+    """Followed links pass the guard, so no answer may repeat what a link asks for as a page: its script is ours."""
+    script = "%3Cscript%3Ealert(1)%3C%2Fscript%3E"
+    followed = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    places = ("any", f"download/storage/v1/b/{script}/o", "storage/v1/b/any-bucket/o", "v0/b/any-bucket/o", "v1")
+    targets = {f"/{place}/{script}?{query}" for place in places for query in ("", "alt=media", f"{script}={script}")}
+    targets |= {f"/{route.path.strip('/')}/{script}" for route in ROUTES}
+    for service in suite.suite.addresses():
+        for target in sorted(targets):
+            answer = send(suite.address(service), "GET", target, followed)
+            is_page = answer.headers.get("content-type", "text/html").startswith(("text/html", "application/xhtml"))
+            runs = is_page and answer.headers.get("content-security-policy") != "sandbox"
+            assert not (runs and b"<script" in answer.body), (service, target, answer)
+
+
 def test_two_origins_must_both_be_trusted(suite: BackgroundSuite) -> None:
     """A second header does not hide the first."""
     pair = ["http://localhost:3000", "https://evil.example"]
