@@ -76,6 +76,12 @@ def jpeg_of_segments(segments: int) -> bytes:
     return data[:2] + b"\xff\xe5\0\2" * segments + data[2:]
 
 
+def jpeg_of_loose(piece: bytes, times: int) -> bytes:
+    """Anything, between an empty comment and all other segments."""
+    data = encoded(Image.new("RGB", (16, 16)), "JPEG")
+    return data[:2] + b"\xff\xfe\0\2" + piece * times + data[2:]
+
+
 def jpeg_of_exif(segments: int) -> bytes:
     """Exif in as many parts, each of a few bytes."""
     data = encoded(Image.new("RGB", (16, 16)), "JPEG")
@@ -119,6 +125,11 @@ GIFS: Final[Mapping[str, Make]] = {
 PICTURES: Final[Mapping[str, Make]] = {
     **{f"GIF of {name}": make for name, make in GIFS.items()},
     "JPEG of segments": lambda size: jpeg_of_segments(size // 4),
+    "JPEG of fill bytes": lambda size: jpeg_of_loose(b"\xff", size),
+    "JPEG of escaped bytes": lambda size: jpeg_of_loose(b"\xff\0", size // 2),
+    "JPEG of restarts": lambda size: jpeg_of_loose(b"\xff\xd0", size // 2),
+    "JPEG of tables": lambda size: jpeg_of_loose(b"\xff\xc4\0\2", size // 4),
+    "JPEG of zeros": lambda size: jpeg_of_loose(b"\0", size),
     "JPEG of Exif segments": lambda size: jpeg_of_exif(size // 20),
     "JPEG of scans": lambda size: jpeg_of_scans(size // 18, side=2000),
     "PNG of empty chunks": lambda size: png_of_chunks(size // 12),
