@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,8 @@ _firestore: Any = messages("google.firestore.v1")
 METADATA_FILE: Final = "firestore_export.json"
 FORMAT: Final = 1
 _LINES_BEFORE_A_PAUSE: Final = 500
+_PROJECT: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
+_DATABASE: Final = re.compile(r"\(default\)|[a-z0-9][a-z0-9-]{0,99}")
 
 
 async def export_databases(databases: Sequence[Database], directory: Path) -> None:
@@ -33,9 +36,9 @@ async def export_databases(databases: Sequence[Database], directory: Path) -> No
     ]
     directory.mkdir(parents=True, exist_ok=True)
     entries = []
-    for name, documents in snapshots:
+    for number, (name, documents) in enumerate(snapshots, 1):
         if documents:
-            file = directory / quote(name.project, safe="()") / f"{quote(name.database, safe='()')}.jsonl"
+            file = directory / _file_of(name, number)
             await asyncio.to_thread(_write_file, file, documents)
             entries.append(
                 {
@@ -47,6 +50,13 @@ async def export_databases(databases: Sequence[Database], directory: Path) -> No
             )
     metadata = {"format": FORMAT, "databases": entries}
     (directory / METADATA_FILE).write_text(json.dumps(metadata, indent=2) + "\n")
+
+
+def _file_of(name: DatabaseName, number: int) -> str:
+    """Readable where the names are such as projects and databases have; clients may say others, such as `..`."""
+    if _PROJECT.fullmatch(name.project) and _DATABASE.fullmatch(name.database):
+        return f"{name.project}/{name.database}.jsonl"
+    return f"{number:08d}.jsonl"
 
 
 def _write_file(file: Path, documents: Sequence[StoredDocument]) -> None:

@@ -45,6 +45,29 @@ def test_everything_comes_back(client: firestore.Client, running: RunningFiresto
     running.run(running.service.import_from(tmp_path / "twice"))
 
 
+@pytest.mark.parametrize("name", ["..", ".", "x" * 300, "ü" * 200, "CON", "Ab"])
+@pytest.mark.parametrize("pattern", ["projects/{}/databases/(default)", "projects/demo-names/databases/{}"])
+def test_no_name_of_a_project_or_database_leads_out_of_an_export(
+    running: RunningFirestore, tmp_path: Path, name: str, pattern: str
+) -> None:
+    """Any client may write under any name; one that is no file's name must not make the export a broken one."""
+    document = f"http://{running.address}/v1/{pattern.format(name)}/documents/a/1"
+    told = {"json": {"fields": {"x": {"booleanValue": True}}}, "headers": {"authorization": "Bearer owner"}}
+    prepared = requests.Request("PATCH", document, **told).prepare()
+    prepared.url = document  # as it stands: left to itself, the library would resolve the dots
+    with requests.Session() as session:
+        assert session.send(prepared, timeout=10).status_code == 200
+        running.run(running.service.export_to(tmp_path / "inside"))
+        assert [found.name for found in tmp_path.iterdir()] == ["inside"]
+        assert {found.name for found in (tmp_path / "inside").iterdir()} >= {METADATA_FILE}
+        running.call(running.service.reset)
+        running.run(running.service.import_from(tmp_path / "inside"))
+        prepared.method, prepared.body = "GET", None
+        del prepared.headers["content-length"]
+        assert session.send(prepared, timeout=10).json()["fields"] == {"x": {"booleanValue": True}}
+        running.call(running.service.reset)
+
+
 def snapshot(running: RunningFirestore, project: str) -> dict[str, bytes]:
     return {
         document.path: document.wire
