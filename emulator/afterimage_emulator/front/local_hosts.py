@@ -52,6 +52,10 @@ def cannot_be_rebound(name: str) -> bool:
     return name.endswith(_RESERVED_FOR_PRIVATE_USE) or name in _own_names()
 
 
+def is_address(name: str) -> bool:
+    return _address(name) is not None
+
+
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(name.partition("%")[0])

@@ -21,7 +21,7 @@ from afterimage_emulator.front.allowed_pages import (
 )
 from afterimage_emulator.front.callers import caller_from_authorization
 from afterimage_emulator.front.error_body import error_response
-from afterimage_emulator.front.local_hosts import cannot_be_rebound, is_this_machine, split_host
+from afterimage_emulator.front.local_hosts import cannot_be_rebound, is_address, is_this_machine, split_host
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
 
@@ -84,7 +84,7 @@ class OriginGuard:
             elif name == "sec-fetch-site":
                 site = value
         if has_origin:
-            return self._refusal_of_page(request, is_admin_route)
+            return self._refusal_of_page(request, host, is_admin_route)
         if site == "cross-site":
             return self._refusal_of_embedding(request)
         if site == "same-origin" and self._is_own_page(page := f"http://{host}"):
@@ -94,9 +94,9 @@ class OriginGuard:
 
     # -- what asks
 
-    def _refusal_of_page(self, request: HttpRequest, is_admin_route: IsAdminRoute) -> str | None:
+    def _refusal_of_page(self, request: HttpRequest, host: str, is_admin_route: IsAdminRoute) -> str | None:
         for origin in request.headers.all("origin"):
-            if not self._is_trusted(origin):
+            if not self._is_trusted(origin) and not _is_page_of(host, origin):
                 return _foreign_page(origin)
             if self._is_own_page(origin):
                 refused = self._refusal_of_own_page(request, origin, is_admin_route)
@@ -156,6 +156,15 @@ class OriginGuard:
         if refused not in self._told and len(self._told) < _REMEMBERED_REFUSALS:
             self._told.add(refused)
             _log.warning("%s refused: %s", service, refused)
+
+
+def _is_page_of(host: str, origin: str) -> bool:
+    """Whether the called port served the page itself, by an address such as Android's 10.0.2.2.
+
+    By a name alone that is not certain: the name may have been pointed somewhere else when the page was loaded.
+    """
+    page, called = Origin.parse(origin), Origin.parse(f"http://{host}")
+    return page is not None and page == called and is_address(page.host)
 
 
 def _is_admins(authorization: str) -> bool:

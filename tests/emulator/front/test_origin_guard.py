@@ -185,6 +185,24 @@ def test_an_address_of_this_machine_is_local_and_another_is_not(suite: Backgroun
     assert refused(send(suite.address("hub"), "GET", "/emulators", {"origin": "http://192.0.2.1:3000"}))
 
 
+def test_a_page_may_ask_the_address_that_served_it(suite: BackgroundSuite) -> None:
+    """A function's form, opened in an Android emulator by 10.0.2.2 or through a container's published port, is sent."""
+    for host in ("10.0.2.2:5001", "[2001:db8::7]:5001", "192.0.2.7"):
+        sent = {"host": host, "origin": f"http://{host}"}
+        assert send(suite.address("functions"), "POST", f"/{PROJECT}/us-central1/hello", sent).status == 200
+    others = ("http://10.0.2.2:5002", "https://10.0.2.2:5001", "http://10.0.2.3:5001", "http://10.0.2.2")
+    for origin in others:
+        assert refused(send(suite.address("functions"), "GET", "/", {"host": "10.0.2.2:5001", "origin": origin})), (
+            origin
+        )
+    for name in ("firestore:5001", "suite.internal:5001"):  # a name can mean another machine the next moment
+        assert refused(send(suite.address("functions"), "GET", "/", {"host": name, "origin": f"http://{name}"})), name
+    storage = own_page(suite, "10.0.2.2")
+    stored = {"host": storage.removeprefix("http://"), "origin": storage}
+    assert refused(send(suite.address("storage"), "GET", "/storage/v1/b", stored))
+    assert not refused(send(suite.address("storage"), "GET", "/v0/b/any/o", stored))
+
+
 def test_text_plain_posts_of_a_foreign_page_change_nothing(suite: BackgroundSuite, tmp_path: Path) -> None:
     """The requests that browsers send without asking first: reset, rules, export, publish, stop."""
     document = f"/v1/projects/{PROJECT}/databases/(default)/documents/kept/one"
