@@ -99,12 +99,10 @@ class FunctionSubscriptions:
 def _message_of(event: CloudEvent) -> Any:
     """The message that carried the event: the published one, or the event in CloudEvents' binary mode for Pub/Sub."""
     if event.type == MESSAGE_PUBLISHED:
-        body = json.loads(event.data)["message"]
-        return _protos.PubsubMessage(
-            data=base64.b64decode(body.get("data") or ""),
-            attributes=body.get("attributes") or {},
-            ordering_key=body.get("orderingKey") or "",
-        )
+        try:
+            return _published(json.loads(event.data)["message"])
+        except (ValueError, KeyError, TypeError, AttributeError):  # made by hand: no message at all, but not to be lost
+            _log.info("event %s is of a message and holds none: it goes to the dead letter topic as it is", event.id)
     attributes = {
         "content-type": event.content_type,
         "ce-specversion": "1.0",
@@ -116,3 +114,11 @@ def _message_of(event: CloudEvent) -> Any:
         **{f"ce-{name}": value for name, value in event.attributes.items()},
     }
     return _protos.PubsubMessage(data=event.data, attributes=attributes)
+
+
+def _published(body: Mapping[str, Any]) -> Any:
+    return _protos.PubsubMessage(
+        data=base64.b64decode(body.get("data") or ""),
+        attributes=body.get("attributes") or {},
+        ordering_key=body.get("orderingKey") or "",
+    )

@@ -187,6 +187,41 @@ def test_an_event_that_is_no_message_is_dead_lettered_as_a_cloud_event(
     assert received.message.attributes["CloudPubSubDeadLetterSourceTopicPublishTime"] == "2026-01-02T03:04:05.678Z"
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"no JSON",
+        b"[]",
+        b"{}",
+        b'{"message": 5}',
+        b'{"message": {"data": "a"}}',
+        b'{"message": {"attributes": {"a": 1}}}',
+    ],
+)
+def test_an_event_that_only_says_that_it_is_a_message_is_dead_lettered_too(
+    running: BackgroundSuite,
+    subscriber: pubsub_v1.SubscriberClient,
+    publisher: pubsub_v1.PublisherClient,
+    data: bytes,
+) -> None:
+    """Events made by hand may hold anything; after the last attempt the topic has them, and the record says so."""
+    publisher.create_topic(name=topic("odd"))
+    grave = f"projects/{PROJECT}/subscriptions/odd"
+    subscriber.create_subscription(name=grave, topic=topic("odd"))
+    policy = types.DeadLetterPolicy(dead_letter_topic=topic("odd"))
+    change(subscriber, "order", dead_letter_policy=policy, retry_policy=at_once())
+    event = CloudEvent(
+        id="odd", source=f"//pubsub.googleapis.com/{topic('orders')}", time="2026-01-02T03:04:05.678Z", data=data,
+        type="google.cloud.pubsub.topic.v1.messagePublished", attributes={"topic": "orders", "project": PROJECT},
+    )  # fmt: skip
+    assert running.call(lambda: running.suite.send(event)) == 2
+    running.settled()
+    assert attempts(running, "order")[-1]["consequence"] == f"sent to `{topic('odd')}` after 5 attempts"
+    (received,) = subscriber.pull(subscription=grave, max_messages=10).received_messages
+    assert (received.message.data, received.message.attributes["ce-id"]) == (data, "odd")
+
+
 def test_without_its_dead_letter_topic_an_event_is_tried_on_until_it_is_too_old(
     running: BackgroundSuite, subscriber: pubsub_v1.SubscriberClient, publisher: pubsub_v1.PublisherClient
 ) -> None:
