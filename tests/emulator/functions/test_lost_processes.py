@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ import pytest
 
 from afterimage_emulator.attempts import AttemptRecord
 from afterimage_emulator.clock import Clock
+from afterimage_emulator.functions.codebases.codebase_process import CodebaseProcess
 from afterimage_emulator.functions.codebases.manifest import FunctionSpec, HttpTrigger
 from afterimage_emulator.functions.codebases.revivals import (
     FAILED_LOADS_LIMIT,
@@ -304,6 +307,23 @@ async def test_an_event_that_fits_no_request_is_recorded(plain_garbage: Running)
     assert (attempt["outcome"], attempt["consequence"]) == ("failed", "dropped, as it would fail again")
     assert "it cannot be sent" in attempt["detail"]
     assert outcomes(plain_garbage, whole) == ["ok"]
+
+
+async def test_a_process_that_only_stands_ready_may_die_without_a_word(tmp_path: Path) -> None:
+    """Nobody waits for it, and the next load starts another one: nothing is told as an error that nobody caught."""
+    (tmp_path / "main.py").touch()
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+    process = CodebaseProcess(source=tmp_path, python=Path(sys.executable), show=lambda line: None)
+    lost = asyncio.Event()
+    process.when_lost = lost.set
+    process.spawn(dict(os.environ), early=True)
+    process.kill()
+    await asyncio.wait_for(lost.wait(), PATIENCE_SECONDS)
+    await process.close()
+    del process
+    gc.collect()
+    assert told == []
 
 
 @pytest.mark.parametrize("first_ends", ["fails", "is cancelled"])

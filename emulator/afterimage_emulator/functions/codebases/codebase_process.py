@@ -198,19 +198,23 @@ class CodebaseProcess:
             if kind == "loaded":
                 self._loaded.set_result(message)
             else:
-                self._loaded.set_exception(CodebaseError(message["traceback"].rstrip()))
+                self._fail(message["traceback"].rstrip())
 
     def _lost(self) -> None:
         self._hang_up()
         if not self._loaded.done():
             code = self._exit_code()
             told = "was killed" if code is None or code < 0 else f"ended with exit code {code}"
-            self._loaded.set_exception(CodebaseError(f"the process {told} while importing the codebase"))
+            self._fail(f"the process {told} while importing the codebase")
         ended, self._ended = self._ended, {}
         self._started.clear()
         self.when_lost()
         for tell in ended.values():
             tell(None)
+
+    def _fail(self, reason: str) -> None:
+        self._loaded.set_exception(CodebaseError(reason))
+        self._loaded.exception()  # seen: a process that only stands ready has nobody who waits for it
 
     def _exit_code(self) -> int | None:
         assert self._process is not None
