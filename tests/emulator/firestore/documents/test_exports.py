@@ -52,8 +52,8 @@ def test_no_name_of_a_project_or_database_leads_out_of_an_export(
 ) -> None:
     """Any client may write under any name; one that is no file's name must not make the export a broken one."""
     document = f"http://{running.address}/v1/{pattern.format(name)}/documents/a/1"
-    told = {"json": {"fields": {"x": {"booleanValue": True}}}, "headers": {"authorization": "Bearer owner"}}
-    prepared = requests.Request("PATCH", document, **told).prepare()
+    body, headers = {"fields": {"x": {"booleanValue": True}}}, {"authorization": "Bearer owner"}
+    prepared = requests.Request("PATCH", document, json=body, headers=headers).prepare()
     prepared.url = document  # as it stands: left to itself, the library would resolve the dots
     with requests.Session() as session:
         assert session.send(prepared, timeout=10).status_code == 200
@@ -64,7 +64,7 @@ def test_no_name_of_a_project_or_database_leads_out_of_an_export(
         running.run(running.service.import_from(tmp_path / "inside"))
         prepared.method, prepared.body = "GET", None
         del prepared.headers["content-length"]
-        assert session.send(prepared, timeout=10).json()["fields"] == {"x": {"booleanValue": True}}
+        assert session.send(prepared, timeout=10).json()["fields"] == body["fields"]
         running.call(running.service.reset)
 
 
