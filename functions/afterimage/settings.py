@@ -12,17 +12,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-ENVIRONMENT_NAMES: Final = (
-    "ORIGINALS_BUCKET",
-    "DERIVED_BUCKET",
-    "MEDIA_MEMORY_MIB",
-    "MEDIA_TIMEOUT_SECONDS",
-    "MEDIA_PLANS",
-    "RETRY_EVENTS",
-    "EVENT_AGE_LIMIT_HOURS",
-    "MEDIA_READY_TOPIC",
-    "KEEP_FINISHED_DAYS",
-)
 KEEP_FINISHED_FOR: Final = timedelta(days=30)
 """The default of how long closed letters and finished jobs can be read."""
 

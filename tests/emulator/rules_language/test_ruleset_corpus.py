@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from afterimage_emulator.rules_language import Issue, RulesetRejected, compile_ruleset
+from afterimage_emulator.rules_language import RulesetRejected, compile_ruleset
 from afterimage_emulator.rules_language.syntax.diagnostics import IssueList
 from afterimage_emulator.rules_language.syntax.parser import parse
 from afterimage_emulator.rules_language.syntax.printer import print_rules
@@ -43,13 +43,6 @@ def framed(kind: str, source: str) -> tuple[str, int]:
 
 ACCEPTED = read_cases("accepted.txt")
 REJECTED = read_cases("rejected.txt")
-
-
-def issues_of(text: str) -> tuple[Issue, ...]:
-    try:
-        return compile_ruleset(text, file_name="corpus").issues
-    except RulesetRejected as rejected:
-        return rejected.issues
 
 
 @pytest.mark.parametrize(("line", "kind", "source", "expected"), REJECTED, ids=[f"line {c[0]}" for c in REJECTED])

@@ -67,10 +67,6 @@ def turned(orientation: int, file_format: str = "JPEG") -> bytes:
     return encoded(stored, file_format, **options)
 
 
-def gradient(width: int = 64, height: int = 48) -> Image.Image:
-    return Image.linear_gradient("L").resize((width, height))
-
-
 def deep_grey_png() -> bytes:
     """Sixteen bits a pixel, from black to white from top to bottom."""
     deep = Image.new("I;16", (64, 64))

@@ -68,9 +68,6 @@ class Schedules:
             raise StatusError(Code.NOT_FOUND, f"no scheduled function `{name}`; there are {sorted(self._jobs)}")
         self._begin(job, self._clock.now())
 
-    def next_runs(self) -> dict[str, datetime]:
-        return {name: job.due for name, job in self._jobs.items() if job.due is not None}
-
     def close(self) -> None:
         for job in self._jobs.values():
             _stop(job)

@@ -34,14 +34,6 @@ _METHODS: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "POST"})
 _PARTS: Final = frozenset({"uploads", "uploadid"})
 
 
-def is_signature_parameter(name: str) -> bool:
-    """Whether the parameter belongs to a signature, of either version, rather than to the request itself."""
-    name = name.lower()
-    if name in ("googleaccessid", "expires", "signature"):
-        return True
-    return any(name.startswith(prefix) and name.removeprefix(prefix) in _V4 for prefix in _PREFIXES)
-
-
 class SignedUrls:
     """Checks by the suite's clock."""
 

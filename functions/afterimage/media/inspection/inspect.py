@@ -47,7 +47,6 @@ class Inspection:
     frames: int | None = None
     """Counted up to one more than the limit, which is enough to know that it is beyond."""
     orientation: int | None = None
-    color_mode: str | None = None
     has_alpha: bool | None = None
     duration_seconds: float | None = None
     note: str | None = None
@@ -139,7 +138,6 @@ def _inspect_header(image: Image, file_type: FileType, mismatch: bool, limits: L
         height=shown[1],
         frames=frames,
         orientation=orientation,
-        color_mode=image.mode,
         has_alpha=has_alpha(image),
     )
 
