@@ -32,6 +32,8 @@ def test_the_quick_start_runs_from_the_wheel(suite: BackgroundSuite, tmp_path: P
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         archive.extractall(unpacked)
+        (commands,) = (archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
+    assert "afterimage-client = afterimage_client.command.main:main" in commands
     assert "afterimage_client/py.typed" in names
     assert any(name.endswith("licenses/NOTICE") for name in names)
     page = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")

@@ -159,9 +159,15 @@ class MediaCache:
         extension = Path(storage_path).suffix
         return self.folder / name[:2] / (name + (extension if _EXTENSION.fullmatch(extension) else ""))
 
-    def note_downloaded(self, transaction: Transaction, asset_id: str, storage_path: str, size: int) -> None:
-        """The file lies at its target, whole and verified."""
-        self._note(transaction, asset_id, storage_path, size, is_uploaded=True, custom={})
+    def note_downloaded(self, transaction: Transaction, asset_id: str, storage_path: str, size: int) -> Path:
+        """The file lies at its target, whole and verified. A file of ours that is not uploaded stands against it."""
+        target = self.target(asset_id, storage_path)
+        ours = self.find(asset_id, storage_path)
+        if ours is not None and not ours.is_uploaded:
+            transaction.after_commit(partial(_unlink, [target]))
+            return ours.path
+        self._note(transaction, asset_id, storage_path, target, size, is_uploaded=True, custom={})
+        return target
 
     def prepare(self, source: bytes | Path | str) -> Path:
         """Copies bytes into the folder under a name of no meaning; `add` gives them theirs."""
@@ -176,12 +182,16 @@ class MediaCache:
     def add(
         self, transaction: Transaction, asset_id: str, storage_path: str, prepared: Path, custom: Mapping[str, str]
     ) -> Path:
-        """Takes a file of this machine's in. It is not uploaded, so it stays until it is."""
-        target = self.target(asset_id, storage_path)
+        """Takes a file of this machine's in. It is not uploaded, so it stays until it is.
+
+        Its name is its own, so that no download and no earlier upload of the same place meets its bytes.
+        """
+        named = self.target(asset_id, storage_path)
+        target = named.with_name(f"{secrets.token_hex(4)}-{named.name}")
         target.parent.mkdir(parents=True, exist_ok=True)
         size = prepared.stat().st_size
         prepared.replace(target)
-        self._note(transaction, asset_id, storage_path, size, is_uploaded=False, custom=custom)
+        self._note(transaction, asset_id, storage_path, target, size, is_uploaded=False, custom=custom)
         return target
 
     def note_uploaded(self, transaction: Transaction, asset_id: str, storage_path: str) -> None:
@@ -304,12 +314,15 @@ class MediaCache:
         transaction: Transaction,
         asset_id: str,
         storage_path: str,
+        target: Path,
         size: int,
         *,
         is_uploaded: bool,
         custom: Mapping[str, str],
     ) -> None:
-        target = self.target(asset_id, storage_path)
+        before = self.find(asset_id, storage_path)
+        if before is not None and before.path != target:
+            transaction.after_commit(partial(_unlink, [before.path]))
         transaction.execute(
             "INSERT OR REPLACE INTO media_files (asset_id, storage_path, local_path, bytes, used, is_uploaded,"
             " expires_at, custom) VALUES (?, ?, ?, ?, (SELECT coalesce(max(used), 0) + 1 FROM media_files), ?, ?, ?)",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from afterimage_client.app import FirebaseApp
+from afterimage_client.database.file import Transaction
 from afterimage_client.errors import FirebaseError
 from afterimage_client.failures import is_offline
 from afterimage_client.media.cache import MediaCache, RepairReport
@@ -147,19 +148,41 @@ class MediaLibrary:
         prepared = self.cache.prepare(source)
         try:
             with self._store.database.transaction() as transaction:
-                path = self.cache.add(transaction, asset_id, storage_path, prepared, custom or {})
                 if document is not None:
                     self._store.upsert_local(MEDIA_ASSETS, {**document, "id": asset_id})
-                return self._store.enqueue_upload(
-                    asset_id=asset_id,
-                    storage_path=storage_path,
-                    local_path=str(path),
+                return self.add_prepared(
+                    transaction,
+                    asset_id,
+                    storage_path,
+                    prepared,
                     mime_type=mime_type,
-                    file_size=path.stat().st_size,
+                    custom=custom or {},
                     priority=priority,
                 )
         finally:
             prepared.unlink(missing_ok=True)
+
+    def add_prepared(
+        self,
+        transaction: Transaction,
+        asset_id: str,
+        storage_path: str,
+        prepared: Path,
+        *,
+        mime_type: str,
+        custom: Mapping[str, str],
+        priority: int = VISIBLE,
+    ) -> int:
+        """As `add`, in a transaction of the caller's, with a file that the cache has prepared."""
+        path = self.cache.add(transaction, asset_id, storage_path, prepared, custom)
+        return self._store.enqueue_upload(
+            asset_id=asset_id,
+            storage_path=storage_path,
+            local_path=str(path),
+            mime_type=mime_type,
+            file_size=path.stat().st_size,
+            priority=priority,
+        )
 
     # -- about them
 

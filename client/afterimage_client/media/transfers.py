@@ -90,9 +90,9 @@ class MediaTransfers:
         finally:
             self._moved.set()
         with self._store.database.transaction() as transaction:
-            self._cache.note_downloaded(transaction, transfer.asset_id, transfer.storage_path, metadata.size)
+            found = self._cache.note_downloaded(transaction, transfer.asset_id, transfer.storage_path, metadata.size)
             if is_original:
-                self._note_status(transfer, DownloadStatus.CACHED, str(target))
+                self._note_status(transfer, DownloadStatus.CACHED, str(found))
             self._store.queue.complete(entry)
             transaction.after_commit(self._moved.set)
         self._cache.make_room()
@@ -122,14 +122,17 @@ class MediaTransfers:
         try:
             metadata = await self._ran(upload)
         except FirebaseError as error:
-            if not error.is_transient:
-                self._cache.keep_session(*place, None)  # the next attempt begins anew, with the bytes of then
+            if kept is not None and not error.is_transient:
+                self._cache.keep_session(*place, None)
+                raise  # it was the session that was refused: the next attempt begins anew
             raise failure_of_entry(error) from error
         finally:
             self._moved.set()
         with self._store.database.transaction() as transaction:
-            self._cache.note_uploaded(transaction, *place)
-            self._note_status(transfer, DownloadStatus.CACHED, str(source.path))
+            now = self._cache.find(*place)
+            if now is not None and now.path == source.path:
+                self._cache.note_uploaded(transaction, *place)
+                self._note_status(transfer, DownloadStatus.CACHED, str(source.path))
             if self._on_uploaded is not None:
                 self._on_uploaded(transaction, transfer, metadata)
             self._store.queue.complete(entry)

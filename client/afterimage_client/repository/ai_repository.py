@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from afterimage_client.errors import FirebaseError, FirestoreError
 from afterimage_client.failures import failure_of_entry
 from afterimage_client.firestore.writes import MOST_WRITES
+from afterimage_client.media.library import MediaLibrary
 from afterimage_client.queue.entries import Entry, QueueStats
 from afterimage_client.queue.worker import QueueWorker, SyncReport
+from afterimage_client.repository.cloud_storage_service import FilePlace, audio_stem_place, image_place, video_place
 from afterimage_client.repository.firestore_service import FirestoreAIService
 from afterimage_client.repository.hits import Hits
 from afterimage_client.repository.output_cache import CachedAIOutput, OutputCache, save_kind
@@ -46,9 +50,16 @@ class CloudAIRepository:
     """One user's outputs over a store. `start` saves in the background, `sync_all` saves what waits now and ends."""
 
     def __init__(
-        self, store: Store, firestore: FirestoreAIService, *, ttl: CacheTTL | None = None, parallel: int = 4
+        self,
+        store: Store,
+        firestore: FirestoreAIService,
+        *,
+        media: MediaLibrary | None = None,
+        ttl: CacheTTL | None = None,
+        parallel: int = 4,
     ) -> None:
         self._store = store
+        self._media = media
         self._firestore = firestore
         self._ttl = ttl or CacheTTL()
         self._kind = save_kind(firestore.user_id)
@@ -94,6 +105,33 @@ class CloudAIRepository:
         wanted = Dialogue(card_id=card_id, interaction_id=interaction_id, text="", model="")
         found = await self.get_output(ContentType.DIALOGUE, wanted.parts)
         return found.text if isinstance(found, Dialogue) else None
+
+    # -- files
+
+    def save_image(
+        self, *, card_id: str, image_type: str, image_bytes: bytes, model: str, extension: str = "webp", **told: Any
+    ) -> str:
+        """Keeps a picture and what is told of it; both go up when they can. Returns its path in Storage."""
+        place = image_place(self._firestore.user_id, card_id, image_type, extension)
+        return self._save_file(ContentType.IMAGE, place, image_bytes, {"model": model, **told})
+
+    def save_video(self, *, scene_id: str, video_bytes: bytes, model: str, **told: Any) -> str:
+        place = video_place(self._firestore.user_id, scene_id)
+        return self._save_file(ContentType.VIDEO, place, video_bytes, {"model": model, **told})
+
+    def save_audio_stem(self, *, stem_id: str, stem_type: str, audio_bytes: bytes, model: str, **told: Any) -> str:
+        place = audio_stem_place(self._firestore.user_id, stem_id, stem_type)
+        return self._save_file(ContentType.AUDIO, place, audio_bytes, {"model": model, **told})
+
+    async def get_image(self, card_id: str, image_type: str) -> Path | None:
+        """The picture's file, from here or the cloud; None where neither knows of it. The media must be started."""
+        return await self._get_file(ContentType.IMAGE, {"card_id": card_id, "image_type": image_type})
+
+    async def get_video(self, scene_id: str) -> Path | None:
+        return await self._get_file(ContentType.VIDEO, {"scene_id": scene_id})
+
+    async def get_audio_stem(self, stem_id: str, stem_type: str) -> Path | None:
+        return await self._get_file(ContentType.AUDIO, {"stem_type": stem_type, "stem_id": stem_id})
 
     # -- any output
 
@@ -142,6 +180,38 @@ class CloudAIRepository:
         return self.cache.remove_expired()
 
     # -- inside
+
+    def _save_file(self, content_type: ContentType, place: FilePlace, data: bytes, told: Mapping[str, Any]) -> str:
+        library = self._library()
+        output = FileOutput(**{**place.parts, **told, "content_type": content_type, "path": place.path})
+        moment = datetime.fromtimestamp(self._store.clock.now(), UTC)
+        prepared = library.cache.prepare(data)
+        try:
+            with self._store.database.transaction() as transaction:
+                self.save_output(output)
+                library.add_prepared(
+                    transaction,
+                    place.path,
+                    place.path,
+                    prepared,
+                    mime_type=place.content_type,
+                    custom=place.custom(moment),
+                )
+        finally:
+            prepared.unlink(missing_ok=True)
+        return place.path
+
+    async def _get_file(self, content_type: ContentType, parts: Mapping[str, str]) -> Path | None:
+        library = self._library()
+        output = await self.get_output(content_type, parts)
+        if not isinstance(output, FileOutput) or output.path is None:
+            return None
+        return await library.fetch(output.path, output.path)
+
+    def _library(self) -> MediaLibrary:
+        if self._media is None:
+            raise ValueError("there is no place for files: make the repository with `media`")
+        return self._media
 
     def _is_good(self, content_type: ContentType, cached: CachedAIOutput) -> bool:
         is_waiting = self.cache.is_waiting(content_type, cached.id)

@@ -69,7 +69,9 @@ def step(chance: random.Random, model: Model, cache: MediaCache, store: Store, c
     if what in ("download", "add"):
         size = chance.randrange(1, 60)
         put(cache, store, name, size, is_uploaded=what == "download")
-        model.put(name, size, expires, is_uploaded=what == "download")
+        is_ours = name in model.files and not model.files[name].is_uploaded
+        if what == "add" or not is_ours:  # what is not uploaded stands against what comes down
+            model.put(name, size, expires, is_uploaded=what == "download")
     elif what == "use":
         known = model.files.get(name)
         is_good = known is not None and (not known.is_uploaded or known.expires > clock.now())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from afterimage_client import StorageError
+from afterimage_client import FirebaseApp, StorageError
 from afterimage_client.media import ASKED_FOR, PREFETCH, VISIBLE, MediaCache, object_id, record_path
 from afterimage_client.media.records import MediaRecord
 from afterimage_client.queue import Entry
@@ -140,6 +140,57 @@ async def test_a_cut_upload_goes_on_where_it_stopped(after_pieces: int, apps: Ap
         assert not after_pieces or network.cut_after_bytes_up is not None, "the first pieces went up again"
         assert second.cache.files() == [], "once it is uploaded, a full folder may let it go"
         second.close()
+
+
+async def test_a_file_that_is_replaced_while_it_goes_up_stays_until_it_is_up(app: FirebaseApp, tmp_path: Path) -> None:
+    """The end of the first upload does not make the second bytes removable, and the second bytes arrive."""
+    shelf = Shelf(app, tmp_path, most_bytes=0)
+    path = shelf.picture("a")
+    shelf.library.add("a", path, b"first", mime_type="image/png")
+    (entry,) = shelf.store.queue.take(["upload"])
+    first = asyncio.create_task(shelf.library.transfers.perform_upload(entry))
+    await asyncio.sleep(0)  # it has chosen its source
+    shelf.library.add("a", path, b"second", mime_type="image/png")
+    await asyncio.gather(first, return_exceptions=True)
+    assert [each.is_uploaded for each in shelf.cache.files()] == [False]
+    if (failure := first.exception()) is not None:
+        shelf.store.queue.fail(entry, failure)
+    await shelf.library.sync_all()
+    assert await app.storage.object(path).read() == b"second"
+    assert shelf.cache.files() == [], "a full folder lets it go once it is up"
+    shelf.close()
+
+
+async def test_a_session_of_other_bytes_is_begun_anew(shelf: Shelf) -> None:
+    """A session that does not fit costs one attempt, not the file."""
+    path = shelf.picture("a")
+    sessions: list[str] = []
+    upload = shelf.app.storage.object(path).upload(
+        DATA, content_type="image/png", piece_bytes=PIECE, on_session=lambda session: sessions.append(session.to_json())
+    )
+    upload.start()
+    while not sessions:
+        await asyncio.sleep(0.005)
+    await upload.stop()
+    shelf.library.add("a", path, b"others", mime_type="image/png")
+    shelf.cache.keep_session("a", path, sessions[0])
+    for _ in range(2):
+        await shelf.library.sync_all()
+    assert await shelf.app.storage.object(path).read() == b"others"
+
+
+async def test_what_comes_down_replaces_nothing_that_did_not_go_up(shelf: Shelf) -> None:
+    """A download that was asked for before a file was added leaves the added one alone."""
+    path = await shelf.put("a", b"theirs")
+    shelf.library.enqueue_download("a", path)
+    (entry,) = shelf.store.queue.take(["download"])
+    shelf.library.add("a", path, b"ours", mime_type="image/png")
+    await shelf.library.transfers.perform_download(entry)
+    (file,) = shelf.cache.files()
+    assert (file.path.read_bytes(), file.is_uploaded) == (b"ours", False)
+    assert Path(shelf.library.get_local_path("a") or "").read_bytes() == b"ours"
+    await shelf.library.sync_all()
+    assert await shelf.app.storage.object(path).read() == b"ours"
 
 
 async def test_a_file_its_document_and_its_upload_are_one(shelf: Shelf) -> None:
