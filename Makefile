@@ -34,7 +34,7 @@ test-rules: setup
 check: setup
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy emulator functions/afterimage client demo rules bench conftest.py tests/structure tests/emulator tests/rules tests/bench tests/slice tests/client
+	@$(PY) -m mypy emulator functions/afterimage client demo rules bench conftest.py tests
 	@$(PY) -m vulture
 	@$(PY) -m rules assemble --check
 	@$(PY) -m pytest tests/structure

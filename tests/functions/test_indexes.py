@@ -61,11 +61,12 @@ def queried_fields() -> set[str]:
             if isinstance(target, ast.AnnAssign)
             and isinstance(target.target, ast.Name)
             and isinstance(target.value, ast.Constant)
+            and isinstance(target.value.value, str)
         }
         for call in ast.walk(tree):
             if isinstance(call, ast.Call) and ast.unparse(call.func) in {"Where", "Query"}:
                 for named in [named.value for named in call.keywords if named.arg in {"field", "order_by"}]:
-                    found.add(named.value if isinstance(named, ast.Constant) else names[ast.unparse(named)])
+                    found.add(str(named.value) if isinstance(named, ast.Constant) else str(names[ast.unparse(named)]))
     return found - {WHOLE}
 
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def pins(file: str) -> dict[str, str]:
     lines = [line for line in (ROOT / file).read_text().splitlines() if line and line[0] not in "#-"]
-    found = {canonicalize_name(name): pinned for name, _, pinned in (line.partition("==") for line in lines)}
+    found = {str(canonicalize_name(name)): pinned for name, _, pinned in (line.partition("==") for line in lines)}
     assert all(found.values()), f"{file} holds a line without a version"
     return found
 

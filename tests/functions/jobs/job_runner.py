@@ -21,7 +21,7 @@ class Topic:
     messages: list[tuple[dict[str, Any], str]] = field(default_factory=list)
     published: int = 0
 
-    def publish(self, _topic: str, body: Mapping[str, Any]) -> None:
+    def publish(self, topic: str, body: Mapping[str, Any]) -> None:
         self.world.before("publish")
         self.published += 1
         self.messages.append((dict(body), f"m{self.published}"))

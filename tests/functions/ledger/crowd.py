@@ -146,4 +146,4 @@ class Crowd:
 
 
 def _nanoseconds(moment: Any) -> int:
-    return int(moment.replace(microsecond=0).timestamp()) * 1_000_000_000 + moment.nanosecond
+    return int(moment.replace(microsecond=0).timestamp()) * 1_000_000_000 + int(moment.nanosecond)

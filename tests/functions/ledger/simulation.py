@@ -14,7 +14,7 @@ from typing import Any
 
 from afterimage.faults import TransientError
 from afterimage.ledger.audit import Auditor
-from afterimage.ledger.bookkeeper import Bookkeeper, HotUsers
+from afterimage.ledger.bookkeeper import BookingOutcome, Bookkeeper, HotUsers
 from afterimage.ledger.observing import observe_document
 from afterimage.ledger.prices.pricing import Prices
 from afterimage.ledger.records import Observation
@@ -98,7 +98,7 @@ class World:
         )
         book, book_many = self.keeper.book, self.keeper.book_many
 
-        def listening(seen: Observation, **options: Any) -> object:
+        def listening(seen: Observation, **options: Any) -> BookingOutcome:
             self.told.add((seen.record_path, seen.created, seen.version))
             if seen.before is not None:
                 self.told_before.add((seen.record_path, seen.created, seen.version))
@@ -108,8 +108,8 @@ class World:
             self.told.update((seen.record_path, seen.created, seen.version) for seen, _ in found)
             return book_many(found)
 
-        self.keeper.book = listening
-        self.keeper.book_many = listening_to_many
+        # An object's own attribute, so that every other keeper stays as it is.
+        vars(self.keeper).update(book=listening, book_many=listening_to_many)
         self.store.before = self.faults.before
         self.store.after = self.faults.after
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from google.cloud import firestore
 
-from afterimage.ledger.roll_up import OPERATIONS_TOTALS, RollUp
+from afterimage.ledger.roll_up import RollUp
+from afterimage.paths import OPERATIONS_TOTALS
 from afterimage_emulator.background import BackgroundSuite
 from tests.functions.ledger.crowd import Crowd
 

@@ -155,6 +155,6 @@ def test_files_are_measured_and_count_whatever_else_a_user_claims() -> None:
         (books.STORAGE, "bytes", "images"): 7,
         (books.TOTALS, "users_set_aside"): 1,
     }
-    waited = {(books.TOTALS, "latency_ms"): books.MOST_BELIEVED_LATENCY_MS + 1}
+    waited: dict[tuple[str, ...], int] = {(books.TOTALS, "latency_ms"): books.MOST_BELIEVED_LATENCY_MS + 1}
     assert books.beyond_belief(waited)
     assert books.for_operators({(books.TOTALS, "latency_ms"): 5}) == {(books.TOTALS, "latency_ms"): 5}

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterimage.ledger import bookkeeper
-from afterimage.ledger.bookkeeper import BUCKETS, LATE_AFTER, BookingOutcome, books_path
+from afterimage.ledger.bookkeeper import BUCKETS, LATE_AFTER, BookingOutcome
 from afterimage.ledger.closing import COMPACT_AFTER
 from afterimage.ledger.records import EMPTY, Observation, Record
 from afterimage.ledger.roll_up import RollUp
 from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
+from afterimage.paths import books_path
 from afterimage.store.documents import Document
 from tests.functions.ledger.simulation import Event, World, due_for
 

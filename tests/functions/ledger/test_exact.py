@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from afterimage.faults import TransientError
 from afterimage.ledger import bookkeeper, records
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import BookingOutcome
@@ -427,7 +428,7 @@ def test_a_booking_that_never_succeeds_is_raised_for_another_delivery() -> None:
     world = World(10)
     event = world.write(PATH, output(), is_first=True)
     world.faults.share = 1.0
-    with pytest.raises(bookkeeper.TransientError, match="could not book `usage/ana/records/dialogues~c_1`"):
+    with pytest.raises(TransientError, match="could not book `usage/ana/records/dialogues~c_1`"):
         world.keeper.book(event.seen(), is_first=True)
     world.faults.share = 0.0
     world.deliver(event)

@@ -109,8 +109,8 @@ def test_an_effective_date_is_honoured() -> None:
     """A price holds from its day on, by the server's creation time: not a day earlier, not for what was made before."""
     fields = {"model": "veo-3.0-generate-001", "duration_seconds": 8}
     costs = [
-        facts(fields, "videos", at=datetime(*day, tzinfo=UTC)).cost_nano_usd
-        for day in [(2025, 7, 16), (2025, 9, 8, 23, 59, 59), (2025, 9, 9)]
+        facts(fields, "videos", at=datetime.fromisoformat(moment).replace(tzinfo=UTC)).cost_nano_usd
+        for moment in ["2025-07-16", "2025-09-08T23:59:59", "2025-09-09"]
     ]
     assert costs == [0, 6_000_000_000, 3_200_000_000]
 

@@ -13,8 +13,8 @@ from afterimage.jobs.ledger_cursor import packed, unpacked
 from afterimage.jobs.ledger_jobs import users_after
 from afterimage.ledger import events, survey
 from afterimage.ledger.audit import Auditor
-from afterimage.ledger.roll_up import OPERATIONS_TOTALS, every
-from afterimage.paths import ROLL_UP_MARK, books_path
+from afterimage.ledger.roll_up import every
+from afterimage.paths import OPERATIONS_TOTALS, ROLL_UP_MARK, books_path
 from afterimage.store import clients
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.faults import FaultRule

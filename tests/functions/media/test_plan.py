@@ -71,7 +71,10 @@ def test_fitting_keeps_proportions_and_never_enlarges(width: int, height: int, l
 
 def test_options_are_set_by_family_over_those_for_all() -> None:
     """`*` first, then the family's own."""
-    overrides = {"*": {"avif": True, "thumbnails": [100]}, "media": {"thumbnails": [50, 60]}}
+    overrides: dict[str, dict[str, object]] = {
+        "*": {"avif": True, "thumbnails": [100]},
+        "media": {"thumbnails": [50, 60]},
+    }
     assert options_for(Family.MEDIA, overrides).thumbnails == (50, 60)
     assert options_for(Family.MEDIA, overrides).avif
     assert options_for(Family.AI_IMAGE, overrides).thumbnails == (100,)

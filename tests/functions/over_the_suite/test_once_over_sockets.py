@@ -9,6 +9,7 @@ import pytest
 from afterimage.faults import is_transient
 from afterimage.media.pipeline import MediaOutcome
 from afterimage.paths import object_id
+from afterimage.store.files import StoredFile
 from afterimage_emulator.faults import FaultRule
 from tests.functions.media.pictures import corners, encoded
 from tests.functions.over_the_suite.conftest import Cloud
@@ -75,18 +76,18 @@ def test_overwritten_and_deleted_through_the_sdk(cloud: Cloud) -> None:
     assert (record_of(cloud), derived_in(cloud)) == (None, {})
 
 
-def test_a_client_that_writes_metadata_meanwhile_loses_nothing(cloud: Cloud) -> None:
+def test_a_client_that_writes_metadata_meanwhile_loses_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stamp is written under a precondition and repeated with what the client wrote."""
     generation = cloud.upload(NAME, PICTURE)
     read = cloud.pipeline.stores.originals.read
 
-    def read_while_a_client_writes(*arguments: Any) -> bytes:
+    def read_while_a_client_writes(file: StoredFile, start: int = 0, end: int | None = None) -> bytes:
         blob = cloud.storage.bucket(cloud.bucket).blob(NAME)
         blob.metadata = {"card_id": "7"}
         blob.patch()
-        return read(*arguments)
+        return read(file, start, end)
 
-    cloud.pipeline.stores.originals.read = read_while_a_client_writes  # type: ignore[method-assign]  # a client's timing
+    monkeypatch.setattr(cloud.pipeline.stores.originals, "read", read_while_a_client_writes)
     assert cloud.pipeline.finalized(cloud.bucket, NAME, generation) is MediaOutcome.SETTLED
     blob = cloud.storage.bucket(cloud.bucket).get_blob(NAME)
     assert blob is not None

@@ -91,11 +91,12 @@ def test_every_write_says_what_it_expects(
     """Absent, present or anything: what does not hold is a conflict, for each kind of write."""
     if is_there:
         put(documents, "a/1", n=1)
-    write = {
+    writes: dict[type[Write], Write] = {
         Replace: Replace(path="a/1", fields={"n": 2}, expected=expected),
         Change: Change(path="a/1", put={"n": 2}, expected=expected),
         Remove: Remove(path="a/1", expected=expected),
-    }[kind]
+    }
+    write = writes[kind]
     if expected is (Expect.ABSENT if is_there else Expect.PRESENT):
         with pytest.raises(ConflictError):
             documents.commit([write])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ def test_a_broken_double_of_documents_says_so(fault: str) -> None:
     assert fault in line
 
 
-def change(found: MemoryFiles, **fields: object) -> None:
+def change(found: MemoryFiles, **fields: Any) -> None:
     file, data = found.files["b", "1"]
     found.files["b", "1"] = (replace(file, **fields), data)
 
