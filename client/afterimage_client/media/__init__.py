@@ -5,6 +5,7 @@ from __future__ import annotations
 from afterimage_client.media.cache import CachedFile, MediaCache, RepairReport
 from afterimage_client.media.library import MediaLibrary, Step, StepKind
 from afterimage_client.media.records import MediaRecord, Variant, object_id, record_path
+from afterimage_client.media.shrinking import smaller_webp
 from afterimage_client.media.transfers import MediaTransfers
 from afterimage_client.store.transfers import ASKED_FOR, PREFETCH, VISIBLE
 
@@ -23,4 +24,5 @@ __all__ = [
     "Variant",
     "object_id",
     "record_path",
+    "smaller_webp",
 ]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from afterimage_client import FirebaseApp, StorageError
-from afterimage_client.media import ASKED_FOR, PREFETCH, VISIBLE, MediaCache, object_id, record_path
+from afterimage_client.media import ASKED_FOR, PREFETCH, VISIBLE, MediaCache, MediaTransfers, object_id, record_path
 from afterimage_client.media.records import MediaRecord
 from afterimage_client.queue import Entry
+from afterimage_client.storage import ObjectMetadata
+from afterimage_client.storage.transfers import Transfer as RunningTransfer
 from afterimage_client.store import Store
 from afterimage_client.store.metadata import CACHE_SECONDS, DownloadStatus
 from tests.client.conftest import Apps
@@ -161,6 +165,36 @@ async def test_a_file_that_is_replaced_while_it_goes_up_stays_until_it_is_up(app
     shelf.close()
 
 
+class Interrupted(MediaTransfers):
+    """Lets something happen between the end of a transfer and the note of it."""
+
+    meanwhile: list[Callable[[], object]]
+
+    async def _ran(self, running: RunningTransfer[Any]) -> ObjectMetadata:
+        metadata = await super()._ran(running)
+        for happen in self.meanwhile:
+            happen()
+        self.meanwhile.clear()
+        return metadata
+
+
+async def test_a_file_that_is_replaced_as_its_upload_ends_stays(app: FirebaseApp, tmp_path: Path) -> None:
+    """At the last moment too: a full folder keeps the second bytes until they are up."""
+    shelf = Shelf(app, tmp_path, most_bytes=0)
+    path = shelf.picture("a")
+    transfers = Interrupted(shelf.store, app.storage, shelf.cache)
+    transfers.meanwhile = [lambda: shelf.library.add("a", path, b"second", mime_type="image/png")]
+    shelf.library.add("a", path, b"first", mime_type="image/png")
+    await transfers.sync_all()
+    assert await app.storage.object(path).read() == b"first"
+    (file,) = shelf.cache.files()
+    assert (file.path.read_bytes(), file.is_uploaded) == (b"second", False)
+    await transfers.sync_all()
+    assert await app.storage.object(path).read() == b"second"
+    assert shelf.cache.files() == []
+    shelf.close()
+
+
 async def test_a_session_of_other_bytes_is_begun_anew(shelf: Shelf) -> None:
     """A session that does not fit costs one attempt, not the file."""
     path = shelf.picture("a")
@@ -199,7 +233,7 @@ async def test_a_file_its_document_and_its_upload_are_one(shelf: Shelf) -> None:
         shelf.library.add("a", "media/a/x.png", b"x", document={"id": "a", "wrong": object()})
     assert shelf.cache.files() == []
     assert shelf.store.queue.entries() == []
-    shelf.cache.repair()
+    assert [path for path in shelf.cache.folder.rglob("*") if path.is_file()] == []
     shelf.library.add("a", "media/a/x.png", b"x", mime_type="image/png", document={"filename": "x.png"})
     await shelf.library.sync_all()
     assert await shelf.app.storage.object("media/a/x.png").read() == b"x"
