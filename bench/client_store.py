@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from afterimage_client.store import Query, Store
-from bench.measuring import Figure, percentile, show
+from bench.measuring import Figure, percentile, show, takes_no_options
 
 WRITES = 300
 DOCUMENTS = 100_000
@@ -160,4 +160,5 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
+    takes_no_options(__doc__)
     main()
