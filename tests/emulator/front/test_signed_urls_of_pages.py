@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
+import pytest
 import requests
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.oauth2.service_account import Credentials
 
 from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import Configuration
+from afterimage_emulator.suite import Suite
 
 
-def test_a_stored_page_uses_signed_urls_and_nothing_else(suite: BackgroundSuite) -> None:
+@pytest.fixture
+def in_time(project_id: str, tmp_path: Path) -> Iterator[BackgroundSuite]:
+    """A suite whose clock nobody has moved: the SDK dates what it signs by the machine's."""
+    configuration = Configuration(root=tmp_path, project_id=project_id)
+    with BackgroundSuite(Suite(configuration, only=("storage",), free_ports=True)) as running:
+        yield running
+
+
+def test_a_stored_page_uses_signed_urls_and_nothing_else(in_time: BackgroundSuite) -> None:
     """A page of a bucket uploads by a signed URL, and continues an upload whose address it has; that is all."""
-    environment = suite.environment()
+    environment = in_time.environment()
     endpoint = environment["STORAGE_EMULATOR_HOST"]
     with open(environment["GOOGLE_APPLICATION_CREDENTIALS"]) as file:
         account = Credentials.from_service_account_info(json.load(file))
@@ -47,9 +60,9 @@ def test_a_stored_page_uses_signed_urls_and_nothing_else(suite: BackgroundSuite)
     client.close()
 
 
-def test_a_stored_page_sends_forms_with_a_policy_only(suite: BackgroundSuite) -> None:
+def test_a_stored_page_sends_forms_with_a_policy_only(in_time: BackgroundSuite) -> None:
     """A form's proof is in its body: with a signed policy it uploads, without one it is refused."""
-    environment = suite.environment()
+    environment = in_time.environment()
     endpoint = environment["STORAGE_EMULATOR_HOST"]
     with open(environment["GOOGLE_APPLICATION_CREDENTIALS"]) as file:
         account = Credentials.from_service_account_info(json.load(file))
