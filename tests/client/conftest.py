@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -11,6 +12,8 @@ from afterimage_client.app_check import AppCheckProvider
 from afterimage_client.auth import MemoryStore, SessionStore
 from afterimage_client.freshness import Now, system_instant
 from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.configuration import Configuration
+from afterimage_emulator.suite import SERVICES, Suite
 
 IMPATIENT = BackoffPolicy(first_seconds=0.001, longest_seconds=0.01)
 """Tests break things on purpose: nobody waits a second for it."""
@@ -46,6 +49,17 @@ class Apps:
         )
         self.opened.append(app)
         return await app.__aenter__()
+
+
+@pytest.fixture(scope="session")
+def suite(firebase_configuration: Configuration) -> Iterator[BackgroundSuite]:
+    """A suite of the client's tests alone: some move its clock by days, which nobody else may find out."""
+    configuration = dataclasses.replace(
+        firebase_configuration, project_id=f"{firebase_configuration.project_id}-client"
+    )
+    without_functions = tuple(name for name in SERVICES if name != "functions")
+    with BackgroundSuite(Suite(configuration, only=without_functions, free_ports=True)) as running:
+        yield running
 
 
 @pytest.fixture
