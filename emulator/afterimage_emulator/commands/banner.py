@@ -48,10 +48,15 @@ def farewell(suite: Suite) -> str:
 
 def _command() -> str:
     """This command as one would type it here."""
-    here, script = Path.cwd(), Path(sys.argv[0])
+    script = Path(sys.argv[0])
     if script.name == "__main__.py":
-        return "python -m afterimage_emulator"
-    return str(script.relative_to(here)) if script.is_relative_to(here) else script.name
+        return f"{_as_typed(Path(sys.executable))} -m afterimage_emulator"
+    return _as_typed(script)
+
+
+def _as_typed(program: Path) -> str:
+    here = Path.cwd()
+    return str(program.relative_to(here)) if program.is_relative_to(here) else program.name
 
 
 def _try_it(suite: Suite) -> list[str]:

@@ -95,7 +95,7 @@ def test_the_table_has_a_row_for_every_pair() -> None:
     assert set(TABLE) == set(itertools.product(HERE, THERE))
 
 
-@pytest.mark.parametrize(("here", "remote"), itertools.product(HERE, THERE))
+@pytest.mark.parametrize(("here", "remote"), list(itertools.product(HERE, THERE)))
 def test_every_pair_of_edits_of_a_document(here: str, remote: str) -> None:
     """What stands, what is still to be pushed, what is kept: and the value of a loser is always in what is kept."""
     copies = in_step()

@@ -57,7 +57,7 @@ def test_the_table_has_a_cell_for_every_pair() -> None:
     assert all(len(row) == len(EDITS) for row in TABLE.values())
 
 
-@pytest.mark.parametrize(("here", "there"), itertools.product(EDITS, EDITS))
+@pytest.mark.parametrize(("here", "there"), list(itertools.product(EDITS, EDITS)))
 def test_every_pair_of_edits(here: str, there: str) -> None:
     """The merged value, or a conflict in which the other side stands and this side's value is kept."""
     expected = TABLE[here][list(EDITS).index(there)]
