@@ -30,7 +30,21 @@ def messages(package: str) -> Messages:
 
 @functools.cache
 def message_class(full_name: str) -> Any:
-    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(full_name))
+    found = message_factory.GetMessageClass(_pool().FindMessageTypeByName(full_name))
+    _keep_what_it_holds(found.DESCRIPTOR)
+    return found
+
+
+_kept: dict[str, Any] = {}
+
+
+def _keep_what_it_holds(descriptor: Any) -> None:
+    """Keeps the classes of the messages within alive: protobuf before 4.25 crashes on one that was collected."""
+    for field in descriptor.fields:
+        held = field.message_type
+        if held is not None and held.full_name not in _kept:
+            _kept[held.full_name] = message_factory.GetMessageClass(held)
+            _keep_what_it_holds(held)
 
 
 @functools.cache

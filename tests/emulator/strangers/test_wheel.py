@@ -57,7 +57,6 @@ def test_nothing_of_googles_sdks_is_asked_for(metadata: Message) -> None:
 def test_the_command_and_the_fixtures_are_found_by_name(packed: zipfile.ZipFile) -> None:
     """The command is called like the package, so that `uvx` and `pipx run` find it."""
     entries = configparser.ConfigParser(delimiters=("=",))
-    entries.optionxform = str  # type: ignore[assignment,method-assign]
     entries.read_string(in_info(packed, "entry_points.txt"))
     assert dict(entries["console_scripts"]) == {"afterimage-emulator": "afterimage_emulator.__main__:run"}
     for name, place in entries["pytest11"].items():
