@@ -61,8 +61,12 @@ _A_PATH = re.compile(
 )
 SERVICES = {"firestore", "storage", "auth", "pubsub", "tasks", "functions"}
 COMPOSERS = {f"{SUITE}.suite"}
-FIRESTORE_ROOMS = ("documents", "queries", "rules", "transactions", "listening", "operations", "adapters")
-"""From the ground up: a room imports of those below it. What stands beside them puts them together."""
+FLOORS: Mapping[str, tuple[str, ...]] = {
+    "firestore": ("documents", "queries", "rules", "transactions", "listening", "operations", "adapters"),
+    "auth": ("errors", "accounts", "requests", "tokens", "operations", "api", "app_check"),
+    "pubsub": ("topics", "delivery", "api"),
+}
+"""The rooms of services from the ground up: one imports of those below it; what stands beside them composes them."""
 RULES_ROOMS = (f"{SUITE}.firestore.rules", f"{SUITE}.storage.rules", f"{SUITE}.front.rules_gate")
 FRONT_FOR_THE_WIRE = f"{SUITE}.front.error_body"
 SHARED_BY_SERVICES = {f"{SUITE}.auth.app_check"}
@@ -148,15 +152,14 @@ def users_objects_are_reached_through_the_rules(graph: Graph) -> Iterator[str]:
                 yield _met(graph, module, found)
 
 
-def firestores_rooms_import_downwards(graph: Graph) -> Iterator[str]:
-    for height, room in enumerate(FIRESTORE_ROOMS):
-        for module in graph.within(f"{SUITE}.firestore.{room}"):
-            for found in module.imports:
-                parts = found.name.split(".")
-                if parts[:2] != [SUITE, "firestore"] or len(parts) < 3:
-                    continue
-                if parts[2] not in FIRESTORE_ROOMS[: height + 1]:
-                    yield _met(graph, module, found)
+def rooms_of_a_service_import_downwards(graph: Graph) -> Iterator[str]:
+    for service, rooms in FLOORS.items():
+        for height, room in enumerate(rooms):
+            for module in graph.within(f"{SUITE}.{service}.{room}"):
+                for found in module.imports:
+                    parts = found.name.split(".")
+                    if parts[:2] == [SUITE, service] and len(parts) > 2 and parts[2] not in rooms[: height + 1]:
+                        yield _met(graph, module, found)
 
 
 def adapters_know_operations_and_not_each_other(graph: Graph) -> Iterator[str]:
@@ -294,10 +297,10 @@ RULES = (
         },
     ),
     Rule(
-        promise="A change in Firestore's values or queries is understood without reading what stands above them",
-        broken_by=firestores_rooms_import_downwards,
+        promise="A change in a service's lower rooms is understood without reading what stands above them",
+        broken_by=rooms_of_a_service_import_downwards,
         example={
-            **{f"{{suite}}/firestore/{room}/__init__.py": "" for room in FIRESTORE_ROOMS},
+            **{f"{{suite}}/{service}/{room}/__init__.py": "" for service, rooms in FLOORS.items() for room in rooms},
             "{suite}/firestore/documents/values.py": "from {package}.firestore import operations\n",
         },
     ),

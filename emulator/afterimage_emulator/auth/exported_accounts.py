@@ -9,12 +9,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from afterimage_emulator.auth.account_json import account_json
+from afterimage_emulator.auth.accounts.account_json import account_json
+from afterimage_emulator.auth.accounts.project_config import config_json, update_config
+from afterimage_emulator.auth.accounts.projects import Project, Projects
 from afterimage_emulator.auth.errors import AuthError
-from afterimage_emulator.auth.importing import imported_account
-from afterimage_emulator.auth.project_config import config_json, update_config
-from afterimage_emulator.auth.projects import Project, Projects
-from afterimage_emulator.auth.requests import BatchCreate, ImportedUser, read_request
+from afterimage_emulator.auth.operations.importing import imported_account
+from afterimage_emulator.auth.requests.request_reading import read_request
+from afterimage_emulator.auth.requests.requests import BatchCreate, ImportedUser
 from afterimage_emulator.configuration import ConfigurationError
 from afterimage_emulator.front.json_reading import UnreadableJsonError, read_json_object
 

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from afterimage_emulator.auth.answers import error_answer
-from afterimage_emulator.auth.app_check_api import CONSUME_VERB, AppCheckApi
-from afterimage_emulator.auth.control_api import CONTROL_PREFIX, ControlApi
+from afterimage_emulator.auth.accounts.projects import Projects
+from afterimage_emulator.auth.api.answers import error_answer
+from afterimage_emulator.auth.api.control_api import CONTROL_PREFIX, ControlApi
+from afterimage_emulator.auth.api.identity_toolkit_api import IdentityToolkitApi
+from afterimage_emulator.auth.app_check.app_check_api import CONSUME_VERB, AppCheckApi
 from afterimage_emulator.auth.exported_accounts import read_projects, write_projects
-from afterimage_emulator.auth.identity_toolkit_api import IdentityToolkitApi
-from afterimage_emulator.auth.projects import Projects
-from afterimage_emulator.auth.sessions import Sessions
+from afterimage_emulator.auth.tokens.sessions import Sessions
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.front.pages import answer_pages
 from afterimage_emulator.wire.grpc_methods import GrpcMethod

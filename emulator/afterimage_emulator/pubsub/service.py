@@ -14,14 +14,14 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.protos import messages
-from afterimage_emulator.pubsub.backlog import Entry
-from afterimage_emulator.pubsub.broker import Broker
-from afterimage_emulator.pubsub.function_subscriptions import FunctionSubscriptions
-from afterimage_emulator.pubsub.not_here import schema_methods
-from afterimage_emulator.pubsub.publisher import PublisherApi
-from afterimage_emulator.pubsub.push import Pushing
-from afterimage_emulator.pubsub.rest_api import RestApi
-from afterimage_emulator.pubsub.subscriber import SubscriberApi
+from afterimage_emulator.pubsub.api.not_here import schema_methods
+from afterimage_emulator.pubsub.api.publisher import PublisherApi
+from afterimage_emulator.pubsub.api.rest_api import RestApi
+from afterimage_emulator.pubsub.api.subscriber import SubscriberApi
+from afterimage_emulator.pubsub.delivery.function_subscriptions import FunctionSubscriptions
+from afterimage_emulator.pubsub.delivery.push import Pushing
+from afterimage_emulator.pubsub.topics.backlog import Entry
+from afterimage_emulator.pubsub.topics.broker import Broker
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from afterimage_emulator.auth.accounts import Account, AccountStore, ProviderLink
+from afterimage_emulator.auth.accounts.accounts import Account, AccountStore, ProviderLink
 from afterimage_emulator.auth.errors import AuthError
 
 UIDS = st.sampled_from([f"user-{number}" for number in range(6)])

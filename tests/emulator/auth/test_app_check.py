@@ -7,9 +7,13 @@ import json
 
 import pytest
 
-from afterimage_emulator.auth.app_check import AppCheckError, make_app_check_token, verify_app_check_token
+from afterimage_emulator.auth.app_check import (
+    AppCheckError,
+    make_app_check_token,
+    verify_app_check_token,
+)
 from afterimage_emulator.auth.service import AuthService
-from afterimage_emulator.auth.unsigned_jwt import unsigned_jwt
+from afterimage_emulator.auth.tokens.unsigned_jwt import unsigned_jwt
 from afterimage_emulator.clock import Clock
 from tests.emulator.auth.conftest import PROJECT, RestClient, RunningAuth
 from tests.emulator.auth.test_bad_input import answer

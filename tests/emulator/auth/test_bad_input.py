@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import fields
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterimage_emulator.auth.requests import Request
+from afterimage_emulator.auth.requests.request_reading import Request
 from afterimage_emulator.auth.service import AuthService
-from afterimage_emulator.auth.unsigned_jwt import unsigned_jwt
+from afterimage_emulator.auth.tokens.unsigned_jwt import unsigned_jwt
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.front.callers import decode_claims
 from afterimage_emulator.wire.http_messages import Headers, HttpRequest, HttpResponse
@@ -38,9 +39,15 @@ def camel_case(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
+def kinds_of(kind: type[Request]) -> Iterator[type[Request]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from kinds_of(narrower)
+
+
 NAMES = sorted(
-    {camel_case(name) for kind in Request.__subclasses__() for name in kind.__annotations__}
-    | {name for kind in Request.__subclasses__() for name in kind.NOT_HERE}
+    {camel_case(field.name) for kind in kinds_of(Request) for field in fields(kind)}
+    | {name for kind in kinds_of(Request) for name in kind.NOT_HERE}
     | {"targetProjectId", "debug_token", "app_check_token", "maxResults", "nextPageToken", "grant_type"}
 )
 TOKENS = st.dictionaries(

@@ -7,8 +7,8 @@ import re
 import httpx
 import pytest
 
-from afterimage_emulator.auth.tokens import RefreshToken, encode_refresh_token
-from afterimage_emulator.auth.unsigned_jwt import unsigned_jwt
+from afterimage_emulator.auth.tokens.sign_in_tokens import RefreshToken, encode_refresh_token
+from afterimage_emulator.auth.tokens.unsigned_jwt import unsigned_jwt
 from afterimage_emulator.front.callers import decode_claims
 from tests.emulator.auth.conftest import ADMIN, PROJECT, TOOLKIT, RestClient, RunningAuth
 

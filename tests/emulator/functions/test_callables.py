@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from afterimage_emulator.auth.app_check import make_app_check_token
-from afterimage_emulator.auth.unsigned_jwt import unsigned_jwt
+from afterimage_emulator.auth.tokens.unsigned_jwt import unsigned_jwt
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import Codebase, Configuration
 from afterimage_emulator.front.allowed_pages import AllowedPages

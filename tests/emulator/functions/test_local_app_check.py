@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
-from afterimage_emulator.auth.app_check import AppCheckError, make_app_check_token, verify_app_check_token
-from afterimage_emulator.auth.unsigned_jwt import unsigned_jwt
+from afterimage_emulator.auth.app_check import (
+    AppCheckError,
+    make_app_check_token,
+    verify_app_check_token,
+)
+from afterimage_emulator.auth.tokens.unsigned_jwt import unsigned_jwt
 from afterimage_emulator.functions.host import local_app_check
 
 GOOD = {"aud": ["projects/p"], "iss": "https://firebaseappcheck.googleapis.com/1", "sub": "app", "exp": 200}

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from afterimage_emulator.clock import Clock
-from afterimage_emulator.pubsub.backlog import Backlog, Entry
-from afterimage_emulator.pubsub.message_filters import read_filter
+from afterimage_emulator.pubsub.topics.backlog import Backlog, Entry
+from afterimage_emulator.pubsub.topics.message_filters import read_filter
 from afterimage_emulator.status import StatusError
 
 NOW_NS = 1_700_000_000_000_000_000

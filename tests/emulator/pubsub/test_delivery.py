@@ -21,8 +21,8 @@ from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrp
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from afterimage_emulator.faults import FaultRule
-from afterimage_emulator.pubsub.backlog import Entry
-from afterimage_emulator.pubsub.push import push_request
+from afterimage_emulator.pubsub.delivery.push import push_request
+from afterimage_emulator.pubsub.topics.backlog import Entry
 from tests.emulator.pubsub.serving import PROJECT, Serving, new_names
 from tests.emulator.pubsub.test_official_client import Endpoint, Publisher, Subscriber, endpoint, pull
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from afterimage_emulator.protos import messages
-from afterimage_emulator.pubsub.broker import Broker
-from afterimage_emulator.pubsub.resource_names import check_project
+from afterimage_emulator.pubsub.topics.broker import Broker
+from afterimage_emulator.pubsub.topics.resource_names import check_project
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import Call, GrpcMethod
 from afterimage_emulator.wire.pages import page_of

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from afterimage_emulator.auth.account_json import link_json, present
-from afterimage_emulator.auth.accounts import PASSWORD_PROVIDER, PHONE_PROVIDER, Account
-from afterimage_emulator.auth.custom_claims import check_serialized_claims
+from afterimage_emulator.auth.accounts.account_json import link_json, present
+from afterimage_emulator.auth.accounts.accounts import PASSWORD_PROVIDER, PHONE_PROVIDER, Account
+from afterimage_emulator.auth.accounts.custom_claims import check_serialized_claims
+from afterimage_emulator.auth.accounts.links import checked_continue_url
+from afterimage_emulator.auth.accounts.oob_codes import OobCode, Purpose
+from afterimage_emulator.auth.accounts.passwords import new_password
+from afterimage_emulator.auth.accounts.projects import Project
 from afterimage_emulator.auth.errors import not_implemented, refused
-from afterimage_emulator.auth.links import checked_continue_url
-from afterimage_emulator.auth.oob_codes import OobCode, Purpose
-from afterimage_emulator.auth.passwords import new_password
-from afterimage_emulator.auth.projects import Project
-from afterimage_emulator.auth.requests import Delete, ResetPassword, SendOobCode, Update, check_phone_number, is_email
-from afterimage_emulator.auth.sessions import Sessions
+from afterimage_emulator.auth.requests.request_reading import check_phone_number, is_email
+from afterimage_emulator.auth.requests.requests import Delete, ResetPassword, SendOobCode, Update
+from afterimage_emulator.auth.tokens.sessions import Sessions
 
 
 class AccountChanges:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from afterimage_emulator.auth.accounts import AccountStore
+from afterimage_emulator.auth.accounts.accounts import AccountStore
+from afterimage_emulator.auth.accounts.oob_codes import OobCodes
 from afterimage_emulator.auth.errors import refused
-from afterimage_emulator.auth.oob_codes import OobCodes
 
 # Also keeps path separators out: ids become file names in an export.
 _PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")

@@ -10,9 +10,9 @@ from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.protos import messages
-from afterimage_emulator.pubsub.backlog import Backlog, Entry
-from afterimage_emulator.pubsub.message_filters import Filter, read_filter
-from afterimage_emulator.pubsub.resource_names import DELETED_TOPIC, check_name, short_name
+from afterimage_emulator.pubsub.topics.backlog import Backlog, Entry
+from afterimage_emulator.pubsub.topics.message_filters import Filter, read_filter
+from afterimage_emulator.pubsub.topics.resource_names import DELETED_TOPIC, check_name, short_name
 from afterimage_emulator.status import Code, StatusError
 
 DEFAULT_ACK_DEADLINE_SECONDS: Final = 10

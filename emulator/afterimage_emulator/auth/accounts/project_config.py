@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from afterimage_emulator.auth.accounts.projects import Project
 from afterimage_emulator.auth.errors import malformed, not_implemented
-from afterimage_emulator.auth.projects import Project
 
 _KNOWN = {"signIn": "allowDuplicateEmails", "emailPrivacyConfig": "enableImprovedEmailPrivacy"}
 

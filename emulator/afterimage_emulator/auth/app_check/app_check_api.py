@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from afterimage_emulator.auth.answers import json_body
-from afterimage_emulator.auth.app_check import (
+from afterimage_emulator.auth.api.answers import json_body
+from afterimage_emulator.auth.app_check.app_check_tokens import (
     LIFETIME_SECONDS,
     LIMITED_USE_LIFETIME_SECONDS,
     AppCheckError,
@@ -13,7 +13,7 @@ from afterimage_emulator.auth.app_check import (
     verify_app_check_token,
 )
 from afterimage_emulator.auth.errors import AuthError, malformed, not_implemented
-from afterimage_emulator.auth.sessions import Sessions
+from afterimage_emulator.auth.tokens.sessions import Sessions
 from afterimage_emulator.status import Code
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router

@@ -6,10 +6,10 @@ import asyncio
 from typing import Any, Final
 
 from afterimage_emulator.protos import messages
-from afterimage_emulator.pubsub.backlog import Entry
-from afterimage_emulator.pubsub.broker import Broker
-from afterimage_emulator.pubsub.message_bytes import received_messages
-from afterimage_emulator.pubsub.subscriptions import Subscription
+from afterimage_emulator.pubsub.api.message_bytes import received_messages
+from afterimage_emulator.pubsub.topics.backlog import Entry
+from afterimage_emulator.pubsub.topics.broker import Broker
+from afterimage_emulator.pubsub.topics.subscriptions import Subscription
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import MessageStream
 

@@ -7,21 +7,15 @@ import string
 from dataclasses import replace
 from typing import Any
 
-from afterimage_emulator.auth.account_json import present
-from afterimage_emulator.auth.accounts import PASSWORD_PROVIDER, Account
+from afterimage_emulator.auth.accounts.account_json import present
+from afterimage_emulator.auth.accounts.accounts import PASSWORD_PROVIDER, Account
+from afterimage_emulator.auth.accounts.passwords import new_password
+from afterimage_emulator.auth.accounts.projects import Project
 from afterimage_emulator.auth.errors import refused
-from afterimage_emulator.auth.passwords import new_password
-from afterimage_emulator.auth.projects import Project
-from afterimage_emulator.auth.requests import (
-    CreateAuthUri,
-    SignInWithCustomToken,
-    SignInWithPassword,
-    SignUp,
-    check_phone_number,
-    is_email,
-)
-from afterimage_emulator.auth.sessions import Sessions
-from afterimage_emulator.auth.tokens import read_custom_token
+from afterimage_emulator.auth.requests.request_reading import check_phone_number, is_email
+from afterimage_emulator.auth.requests.requests import CreateAuthUri, SignInWithCustomToken, SignInWithPassword, SignUp
+from afterimage_emulator.auth.tokens.sessions import Sessions
+from afterimage_emulator.auth.tokens.sign_in_tokens import read_custom_token
 
 _UID_CHARACTERS = string.ascii_letters + string.digits
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from afterimage_emulator.auth.accounts import PASSWORD_PROVIDER, PHONE_PROVIDER, Account, ProviderLink
-from afterimage_emulator.auth.custom_claims import check_serialized_claims
+from afterimage_emulator.auth.accounts.accounts import PASSWORD_PROVIDER, PHONE_PROVIDER, Account, ProviderLink
+from afterimage_emulator.auth.accounts.custom_claims import check_serialized_claims
+from afterimage_emulator.auth.accounts.passwords import StoredPassword, unchecked_password
 from afterimage_emulator.auth.errors import refused
-from afterimage_emulator.auth.passwords import StoredPassword, unchecked_password
-from afterimage_emulator.auth.requests import ImportedLink, ImportedUser, check_phone_number, is_email, read_request
+from afterimage_emulator.auth.requests.request_reading import check_phone_number, is_email, read_request
+from afterimage_emulator.auth.requests.requests import ImportedLink, ImportedUser
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 

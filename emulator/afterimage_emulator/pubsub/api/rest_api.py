@@ -11,9 +11,9 @@ from typing import Any, Final
 from google.protobuf import json_format
 
 from afterimage_emulator.protos import messages
-from afterimage_emulator.pubsub import not_here
-from afterimage_emulator.pubsub.publisher import PublisherApi
-from afterimage_emulator.pubsub.subscriber import SubscriberApi
+from afterimage_emulator.pubsub.api import not_here
+from afterimage_emulator.pubsub.api.publisher import PublisherApi
+from afterimage_emulator.pubsub.api.subscriber import SubscriberApi
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import Call
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse, json_response, text_response

@@ -13,9 +13,9 @@ from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.protos import messages
-from afterimage_emulator.pubsub.backlog import Entry
-from afterimage_emulator.pubsub.resource_names import DELETED_TOPIC, check_name, project_of, short_name
-from afterimage_emulator.pubsub.subscriptions import Subscription, checked_settings
+from afterimage_emulator.pubsub.topics.backlog import Entry
+from afterimage_emulator.pubsub.topics.resource_names import DELETED_TOPIC, check_name, project_of, short_name
+from afterimage_emulator.pubsub.topics.subscriptions import Subscription, checked_settings
 from afterimage_emulator.status import Code, StatusError
 
 MESSAGE_PUBLISHED: Final = "google.cloud.pubsub.topic.v1.messagePublished"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from afterimage_emulator.auth.unsigned_jwt import unsigned_jwt
+from afterimage_emulator.auth.tokens.unsigned_jwt import unsigned_jwt
 from afterimage_emulator.front.callers import decode_claims
 
 ISSUER = "https://firebaseappcheck.googleapis.com/"

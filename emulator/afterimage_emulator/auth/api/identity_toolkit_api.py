@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from afterimage_emulator.auth.account_changes import AccountChanges
-from afterimage_emulator.auth.administration import Administration
-from afterimage_emulator.auth.answers import asks_as_admin, json_body, require_admin, require_api_key
+from afterimage_emulator.auth.accounts.project_config import config_json, update_config
+from afterimage_emulator.auth.accounts.projects import Project, Projects
+from afterimage_emulator.auth.api.answers import asks_as_admin, json_body, require_admin, require_api_key
 from afterimage_emulator.auth.errors import AuthError, not_implemented, refused
-from afterimage_emulator.auth.project_config import config_json, update_config
-from afterimage_emulator.auth.projects import Project, Projects
-from afterimage_emulator.auth.requests import (
+from afterimage_emulator.auth.operations.account_changes import AccountChanges
+from afterimage_emulator.auth.operations.administration import Administration
+from afterimage_emulator.auth.operations.signing_in import SigningIn
+from afterimage_emulator.auth.requests.request_reading import Request, read_request
+from afterimage_emulator.auth.requests.requests import (
     BatchCreate,
     BatchDelete,
     CreateAuthUri,
@@ -20,18 +22,15 @@ from afterimage_emulator.auth.requests import (
     GrantToken,
     Lookup,
     Query,
-    Request,
     ResetPassword,
     SendOobCode,
     SignInWithCustomToken,
     SignInWithPassword,
     SignUp,
     Update,
-    read_request,
 )
-from afterimage_emulator.auth.sessions import PROJECT_NUMBER, Sessions
-from afterimage_emulator.auth.signing_in import SigningIn
-from afterimage_emulator.auth.tokens import read_id_token, read_refresh_token
+from afterimage_emulator.auth.tokens.sessions import PROJECT_NUMBER, Sessions
+from afterimage_emulator.auth.tokens.sign_in_tokens import read_id_token, read_refresh_token
 from afterimage_emulator.front.reached_at import reached_at
 from afterimage_emulator.status import Code
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from afterimage_emulator.auth.account_changes import AccountChanges
-from afterimage_emulator.auth.account_json import account_json, present
-from afterimage_emulator.auth.answers import json_body
+from afterimage_emulator.auth.accounts.account_json import account_json, present
+from afterimage_emulator.auth.accounts.oob_codes import OobCode, Purpose
+from afterimage_emulator.auth.accounts.project_config import config_json, update_config
+from afterimage_emulator.auth.accounts.projects import Project, Projects
+from afterimage_emulator.auth.api.answers import json_body
 from afterimage_emulator.auth.errors import AuthError, not_implemented
-from afterimage_emulator.auth.oob_codes import OobCode, Purpose
-from afterimage_emulator.auth.project_config import config_json, update_config
-from afterimage_emulator.auth.projects import Project, Projects
-from afterimage_emulator.auth.requests import ResetPassword, Update
-from afterimage_emulator.auth.sessions import Sessions
+from afterimage_emulator.auth.operations.account_changes import AccountChanges
+from afterimage_emulator.auth.requests.requests import ResetPassword, Update
+from afterimage_emulator.auth.tokens.sessions import Sessions
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router
 

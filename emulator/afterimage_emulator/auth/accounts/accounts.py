@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from sortedcontainers import SortedDict
 
+from afterimage_emulator.auth.accounts.passwords import StoredPassword
 from afterimage_emulator.auth.errors import refused
-from afterimage_emulator.auth.passwords import StoredPassword
 
 PASSWORD_PROVIDER = "password"  # noqa: S105  the provider's name, not a secret
 PHONE_PROVIDER = "phone"

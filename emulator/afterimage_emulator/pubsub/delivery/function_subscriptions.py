@@ -15,9 +15,9 @@ from typing import Any, Final
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import CloudEvent
 from afterimage_emulator.protos import messages
-from afterimage_emulator.pubsub.backlog import Entry
-from afterimage_emulator.pubsub.broker import MESSAGE_PUBLISHED, Broker
-from afterimage_emulator.pubsub.subscriptions import Subscription
+from afterimage_emulator.pubsub.topics.backlog import Entry
+from afterimage_emulator.pubsub.topics.broker import MESSAGE_PUBLISHED, Broker
+from afterimage_emulator.pubsub.topics.subscriptions import Subscription
 from afterimage_emulator.status import StatusError
 
 RETENTION_SECONDS: Final = 24 * 3600

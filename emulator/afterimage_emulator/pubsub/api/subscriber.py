@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from afterimage_emulator.protos import messages
-from afterimage_emulator.pubsub.broker import Broker
-from afterimage_emulator.pubsub.message_bytes import received_messages
-from afterimage_emulator.pubsub.resource_names import check_project
-from afterimage_emulator.pubsub.streaming_pull import StreamingPull
+from afterimage_emulator.pubsub.api.message_bytes import received_messages
+from afterimage_emulator.pubsub.api.streaming_pull import StreamingPull
+from afterimage_emulator.pubsub.topics.broker import Broker
+from afterimage_emulator.pubsub.topics.resource_names import check_project
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import Call, GrpcMethod
 from afterimage_emulator.wire.pages import page_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from afterimage_emulator.auth.accounts import Account, ProviderLink
+from afterimage_emulator.auth.accounts.accounts import Account, ProviderLink
 
 
 def account_json(account: Account) -> dict[str, Any]:

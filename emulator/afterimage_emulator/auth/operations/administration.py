@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from afterimage_emulator.auth.account_json import account_json
-from afterimage_emulator.auth.accounts import Account
+from afterimage_emulator.auth.accounts.account_json import account_json
+from afterimage_emulator.auth.accounts.accounts import Account
+from afterimage_emulator.auth.accounts.projects import Project
 from afterimage_emulator.auth.errors import AuthError, malformed, not_implemented, refused
-from afterimage_emulator.auth.importing import imported_account
-from afterimage_emulator.auth.projects import Project
-from afterimage_emulator.auth.requests import BatchCreate, BatchDelete, ImportedUser, Lookup, Query, read_request
-from afterimage_emulator.auth.sessions import Sessions
+from afterimage_emulator.auth.operations.importing import imported_account
+from afterimage_emulator.auth.requests.request_reading import read_request
+from afterimage_emulator.auth.requests.requests import BatchCreate, BatchDelete, ImportedUser, Lookup, Query
+from afterimage_emulator.auth.tokens.sessions import Sessions
 
 LARGEST_PAGE = 1000
 LARGEST_BATCH = 1000

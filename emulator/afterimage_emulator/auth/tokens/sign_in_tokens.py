@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from afterimage_emulator.auth.accounts import PASSWORD_PROVIDER, Account
-from afterimage_emulator.auth.custom_claims import check_claims
+from afterimage_emulator.auth.accounts.accounts import PASSWORD_PROVIDER, Account
+from afterimage_emulator.auth.accounts.custom_claims import check_claims
 from afterimage_emulator.auth.errors import refused
-from afterimage_emulator.auth.unsigned_jwt import unsigned_jwt
+from afterimage_emulator.auth.tokens.unsigned_jwt import unsigned_jwt
 from afterimage_emulator.front.callers import decode_claims
 from afterimage_emulator.front.json_reading import UnreadableJsonError, read_json_object
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from afterimage_emulator.auth.accounts import Account
+from afterimage_emulator.auth.accounts.accounts import Account
+from afterimage_emulator.auth.accounts.projects import Project
 from afterimage_emulator.auth.errors import refused
-from afterimage_emulator.auth.projects import Project
-from afterimage_emulator.auth.requests import GrantToken
-from afterimage_emulator.auth.tokens import (
+from afterimage_emulator.auth.requests.requests import GrantToken
+from afterimage_emulator.auth.tokens.sign_in_tokens import (
     LIFETIME_SECONDS,
     RefreshToken,
     encode_id_token,

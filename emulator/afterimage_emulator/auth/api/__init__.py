@@ -1,0 +1,1 @@
+"""The REST dialects of sign-in and user management, and the emulator's own routes."""

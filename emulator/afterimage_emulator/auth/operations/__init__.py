@@ -1,0 +1,1 @@
+"""What is done with accounts: signing in, changing, administering, importing. No HTTP in here."""

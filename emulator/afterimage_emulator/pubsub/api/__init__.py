@@ -1,0 +1,1 @@
+"""The Publisher and Subscriber APIs over gRPC and REST."""
