@@ -12,7 +12,7 @@ from pathlib import Path
 
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import load_configuration
-from afterimage_emulator.rules_testing.wire_driver import NotOverTheWireError, WireDriver
+from afterimage_emulator.rules_testing.drivers.wire_driver import NotOverTheWireError, WireDriver
 from afterimage_emulator.suite import Suite
 from bench.measuring import Figure, show, takes_no_options
 from rules.law import Law, prove, read_law

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from afterimage_emulator.rules_language import compile_ruleset
-from afterimage_emulator.rules_testing.comparison import compare
+from afterimage_emulator.rules_testing.comparing.comparison import compare
 from rules.areas import AreaError, read_areas
 from rules.law import RELEASES_FILE, out_of_date, prove, read_law
 from rules.releases import History, Release, Shipped, read_history, write_history

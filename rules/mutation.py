@@ -13,7 +13,7 @@ from pathlib import Path
 from afterimage_emulator.rules_language import Coverage, Ruleset
 from afterimage_emulator.rules_language.syntax.syntax_tree import Expression, Match, walk
 from afterimage_emulator.rules_testing import InProcessDriver, RuleCase
-from afterimage_emulator.rules_testing.mutants import Mutant, mutants_of
+from afterimage_emulator.rules_testing.comparing.mutants import Mutant, mutants_of
 from rules.areas import AreaError
 from rules.assembly import Assembled
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from afterimage_emulator.platforms import refused_platform
+from afterimage_emulator.commands.platforms import refused_platform
 
 
 def run() -> int:

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import AttemptRecord
 from afterimage_emulator.clock import Clock
-from afterimage_emulator.commented_json import parse_commented_json
 from afterimage_emulator.configuration import DEFAULT_HOST, Address, Configuration, ConfigurationError
+from afterimage_emulator.configuration.commented_json import parse_commented_json
+from afterimage_emulator.credentials.local_credentials import account_email, service_account
+from afterimage_emulator.credentials.local_signer import LocalSigner, accepts_unknown_signers
 from afterimage_emulator.environment import sdk_environment
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.exports import export_services, import_services
@@ -27,8 +29,6 @@ from afterimage_emulator.front.local_hosts import is_this_machine
 from afterimage_emulator.front.origin_guard import IsAdminRoute, OriginGuard
 from afterimage_emulator.hub.locator import remove_locator, write_locator
 from afterimage_emulator.hub.service import Hub
-from afterimage_emulator.local_credentials import account_email, service_account
-from afterimage_emulator.local_signer import LocalSigner, accepts_unknown_signers
 from afterimage_emulator.rules_files import RulesFiles, RulesNotice, rules_notices, watch_files
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import GrpcMethod

@@ -12,7 +12,7 @@ import pytest
 
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import Configuration
-from afterimage_emulator.local_credentials import KEY_FILE, private_key
+from afterimage_emulator.credentials.local_credentials import KEY_FILE, private_key
 from afterimage_emulator.suite import Suite
 
 PROGRAM = """
@@ -101,7 +101,7 @@ def test_nowhere_to_keep_the_key_is_said_with_the_way_out(tmp_path: Path, monkey
 
 def test_suites_that_start_at_once_share_one_key(tmp_path: Path) -> None:
     """Whoever comes second takes the key of the first."""
-    program = "from afterimage_emulator.local_credentials import private_key; print(private_key())"
+    program = "from afterimage_emulator.credentials.local_credentials import private_key; print(private_key())"
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     started = [
         subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE) for _ in range(4)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from afterimage_emulator.platforms import missing_on, refused_platform
+from afterimage_emulator.commands.platforms import missing_on, refused_platform
 
 AS_ON_WINDOWS = """
 import builtins, sys

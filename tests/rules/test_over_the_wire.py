@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from afterimage_emulator.rules_testing.wire_driver import NotOverTheWireError, WireDriver
+from afterimage_emulator.rules_testing.drivers.wire_driver import NotOverTheWireError, WireDriver
 from rules.law import Law
 from tests.rules.conftest import Endpoint
 from tests.rules.storage_wire import StorageWireDriver

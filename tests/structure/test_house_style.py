@@ -14,6 +14,9 @@ from tests.structure.import_graph import Graph, Module, read_graph
 ROOT = Path(__file__).resolve().parents[2]
 MODULE_LINES = 600
 FUNCTION_LINES = 80
+FLOOR_MODULES = 15
+"""So many modules of a package lie side by side; what begins it and the tables of its names are not counted."""
+ROOMS_IN_FLOORS = ("emulator", "functions", "client", "server")
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 LONGEST_POLL_SECONDS = 0.05
 
@@ -34,6 +37,16 @@ def faults_of_shape(module: Module, graph: Graph) -> Iterator[str]:
         length = (node.end_lineno or node.lineno) - node.lineno + 1
         if length > FUNCTION_LINES:
             yield f"{where}:{node.lineno} `{node.name}` has {length} lines"
+
+
+def crowded_floors(graph: Graph) -> Iterator[str]:
+    floors: dict[Path, int] = {}
+    for module in graph.in_room(*ROOMS_IN_FLOORS):
+        if module.path.stem not in ("__init__", "__main__"):
+            floors[module.path.parent] = floors.get(module.path.parent, 0) + 1
+    for folder, modules in sorted(floors.items()):
+        if modules > FLOOR_MODULES:
+            yield f"{folder.relative_to(graph.root).as_posix()} has {modules} modules side by side: give some a room"
 
 
 def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -75,6 +88,24 @@ def _sleeps(tree: ast.Module) -> Iterator[int]:
 def test_every_module_says_what_it_owns_and_has_room_for_it(module: Module) -> None:
     """The first line is a docstring; neither module nor function outgrows a reader; the name says something."""
     assert not list(faults_of_shape(module, REPOSITORY))
+
+
+def test_no_floor_is_crowded() -> None:
+    """Somebody who opens a folder sees at a glance what is in it."""
+    assert not list(crowded_floors(REPOSITORY))
+
+
+def test_a_crowded_floor_is_seen(tmp_path: Path) -> None:
+    """One module more than there is room for, and the folder is named."""
+    folder = tmp_path / "emulator/full"
+    folder.mkdir(parents=True)
+    for number in range(FLOOR_MODULES):
+        (folder / f"part{number}.py").write_text('"""Owns a part."""\n')
+    assert not list(crowded_floors(read_graph(tmp_path, ROOMS)))
+    (folder / "one_more.py").write_text('"""Owns a part."""\n')
+    assert list(crowded_floors(read_graph(tmp_path, ROOMS))) == [
+        f"emulator/full has {FLOOR_MODULES + 1} modules side by side: give some a room"
+    ]
 
 
 @pytest.mark.parametrize("module", REPOSITORY.in_room("tests"), ids=REPOSITORY.where)

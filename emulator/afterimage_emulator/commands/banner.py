@@ -8,8 +8,8 @@ from pathlib import Path
 
 from afterimage_emulator import BEGAN_AT
 from afterimage_emulator.commands.env_file import exports
+from afterimage_emulator.commands.platforms import missing_on
 from afterimage_emulator.configuration import Configuration
-from afterimage_emulator.platforms import missing_on
 from afterimage_emulator.suite import Suite
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from afterimage_emulator.commands.send import add_send
+from afterimage_emulator.credentials.local_signer import UNKNOWN_SIGNERS_FLAG
 from afterimage_emulator.front.allowed_pages import HOSTS_FLAG, ORIGINS_FLAG
-from afterimage_emulator.local_signer import UNKNOWN_SIGNERS_FLAG
 
 DESCRIPTION = """\
 A local Firebase in pure Python: Firestore, Storage, Auth, Pub/Sub, task queues and Python functions, no Java, no Node.

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from afterimage_emulator.commands.banner import banner, farewell
 from afterimage_emulator.commands.env_file import check_env_file, write_env_file
+from afterimage_emulator.commands.logs import set_up_logging
 from afterimage_emulator.configuration import Configuration, ConfigurationError, find_configuration, load_configuration
 from afterimage_emulator.front.allowed_pages import AllowedPages
-from afterimage_emulator.logs import set_up_logging
 from afterimage_emulator.suite import Suite
 from afterimage_emulator.wire.server import PortInUseError
 

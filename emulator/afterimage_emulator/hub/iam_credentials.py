@@ -7,7 +7,7 @@ import binascii
 import re
 from typing import Final
 
-from afterimage_emulator.local_signer import KEY_ID, LocalSigner
+from afterimage_emulator.credentials.local_signer import KEY_ID, LocalSigner
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 

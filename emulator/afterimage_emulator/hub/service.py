@@ -10,13 +10,13 @@ from typing import Any, Final, Protocol
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.configuration import Address
+from afterimage_emulator.credentials.local_signer import LocalSigner
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.faults import FaultRule, Faults
 from afterimage_emulator.front.pages import answer_pages
 from afterimage_emulator.hub.iam_credentials import IamCredentials
 from afterimage_emulator.hub.locator import VERSION
 from afterimage_emulator.hub.structured_events import read_structured_event
-from afterimage_emulator.local_signer import LocalSigner
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router

@@ -13,12 +13,12 @@ from typing import Any, Final
 from afterimage_emulator.rules_language import Coverage, Issue, Ruleset, RulesetRejected, compile_ruleset
 from afterimage_emulator.rules_language.reporting.coverage_page import CoveredFile, LineNote, coverage_page
 from afterimage_emulator.rules_testing.cases import CaseFileError, RuleCase, read_case_file
-from afterimage_emulator.rules_testing.comparison import GENERATED_REQUESTS, compare
-from afterimage_emulator.rules_testing.mutants import mutate
+from afterimage_emulator.rules_testing.comparing.comparison import GENERATED_REQUESTS, compare
+from afterimage_emulator.rules_testing.comparing.mutants import mutate
+from afterimage_emulator.rules_testing.drivers.storage_wire_driver import StorageWireDriver
+from afterimage_emulator.rules_testing.drivers.wire_connection import NotOverTheWireError
+from afterimage_emulator.rules_testing.drivers.wire_driver import WireDriver
 from afterimage_emulator.rules_testing.runner import CaseResult, Driver, InProcessDriver, run_cases
-from afterimage_emulator.rules_testing.storage_wire_driver import StorageWireDriver
-from afterimage_emulator.rules_testing.wire_connection import NotOverTheWireError
-from afterimage_emulator.rules_testing.wire_driver import WireDriver
 
 DESCRIPTION: Final = """\
 Checks, tests, explains, measures and compares security rules.

@@ -29,8 +29,8 @@ from afterimage_emulator.rules_language import (
     compile_ruleset,
 )
 from afterimage_emulator.rules_testing.answers import Answer, ask, assert_allowed, assert_denied
+from afterimage_emulator.rules_testing.drivers.wire_driver import WireDriver
 from afterimage_emulator.rules_testing.field_paths import DELETED, changed_fields, checked_path, field_path
-from afterimage_emulator.rules_testing.wire_driver import WireDriver
 
 __all__ = ["DELETED", "SERVER_TIME", "Actor", "RulesEnvironment", "assert_allowed", "assert_denied"]
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from afterimage_emulator.rules_language import MemoryLookup, StorageRequest, Timestamp, compile_ruleset
 from afterimage_emulator.rules_testing.answers import Answer, ask
-from afterimage_emulator.rules_testing.storage_wire_driver import SERVER_FIELDS, StorageWireDriver
+from afterimage_emulator.rules_testing.drivers.storage_wire_driver import SERVER_FIELDS, StorageWireDriver
 
 DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
 

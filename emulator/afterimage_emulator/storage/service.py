@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.configuration import StorageTarget
+from afterimage_emulator.credentials.local_signer import LocalSigner
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.front.cors import VARY, preflight, readable
 from afterimage_emulator.front.rules_gate import RulesGate
-from afterimage_emulator.local_signer import LocalSigner
 from afterimage_emulator.storage.control_api import ControlApi
 from afterimage_emulator.storage.exports import StorageExports
 from afterimage_emulator.storage.firebase.api import FirebaseApi

@@ -11,8 +11,8 @@ from typing import Any, Final
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import OK, Attempt, AttemptRecord
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
+from afterimage_emulator.credentials.service_tokens import oidc_token
 from afterimage_emulator.faults import Faults
-from afterimage_emulator.service_tokens import oidc_token
 from afterimage_emulator.tasks.function_targets import FunctionTargets
 from afterimage_emulator.tasks.new_tasks import METHODS, time_ns
 from afterimage_emulator.tasks.queue import Delivered, Queue, QueuedTask

@@ -9,10 +9,10 @@ import pytest
 import re2
 
 from afterimage_emulator.rules_language import Ruleset, compile_ruleset
-from afterimage_emulator.rules_testing.comparison import compare
-from afterimage_emulator.rules_testing.generated_requests import generated_requests
-from afterimage_emulator.rules_testing.matching_texts import UnknownSyntaxError, matching_text
-from afterimage_emulator.rules_testing.satisfying import goals_of, satisfying_requests
+from afterimage_emulator.rules_testing.comparing.comparison import compare
+from afterimage_emulator.rules_testing.comparing.generated_requests import generated_requests
+from afterimage_emulator.rules_testing.comparing.matching_texts import UnknownSyntaxError, matching_text
+from afterimage_emulator.rules_testing.comparing.satisfying import goals_of, satisfying_requests
 
 ROOT = Path(__file__).parents[3]
 FIRESTORE = "rules_version = '2'; service cloud.firestore {{ match /databases/{{database}}/documents {{ {} }} }}".format

@@ -16,9 +16,9 @@ from afterimage_emulator.rules_testing import (
     assert_allowed,
     assert_denied,
 )
+from afterimage_emulator.rules_testing.drivers.storage_wire_driver import StorageWireDriver
+from afterimage_emulator.rules_testing.drivers.wire_driver import WireDriver
 from afterimage_emulator.rules_testing.environment import DELETED, SERVER_TIME
-from afterimage_emulator.rules_testing.storage_wire_driver import StorageWireDriver
-from afterimage_emulator.rules_testing.wire_driver import WireDriver
 from afterimage_emulator.suite import Suite
 
 FIRESTORE = """rules_version = '2';

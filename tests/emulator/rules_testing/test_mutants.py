@@ -8,7 +8,7 @@ import pytest
 
 from afterimage_emulator.rules_language import Ruleset, compile_ruleset
 from afterimage_emulator.rules_language.syntax.printer import print_rules
-from afterimage_emulator.rules_testing.mutants import mutants_of
+from afterimage_emulator.rules_testing.comparing.mutants import mutants_of
 
 FRAME = "service cloud.firestore { match /databases/{d}/documents/a/{id} { %s } }"
 

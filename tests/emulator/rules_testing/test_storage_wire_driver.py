@@ -13,9 +13,9 @@ from afterimage_emulator.configuration import Configuration
 from afterimage_emulator.rules_language import compile_ruleset
 from afterimage_emulator.rules_testing import InProcessDriver, read_case_file, run_cases
 from afterimage_emulator.rules_testing.command_line import FAILURE, SUCCESS, UNUSABLE, main
-from afterimage_emulator.rules_testing.storage_wire_driver import StorageWireDriver
-from afterimage_emulator.rules_testing.wire_connection import NotOverTheWireError
-from afterimage_emulator.rules_testing.wire_driver import WireDriver
+from afterimage_emulator.rules_testing.drivers.storage_wire_driver import StorageWireDriver
+from afterimage_emulator.rules_testing.drivers.wire_connection import NotOverTheWireError
+from afterimage_emulator.rules_testing.drivers.wire_driver import WireDriver
 from afterimage_emulator.suite import Suite
 
 RULES = """rules_version = '2';

@@ -17,7 +17,7 @@ from afterimage_emulator.firestore.service import FirestoreService
 from afterimage_emulator.rules_language import compile_ruleset
 from afterimage_emulator.rules_testing import InProcessDriver, read_case_file, run_cases
 from afterimage_emulator.rules_testing.command_line import SUCCESS, UNUSABLE, main
-from afterimage_emulator.rules_testing.wire_driver import NotOverTheWireError, WireDriver
+from afterimage_emulator.rules_testing.drivers.wire_driver import NotOverTheWireError, WireDriver
 from afterimage_emulator.wire.server import WireServer
 from tests.emulator.rules_testing.notes_rules import RULES
 

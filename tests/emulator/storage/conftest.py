@@ -16,10 +16,10 @@ from hypothesis import settings
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
+from afterimage_emulator.credentials.local_credentials import account_email
+from afterimage_emulator.credentials.local_signer import LocalSigner
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.faults import Faults
-from afterimage_emulator.local_credentials import account_email
-from afterimage_emulator.local_signer import LocalSigner
 from afterimage_emulator.storage.service import StorageService
 from afterimage_emulator.wire.http1 import Http1Limits
 from afterimage_emulator.wire.server import WireServer

@@ -8,11 +8,11 @@ import logging
 from typing import Any, Final
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
+from afterimage_emulator.credentials.service_tokens import oidc_token
 from afterimage_emulator.protos import messages
 from afterimage_emulator.pubsub.topics.backlog import Entry
 from afterimage_emulator.pubsub.topics.broker import message_json
 from afterimage_emulator.pubsub.topics.subscriptions import Subscription
-from afterimage_emulator.service_tokens import oidc_token
 from afterimage_emulator.wire.http_client import send
 
 CONCURRENT_PUSHES: Final = 10

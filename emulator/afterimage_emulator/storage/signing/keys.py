@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from afterimage_emulator.local_signer import UNKNOWN_SIGNERS_FLAG, UNKNOWN_SIGNERS_VARIABLE, LocalSigner
+from afterimage_emulator.credentials.local_signer import UNKNOWN_SIGNERS_FLAG, UNKNOWN_SIGNERS_VARIABLE, LocalSigner
 from afterimage_emulator.storage.errors import Reason, SpecificError
 from afterimage_emulator.storage.signing.canonical import wire_bytes
 from afterimage_emulator.storage.signing.hmac_keys import HmacKeys

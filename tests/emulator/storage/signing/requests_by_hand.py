@@ -13,7 +13,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.oauth2.service_account import Credentials
 
-from afterimage_emulator.local_credentials import service_account
+from afterimage_emulator.credentials.local_credentials import service_account
 from tests.emulator.storage.conftest import RunningStorage
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from afterimage_emulator.rules_language import Decision, Ruleset
 from afterimage_emulator.rules_testing.cases import RuleCase
-from afterimage_emulator.rules_testing.generated_requests import generated_requests
+from afterimage_emulator.rules_testing.comparing.generated_requests import generated_requests
 
 GENERATED_REQUESTS = 4000
 

@@ -14,8 +14,7 @@ from urllib.parse import quote, urlencode
 
 from afterimage_emulator.rules_language import FirestoreRequest, StorageRequest
 from afterimage_emulator.rules_testing.cases import RuleCase
-from afterimage_emulator.rules_testing.runner import Verdict
-from afterimage_emulator.rules_testing.wire_connection import (
+from afterimage_emulator.rules_testing.drivers.wire_connection import (
     ADMIN,
     EXPLAINED,
     NotOverTheWireError,
@@ -24,7 +23,8 @@ from afterimage_emulator.rules_testing.wire_connection import (
     message_of,
     send,
 )
-from afterimage_emulator.rules_testing.wire_driver import WireDriver
+from afterimage_emulator.rules_testing.drivers.wire_driver import WireDriver
+from afterimage_emulator.rules_testing.runner import Verdict
 
 _METADATA: Final = (
     "contentType", "contentDisposition", "contentEncoding", "contentLanguage", "cacheControl", "metadata"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from afterimage_emulator.commented_json import parse_commented_json
-from afterimage_emulator.firebase_json_keys import unknown_keys
+from afterimage_emulator.configuration.commented_json import parse_commented_json
+from afterimage_emulator.configuration.firebase_json_keys import unknown_keys
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORTS: Final[Mapping[str, int]] = {

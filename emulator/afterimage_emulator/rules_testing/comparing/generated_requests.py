@@ -19,8 +19,8 @@ from afterimage_emulator.rules_language import (
 )
 from afterimage_emulator.rules_language.syntax.syntax_tree import Segment
 from afterimage_emulator.rules_testing.cases import RuleCase
-from afterimage_emulator.rules_testing.neighbours import requests_on_the_edge
-from afterimage_emulator.rules_testing.vocabulary import NOW, USER, Vocabulary
+from afterimage_emulator.rules_testing.comparing.neighbours import requests_on_the_edge
+from afterimage_emulator.rules_testing.comparing.vocabulary import NOW, USER, Vocabulary
 
 _METHODS: Final = ("get", "list", "create", "update", "delete")
 Request = FirestoreRequest | StorageRequest

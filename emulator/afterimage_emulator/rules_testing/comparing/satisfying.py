@@ -34,9 +34,9 @@ from afterimage_emulator.rules_language.syntax.syntax_tree import (
     TypeTest,
     Variable,
 )
-from afterimage_emulator.rules_testing.matching_texts import UnknownSyntaxError, matching_text
-from afterimage_emulator.rules_testing.vocabulary import NOW, SAMPLES, USER
-from afterimage_emulator.rules_testing.ways import Test, TooLargeError, one_way, written_out
+from afterimage_emulator.rules_testing.comparing.matching_texts import UnknownSyntaxError, matching_text
+from afterimage_emulator.rules_testing.comparing.vocabulary import NOW, SAMPLES, USER
+from afterimage_emulator.rules_testing.comparing.ways import Test, TooLargeError, one_way, written_out
 
 ROUNDS: Final = 4
 _LARGEST_SIZE: Final = 20_000

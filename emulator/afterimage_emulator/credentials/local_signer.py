@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from afterimage_emulator.configuration import ConfigurationError
-from afterimage_emulator.local_credentials import private_key
+from afterimage_emulator.credentials.local_credentials import private_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey

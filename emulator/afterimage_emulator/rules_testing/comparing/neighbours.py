@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from afterimage_emulator.rules_language import FirestoreRequest, MemoryLookup, Ruleset, StorageRequest
-from afterimage_emulator.rules_testing.satisfying import Goal, another, goals_of, satisfying_requests
+from afterimage_emulator.rules_testing.comparing.satisfying import Goal, another, goals_of, satisfying_requests
 
 Request = FirestoreRequest | StorageRequest
 MAXIMUM_TRIES = 24

@@ -24,8 +24,7 @@ from afterimage_emulator.rules_language import (
     Timestamp,
 )
 from afterimage_emulator.rules_testing.cases import RuleCase
-from afterimage_emulator.rules_testing.runner import Verdict
-from afterimage_emulator.rules_testing.wire_connection import (
+from afterimage_emulator.rules_testing.drivers.wire_connection import (
     ADMIN,
     EXPLAINED,
     NotOverTheWireError,
@@ -34,6 +33,7 @@ from afterimage_emulator.rules_testing.wire_connection import (
     message_of,
     send,
 )
+from afterimage_emulator.rules_testing.runner import Verdict
 
 __all__ = ["NotOverTheWireError", "WireDriver"]
 

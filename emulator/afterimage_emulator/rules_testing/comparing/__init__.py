@@ -1,0 +1,1 @@
+"""What cases leave unproven: mutants of rules, and rules compared over requests made up from them."""

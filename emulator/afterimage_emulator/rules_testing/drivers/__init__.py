@@ -1,0 +1,1 @@
+"""Cases put before rules that a running service enforces, over the wire."""
