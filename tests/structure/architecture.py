@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tests.structure.import_graph import Graph, Import, Module, is_within
+from tests.structure.protocols import protocols
 
 SUITE = "afterimage_emulator"
 """The package that the suite's modules live in."""
@@ -54,6 +55,15 @@ MAY_IMPORT: Mapping[str, set[str]] = {
 }
 NAMES_ARE_UNIQUE_IN = ("functions",)
 """Rooms in which no two modules define one public name."""
+PROTOCOLS_OF_ONE: Mapping[str, str] = {
+    "EventSubscriptions": "Pub/Sub fulfils it for the functions, and neither service may import the other",
+    "FunctionTargets": "the functions fulfil it for Cloud Tasks, and neither service may import the other",
+    "DeclaredQueue": "a function's trigger is one, and Cloud Tasks may not import it",
+    "SuiteView": "the suite makes its hub: a hub that imported the suite would close a circle",
+    "Carrier": "a connection makes its calls: a call that imported the connection would close a circle",
+    "Hearer": "listeners make the stream that they hear: a stream that imported them would close a circle",
+}
+"""Protocols that one class alone fulfils, each with what forbids to name that class instead."""
 PATHS = "afterimage.paths"
 _A_PATH = re.compile(
     r"(usage|_jobs|_events|ai_outputs|generations|generating|users|players|artifacts|media|mediaAssets|operations|campaigns)/"
@@ -237,7 +247,24 @@ def one_module_spells_paths(graph: Graph) -> Iterator[str]:
                 yield f"{graph.where(module)}:{node.lineno} spells the path `{node.value}`"
 
 
+def protocols_have_two_users(graph: Graph) -> Iterator[str]:
+    for protocol, fulfilled_by in protocols(graph, ("emulator", "functions", "client", "server", "rules")):
+        if len(fulfilled_by) < 2 and protocol.name not in PROTOCOLS_OF_ONE:
+            names = ", ".join(one.name for one in fulfilled_by) or "nothing"
+            yield f"{protocol.where} `{protocol.name}` is fulfilled by {names} alone: name the class instead"
+
+
 RULES = (
+    Rule(
+        promise="A Protocol stands where two things are exchanged; with one alone it would hide what runs",
+        broken_by=protocols_have_two_users,
+        example={
+            "functions/afterimage/store.py": (
+                "from typing import Protocol\n\n\nclass Store(Protocol):\n    def get(self) -> str: ...\n\n\n"
+                "class Files:\n    def get(self) -> str:\n        return ''\n"
+            ),
+        },
+    ),
     Rule(
         promise="A public name means one thing in a room: who reads it in one module knows it in all",
         broken_by=public_names_mean_one_thing,

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.structure.architecture import ROOMS, RULES, SUITE, Rule
+from tests.structure.architecture import PROTOCOLS_OF_ONE, ROOMS, RULES, SUITE, Rule
 from tests.structure.import_graph import EmptyGraphError, Graph, read_graph
+from tests.structure.protocols import protocols
 
 ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = read_graph(ROOT, ROOMS)
@@ -44,6 +45,12 @@ def test_the_rule_fails_where_it_has_nothing_to_judge(rule: Rule, tmp_path: Path
     """After a move that a rule did not notice, its silence must not look like success."""
     with pytest.raises(EmptyGraphError):
         list(rule.broken_by(read_graph(tmp_path, ROOMS)))
+
+
+def test_every_reason_for_a_protocol_is_still_needed() -> None:
+    """A reason that outlives its Protocol would excuse the next one of that name."""
+    alone = {found.name for found, by in protocols(REPOSITORY, tuple(set(ROOMS) - {"tests"})) if len(by) < 2}
+    assert alone == set(PROTOCOLS_OF_ONE)
 
 
 @pytest.mark.parametrize(

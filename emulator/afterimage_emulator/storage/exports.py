@@ -43,11 +43,11 @@ class StorageExports:
             self._files.share(record.blob)
         try:
             buckets = [_bucket_entry(bucket) for bucket in self._store.buckets()]
-            await self._files.run(_write_json, directory / "buckets.json", {"buckets": buckets})
+            await self._files.disk.run(_write_json, directory / "buckets.json", {"buckets": buckets})
             for folder in ("blobs", "metadata"):
                 (directory / folder).mkdir(parents=True, exist_ok=True)
             for number, record in enumerate(records, start=1):
-                await self._files.run(_write_object, directory, f"{number:08d}", record)
+                await self._files.disk.run(_write_object, directory, f"{number:08d}", record)
         finally:
             for record in records:
                 self._files.release(record.blob)
@@ -63,7 +63,7 @@ class StorageExports:
                 await self._import_object(file, blob.with_name(file.name.removesuffix(".json")), is_current)
 
     async def _import_object(self, file: Path, blob_file: Path, is_current: bool) -> None:
-        body = await self._files.run(_read_json, file)
+        body = await self._files.disk.run(_read_json, file)
         try:
             record = await self._record(body, blob_file, is_current=is_current)
         except StorageError as error:
@@ -108,7 +108,7 @@ class StorageExports:
 
     async def _chunks(self, file: Path) -> AsyncIterator[bytes]:
         with file.open("rb") as source:
-            while chunk := await self._files.run(source.read, _READ_BYTES):
+            while chunk := await self._files.disk.run(source.read, _READ_BYTES):
                 yield chunk
 
     def _bucket(self, entry: Mapping[str, Any]) -> BucketRecord:

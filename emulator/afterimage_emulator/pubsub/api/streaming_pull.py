@@ -67,7 +67,7 @@ class _Puller:
 
     def close(self) -> None:
         self._forget_listener()
-        self._subscription.backlog.release(self)
+        self._subscription.backlog.release(self._settled)
 
     async def receive_all(self, requests: Any) -> None:
         self._obey(self._first)
@@ -104,7 +104,7 @@ class _Puller:
             count=min(room, BATCH_MESSAGES),
             size_bytes=min(room_bytes, BATCH_BYTES),
             deadline_seconds=self._deadline_seconds,
-            holder=self,
+            settled=self._settled,
         )
         for ack_id, entry in taken:
             self._out[ack_id] = entry
@@ -125,7 +125,7 @@ class _Puller:
         for ack_id, seconds in zip(request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=True):
             backlog.modify([ack_id], seconds)
 
-    def settled(self, ack_id: str, entry: Entry) -> None:
+    def _settled(self, ack_id: str, entry: Entry) -> None:
         """Acknowledged on this call or by another, given back, or past its deadline: there is room again."""
         if self._out.pop(ack_id, None) is not None:
             self._out_bytes -= len(entry.raw)

@@ -11,7 +11,6 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock, Timer
 
@@ -29,17 +28,15 @@ class Entry:
     attempt: int = 0
 
 
-class Holder(Protocol):
-    """Whoever took messages, and wants to know when one of them is out with it no more."""
-
-    def settled(self, ack_id: str, entry: Entry) -> None: ...
+Settled = Callable[[str, Entry], None]
+"""Called for whoever took a message, with its ack id, when it is out with them no more."""
 
 
 @dataclass(slots=True, eq=False)
 class _Out:
     entry: Entry
     deadline_ns: int
-    holder: Holder | None
+    settled: Settled | None
 
 
 @dataclass(slots=True)
@@ -109,7 +106,7 @@ class Backlog:
             self._available()
 
     def take(
-        self, *, count: int, deadline_seconds: float, holder: Holder | None = None, size_bytes: int = 1 << 62
+        self, *, count: int, deadline_seconds: float, settled: Settled | None = None, size_bytes: int = 1 << 62
     ) -> list[tuple[str, Entry]]:
         """At most so many, and so many bytes (but always one message); they are out until their deadline."""
         now_ns = self._clock.now_ns()
@@ -135,7 +132,7 @@ class Backlog:
                 continue
             entry.attempt += 1
             size_bytes -= len(entry.raw)
-            ack_id = self._send_out(entry, now_ns + round(deadline_seconds * NANOS_PER_SECOND), holder)
+            ack_id = self._send_out(entry, now_ns + round(deadline_seconds * NANOS_PER_SECOND), settled)
             if lane is not None:
                 lane.out[ack_id] = None
             taken.append((ack_id, entry))
@@ -172,11 +169,11 @@ class Backlog:
                 heapq.heappush(self._deadlines, (deadline_ns, ack_id))
         self._watch_deadlines()
 
-    def release(self, holder: Holder) -> None:
+    def release(self, settled: Settled) -> None:
         """Somebody has gone: what was sent to them is delivered again at its deadline, as on the platform."""
         for out in self._out.values():
-            if out.holder is holder:
-                out.holder = None
+            if out.settled == settled:
+                out.settled = None
 
     def entries(self) -> list[Entry]:
         """Everything not acknowledged, the oldest first."""
@@ -202,16 +199,16 @@ class Backlog:
 
     # -- inside
 
-    def _send_out(self, entry: Entry, deadline_ns: int, holder: Holder | None) -> str:
+    def _send_out(self, entry: Entry, deadline_ns: int, settled: Settled | None) -> str:
         ack_id = f"ack-{next(_ids)}"
-        self._out[ack_id] = _Out(entry, deadline_ns, holder)
+        self._out[ack_id] = _Out(entry, deadline_ns, settled)
         heapq.heappush(self._deadlines, (deadline_ns, ack_id))
         return ack_id
 
     def _end(self, ack_id: str) -> _Out | None:
         out = self._out.pop(ack_id, None)
-        if out is not None and out.holder is not None:
-            out.holder.settled(ack_id, out.entry)
+        if out is not None and out.settled is not None:
+            out.settled(ack_id, out.entry)
         return out
 
     def _queue_lane(self, key: str) -> None:

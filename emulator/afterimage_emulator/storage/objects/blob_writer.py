@@ -19,11 +19,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import google_crc32c
 
 from afterimage_emulator.storage.errors import Reason, StorageError
+from afterimage_emulator.storage.objects.disk_threads import DiskThreads
 
 PIECE_BYTES: Final = 1024 * 1024
 AHEAD_BYTES: Final = 4 * PIECE_BYTES
@@ -52,20 +53,6 @@ class Blob:
         return self.folder / self.file_name
 
 
-class Disk(Protocol):
-    """What a writer needs of the folder of blobs."""
-
-    folder: Path
-    """The folder in use; a writer whose folder it is no more can finish nothing."""
-    write_pieces: Callable[[int, Sequence[bytes]], int]
-
-    def submit(self, work: Callable[..., Any], *arguments: object) -> Future[Any]: ...
-
-    def clean(self, work: Callable[..., None], *arguments: object) -> None: ...
-
-    async def run(self, work: Callable[..., Any], *arguments: object) -> Any: ...
-
-
 class BlobWriter:
     """One file being written. `size` counts what is safely in the file.
 
@@ -73,8 +60,10 @@ class BlobWriter:
     can go on later from `size`.
     """
 
-    def __init__(self, disk: Disk, folder: Path, file_name: str) -> None:
+    def __init__(self, disk: DiskThreads, folder: Path, file_name: str, *, is_in_use: Callable[[Path], bool]) -> None:
+        """A folder that is not in use any more when the blob is finished takes the blob with it."""
         self._disk = disk
+        self._is_in_use = is_in_use
         self._folder = folder
         self._file_name = file_name
         self._location = f"{folder}/{file_name}"
@@ -135,7 +124,7 @@ class BlobWriter:
         # For a small object this one job is everything.
         job = self._last_job = self._disk.submit(self._finish, self._take_pending())
         blob: Blob | None = await asyncio.shield(asyncio.wrap_future(job))
-        if blob is None or self._folder is not self._disk.folder:
+        if blob is None or not self._is_in_use(self._folder):
             raise StorageError(Reason.BACKEND_ERROR, "the suite was reset during this upload; start it again")
         return blob
 

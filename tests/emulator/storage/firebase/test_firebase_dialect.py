@@ -175,7 +175,7 @@ def test_a_denied_upload_leaves_no_bytes(own_service: RunningStorage, own_wire: 
     url = own_wire.send("POST", "/v0/b/any-bucket/o?name=r", b"{}", start)[1]["x-goog-upload-url"]
     last = {"x-goog-upload-command": "upload, finalize", "x-goog-upload-offset": "0"}
     assert own_wire.send("POST", "/v0/" + url.partition("/v0/")[2], b"bytes", last)[0] == 403
-    own_service.run(own_service.service.files.cleaned())
+    own_service.run(own_service.service.files.disk.cleaned())
     assert list(own_service.service.files.folder.iterdir()) == []
     assert own_service.log.events == []
 

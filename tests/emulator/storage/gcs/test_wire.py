@@ -132,10 +132,10 @@ def test_ended_sessions_leave_no_bytes(own_service: RunningStorage, bucket_name:
         wire.send("PUT", location, b"half", {"content-range": "bytes 0-3/9"})
     assert len(list(own_service.service.files.folder.iterdir())) == 2
     wire.send("DELETE", cancelled)
-    own_service.run(own_service.service.files.cleaned())
+    own_service.run(own_service.service.files.disk.cleaned())
     assert len(list(own_service.service.files.folder.iterdir())) == 1
     own_service.call(lambda: own_service.clock.advance(8 * 24 * 3600))
-    own_service.run(own_service.service.files.cleaned())
+    own_service.run(own_service.service.files.disk.cleaned())
     assert list(own_service.service.files.folder.iterdir()) == []
     wire.close()
 
@@ -333,15 +333,15 @@ def test_a_full_disk_is_an_error_that_can_be_mended(own_service: RunningStorage,
     upload(wire, bucket_name, "n", b"before")
     location = start(wire, bucket_name)
     assert wire.send("PUT", location, b"0123", {"content-range": "bytes 0-3/8"})[0] == 308
-    writes, own_service.service.files.write_pieces = own_service.service.files.write_pieces, no_room
+    writes, own_service.service.files.disk.write_pieces = own_service.service.files.disk.write_pieces, no_room
     status, _, body = wire.send("POST", f"/upload/storage/v1/b/{bucket_name}/o?uploadType=media&name=n", b"after")
     assert (status, json.loads(body)["error"]["errors"][0]["reason"]) == (507, "insufficientStorage")
     assert wire.send("PUT", location, b"4567", {"content-range": "bytes 4-7/8"})[0] == 507
-    own_service.service.files.write_pieces = writes
+    own_service.service.files.disk.write_pieces = writes
     assert wire.send("GET", f"/{bucket_name}/n")[2] == b"before"
     assert wire.send("PUT", location, b"4567", {"content-range": "bytes 4-7/8"})[0] == 200
     assert wire.send("GET", f"/{bucket_name}/resumed")[2] == b"01234567"
-    own_service.run(own_service.service.files.cleaned())
+    own_service.run(own_service.service.files.disk.cleaned())
     assert len(list(own_service.service.files.folder.iterdir())) == 2
     wire.close()
 
@@ -356,7 +356,7 @@ def test_a_client_that_stalls_is_timed_out(tmp_path_factory: pytest.TempPathFact
             answer = b"".join(iter(lambda: stalled.recv(65536), b""))
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b'"code":408' in answer
-        patient.run(patient.service.files.cleaned())
+        patient.run(patient.service.files.disk.cleaned())
         assert list(patient.service.files.folder.iterdir()) == []
     finally:
         patient.stop()

@@ -17,6 +17,7 @@ import pytest
 from afterimage_emulator.storage.errors import Reason, StorageError
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.blob_writer import AHEAD_BYTES, PIECE_BYTES
+from afterimage_emulator.storage.objects.disk_threads import DiskThreads
 
 
 class Disk:
@@ -40,7 +41,7 @@ def disk() -> Disk:
 
 @pytest.fixture
 async def files(tmp_path: Path, disk: Disk) -> AsyncIterator[BlobFiles]:
-    made = BlobFiles(tmp_path, write_pieces=disk.write_pieces)
+    made = BlobFiles(tmp_path, disk=DiskThreads(write_pieces=disk.write_pieces))
     yield made
     await made.close()
     assert list(tmp_path.iterdir()) == [], "something was left behind"
@@ -104,8 +105,8 @@ async def test_what_came_behind_a_failed_write_is_dropped_with_it(files: BlobFil
 async def test_no_more_than_a_few_pieces_wait_in_memory(files: BlobFiles, disk: Disk) -> None:
     """A disk that stands still holds the client back; an upload that is given up meanwhile hangs nobody."""
     moves = threading.Event()
-    write_pieces = files.write_pieces
-    files.write_pieces = lambda file, pieces: moves.wait(30) and write_pieces(file, pieces)
+    write_pieces = files.disk.write_pieces
+    files.disk.write_pieces = lambda file, pieces: moves.wait(30) and write_pieces(file, pieces)
     writer = files.new_writer()
     piece = bytes(PIECE_BYTES)
 
@@ -122,7 +123,7 @@ async def test_no_more_than_a_few_pieces_wait_in_memory(files: BlobFiles, disk: 
     writer.abort()
     moves.set()
     await sending
-    await files.cleaned()
+    await files.disk.cleaned()
     assert list(files.folder.iterdir()) == []
 
 
@@ -132,7 +133,7 @@ async def test_an_aborted_upload_leaves_no_file(files: BlobFiles) -> None:
         writer = files.new_writer()
         await writer.write(bytes(count))
         writer.abort()
-    await files.cleaned()
+    await files.disk.cleaned()
     assert list(files.folder.iterdir()) == []
 
 
@@ -143,10 +144,10 @@ async def test_shared_bytes_go_with_the_last_record(files: BlobFiles) -> None:
     blob = await writer.finish()
     files.share(blob)
     files.release(blob)
-    await files.cleaned()
+    await files.disk.cleaned()
     assert blob.path.read_bytes() == b"shared"
     files.release(blob)
-    await files.cleaned()
+    await files.disk.cleaned()
     assert not blob.path.exists()
 
 

@@ -254,7 +254,7 @@ class Simulation:
             await self.check_one(name)
         assert self.log.of(BUCKET) == self.model.events
         self.service.resumable.reset()
-        await self.service.files.cleaned()
+        await self.service.files.disk.cleaned()
         on_disk = {file.name for file in self.service.files.folder.iterdir()}
         referred = {record.blob.path.name for record in self.service.store.everything()}
         assert on_disk == referred, "bytes without an object, or an object without bytes"
