@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from afterimage_client.store import Query, Store
+from afterimage_client.store import LocalQuery, Store
 from bench.measuring import Figure, percentile, show, takes_no_options
 
 WRITES = 300
@@ -112,7 +112,9 @@ def watching(folder: Path) -> tuple[float, float, float]:
     alone: list[float] = []
     for number in range(100):
         alone.append(_timed(partial(store.upsert_local, "scenes", {"id": f"d{number}", "order": -1})))
-        end = store.subscribe(Query(collection="scenes", order_by="order"), lambda _: told.append(time.perf_counter()))
+        end = store.subscribe(
+            LocalQuery(collection="scenes", order_by="order"), lambda _: told.append(time.perf_counter())
+        )
         begun = time.perf_counter()
         store.upsert_local("scenes", {"id": f"d{number}", "order": -number - 2})
         same.append(told[-1] - begun)
@@ -131,7 +133,7 @@ async def _from_another_process(store: Store) -> list[float]:
         " print(begun, flush=True)\n"
     )
     arrived = asyncio.Event()
-    store.subscribe(Query(collection="scenes"), lambda _: arrived.set())
+    store.subscribe(LocalQuery(collection="scenes"), lambda _: arrived.set())
     looking = asyncio.create_task(store.keep_looking())
     writer = await asyncio.create_subprocess_exec(
         sys.executable, "-c", program, store.database.path, stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -38,7 +38,7 @@ class RulesFiles:
 
     def __init__(self, targets: Sequence[FirestoreTarget], load: Load, close: Close) -> None:
         self.by_database = {
-            target.database: RulesFile(target.rules, _log, open_while_missing=True)
+            target.database: WatchedRulesFile(target.rules, _log, open_while_missing=True)
             for target in targets
             if target.rules is not None
         }
@@ -55,7 +55,7 @@ class RulesFiles:
                 self._close(database, file.fault)
 
 
-class RulesFile:
+class WatchedRulesFile:
     """One file of rules: what is new in it, and what to say of that.
 
     `open_while_missing`: whether everything is allowed for as long as the file was never there.
@@ -133,7 +133,7 @@ class RulesNotice:
     is_broken: bool = False
 
 
-def rules_notices(service: str, files: Mapping[str, RulesFile | None]) -> list[RulesNotice]:
+def rules_notices(service: str, files: Mapping[str, WatchedRulesFile | None]) -> list[RulesNotice]:
     """`files` by what they guard, None where nothing is named."""
     notices = []
     for guarded, file in files.items():

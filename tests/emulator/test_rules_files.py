@@ -20,7 +20,7 @@ import requests
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import Configuration, FirestoreTarget, StorageTarget
 from afterimage_emulator.protos import messages
-from afterimage_emulator.rules_files import RulesFile, RulesFiles, Standing
+from afterimage_emulator.rules_files import RulesFiles, Standing, WatchedRulesFile
 from afterimage_emulator.suite import Suite
 
 _firestore: Any = messages("google.firestore.v1")
@@ -186,7 +186,9 @@ def test_a_file_that_vanishes_or_is_no_text_is_reported_once(
 ) -> None:
     """Looking again and again does not fill the log, and the file is read when it is back."""
     path = tmp_path / "some.rules"
-    rules = RulesFile(path, logging.getLogger("afterimage_emulator.firestore"), open_while_missing=open_while_missing)
+    rules = WatchedRulesFile(
+        path, logging.getLogger("afterimage_emulator.firestore"), open_while_missing=open_while_missing
+    )
     for _ in range(3):
         assert rules.changed_source() is None
     assert len(caplog.records) == 1

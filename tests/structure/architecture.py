@@ -53,7 +53,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "bench": {"emulator", "functions", "client", "server", "rules", "tests"},
     "tests": {"emulator", "functions", "client", "server", "rules", "demo", "bench"},
 }
-NAMES_ARE_UNIQUE_IN = ("functions",)
+NAMES_ARE_UNIQUE_IN = ("functions", "emulator", "client", "server", "rules")
 """Rooms in which no two modules define one public name."""
 PROTOCOLS_OF_ONE: Mapping[str, str] = {
     "EventSubscriptions": "Pub/Sub fulfils it for the functions, and neither service may import the other",
@@ -227,15 +227,14 @@ def imports_run_in_no_circles(graph: Graph) -> Iterator[str]:
 
 
 def public_names_mean_one_thing(graph: Graph) -> Iterator[str]:
-    for room in NAMES_ARE_UNIQUE_IN:
-        places: dict[str, list[str]] = {}
-        for module in graph.in_room(room):
-            for node in module.tree.body:
-                if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.name[0] != "_":
-                    places.setdefault(node.name, []).append(f"{graph.where(module)}:{node.lineno}")
-        for name, found in sorted(places.items()):
-            if len(found) > 1:
-                yield f"`{name}` means {len(found)} things: {', '.join(found)}"
+    places: dict[tuple[str, str], list[str]] = {}
+    for module in graph.in_room(*NAMES_ARE_UNIQUE_IN):
+        for node in module.tree.body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.name[0] != "_":
+                places.setdefault((module.room, node.name), []).append(f"{graph.where(module)}:{node.lineno}")
+    for (_, name), found in sorted(places.items()):
+        if len(found) > 1:
+            yield f"`{name}` means {len(found)} things: {', '.join(found)}"
 
 
 def one_module_spells_paths(graph: Graph) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from afterimage_client.app_check import AppCheck
-from afterimage_client.auth.refusals import refusal
+from afterimage_client.auth.refusals import sign_in_refusal
 from afterimage_client.backoff import Backoff, BackoffPolicy
 from afterimage_client.errors import AuthError
 from afterimage_client.options import Endpoints, FirebaseOptions
@@ -89,5 +89,5 @@ class IdentityToolkit:
         except ValueError:
             body = None
         if answer.status_code != 200 or not isinstance(body, dict) or "errorMessage" in body:
-            raise refusal(answer.status_code, body)
+            raise sign_in_refusal(answer.status_code, body)
         return body

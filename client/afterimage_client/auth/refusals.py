@@ -61,7 +61,7 @@ SESSION_IS_OVER: Final = frozenset({"user-disabled", "user-token-expired", "inva
 """With these codes no further try can renew a session."""
 
 
-def refusal(status: int, body: object) -> AuthError:
+def sign_in_refusal(status: int, body: object) -> AuthError:
     """The error for an answer that is none; also for one that no Identity Toolkit wrote, such as a proxy's."""
     name, detail = _named(body)
     if name is None:

@@ -12,8 +12,7 @@ from afterimage_client.media.cache import MediaCache
 from afterimage_client.queue.entries import Entry, EntryStatus
 from afterimage_client.store.copies import Kept
 from afterimage_client.store.store import PUSH, Store
-from afterimage_client.sync.resolving import discard_push
-from afterimage_client.sync.resolving import resolve as resolve_kept
+from afterimage_client.sync.resolving import discard_push, resolve_kept
 
 _CONFLICTS = ("field", "edited_here", "deleted_here")
 

@@ -2,7 +2,7 @@
 
 from afterimage_client.database.clock import Clock
 from afterimage_client.database.encoding import Encoding, ValueKind
-from afterimage_client.database.file import MEMORY, Connect, Database, Row, Schema, Transaction
+from afterimage_client.database.file import MEMORY, Connect, Database, FileTransaction, Row, Schema
 from afterimage_client.database.sealing import Sealer, StoreKey
 
 __all__ = [
@@ -11,10 +11,10 @@ __all__ = [
     "Connect",
     "Database",
     "Encoding",
+    "FileTransaction",
     "Row",
     "Schema",
     "Sealer",
     "StoreKey",
-    "Transaction",
     "ValueKind",
 ]

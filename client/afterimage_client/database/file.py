@@ -30,13 +30,13 @@ class Schema:
 
     name: str
     version: int
-    steps: Mapping[int, Callable[[Transaction], int]]
+    steps: Mapping[int, Callable[[FileTransaction], int]]
     """From a version to the next one that a step leads to; 0 is a file without these tables."""
-    found: Callable[[Transaction], int] = lambda _: 0
+    found: Callable[[FileTransaction], int] = lambda _: 0
     """The version of a file that has no row for this part: a file of before the rows."""
 
 
-class Transaction:
+class FileTransaction:
     """What is changed together; `after_commit` holds what follows once it cannot be undone any more."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -81,7 +81,7 @@ class Database:
         self._connect = connect
         self._writing = threading.RLock()
         self._reading = threading.Lock()
-        self._current: Transaction | None = None
+        self._current: FileTransaction | None = None
         self._writer = self._open()
         # Readers get a connection of their own, so that they never wait for another thread's disk.
         self._reader: sqlite3.Connection | None = None
@@ -104,7 +104,7 @@ class Database:
         self._migrate((schema,))
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self) -> Iterator[FileTransaction]:
         """All or nothing. A transaction inside a transaction of the same thread is part of it."""
         with self._writing:
             if self._current is not None:
@@ -112,7 +112,7 @@ class Database:
                 return
             with _translated(self.path):
                 self._writer.execute("BEGIN IMMEDIATE")
-            transaction = self._current = Transaction(self._writer)
+            transaction = self._current = FileTransaction(self._writer)
             try:
                 with _translated(self.path):
                     yield transaction
@@ -184,7 +184,7 @@ class Database:
         return dict(self._writer.execute("SELECT part, version FROM schema_versions").fetchall())
 
 
-def _bring_forward(schema: Schema, transaction: Transaction, path: str) -> None:
+def _bring_forward(schema: Schema, transaction: FileTransaction, path: str) -> None:
     stored = transaction.row("SELECT version FROM schema_versions WHERE part = ?", (schema.name,))
     version = int(stored[0]) if stored else schema.found(transaction)
     if version > schema.version:

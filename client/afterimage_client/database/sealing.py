@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from afterimage_client.database.errors import StoreError, StoreKeyError
-from afterimage_client.database.file import Transaction
+from afterimage_client.database.file import FileTransaction
 
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
@@ -88,7 +88,7 @@ class Sealer:
         return opened.decode()
 
 
-def sealer_of(transaction: Transaction, key: StoreKey | None) -> Sealer:
+def sealer_of(transaction: FileTransaction, key: StoreKey | None) -> Sealer:
     """The sealer of a file: a new file takes the key that it is given, an old one must be given its own."""
     kept = transaction.row("SELECT value FROM settings WHERE name = 'sealed_check'")
     is_new = transaction.row("SELECT value FROM settings WHERE name = 'is_sealed'") is None

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from afterimage_client.errors import FirestoreError
 from afterimage_client.firestore.field_paths import DOCUMENT_ID, FieldPath, parse_field_path, print_field_path
 from afterimage_client.firestore.snapshots import DocumentSnapshot
-from afterimage_client.firestore.values import Named, encode, name_key, sort_key
+from afterimage_client.firestore.values import Named, encode, message_sort_key, name_key
 from afterimage_client.firestore.wire.messages import firestore as messages
 
 Operator = Literal["<", "<=", "==", ">", ">=", "!=", "in", "not-in", "array-contains", "array-contains-any"]
@@ -231,7 +231,7 @@ class SortKey:
     def __call__(self, document: Any) -> tuple[Any, ...]:
         key = []
         for path, direction in self._orders:
-            part = name_key(document.name) if path == (DOCUMENT_ID,) else sort_key(value_at(document, path))
+            part = name_key(document.name) if path == (DOCUMENT_ID,) else message_sort_key(value_at(document, path))
             key.append(part if direction == "ascending" else Descending(part))
         return tuple(key)
 

@@ -178,7 +178,7 @@ def to_micros(moment: datetime, where: str = "time") -> int:
 # -- order
 
 
-def sort_key(message: Any) -> tuple[Any, ...]:
+def message_sort_key(message: Any) -> tuple[Any, ...]:
     """Compares as Firestore orders values, across types."""
     kind = message.WhichOneof("value_type")
     match kind:
@@ -202,13 +202,13 @@ def sort_key(message: Any) -> tuple[Any, ...]:
         case "geo_point_value":
             return (7, message.geo_point_value.latitude, message.geo_point_value.longitude)
         case "array_value":
-            return (8, tuple(sort_key(each) for each in message.array_value.values))
+            return (8, tuple(message_sort_key(each) for each in message.array_value.values))
         case _:
             fields = message.map_value.fields
             if "__type__" in fields and fields["__type__"].string_value == _VECTOR_TYPE:
                 numbers = tuple(_number(each) for each in fields["value"].array_value.values)
                 return (9, len(numbers), numbers)
-            return (10, tuple((name, sort_key(fields[name])) for name in sorted(fields)))
+            return (10, tuple((name, message_sort_key(fields[name])) for name in sorted(fields)))
 
 
 def name_key(name: str) -> tuple[str, ...]:

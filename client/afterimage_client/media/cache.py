@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from afterimage_client.database.file import Row, Schema, Transaction
+from afterimage_client.database.file import FileTransaction, Row, Schema
 from afterimage_client.queue.entries import EntryStatus
 from afterimage_client.store.metadata import CACHE_SECONDS
 from afterimage_client.store.store import MEDIA_ASSETS, Store
@@ -35,7 +35,7 @@ _COLUMNS: Final = (
 )
 
 
-def _create(transaction: Transaction) -> int:
+def _create(transaction: FileTransaction) -> int:
     transaction.execute(
         """CREATE TABLE media_files (
           asset_id TEXT NOT NULL,
@@ -159,7 +159,7 @@ class MediaCache:
         extension = Path(storage_path).suffix
         return self.folder / name[:2] / (name + (extension if _EXTENSION.fullmatch(extension) else ""))
 
-    def note_downloaded(self, transaction: Transaction, asset_id: str, storage_path: str, size: int) -> Path:
+    def note_downloaded(self, transaction: FileTransaction, asset_id: str, storage_path: str, size: int) -> Path:
         """The file lies at its target, whole and verified. A file of ours that is not uploaded stands against it."""
         target = self.target(asset_id, storage_path)
         ours = self.find(asset_id, storage_path)
@@ -180,7 +180,7 @@ class MediaCache:
         return adding
 
     def add(
-        self, transaction: Transaction, asset_id: str, storage_path: str, prepared: Path, custom: Mapping[str, str]
+        self, transaction: FileTransaction, asset_id: str, storage_path: str, prepared: Path, custom: Mapping[str, str]
     ) -> Path:
         """Takes a file of this machine's in. It is not uploaded, so it stays until it is.
 
@@ -194,7 +194,7 @@ class MediaCache:
         self._note(transaction, asset_id, storage_path, target, size, is_uploaded=False, custom=custom)
         return target
 
-    def note_uploaded(self, transaction: Transaction, asset_id: str, storage_path: str) -> None:
+    def note_uploaded(self, transaction: FileTransaction, asset_id: str, storage_path: str) -> None:
         transaction.execute(
             "UPDATE media_files SET is_uploaded = 1, session = NULL, expires_at = ?"
             " WHERE asset_id = ? AND storage_path = ?",
@@ -296,13 +296,13 @@ class MediaCache:
             found.append(path)
         return found
 
-    def _remove(self, transaction: Transaction, files: Sequence[CachedFile]) -> list[CachedFile]:
+    def _remove(self, transaction: FileTransaction, files: Sequence[CachedFile]) -> list[CachedFile]:
         for each in files:
             self._forget(transaction, each)
         transaction.after_commit(partial(_unlink, [each.path for each in files]))
         return list(files)
 
-    def _forget(self, transaction: Transaction, file: CachedFile) -> None:
+    def _forget(self, transaction: FileTransaction, file: CachedFile) -> None:
         transaction.execute(
             "DELETE FROM media_files WHERE asset_id = ? AND storage_path = ?", (file.asset_id, file.storage_path)
         )
@@ -311,7 +311,7 @@ class MediaCache:
 
     def _note(
         self,
-        transaction: Transaction,
+        transaction: FileTransaction,
         asset_id: str,
         storage_path: str,
         target: Path,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from afterimage_client.app import FirebaseApp
-from afterimage_client.database.file import Transaction
+from afterimage_client.database.file import FileTransaction
 from afterimage_client.errors import FirebaseError
 from afterimage_client.failures import is_offline
 from afterimage_client.media.cache import MediaCache, RepairReport
@@ -164,7 +164,7 @@ class MediaLibrary:
 
     def add_prepared(
         self,
-        transaction: Transaction,
+        transaction: FileTransaction,
         asset_id: str,
         storage_path: str,
         prepared: Path,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from afterimage_client.database.file import Transaction
+from afterimage_client.database.file import FileTransaction
 from afterimage_client.errors import FirebaseError, StorageError
 from afterimage_client.failures import failure_of_entry
 from afterimage_client.media.cache import MediaCache
@@ -20,12 +20,12 @@ from afterimage_client.storage.transfers import Transfer as RunningTransfer
 from afterimage_client.storage.uploads import UploadSession
 from afterimage_client.store.metadata import DownloadStatus
 from afterimage_client.store.store import Store
-from afterimage_client.store.transfers import Transfer
+from afterimage_client.store.transfers import TransferRow
 
 AT_ONCE: Final = 3
 _PROGRESS_STEP: Final = 5
 _LOOK_AGAIN_SECONDS: Final = 0.5
-OnUploaded = Callable[[Transaction, Transfer, ObjectMetadata], None]
+OnUploaded = Callable[[FileTransaction, TransferRow, ObjectMetadata], None]
 """Called in the transaction that notes an upload: what an app writes into its documents then commits with it."""
 
 
@@ -55,7 +55,7 @@ class MediaTransfers:
     async def sync_all(self) -> SyncReport:
         return await self.worker.sync_all()
 
-    async def finished(self, entry_id: int) -> Transfer:
+    async def finished(self, entry_id: int) -> TransferRow:
         """Waits for a transfer, whichever process does it. Raises what it failed of."""
         while True:
             self._moved.clear()
@@ -141,17 +141,17 @@ class MediaTransfers:
 
     # -- inside
 
-    def _transfer(self, entry: Entry) -> Transfer:
+    def _transfer(self, entry: Entry) -> TransferRow:
         found = self._store.storage_queue.transfer(entry.id)
         if found is None:
             raise RefusedError(f"entry `{entry.id}` names no file: discard it")
         return found
 
-    def _object(self, transfer: Transfer) -> StoredObject:
+    def _object(self, transfer: TransferRow) -> StoredObject:
         bucket, path = place_of(transfer.storage_path)
         return self._storage.object(path, bucket=bucket)
 
-    def _note_status(self, transfer: Transfer, status: DownloadStatus, local_path: str | None = None) -> None:
+    def _note_status(self, transfer: TransferRow, status: DownloadStatus, local_path: str | None = None) -> None:
         self._store.update_download_status("mediaAssets", transfer.asset_id, status, local_path=local_path)
 
     def _reporter(self, entry: Entry) -> OnProgress:

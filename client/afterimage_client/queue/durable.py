@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from afterimage_client.database.clock import Clock
 from afterimage_client.database.encoding import Encoding
-from afterimage_client.database.file import Database, Row, Transaction
+from afterimage_client.database.file import Database, FileTransaction, Row
 from afterimage_client.database.sealing import Sealer
-from afterimage_client.queue.entries import AfterFailure, Entry, EntryStatus, QueueStats, after_failure
+from afterimage_client.queue.entries import AfterFailure, Entry, EntryStatus, QueueStats, after_failed_attempt
 from afterimage_client.queue.owners import Owner
 
 _COLUMNS: Final = (
@@ -145,7 +145,7 @@ class DurableQueue:
 
     def fail(self, entry: Entry, error: BaseException) -> AfterFailure:
         """The attempt failed; the entry waits for the next one, or is a dead letter."""
-        after = after_failure(entry, error, now=self.clock.now(), chance=self._chance)
+        after = after_failed_attempt(entry, error, now=self.clock.now(), chance=self._chance)
         with self.database.transaction() as transaction:
             self._must_hold(transaction, entry)
             transaction.execute(
@@ -324,12 +324,12 @@ class DurableQueue:
             created=row[13],
         )
 
-    def _must_hold(self, transaction: Transaction, entry: Entry) -> None:
+    def _must_hold(self, transaction: FileTransaction, entry: Entry) -> None:
         row = transaction.row("SELECT owner FROM queue WHERE id = ? AND status = 'in_progress'", (entry.id,))
         if row is None or row[0] != self._owner.name:
             raise RuntimeError(f"entry {entry.id} of `{entry.key}` is not held here: take it before you end it")
 
-    def _finish(self, transaction: Transaction, entry_id: int, key: str) -> None:
+    def _finish(self, transaction: FileTransaction, entry_id: int, key: str) -> None:
         transaction.execute("DELETE FROM queue WHERE id = ? AND keep = 0", (entry_id,))
         transaction.execute(
             "UPDATE queue SET status = 'completed', ready = 0, progress = 100, owner = '', reason = '' WHERE id = ?",
@@ -337,7 +337,7 @@ class DurableQueue:
         )
         self._make_ready(transaction, key)
 
-    def _make_ready(self, transaction: Transaction, key: str) -> None:
+    def _make_ready(self, transaction: FileTransaction, key: str) -> None:
         transaction.execute(
             "UPDATE queue SET ready = 1 WHERE ready = 0 AND id ="
             " (SELECT id FROM queue WHERE key = ? AND status != 'completed' ORDER BY id LIMIT 1)",
@@ -345,7 +345,7 @@ class DurableQueue:
         )
         transaction.after_commit(self._tell)
 
-    def _give_back(self, transaction: Transaction, owner: str) -> int:
+    def _give_back(self, transaction: FileTransaction, owner: str) -> int:
         cursor = transaction.execute(
             "UPDATE queue SET status = 'pending', owner = '' WHERE status = 'in_progress' AND owner = ?", (owner,)
         )

@@ -92,7 +92,7 @@ class AfterFailure:
     reason: str
 
 
-def after_failure(entry: Entry, error: BaseException, *, now: float, chance: random.Random) -> AfterFailure:
+def after_failed_attempt(entry: Entry, error: BaseException, *, now: float, chance: random.Random) -> AfterFailure:
     """The row after a failed attempt, as the table above has it."""
     reason = f"{type(error).__name__}: {error}"[:1000]
     if isinstance(error, OfflineError):

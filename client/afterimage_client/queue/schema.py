@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from afterimage_client.database.file import Schema, Transaction
+from afterimage_client.database.file import FileTransaction, Schema
 
 _TABLES: Final = (
     """CREATE TABLE queue (
@@ -35,7 +35,7 @@ _TABLES: Final = (
 )
 
 
-def _create(transaction: Transaction) -> int:
+def _create(transaction: FileTransaction) -> int:
     for statement in _TABLES:
         transaction.execute(statement)
     return 1

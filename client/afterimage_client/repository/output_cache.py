@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from afterimage_client.database.file import Row, Schema, Transaction
+from afterimage_client.database.file import FileTransaction, Row, Schema
 from afterimage_client.repository.outputs import ContentType, document_path
 from afterimage_client.store.store import Store
 
@@ -30,7 +30,7 @@ _TABLES: Final = (
 )
 
 
-def _create(transaction: Transaction) -> int:
+def _create(transaction: FileTransaction) -> int:
     for statement in _TABLES:
         transaction.execute(statement)
     return 1

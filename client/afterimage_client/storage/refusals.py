@@ -20,7 +20,7 @@ _REFUSALS: Final[Mapping[int, tuple[str, str, str]]] = {
 }
 
 
-def refusal(status: int, body: object, *, path: str) -> StorageError:
+def storage_refusal(status: int, body: object, *, path: str) -> StorageError:
     detail = _message(body)
     if status in _TRANSIENT_STATUSES:
         return StorageError(

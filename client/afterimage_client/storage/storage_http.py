@@ -15,7 +15,7 @@ from afterimage_client.app_check import AppCheck
 from afterimage_client.backoff import Backoff, BackoffPolicy
 from afterimage_client.errors import AuthError, StorageError
 from afterimage_client.options import Endpoints, FirebaseOptions
-from afterimage_client.storage.refusals import refusal, unreachable
+from afterimage_client.storage.refusals import storage_refusal, unreachable
 
 _OK: Final = frozenset({200, 204, 206})
 
@@ -124,7 +124,7 @@ async def _read_refusal(answer: httpx2.Response, path: str) -> StorageError:
         body = answer.json()
     except (httpx2.TransportError, ValueError):
         body = None
-    return refusal(answer.status_code, body, path=path)
+    return storage_refusal(answer.status_code, body, path=path)
 
 
 def _checked(token: str) -> str:

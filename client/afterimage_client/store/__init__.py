@@ -16,8 +16,8 @@ from afterimage_client.store.metadata import DownloadStatus, LocalMeta
 from afterimage_client.store.operations import PatchOp
 from afterimage_client.store.schema import COLLECTIONS
 from afterimage_client.store.store import Store
-from afterimage_client.store.transfers import Transfer
-from afterimage_client.store.watching import Query
+from afterimage_client.store.transfers import TransferRow
+from afterimage_client.store.watching import LocalQuery
 
 __all__ = [
     "COLLECTIONS",
@@ -26,8 +26,8 @@ __all__ = [
     "DownloadStatus",
     "InvalidDocumentError",
     "LocalMeta",
+    "LocalQuery",
     "PatchOp",
-    "Query",
     "RevisionChangedError",
     "Schema",
     "Store",
@@ -37,5 +37,5 @@ __all__ = [
     "StoreKey",
     "StoreKeyError",
     "StoreVersionError",
-    "Transfer",
+    "TransferRow",
 ]

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from afterimage_client.database.clock import Clock
-from afterimage_client.database.file import Database, Row, Transaction
+from afterimage_client.database.file import Database, FileTransaction, Row
 
 CACHE_SECONDS: Final = 30 * 24 * 3600.0
 _COLUMNS: Final = "doc_ref, collection, doc_id, dirty, last_synced_at, download_status, local_path, cache_expiry"
@@ -50,7 +50,7 @@ class Metadata:
         return _meta(row) if row else None
 
     def set_dirty(
-        self, transaction: Transaction, collection: str, document_id: str, *, is_dirty: bool, synced: bool
+        self, transaction: FileTransaction, collection: str, document_id: str, *, is_dirty: bool, synced: bool
     ) -> None:
         """Notes whether there are changes to push, and, where `synced`, that the server was just heard of."""
         now = self._clock.now() if synced else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from afterimage_client.database.clock import Clock
 from afterimage_client.database.encoding import Encoding
-from afterimage_client.database.file import Database, Row, Transaction
+from afterimage_client.database.file import Database, FileTransaction, Row
 from afterimage_client.database.sealing import Sealer
 from afterimage_client.store.copies import Copies, Edit, Kept, Mutation
 from afterimage_client.store.operations import PatchOp
@@ -68,7 +68,7 @@ class Rows:
             is_stale=bool(row[7]),
         )
 
-    def save_local(self, transaction: Transaction, copies: Copies, edit: Edit) -> None:
+    def save_local(self, transaction: FileTransaction, copies: Copies, edit: Edit) -> None:
         """Writes what one local edit changes, and nothing else."""
         place = f"{copies.collection}/{copies.id}"
         local, local_is = None, "absent"
@@ -82,7 +82,7 @@ class Rows:
         )
         self._insert_edit(transaction, copies, edit)
 
-    def save(self, transaction: Transaction, before: Copies, after: Copies) -> None:
+    def save(self, transaction: FileTransaction, before: Copies, after: Copies) -> None:
         """Writes what a decision of the sync made of the copies."""
         place = f"{after.collection}/{after.id}"
         if after.local is None:
@@ -133,7 +133,7 @@ class Rows:
 
     # -- what is kept for a person
 
-    def keep(self, transaction: Transaction, kept: Kept) -> int:
+    def keep(self, transaction: FileTransaction, kept: Kept) -> int:
         content = {
             "path": list(kept.path),
             "base": kept.base,
@@ -187,7 +187,7 @@ class Rows:
             content = self._open(ops, f"ops|{mutation}")
             yield Edit(kind, tuple(PatchOp.from_json(op) for op in content), mutation, seq)
 
-    def _insert_edit(self, transaction: Transaction, copies: Copies, edit: Edit) -> None:
+    def _insert_edit(self, transaction: FileTransaction, copies: Copies, edit: Edit) -> None:
         transaction.execute(
             "INSERT INTO operations (collection, id, kind, ops, mutation, created) VALUES (?, ?, ?, ?, ?, ?)",
             (
@@ -221,7 +221,7 @@ class Rows:
             dropped_marks=tuple(mask["dropped"]),
         )
 
-    def _replace_mutation(self, transaction: Transaction, copies: Copies) -> None:
+    def _replace_mutation(self, transaction: FileTransaction, copies: Copies) -> None:
         transaction.execute("DELETE FROM mutations WHERE collection = ? AND id = ?", (copies.collection, copies.id))
         mutation = copies.mutation
         if mutation is None:

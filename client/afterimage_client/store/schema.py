@@ -11,7 +11,7 @@ import re
 import secrets
 from typing import Any, Final
 
-from afterimage_client.database.file import Schema, Transaction
+from afterimage_client.database.file import FileTransaction, Schema
 
 COLLECTIONS: Final = (
     "campaigns",
@@ -115,14 +115,14 @@ _TABLES_OF_VERSION_2: Final = (
 )
 
 
-def _create(transaction: Transaction) -> int:
+def _create(transaction: FileTransaction) -> int:
     for statement in _TABLES:
         transaction.execute(statement)
     transaction.execute("INSERT INTO settings VALUES ('replica', ?)", (secrets.token_hex(6),))
     return 3
 
 
-def _from_1_to_2(transaction: Transaction) -> int:
+def _from_1_to_2(transaction: FileTransaction) -> int:
     """Campaigns stay where they are; their sync state is copied into the table for all collections."""
     for statement in _TABLES_OF_VERSION_2:
         transaction.execute(statement)
@@ -137,7 +137,7 @@ def _from_1_to_2(transaction: Transaction) -> int:
     return 2
 
 
-def _from_2_to_3(transaction: Transaction) -> int:
+def _from_2_to_3(transaction: FileTransaction) -> int:
     """Documents become rows of one table. What was dirty is queued, so that no edit made before the update is lost."""
     documents = {
         name: _records(transaction, _table_of(name)) for name in COLLECTIONS if _table_of(name) in _tables(transaction)
@@ -170,7 +170,7 @@ def _from_2_to_3(transaction: Transaction) -> int:
     return version
 
 
-def _bring_document(transaction: Transaction, collection: str, row: dict[str, Any], meta: dict[str, Any]) -> None:
+def _bring_document(transaction: FileTransaction, collection: str, row: dict[str, Any], meta: dict[str, Any]) -> None:
     fields = _fields_of(row)
     rev = fields.pop("rev", None)
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -208,7 +208,7 @@ def _bring_document(transaction: Transaction, collection: str, row: dict[str, An
     )
 
 
-def _bring_transfer(transaction: Transaction, row: dict[str, Any]) -> None:
+def _bring_transfer(transaction: FileTransaction, row: dict[str, Any]) -> None:
     if row["status"] == "completed":
         return
     key = f"{row['operation']}:{row['asset_id']}"
@@ -245,7 +245,7 @@ def _bring_transfer(transaction: Transaction, row: dict[str, Any]) -> None:
     )
 
 
-def _found(transaction: Transaction) -> int:
+def _found(transaction: FileTransaction) -> int:
     """Which version of the app wrote a file that has no row for the store: its own tables tell."""
     tables = _tables(transaction)
     if "local_metas" in tables and "documents" not in tables:
@@ -253,11 +253,11 @@ def _found(transaction: Transaction) -> int:
     return 1 if "campaigns" in tables else 0
 
 
-def _tables(transaction: Transaction) -> set[str]:
+def _tables(transaction: FileTransaction) -> set[str]:
     return {name for (name,) in transaction.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
-def _records(transaction: Transaction, table: str) -> list[dict[str, Any]]:
+def _records(transaction: FileTransaction, table: str) -> list[dict[str, Any]]:
     names = [row[1] for row in transaction.rows(f'PRAGMA table_info("{table}")')]
     return [dict(zip(names, row, strict=True)) for row in transaction.rows(f'SELECT * FROM "{table}"')]
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from afterimage_client.database.clock import Clock
 from afterimage_client.database.encoding import Encoding, ValueKind
 from afterimage_client.database.errors import InvalidDocumentError, RevisionChangedError
-from afterimage_client.database.file import Database, Transaction
+from afterimage_client.database.file import Database, FileTransaction
 from afterimage_client.database.sealing import StoreKey, sealer_of
 from afterimage_client.queue.durable import DurableQueue
 from afterimage_client.queue.schema import QUEUE_SCHEMA
@@ -26,7 +26,7 @@ from afterimage_client.store.operations import PatchOp, check_storable, ops_betw
 from afterimage_client.store.rows import Rows
 from afterimage_client.store.schema import STORE_SCHEMA
 from afterimage_client.store.transfers import StorageQueue
-from afterimage_client.store.watching import Documents, Notify, Query, Watchers, as_stream
+from afterimage_client.store.watching import Documents, LocalQuery, Notify, Watchers, as_stream
 
 PUSH: Final = "push"
 POLL_SECONDS: Final = 0.05
@@ -84,20 +84,20 @@ class Store:
     def get_all(self, collection: str) -> Documents:
         return [self._shown(collection, found, fields, rev) for found, fields, rev in self.rows.locals(collection)]
 
-    def find(self, query: Query) -> Documents:
+    def find(self, query: LocalQuery) -> Documents:
         return query.arranged(each for each in self.get_all(query.collection) if query.finds(each))
 
     # -- watching
 
-    def subscribe(self, query: Query, notify: Notify) -> Callable[[], None]:
+    def subscribe(self, query: LocalQuery, notify: Notify) -> Callable[[], None]:
         """Calls `notify` with what is found, now and after each change; returns what ends that."""
         return self._watchers.watch(query, notify)
 
-    def watch(self, query: Query) -> AsyncGenerator[Documents]:
+    def watch(self, query: LocalQuery) -> AsyncGenerator[Documents]:
         return as_stream(lambda notify: self.subscribe(query, notify))
 
     def watch_all(self, collection: str) -> AsyncGenerator[Documents]:
-        return self.watch(Query(collection=collection))
+        return self.watch(LocalQuery(collection=collection))
 
     def look_for_changes_of_others(self) -> bool:
         """Tells watchers what other processes wrote since the last look; True where there was something."""
@@ -242,7 +242,7 @@ class Store:
 
     # -- what the sync keeps
 
-    def save(self, transaction: Transaction, before: Copies, after: Copies, *, synced: bool = False) -> None:
+    def save(self, transaction: FileTransaction, before: Copies, after: Copies, *, synced: bool = False) -> None:
         """Writes what was decided about a document: its copies, its metadata, its place in the queue."""
         self.rows.save(transaction, before, after)
         self.metadata.set_dirty(transaction, after.collection, after.id, is_dirty=after.is_dirty, synced=synced)
@@ -262,7 +262,7 @@ class Store:
         )
         return int(row[0]) if row else 0
 
-    def mark_stale(self, transaction: Transaction, copies: Copies) -> None:
+    def mark_stale(self, transaction: FileTransaction, copies: Copies) -> None:
         """There is news of this document, which cannot be taken now."""
         self.save(transaction, copies, replace(copies, is_stale=True))
 

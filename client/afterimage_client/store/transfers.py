@@ -19,7 +19,7 @@ _COLUMNS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer:
+class TransferRow:
     """One row of the storage queue."""
 
     id: int
@@ -76,7 +76,7 @@ class StorageQueue:
     ) -> int:
         return self._enqueue("upload", asset_id, storage_path, local_path, mime_type, file_size, priority)
 
-    def transfers(self, *, status: EntryStatus | None = None, asset_id: str | None = None) -> list[Transfer]:
+    def transfers(self, *, status: EntryStatus | None = None, asset_id: str | None = None) -> list[TransferRow]:
         return [
             _transfer(row)
             for row in self._database.rows(
@@ -86,7 +86,7 @@ class StorageQueue:
             )
         ]
 
-    def transfer(self, entry_id: int) -> Transfer | None:
+    def transfer(self, entry_id: int) -> TransferRow | None:
         row = self._database.row(f"SELECT {_COLUMNS} FROM storage_queue WHERE id = ?", (entry_id,))
         return _transfer(row) if row else None
 
@@ -109,8 +109,8 @@ class StorageQueue:
             return entry_id
 
 
-def _transfer(row: Row) -> Transfer:
-    return Transfer(
+def _transfer(row: Row) -> TransferRow:
+    return TransferRow(
         id=row[0],
         operation=row[1],
         asset_id=row[2],

@@ -29,7 +29,7 @@ _OPERATORS: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class LocalQuery:
     """Documents of one collection: those that meet every condition, in an order, the first so many."""
 
     collection: str
@@ -108,7 +108,7 @@ def _is_equal(one: Any, other: Any) -> bool:
 class _Subscription:
     """What one watch has found, in its order: a change costs finding its place, not sorting anew."""
 
-    def __init__(self, query: Query, notify: Notify) -> None:
+    def __init__(self, query: LocalQuery, notify: Notify) -> None:
         self.query = query
         self._notify = notify
         self._found: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
@@ -159,7 +159,7 @@ class Watchers:
         self._lock = threading.RLock()
         self._subscriptions: list[_Subscription] = []
 
-    def watch(self, query: Query, notify: Notify) -> Callable[[], None]:
+    def watch(self, query: LocalQuery, notify: Notify) -> Callable[[], None]:
         """Calls `notify` with what the query finds, now and after each change to it; returns what ends that."""
         subscription = _Subscription(query, notify)
         with self._lock:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from afterimage_client.database.file import Transaction
+from afterimage_client.database.file import FileTransaction
 from afterimage_client.firestore.firestore import Firestore
 from afterimage_client.queue.worker import QueueWorker, SyncReport
 from afterimage_client.store.copies import REV, Copies, Kept
@@ -22,7 +22,7 @@ from afterimage_client.sync.events import DocumentState, EventKind, SyncEvent, S
 from afterimage_client.sync.pulling import Puller
 from afterimage_client.sync.pushing import Pusher
 from afterimage_client.sync.remote import RemoteDocuments
-from afterimage_client.sync.resolving import discard_push, resolve
+from afterimage_client.sync.resolving import discard_push, resolve_kept
 
 _CONFLICTS = ("field", "edited_here", "deleted_here")
 
@@ -150,7 +150,7 @@ class SyncEngine:
 
     def resolve(self, kept_id: int, take: Literal["here", "there"] | None = None, *, value: Any = None) -> None:
         """Decides what was kept: what was `here`, what is `there`, or another value."""
-        resolve(self.store, kept_id, take, value)
+        resolve_kept(self.store, kept_id, take, value)
 
     def retry(self, entry_id: int) -> bool:
         """Tries a dead letter again."""
@@ -216,7 +216,7 @@ class SyncEngine:
             self._tasks[name] = asyncio.create_task(self._puller.follow_document(config, document_id))
 
     def _settle(
-        self, transaction: Transaction, config: CollectionSyncConfig, before: Copies, outcome: Outcome, reason: str
+        self, transaction: FileTransaction, config: CollectionSyncConfig, before: Copies, outcome: Outcome, reason: str
     ) -> None:
         """Writes an outcome: copies, what is kept, the app's own tables; and tells of it once it is on the disk."""
         after = outcome.copies

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from afterimage_client.database.file import Transaction
+from afterimage_client.database.file import FileTransaction
 from afterimage_client.errors import FirebaseError
 from afterimage_client.queue.entries import Entry, OfflineError
 from afterimage_client.store.copies import Copies, Mutation, Remote
@@ -19,7 +19,7 @@ from afterimage_client.sync.remote import NOBODY_THERE, ON_PURPOSE, RemoteDocume
 
 MOST_ROUNDS: Final = 20
 """So often one push meets others' writes before it goes back into the queue."""
-Settle = Callable[[Transaction, CollectionSyncConfig, Copies, Outcome, str], None]
+Settle = Callable[[FileTransaction, CollectionSyncConfig, Copies, Outcome, str], None]
 _log = logging.getLogger("afterimage_client.sync")
 
 
@@ -74,7 +74,7 @@ class Pusher:
             await self._commit(ready)
         return [entry for entry in entries if self._store.queue.is_held(entry)]
 
-    def _frozen_at_once(self, transaction: Transaction, entry: Entry) -> Mutation | None:
+    def _frozen_at_once(self, transaction: FileTransaction, entry: Entry) -> Mutation | None:
         """The write of a document that needs no look at the server first, and of which none is on its way."""
         collection, _, document_id = entry.key.partition("/")
         config = self._configs.get(collection)
@@ -108,7 +108,7 @@ class Pusher:
 
     def _book(
         self,
-        transaction: Transaction,
+        transaction: FileTransaction,
         config: CollectionSyncConfig,
         document_id: str,
         sent: Mutation,

@@ -7,7 +7,7 @@ from typing import Any
 
 from afterimage_client.store.metadata import DownloadStatus
 from afterimage_client.store.operations import PatchOp
-from afterimage_client.store.watching import Documents, Query
+from afterimage_client.store.watching import Documents, LocalQuery
 from afterimage_client.sync.engine import SyncEngine
 
 
@@ -23,7 +23,7 @@ class Repository:
         return self._store.watch_all(self._collection)
 
     def watch(self, **query: Any) -> AsyncGenerator[Documents]:
-        return self._store.watch(Query(collection=self._collection, **query))
+        return self._store.watch(LocalQuery(collection=self._collection, **query))
 
     def get_by_id(self, document_id: str) -> dict[str, Any] | None:
         return self._engine.get_by_id(self._collection, document_id)

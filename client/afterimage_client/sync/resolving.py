@@ -13,7 +13,7 @@ from afterimage_client.store.operations import REMOVE, SET, PatchOp
 from afterimage_client.store.store import PUSH, Store
 
 
-def resolve(store: Store, kept_id: int, take: Literal["here", "there"] | None, value: Any) -> None:
+def resolve_kept(store: Store, kept_id: int, take: Literal["here", "there"] | None, value: Any) -> None:
     """`here` edits the document anew with what was left out; `there` drops it; a `value` stands for a field instead."""
     with store.database.transaction() as transaction:
         found = store.rows.kept("id = ?", (kept_id,))

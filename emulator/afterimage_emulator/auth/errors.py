@@ -23,7 +23,7 @@ def malformed(message: str) -> AuthError:
     return AuthError(Code.INVALID_ARGUMENT, f"Invalid JSON payload received. {message}", reason="parseError")
 
 
-def not_implemented(feature: str) -> AuthError:
+def not_in_auth(feature: str) -> AuthError:
     # SDKs take what stands before " : " for the error's name and show the rest to people.
     message = f"NOT_IMPLEMENTED : `{feature}` is not implemented here; docs/auth.md lists what is"
     return AuthError(Code.UNIMPLEMENTED, message, reason="unimplemented")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from afterimage_emulator.auth.accounts.projects import Projects
 from afterimage_emulator.auth.api.answers import error_answer
-from afterimage_emulator.auth.api.control_api import CONTROL_PREFIX, ControlApi
+from afterimage_emulator.auth.api.control_api import CONTROL_PREFIX, AuthControlApi
 from afterimage_emulator.auth.api.identity_toolkit_api import IdentityToolkitApi
 from afterimage_emulator.auth.app_check.app_check_api import CONSUME_VERB, AppCheckApi
 from afterimage_emulator.auth.exported_accounts import read_projects, write_projects
-from afterimage_emulator.auth.tokens.sessions import Sessions
+from afterimage_emulator.auth.tokens.sessions import SignedInUsers
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.front.pages import answer_pages
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
@@ -37,10 +37,10 @@ class AuthService:
         app_check_debug_tokens: Collection[str] | None = None,
     ) -> None:
         self.projects = Projects(default_id=project_id)
-        self._sessions = Sessions(clock=clock)
+        self._sessions = SignedInUsers(clock=clock)
         self._app_check = AppCheckApi(sessions=self._sessions, debug_tokens=app_check_debug_tokens)
         self._router = Router()
-        ControlApi(projects=self.projects, sessions=self._sessions).add_routes(self._router)
+        AuthControlApi(projects=self.projects, sessions=self._sessions).add_routes(self._router)
         IdentityToolkitApi(projects=self.projects, sessions=self._sessions).add_routes(self._router)
         self._app_check.add_routes(self._router)
 

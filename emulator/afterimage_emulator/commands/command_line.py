@@ -33,7 +33,7 @@ Prints a script that completes commands and options. Add one of these lines to y
 
 def main(arguments: list[str]) -> int:
     if arguments[:1] == ["rules"]:  # a command line of its own, with its own --help
-        from afterimage_emulator.rules_testing.command_line import main as rules_main
+        from afterimage_emulator.rules_testing.command_line import rules_main as rules_main
 
         return rules_main(arguments[1:])
     parser = command_parser()

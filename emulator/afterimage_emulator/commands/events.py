@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
-from afterimage_emulator.commands.hub_client import ask_hub, find_hub, reason_of
+from afterimage_emulator.commands.hub_client import ask_hub, find_hub, refusal_text
 from afterimage_emulator.configuration import ConfigurationError
 
 
@@ -20,7 +20,7 @@ def run_events(options: argparse.Namespace) -> int:
             return _replay(origin, options.replay)
         events = ask_hub(origin, f"/control/events?failed={int(options.failed)}")["events"]
     except (ConfigurationError, urllib.error.HTTPError) as error:
-        sys.stderr.write(f"{reason_of(error)}\n")
+        sys.stderr.write(f"{refusal_text(error)}\n")
         return 1
     for event in events:
         sys.stdout.writelines(f"{line}\n" for line in _lines(event, with_log=options.log))

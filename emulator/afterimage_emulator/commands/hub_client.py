@@ -43,7 +43,7 @@ def ask_hub(origin: str, path: str, *, method: str = "GET", body: Any = None) ->
         raise ConfigurationError(f"the suite at {origin} does not answer: {error}") from None
 
 
-def reason_of(error: Exception) -> str:
+def refusal_text(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         try:
             return str(json.load(error)["error"]["message"])

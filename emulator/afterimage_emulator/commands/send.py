@@ -23,7 +23,7 @@ from afterimage_emulator.commands.hand_made_events import (
     read_object,
     storage_event,
 )
-from afterimage_emulator.commands.hub_client import ask_hub, chosen_project, find_hub, reason_of
+from afterimage_emulator.commands.hub_client import ask_hub, chosen_project, find_hub, refusal_text
 from afterimage_emulator.configuration import ConfigurationError, find_configuration, load_configuration
 
 DESCRIPTION = """\
@@ -102,7 +102,7 @@ def run_send(options: argparse.Namespace) -> int:
         event = _event_of_file(options.file) if options.kind == "event" else _event(options, now)
         answer = ask_hub(hub, "/control/events", method="POST", body=event)
     except (ConfigurationError, HandMadeEventError, urllib.error.HTTPError) as error:
-        sys.stderr.write(f"{reason_of(error)}\n")
+        sys.stderr.write(f"{refusal_text(error)}\n")
         return 1
     if not answer["deliveries"]:
         sys.stderr.write(f"no function wants it: `{event['type']}` with {_attributes(event)}\n")

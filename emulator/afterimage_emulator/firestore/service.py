@@ -10,8 +10,8 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.firestore.adapters.control_routes import ControlRoutes
 from afterimage_emulator.firestore.adapters.grpc import grpc_methods
-from afterimage_emulator.firestore.adapters.http_front import HttpFront
-from afterimage_emulator.firestore.adapters.rest import RestApi
+from afterimage_emulator.firestore.adapters.http_front import FirestoreHttpFront
+from afterimage_emulator.firestore.adapters.rest import FirestoreRestApi
 from afterimage_emulator.firestore.documents.document_store import DocumentStore
 from afterimage_emulator.firestore.documents.exports import export_databases, import_databases
 from afterimage_emulator.firestore.documents.index_limits import IndexSettings
@@ -19,7 +19,7 @@ from afterimage_emulator.firestore.expiry import Expiry
 from afterimage_emulator.firestore.listening.listen_stream import ListenService
 from afterimage_emulator.firestore.listening.listeners import Listeners
 from afterimage_emulator.firestore.operations.commits import Commits
-from afterimage_emulator.firestore.operations.listing import Listing
+from afterimage_emulator.firestore.operations.listing import Listings
 from afterimage_emulator.firestore.operations.operations import Operations
 from afterimage_emulator.firestore.operations.reads import Reads
 from afterimage_emulator.firestore.rules.loaded_rules import LoadedRules
@@ -51,7 +51,7 @@ class FirestoreService:
         gate = RulesGate(self.rules.in_force, log=_log)
         reads = Reads(self.sessions, gate)
         commits = Commits(gate, index_settings or {})
-        listing = Listing(self.sessions, reads, gate)
+        listing = Listings(self.sessions, reads, gate)
         self.listeners = Listeners()
         listens = ListenService(self.sessions, self.listeners, gate, clock)
         self.rules.on_change(listens.authorize_again)
@@ -68,7 +68,7 @@ class FirestoreService:
         self.store.observe(Expiry(self.sessions, clock, lifetimes))
         self.grpc: Sequence[GrpcMethod] = grpc_methods(self.operations)
         control = ControlRoutes(store=self.store, sessions=self.sessions, rules=self.rules, shut_down=shut_down)
-        front = HttpFront(rest=RestApi(self.operations), control=control)
+        front = FirestoreHttpFront(rest=FirestoreRestApi(self.operations), control=control)
         self.http: HttpHandler = front
         self.is_admin_route = front.is_admin_route
 

@@ -26,7 +26,7 @@ _NOT_HANDED_ON: Final = frozenset(
 _log = logging.getLogger("afterimage_emulator.functions")
 
 
-class HttpFront:
+class FunctionsHttpFront:
     """Finds the function of a request and brings back its answer."""
 
     def __init__(

@@ -26,7 +26,7 @@ from afterimage_emulator.functions.codebases.running_codebase import RunningCode
 from afterimage_emulator.functions.deliveries.deliveries import Deliveries, FunctionCalls, RetryPolicy
 from afterimage_emulator.functions.deliveries.event_subscriptions import EventSubscriptions
 from afterimage_emulator.functions.deliveries.schedules import Schedules
-from afterimage_emulator.functions.http_front import HttpFront
+from afterimage_emulator.functions.http_front import FunctionsHttpFront
 from afterimage_emulator.functions.instances.function_pool import FunctionPool
 from afterimage_emulator.functions.instances.instance_budget import InstanceBudget
 from afterimage_emulator.functions.instances.instances import Instance, MemoryWatch
@@ -86,7 +86,9 @@ class FunctionsService:
         )
         self._schedules = Schedules(calls=calls, clock=clock, activity=activity, project_id=project_id)
         self.task_targets = TaskTargets(calls=calls, project_id=project_id, functions=self.functions)
-        self._front = HttpFront(calls=calls, project_id=project_id, activity=activity, functions=self.functions)
+        self._front = FunctionsHttpFront(
+            calls=calls, project_id=project_id, activity=activity, functions=self.functions
+        )
         self._sockets: Path | None = None
         self._unsubscribe: Callable[[], None] | None = None
 

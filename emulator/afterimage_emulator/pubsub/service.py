@@ -16,7 +16,7 @@ from afterimage_emulator.faults import Faults
 from afterimage_emulator.protos import messages
 from afterimage_emulator.pubsub.api.not_here import schema_methods
 from afterimage_emulator.pubsub.api.publisher import PublisherApi
-from afterimage_emulator.pubsub.api.rest_api import RestApi
+from afterimage_emulator.pubsub.api.rest_api import PubSubRestApi
 from afterimage_emulator.pubsub.api.subscriber import SubscriberApi
 from afterimage_emulator.pubsub.delivery.function_subscriptions import FunctionSubscriptions
 from afterimage_emulator.pubsub.delivery.push import Pushing
@@ -39,7 +39,7 @@ class PubSubService:
         self.broker.pushing = self._pushing
         publisher, subscriber = PublisherApi(self.broker), SubscriberApi(self.broker)
         self.grpc: Sequence[GrpcMethod] = (*publisher.methods(), *subscriber.methods(), *schema_methods())
-        self._rest = RestApi(publisher, subscriber)
+        self._rest = PubSubRestApi(publisher, subscriber)
 
     async def http(self, request: HttpRequest) -> HttpResponse:
         return await self._rest(request)

@@ -26,7 +26,7 @@ from afterimage_emulator.rules_language.requests import (
     Either,
     FieldFilter,
     FirestoreRequest,
-    Query,
+    ListedQuery,
     StorageRequest,
 )
 from afterimage_emulator.rules_language.syntax.diagnostics import Issue, RulesetRejected, Severity
@@ -45,9 +45,9 @@ __all__ = [
     "FirestoreRequest",
     "Issue",
     "LatLng",
+    "ListedQuery",
     "MemoryLookup",
     "Path",
-    "Query",
     "RuleSet",
     "Ruleset",
     "RulesetRejected",

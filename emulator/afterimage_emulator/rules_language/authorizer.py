@@ -22,7 +22,7 @@ from afterimage_emulator.rules_language.evaluation.rule_values import Evaluation
 from afterimage_emulator.rules_language.list_queries import TooManyDisjunctsError
 from afterimage_emulator.rules_language.matching import AllowPlan, MatchBlock, MatchComplexityError, MatchIndex
 from afterimage_emulator.rules_language.reporting.coverage import Coverage
-from afterimage_emulator.rules_language.reporting.explanation import Attempt, Explanation
+from afterimage_emulator.rules_language.reporting.explanation import EvaluatedAllow, Explanation
 from afterimage_emulator.rules_language.requests import FirestoreRequest, StorageRequest
 from afterimage_emulator.rules_language.scopes import Scope
 from afterimage_emulator.rules_language.syntax.diagnostics import Issue, IssueList, RulesetRejected
@@ -244,11 +244,11 @@ class _Evaluation:
         method = case.request["method"]
         return [f"{outcome.reason} for '{method}' @ L{outcome.plan.line}" for outcome in (*first, *outcomes)]
 
-    def attempts(self, case: Case) -> list[Attempt]:
+    def attempts(self, case: Case) -> list[EvaluatedAllow]:
         """Every allow that applies, tried again with a trace."""
         context = self._context(case)
         return [
-            Attempt(outcome.plan, outcome.captures, outcome.value, outcome.error, context.trace)
+            EvaluatedAllow(outcome.plan, outcome.captures, outcome.value, outcome.error, context.trace)
             for outcome in self._try_each(case, self.covering(case), context, watch="trace")
         ]
 

@@ -9,13 +9,13 @@ from afterimage_emulator.rules_language.evaluation.context import resource_value
 from afterimage_emulator.rules_language.evaluation.rule_values import Path
 from afterimage_emulator.rules_language.list_queries import disjuncts, query_value, synthetic_data
 from afterimage_emulator.rules_language.matching import ANY_PARENT, UNKNOWN_DOCUMENT
-from afterimage_emulator.rules_language.requests import METHODS, FirestoreRequest, Query, StorageRequest
+from afterimage_emulator.rules_language.requests import METHODS, FirestoreRequest, ListedQuery, StorageRequest
 
 OBJECT_FIELDS: Final = (
     "name", "bucket", "generation", "metageneration", "size", "timeCreated", "updated", "md5Hash", "crc32c", "etag",
     "contentDisposition", "contentEncoding", "contentType",
 )  # fmt: skip
-_NO_QUERY: Final = Query()
+_NO_QUERY: Final = ListedQuery()
 
 
 class Case:

@@ -13,7 +13,7 @@ from afterimage_emulator.rules_language.scopes import Scope
 from afterimage_emulator.rules_language.syntax.diagnostics import IssueList
 from afterimage_emulator.rules_language.syntax.source_span import Span
 from afterimage_emulator.rules_language.syntax.syntax_tree import (
-    Call,
+    CallExpression,
     Conditional,
     Expression,
     Function,
@@ -24,7 +24,7 @@ from afterimage_emulator.rules_language.syntax.syntax_tree import (
     Match,
     PathLiteral,
     RulesFile,
-    Service,
+    ServiceBlock,
     TypeTest,
     Variable,
     children,
@@ -78,7 +78,7 @@ class _Checker:
             if id(function) not in self._used:
                 self._issues.warning(function.name_span, f"Unused function: {function.name}.")
 
-    def _services(self, services: tuple[Service, ...]) -> None:
+    def _services(self, services: tuple[ServiceBlock, ...]) -> None:
         seen: set[str] = set()
         for service in services:
             if service.name not in SERVICES:
@@ -176,7 +176,7 @@ class _Checker:
             elif isinstance(node, TypeTest) and node.type_name not in TESTABLE_TYPES:
                 known = ", ".join(sorted(TESTABLE_TYPES))
                 self._issues.error(node.span, f"Unknown type '{node.type_name}' behind 'is': use one of {known}.")
-            elif isinstance(node, Call):
+            elif isinstance(node, CallExpression):
                 if self._is_namespaced(node):
                     namespaces.add(id(node.receiver))
                 self._call(node, scope, called)
@@ -187,7 +187,7 @@ class _Checker:
         self._used.update(map(id, called))
         return used
 
-    def _method(self, call: Call) -> None:
+    def _method(self, call: CallExpression) -> None:
         """Refuses what is surely wrong with a method call: a literal without it, a pattern unknown to RE2."""
         kind = _literal_kind(call.receiver)
         if kind is not None and kind not in METHODS.named(call.name):
@@ -199,13 +199,13 @@ class _Checker:
         if isinstance(pattern, Literal) and isinstance(pattern.value, str) and not is_pattern(pattern.value):
             self._issues.error(pattern.span, f"Invalid regular expression, not taken by RE2: [{pattern.value[:200]}].")
 
-    def _is_namespaced(self, call: Call) -> bool:
+    def _is_namespaced(self, call: CallExpression) -> bool:
         receiver = call.receiver
         return isinstance(receiver, Variable) and (
             receiver.name in NAMESPACES or (receiver.name == "firestore" and self._service == "firebase.storage")
         )
 
-    def _call(self, call: Call, scope: Scope, called: list[Function]) -> None:
+    def _call(self, call: CallExpression, scope: Scope, called: list[Function]) -> None:
         if call.receiver is not None:
             receiver = call.receiver
             if isinstance(receiver, Variable) and receiver.name in NAMESPACES:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from afterimage_emulator.rules_language.evaluation.constraints import Constraint
-from afterimage_emulator.rules_language.requests import Both, Either, FieldFilter, Filter, Query
+from afterimage_emulator.rules_language.requests import Both, Either, FieldFilter, Filter, ListedQuery
 
 MAXIMUM_DISJUNCTS: Final = 100
 MAXIMUM_FILTERS: Final = 500
@@ -94,6 +94,6 @@ def _put(data: _Partial, field: tuple[str, ...], value: Any) -> None:
         data[field[-1]] = value
 
 
-def query_value(query: Query) -> Mapping[str, Any]:
+def query_value(query: ListedQuery) -> Mapping[str, Any]:
     """`request.query` as rules see it: an absent limit is null, an absent offset 0."""
     return {"limit": query.limit, "offset": query.offset, "orderBy": dict(query.order_by or {})}

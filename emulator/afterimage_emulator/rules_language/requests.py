@@ -44,7 +44,7 @@ Filter = FieldFilter | Both | Either
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Query:
+class ListedQuery:
     """What a `list` asks for, beyond its collection. `order_by` maps dotted fields to `ASC` or `DESC`."""
 
     where: Filter | None = None
@@ -71,7 +71,7 @@ class FirestoreRequest:
     database: str = "(default)"
     resource: Document | None = None
     request_resource: Document | None = None
-    query: Query | None = None
+    query: ListedQuery | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

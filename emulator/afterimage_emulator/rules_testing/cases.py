@@ -46,8 +46,8 @@ from afterimage_emulator.rules_language import (
     Either,
     FieldFilter,
     FirestoreRequest,
+    ListedQuery,
     MemoryLookup,
-    Query,
     StorageRequest,
 )
 from afterimage_emulator.rules_testing.case_values import CaseValueError, to_rule_value, to_timestamp
@@ -254,12 +254,12 @@ class _CaseReader:
             query=self._query() if method == "list" else None,
         )
 
-    def _query(self) -> Query:
+    def _query(self) -> ListedQuery:
         entry = self._entry
         filters: list[Any] = [self._filter(item) for item in entry.get("where") or []]
         if "any" in entry:
             filters.append(Either(filters=[self._filter(item) for item in entry["any"]]))
-        return Query(
+        return ListedQuery(
             where=Both(filters=filters) if filters else None,
             order_by=entry.get("order_by"),
             limit=entry.get("limit"),

@@ -62,7 +62,7 @@ class UnusableError(Exception):
     """The command cannot do its work with these files or options; the message says why."""
 
 
-def main(arguments: list[str]) -> int:
+def rules_main(arguments: list[str]) -> int:
     options = rules_parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.run
     try:

@@ -23,8 +23,8 @@ from afterimage_emulator.rules_language import (
     CommitLookups,
     FieldFilter,
     FirestoreRequest,
+    ListedQuery,
     MemoryLookup,
-    Query,
     Timestamp,
     compile_ruleset,
 )
@@ -116,7 +116,7 @@ class Actor:
         """A query; `where` are filters `("owner", "==", "alice")`, all of which hold."""
         path = checked_path("list", path)
         filters = [FieldFilter(field=field_path(name), op=op, value=value) for name, op, value in where]
-        query = Query(
+        query = ListedQuery(
             where=Both(filters=filters) if filters else None,
             order_by=order_by,
             limit=limit,

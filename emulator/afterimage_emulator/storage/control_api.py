@@ -15,7 +15,7 @@ from afterimage_emulator.wire.router import Router
 STORAGE_EXPORT_FOLDER = "storage_export"
 
 
-class ControlApi:
+class StorageControlApi:
     """Everything under `/internal`."""
 
     def __init__(self, *, rules: BucketRules, exports: StorageExports, reset: Callable[[], None]) -> None:

@@ -13,7 +13,7 @@ from afterimage_emulator.credentials.local_signer import LocalSigner
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.front.cors import VARY, preflight, readable
 from afterimage_emulator.front.rules_gate import RulesGate
-from afterimage_emulator.storage.control_api import ControlApi
+from afterimage_emulator.storage.control_api import StorageControlApi
 from afterimage_emulator.storage.exports import StorageExports
 from afterimage_emulator.storage.firebase.api import FirebaseApi
 from afterimage_emulator.storage.firebase.objects import FirebaseObjects
@@ -105,7 +105,7 @@ class StorageService:
         )
         self._exports = StorageExports(store=self.store, files=self.files, clock=clock)
         receiver = Receiver(store=self.store, files=self.files)
-        self._control = ControlApi(rules=self.rules, exports=self._exports, reset=self.reset)
+        self._control = StorageControlApi(rules=self.rules, exports=self._exports, reset=self.reset)
         self._firebase = FirebaseApi(
             objects=FirebaseObjects(guarded),
             uploads=FirebaseUploads(objects=guarded, receiver=receiver, resumable=self.resumable),

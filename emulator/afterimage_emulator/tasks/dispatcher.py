@@ -17,7 +17,7 @@ from afterimage_emulator.tasks.function_targets import FunctionTargets
 from afterimage_emulator.tasks.new_tasks import METHODS, time_ns
 from afterimage_emulator.tasks.queue import Delivered, Queue, QueuedTask
 from afterimage_emulator.tasks.queue_settings import seconds_of
-from afterimage_emulator.tasks.resource_names import short_name
+from afterimage_emulator.tasks.resource_names import last_segment
 from afterimage_emulator.wire.http_client import send, split_address
 
 _AS_ADMINISTRATOR: Final = "Bearer owner"
@@ -79,10 +79,10 @@ class Dispatcher:
             "type": "task",
             "source": queue.name,
             "subject": task.name,
-            "queue": short_name(queue.name),
-            "task": short_name(task.name),
+            "queue": last_segment(queue.name),
+            "task": last_segment(task.name),
         }
-        request = self.request_for(task, own_function=short_name(queue.name) if queue.declared is not None else None)
+        request = self.request_for(task, own_function=last_segment(queue.name) if queue.declared is not None else None)
         delays = self._faults.deliveries(described)
         if not delays:
             attempt = self._begin(request.function or request.url, request)
@@ -166,7 +166,7 @@ class Dispatcher:
             if attempt.outcome != OK:
                 attempt.consequence = "nothing more, as it was a double"
 
-        name = f"doubled task of {short_name(queue.name)}"
+        name = f"doubled task of {last_segment(queue.name)}"
         self._activity.begin(name)
         double = asyncio.get_running_loop().create_task(repeat())
         self._doubles.add(double)
@@ -216,8 +216,8 @@ def task_headers(task: QueuedTask, *, now_seconds: int) -> list[tuple[str, str]]
         headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
         headers["Authorization"] = authorization
     headers |= {
-        "X-CloudTasks-QueueName": short_name(task.name.rpartition("/tasks/")[0]),
-        "X-CloudTasks-TaskName": short_name(task.name),
+        "X-CloudTasks-QueueName": last_segment(task.name.rpartition("/tasks/")[0]),
+        "X-CloudTasks-TaskName": last_segment(task.name),
         "X-CloudTasks-TaskRetryCount": str(task.attempts - 1),
         "X-CloudTasks-TaskExecutionCount": str(task.executions),
         "X-CloudTasks-TaskETA": f"{due_ns // NANOS_PER_SECOND}.{due_ns % NANOS_PER_SECOND // 1000:06d}",

@@ -20,8 +20,8 @@ from afterimage_emulator.attempts import OK, Attempt
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock, Timer
 from afterimage_emulator.protos import messages
 from afterimage_emulator.tasks.new_tasks import set_time, time_ns
-from afterimage_emulator.tasks.queue_settings import backoff_seconds, is_last_attempt
-from afterimage_emulator.tasks.resource_names import short_name
+from afterimage_emulator.tasks.queue_settings import is_last_attempt, task_backoff_seconds
+from afterimage_emulator.tasks.resource_names import last_segment
 
 _WHOLE_TOKEN: Final = 1 - 1e-9
 _protos = messages("google.cloud.tasks.v2")
@@ -244,7 +244,7 @@ class Queue:
             self._settle(task, delivered)
         except Exception:  # whatever goes wrong here must not make a task stay under way for ever
             _log.exception("task %s failed", task.name)
-            self._put_back(task, backoff_seconds(self.settings.retry_config, task.attempts))
+            self._put_back(task, task_backoff_seconds(self.settings.retry_config, task.attempts))
         finally:
             task.is_under_way = False
             current = asyncio.current_task()
@@ -274,11 +274,11 @@ class Queue:
             self._forget(task)
             self._ended(self, task)
         else:
-            wait_seconds = backoff_seconds(retry, task.attempts)
+            wait_seconds = task_backoff_seconds(retry, task.attempts)
             attempt.consequence = f"tried again in {wait_seconds:g} s"
             self._put_back(task, wait_seconds)
         if attempt.outcome != OK:
-            _log.warning("[%s] task %s %s: %s — %s", short_name(self.name), short_name(task.name),
+            _log.warning("[%s] task %s %s: %s — %s", last_segment(self.name), last_segment(task.name),
                          attempt.outcome, attempt.detail, attempt.consequence)  # fmt: skip
 
     def _put_back(self, task: QueuedTask, wait_seconds: float) -> None:
@@ -305,7 +305,7 @@ class Queue:
         if works == self._is_counted:
             return
         self._is_counted = works
-        (self._activity.begin if works else self._activity.end)(f"task queue {short_name(self.name)}")
+        (self._activity.begin if works else self._activity.end)(f"task queue {last_segment(self.name)}")
 
 
 def _note_dispatch(task: QueuedTask, now_ns: int) -> None:

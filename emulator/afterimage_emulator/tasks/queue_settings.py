@@ -24,7 +24,7 @@ _NOT_HERE: Final = ("http_target", "app_engine_routing_override")
 _protos = messages("google.cloud.tasks.v2")
 
 
-def checked_settings(wanted: Any) -> Any:
+def checked_queue(wanted: Any) -> Any:
     """A copy with all defaults filled in, or the error that says what is wrong with it."""
     check_new_queue(wanted.name)
     return completed_settings(wanted)
@@ -65,7 +65,7 @@ def changed_settings(current: Any, wanted: Any, paths: list[str]) -> Any:
     return completed_settings(settings, doublings=None if anew else settings.retry_config.max_doublings)
 
 
-def backoff_seconds(retry: Any, failures: int) -> float:
+def task_backoff_seconds(retry: Any, failures: int) -> float:
     """Doubles a number of times, then grows by the last doubled step, and never passes the longest."""
     shortest, longest = seconds_of(retry.min_backoff), seconds_of(retry.max_backoff)
     doublings = min(failures - 1, retry.max_doublings, 64)  # beyond, any wait that is no zero is the longest

@@ -17,7 +17,7 @@ from afterimage_emulator.tasks.new_tasks import check_new_task, set_time
 from afterimage_emulator.tasks.queue import Queue, QueuedTask, queued
 from afterimage_emulator.tasks.queue_settings import (
     changed_settings,
-    checked_settings,
+    checked_queue,
     completed_settings,
     set_seconds,
 )
@@ -26,8 +26,8 @@ from afterimage_emulator.tasks.resource_names import (
     check_queue_form,
     check_task,
     is_queue_id,
+    last_segment,
     queue_of,
-    short_name,
 )
 
 TASK_NAME_SECONDS: Final = 24 * 3600
@@ -89,7 +89,7 @@ class Queues:
     # -- queues
 
     def create_queue(self, parent: str, wanted: Any) -> Queue:
-        settings = checked_settings(wanted)
+        settings = checked_queue(wanted)
         if settings.name.rpartition("/queues/")[0] != parent:
             raise StatusError(
                 Code.INVALID_ARGUMENT, f"the queue `{settings.name}` does not belong to the parent `{parent}`"
@@ -162,7 +162,7 @@ class Queues:
                     self._take_away(name)
                 elif queue.settings.state == _State.Value("RUNNING"):
                     self.set_state(name, "DISABLED")
-                    _log.warning("queue %s holds %d tasks until its function is back", short_name(name), len(queue))
+                    _log.warning("queue %s holds %d tasks until its function is back", last_segment(name), len(queue))
 
     def _follow(self, name: str, declared: DeclaredQueue) -> None:
         queue = self._queues.get(name)
@@ -174,12 +174,12 @@ class Queues:
                 settings.state = queue.settings.state
             queue.change(settings)
         queue.declared = declared
-        if not is_queue_id(short_name(name)) and name not in self._warned:
+        if not is_queue_id(last_segment(name)) and name not in self._warned:
             self._warned.add(name)
             _log.warning(
                 "the queue of function `%s` works here and cannot be deployed: names of queues have letters, digits "
                 "and hyphens only, so name the function without `_`",
-                short_name(name),
+                last_segment(name),
             )
 
     # -- tasks

@@ -67,7 +67,7 @@ def queue_of(task_name: str) -> str:
     return task_name.rpartition("/tasks/")[0]
 
 
-def short_name(name: str) -> str:
+def last_segment(name: str) -> str:
     return name.rpartition("/")[2]
 
 

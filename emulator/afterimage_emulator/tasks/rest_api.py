@@ -27,7 +27,7 @@ _iam = messages("google.iam.v1")
 Handler = Callable[[Any, Call], Any]
 
 
-def add_routes(routes: Router, api: CloudTasksApi) -> None:
+def add_tasks_routes(routes: Router, api: CloudTasksApi) -> None:
     """Verbs go before plain names, which would take them for parts of an id."""
 
     def add(method: str, pattern: str, request_class: Any, field: str, handler: Handler, body: str = "*") -> None:

@@ -25,7 +25,7 @@ from afterimage_emulator.tasks.dispatcher import Dispatcher
 from afterimage_emulator.tasks.function_targets import FunctionTargets
 from afterimage_emulator.tasks.queue import QueuedTask
 from afterimage_emulator.tasks.queues import Queues
-from afterimage_emulator.tasks.rest_api import add_routes
+from afterimage_emulator.tasks.rest_api import add_tasks_routes
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, text_response
 from afterimage_emulator.wire.router import Router
@@ -63,7 +63,7 @@ class TasksService:
         self.grpc: Sequence[GrpcMethod] = self._api.methods()
         self._routes = Router()
         self._routes.add("GET", "/", _alive)
-        add_routes(self._routes, self._api)
+        add_tasks_routes(self._routes, self._api)
         AdminSdkApi(self.queues).add_routes(self._routes)
 
     def start(self) -> None:

@@ -14,7 +14,7 @@ _AS_THEY_ARE: Final = "/%:@!$&'()*+,;=~-._?[]"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """The status, and the beginning of the body as far as it was wanted."""
 
     status: int
@@ -33,7 +33,7 @@ def split_address(url: str) -> SplitResult:
 
 async def send(
     method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes, *, wanted_bytes: int = 0
-) -> Answer:
+) -> HttpAnswer:
     """Raises `OSError`, `ValueError` or `asyncio.IncompleteReadError` where there is no answer. Set a timeout."""
     parts = split_address(url)
     is_https = parts.scheme == "https"
@@ -66,7 +66,7 @@ def _head(method: str, parts: SplitResult, headers: Iterable[tuple[str, str]], l
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
 
 
-async def _answer(reader: asyncio.StreamReader, wanted_bytes: int) -> Answer:
+async def _answer(reader: asyncio.StreamReader, wanted_bytes: int) -> HttpAnswer:
     status = 100
     head = b""
     while 100 <= status < 200 and status not in (101, 102):
@@ -76,4 +76,4 @@ async def _answer(reader: asyncio.StreamReader, wanted_bytes: int) -> Answer:
     has_body = b"\r\ntransfer-encoding:" in lowered or (
         b"\r\ncontent-length:" in lowered and b"\r\ncontent-length: 0\r\n" not in lowered
     )
-    return Answer(status, await reader.read(wanted_bytes) if wanted_bytes and has_body else b"")
+    return HttpAnswer(status, await reader.read(wanted_bytes) if wanted_bytes and has_body else b"")

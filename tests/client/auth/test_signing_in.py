@@ -12,7 +12,7 @@ import pytest
 from afterimage_client import AuthError, FirebaseApp
 from afterimage_client.auth import User
 from afterimage_client.auth.auth import code_of_link
-from afterimage_client.auth.refusals import refusal
+from afterimage_client.auth.refusals import sign_in_refusal
 from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.status import Code
 from tests.client.auth.email_link_server import EmailLinkServer
@@ -221,7 +221,7 @@ def test_a_link_without_code_is_named() -> None:
 @pytest.mark.parametrize("status", [400, 403, 429, 502])
 def test_any_answer_is_an_error_that_can_be_read(status: int, body: object) -> None:
     """Also one that no Firebase wrote."""
-    error = refusal(status, body)
+    error = sign_in_refusal(status, body)
     assert error.code == "internal-error"
     assert error.is_transient is (status in (429, 502))
 

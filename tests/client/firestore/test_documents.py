@@ -24,7 +24,7 @@ from afterimage_client.firestore import (
     Vector,
 )
 from afterimage_client.firestore.field_paths import parse_field_path, print_field_path
-from afterimage_client.firestore.values import decode, encode, sort_key
+from afterimage_client.firestore.values import decode, encode, message_sort_key
 from afterimage_client.firestore.writes import may_repeat, set_write, update_write
 from tests.client.conftest import Apps
 
@@ -85,7 +85,7 @@ def test_values_are_ordered_across_types_as_firestore_orders_them() -> None:
         {"a": 1},
         {"b": 0},
     ]
-    keys = [sort_key(encode(value)) for value in ordered]
+    keys = [message_sort_key(encode(value)) for value in ordered]
     assert sorted(keys) == keys
 
 

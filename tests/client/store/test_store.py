@@ -20,7 +20,7 @@ from afterimage_client.database.errors import (
     StoreError,
     StoreVersionError,
 )
-from afterimage_client.store import DownloadStatus, Query, Store
+from afterimage_client.store import DownloadStatus, LocalQuery, Store
 from tests.client.manual_clock import ManualClock
 
 
@@ -224,7 +224,7 @@ def test_transfers_wait_in_the_one_queue_by_priority(store: Store) -> None:
 def test_a_watch_hears_each_change_of_what_it_finds(store: Store) -> None:
     """Documents come in, change and go; what the query does not find makes no noise."""
     told: list[list[str]] = []
-    query = Query(collection="scenes", where=(("order", ">=", 2),), order_by="order", descending=True, limit=2)
+    query = LocalQuery(collection="scenes", where=(("order", ">=", 2),), order_by="order", descending=True, limit=2)
     end = store.subscribe(query, lambda found: told.append([each["id"] for each in found]))
     for document_id, order in (("a", 1), ("b", 2), ("c", 3), ("d", 4)):
         store.upsert_local("scenes", {"id": document_id, "order": order})
@@ -257,7 +257,7 @@ def test_conditions_find_what_firestore_finds(store: Store, condition: tuple[str
     store.upsert_local("scenes", {"id": "b", "n": 2, "tags": ["p", "q"], "deep": {"x": 5}})
     store.upsert_local("scenes", {"id": "c", "n": 1.0, "tags": ["r"], "deep": {"x": "k"}})
     store.upsert_local("scenes", {"id": "d", "tags": "p"})
-    assert "".join(each["id"] for each in store.find(Query(collection="scenes", where=(condition,)))) == found
+    assert "".join(each["id"] for each in store.find(LocalQuery(collection="scenes", where=(condition,)))) == found
 
 
 async def test_a_stream_gives_the_newest(store: Store) -> None:
@@ -274,7 +274,7 @@ async def test_a_stream_gives_the_newest(store: Store) -> None:
 def test_writes_of_another_process_are_found_by_looking(store: Store) -> None:
     """A look costs one number where nobody wrote, and tells watchers where somebody did."""
     told: list[int] = []
-    store.subscribe(Query(collection="scenes"), lambda found: told.append(len(found)))
+    store.subscribe(LocalQuery(collection="scenes"), lambda found: told.append(len(found)))
     store.upsert_local("scenes", {"id": "mine"})
     store.look_for_changes_of_others()
     assert not store.look_for_changes_of_others()
@@ -368,8 +368,8 @@ def test_a_watcher_that_fails_takes_nothing_back(store: Store) -> None:
         if found:
             raise ZeroDivisionError
 
-    store.subscribe(Query(collection="scenes"), fail)
-    store.subscribe(Query(collection="scenes"), lambda found: told.append(len(found)))
+    store.subscribe(LocalQuery(collection="scenes"), fail)
+    store.subscribe(LocalQuery(collection="scenes"), lambda found: told.append(len(found)))
     store.upsert_local("scenes", {"id": "a"})
     assert told == [0, 1]
     assert store.get_by_id("scenes", "a") is not None

@@ -13,7 +13,7 @@ from afterimage_emulator.attempts import KEPT_ATTEMPTS, Attempt, AttemptRecord
 from afterimage_emulator.functions.codebases.interpreters import find_interpreter
 from afterimage_emulator.functions.codebases.manifest import EventTrigger, HttpTrigger, ScheduleTrigger, read_manifest
 from afterimage_emulator.functions.deliveries.event_filters import compile_pattern, filter_of
-from afterimage_emulator.functions.deliveries.schedules import backoff_seconds
+from afterimage_emulator.functions.deliveries.schedules import schedule_backoff_seconds
 from afterimage_emulator.functions.instances.function_pool import LOCAL_INSTANCES
 from afterimage_emulator.functions.instances.output import BURST_BYTES, OutputLines
 
@@ -181,4 +181,4 @@ def test_a_schedules_retries_wait_as_its_configuration_says() -> None:
     from afterimage_emulator.functions.codebases.manifest import RetrySchedule
 
     retry = RetrySchedule(count=9, min_backoff_seconds=10, max_backoff_seconds=300, max_doublings=3)
-    assert [backoff_seconds(retry, n) for n in range(1, 8)] == [10, 20, 40, 80, 160, 240, 300]
+    assert [schedule_backoff_seconds(retry, n) for n in range(1, 8)] == [10, 20, 40, 80, 160, 240, 300]

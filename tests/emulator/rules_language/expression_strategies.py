@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from afterimage_emulator.rules_language.syntax.source_span import Span
 from afterimage_emulator.rules_language.syntax.syntax_tree import (
     Binary,
-    Call,
+    CallExpression,
     Conditional,
     Expression,
     Index,
@@ -46,8 +46,8 @@ def _larger(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expressio
         st.builds(Member, st.just(NOWHERE), inner, _MEMBERS),
         st.builds(Index, st.just(NOWHERE), inner, inner),
         st.builds(Range, st.just(NOWHERE), inner, inner, inner),
-        st.builds(Call, st.just(NOWHERE), st.none(), _FUNCTIONS, few),
-        st.builds(Call, st.just(NOWHERE), inner, _METHODS, few),
+        st.builds(CallExpression, st.just(NOWHERE), st.none(), _FUNCTIONS, few),
+        st.builds(CallExpression, st.just(NOWHERE), inner, _METHODS, few),
         st.builds(Unary, st.just(NOWHERE), st.sampled_from("!-"), inner),
         st.builds(Binary, st.just(NOWHERE), _OPERATORS, inner, inner),
         st.builds(TypeTest, st.just(NOWHERE), inner, st.sampled_from(["string", "int", "map", "set"])),

@@ -13,7 +13,7 @@ from afterimage_emulator.rules_language import (
     Either,
     FieldFilter,
     FirestoreRequest,
-    Query,
+    ListedQuery,
     Ruleset,
     StorageRequest,
     Timestamp,
@@ -59,8 +59,8 @@ def where(field: str, op: str, value: Any) -> FieldFilter:
     return FieldFilter(field=tuple(field.split(".")), op=op, value=value)
 
 
-def listing(*filters: FieldFilter | Both | Either, **query: Any) -> Query:
-    return Query(where=Both(filters=filters) if filters else None, **query)
+def listing(*filters: FieldFilter | Both | Either, **query: Any) -> ListedQuery:
+    return ListedQuery(where=Both(filters=filters) if filters else None, **query)
 
 
 class CountingLookup:

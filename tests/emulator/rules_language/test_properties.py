@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from afterimage_emulator.rules_language import (
     Coverage,
     Decision,
+    ListedQuery,
     MemoryLookup,
-    Query,
     Ruleset,
     RulesetRejected,
     compile_ruleset,
@@ -78,7 +78,7 @@ def guarded(condition: str) -> Ruleset:
 
 def asked(ruleset: Ruleset, method: str, data: Any, **fields: Any) -> Decision:
     path = "docs" if method == "list" else "docs/d"
-    query = Query(where=where("n", ">", 1)) if method == "list" else None
+    query = ListedQuery(where=where("n", ">", 1)) if method == "list" else None
     return ask(
         ruleset, method, path, MemoryLookup(DOCUMENTS),
         auth=ALICE, resource=data, request_resource=data, query=query, **fields,

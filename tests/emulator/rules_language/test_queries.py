@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from afterimage_emulator.rules_language import Both, Either, MemoryLookup, Query
+from afterimage_emulator.rules_language import Both, Either, ListedQuery, MemoryLookup
 from tests.emulator.rules_language.rules_world import ALICE, CountingLookup, ask, firestore_rules, listing, where
 
 OTHER = "bob"
 
 
-def denied_or_allowed(condition: str, query: Query | None, **fields: Any) -> str:
+def denied_or_allowed(condition: str, query: ListedQuery | None, **fields: Any) -> str:
     """`allowed`, or the final reason of the only allow."""
     ruleset = firestore_rules(f"match /docs/{{id}} {{ allow list: if {condition}; }}")
     decision = ask(ruleset, "list", "docs", query=query, auth=ALICE, **fields)
@@ -54,13 +54,17 @@ ALLOWED, FALSE, ERROR, UNDEFINED = "allowed", "false", "Query error.", "Property
         ("resource.data.score > 1", listing(where("score", "<=", 5), where("score", ">", 1)), ALLOWED),
         (OWNER, listing(where("owner", "==", "alice")), ALLOWED),
         (OWNER, listing(where("owner", "in", ["alice"])), ALLOWED),
-        (OWNER, Query(where=Either(filters=[where("owner", "==", "alice"), where("owner", "==", "alice")])), ALLOWED),
+        (
+            OWNER,
+            ListedQuery(where=Either(filters=[where("owner", "==", "alice"), where("owner", "==", "alice")])),
+            ALLOWED,
+        ),
         (OWNER, listing(where("owner", ">=", "alice")), ERROR),
         (OWNER, listing(where("owner", ">=", "alice"), where("owner", "<=", "alice")), ERROR),
         (OWNER, listing(where("owner", "array-contains", "alice")), ERROR),
         (OWNER, listing(where("owner", "in", ["alice", OTHER])), FALSE),
-        (OWNER, Query(where=Either(filters=[where("owner", "==", "alice"), where("owner", "==", OTHER)])), FALSE),
-        (OWNER, Query(where=Either(filters=[where("owner", "==", "alice"), where("a", "==", 1)])), UNDEFINED),
+        (OWNER, ListedQuery(where=Either(filters=[where("owner", "==", "alice"), where("owner", "==", OTHER)])), FALSE),
+        (OWNER, ListedQuery(where=Either(filters=[where("owner", "==", "alice"), where("a", "==", 1)])), UNDEFINED),
         (OWNER, listing(where("owner", "==", "alice"), where("score", ">", 1)), ALLOWED),
         (MEMBER, listing(where("members", "array-contains", "alice")), ALLOWED),
         (MEMBER, listing(where("members", "array-contains-any", ["alice"])), ALLOWED),
@@ -102,7 +106,7 @@ ALLOWED, FALSE, ERROR, UNDEFINED = "allowed", "false", "Query error.", "Property
         ),
     ],
 )
-def test_filters_prove_conditions(condition: str, query: Query | None, outcome: str) -> None:
+def test_filters_prove_conditions(condition: str, query: ListedQuery | None, outcome: str) -> None:
     """A comparison of a filtered field is true where it follows from the filters, else an error, never false."""
     assert denied_or_allowed(condition, query).startswith(outcome)
 
@@ -121,14 +125,14 @@ def test_filters_prove_conditions(condition: str, query: Query | None, outcome: 
         ("request.query.orderBy.created == 'DESC'", listing(), UNDEFINED),
     ],
 )
-def test_the_query_itself_can_be_asked(condition: str, query: Query, outcome: str) -> None:
+def test_the_query_itself_can_be_asked(condition: str, query: ListedQuery, outcome: str) -> None:
     """`request.query` has limit (null when absent), offset (0 when absent) and orderBy."""
     assert denied_or_allowed(condition, query).startswith(outcome)
 
 
 def test_nested_alternatives_are_all_tried() -> None:
     """OR inside AND inside OR: each combination is a case of its own."""
-    query = Query(
+    query = ListedQuery(
         where=Both(
             filters=[
                 where("owner", "==", "alice"),
@@ -146,11 +150,11 @@ def test_too_many_cases_are_denied_in_bounded_time() -> None:
     """Filters that multiply without end are denied instead of expanded; so are nests without end."""
     many = Both(filters=[where(f"f{number}", "in", list(range(10))) for number in range(10)])
     ruleset = firestore_rules("match /docs/{id} { allow list; }")
-    assert "too many disjuncts" in ask(ruleset, "list", "docs", query=Query(where=many)).denial_message
+    assert "too many disjuncts" in ask(ruleset, "list", "docs", query=ListedQuery(where=many)).denial_message
     nested: Any = where("a", "==", 1)
     for _ in range(10_000):
         nested = Either(filters=[nested])
-    assert not ask(ruleset, "list", "docs", query=Query(where=nested)).allowed
+    assert not ask(ruleset, "list", "docs", query=ListedQuery(where=nested)).allowed
 
 
 def test_a_query_without_any_case_is_denied() -> None:
@@ -162,7 +166,7 @@ def test_a_query_without_any_case_is_denied() -> None:
 
 def test_collection_groups_need_a_recursive_wildcard_and_version_2() -> None:
     """A query over all collections of an id is only covered by a match that covers them all."""
-    group = Query(all_descendants=True)
+    group = ListedQuery(all_descendants=True)
     covering = "match /{path=**}/posts/{id} { allow list; }"
     assert ask(firestore_rules(covering), "list", "posts", query=group).allowed
     assert ask(firestore_rules("match /{path=**} { allow list; }"), "list", "posts", query=group).allowed

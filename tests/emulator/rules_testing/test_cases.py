@@ -13,7 +13,7 @@ from afterimage_emulator.rules_language import (
     FieldFilter,
     FirestoreRequest,
     LatLng,
-    Query,
+    ListedQuery,
     StorageRequest,
     Timestamp,
 )
@@ -87,7 +87,7 @@ def test_queries_have_filters_order_and_limits(write_cases: Write) -> None:
     either = Either(
         filters=[FieldFilter(field=("c",), op="==", value=2), FieldFilter(field=("d",), op="in", value=[3])]
     )
-    assert request.query == Query(
+    assert request.query == ListedQuery(
         where=Both(filters=[FieldFilter(field=("a", "b"), op=">", value=1), either]),
         order_by={"a": "DESC"},
         limit=5,

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from afterimage_emulator.rules_testing.command_line import FAILURE, SUCCESS, UNUSABLE, main
+from afterimage_emulator.rules_testing.command_line import FAILURE, SUCCESS, UNUSABLE, rules_main
 
 Write = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
 
 
 def run(capsys: Capture, *arguments: object) -> tuple[int, str, str]:
-    code = main([str(argument) for argument in arguments])
+    code = rules_main([str(argument) for argument in arguments])
     printed = capsys.readouterr()
     return code, printed.out, printed.err
 
@@ -109,7 +109,7 @@ def test_coverage_and_mutate_write_a_page(folder: Path, capsys: Capture) -> None
 def test_the_help_teaches(folder: Path, capsys: Capture) -> None:
     """The case file that `rules --help` shows works as it stands, and each of its steps is a command."""
     with pytest.raises(SystemExit):
-        main(["--help"])
+        rules_main(["--help"])
     text = capsys.readouterr().out
     shown = text.partition("cases.yaml:\n\n")[2].partition("\n\n")[0]
     (folder / "taught.yaml").write_text("\n".join(line[4:] for line in shown.splitlines()))

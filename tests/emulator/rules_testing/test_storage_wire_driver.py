@@ -12,7 +12,7 @@ from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import Configuration
 from afterimage_emulator.rules_language import compile_ruleset
 from afterimage_emulator.rules_testing import InProcessDriver, read_case_file, run_cases
-from afterimage_emulator.rules_testing.command_line import FAILURE, SUCCESS, UNUSABLE, main
+from afterimage_emulator.rules_testing.command_line import FAILURE, SUCCESS, UNUSABLE, rules_main
 from afterimage_emulator.rules_testing.drivers.storage_wire_driver import StorageWireDriver
 from afterimage_emulator.rules_testing.drivers.wire_connection import NotOverTheWireError
 from afterimage_emulator.rules_testing.drivers.wire_driver import WireDriver
@@ -145,14 +145,14 @@ def test_the_command_line_asks_a_running_storage(
     cases, lookups = write_cases(CASES), write_cases(f"rules: storage.rules{LOOKUPS}", "lookups.yaml")
     address = str(suite.suite.addresses()["storage"])
     monkeypatch.delenv("FIRESTORE_EMULATOR_HOST", raising=False)
-    assert main(["test", str(cases), "--wire", address]) == SUCCESS
+    assert rules_main(["test", str(cases), "--wire", address]) == SUCCESS
     assert capsys.readouterr().out == "16 passed, 0 failed\n"
-    assert main(["test", str(lookups), "--wire", address]) == UNUSABLE
+    assert rules_main(["test", str(lookups), "--wire", address]) == UNUSABLE
     assert "need a Firestore beside the Storage" in capsys.readouterr().err
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", str(suite.suite.addresses()["firestore"]))
     monkeypatch.setenv("GCLOUD_PROJECT", suite.project_id)
-    assert main(["test", str(lookups), "--wire", address]) == SUCCESS
+    assert rules_main(["test", str(lookups), "--wire", address]) == SUCCESS
     wrong = write_cases("rules: storage.rules\nservice: firebase.storage\ncases: [{get: users/a/b, expect: allowed}]")
     capsys.readouterr()
-    assert main(["test", str(wrong), "--wire", address]) == FAILURE
+    assert rules_main(["test", str(wrong), "--wire", address]) == FAILURE
     assert "request.auth" in capsys.readouterr().out

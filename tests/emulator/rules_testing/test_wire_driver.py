@@ -16,7 +16,7 @@ from afterimage_emulator.faults import Faults
 from afterimage_emulator.firestore.service import FirestoreService
 from afterimage_emulator.rules_language import compile_ruleset
 from afterimage_emulator.rules_testing import InProcessDriver, read_case_file, run_cases
-from afterimage_emulator.rules_testing.command_line import SUCCESS, UNUSABLE, main
+from afterimage_emulator.rules_testing.command_line import SUCCESS, UNUSABLE, rules_main
 from afterimage_emulator.rules_testing.drivers.wire_driver import NotOverTheWireError, WireDriver
 from afterimage_emulator.wire.server import WireServer
 from tests.emulator.rules_testing.notes_rules import RULES
@@ -140,11 +140,11 @@ def test_the_command_line_asks_a_running_firestore(
     folder: Path, wire: WireDriver, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`rules test --wire` loads the rules there and reports as ever; an address without a server is named."""
-    assert main(["test", str(folder / "notes.yaml"), "--wire", wire.address]) == SUCCESS
+    assert rules_main(["test", str(folder / "notes.yaml"), "--wire", wire.address]) == SUCCESS
     assert capsys.readouterr().out == "8 passed, 0 failed\n"
-    assert main(["test", str(folder / "notes.yaml"), "--wire", "127.0.0.1:1"]) == UNUSABLE
+    assert rules_main(["test", str(folder / "notes.yaml"), "--wire", "127.0.0.1:1"]) == UNUSABLE
     assert "`127.0.0.1:1` does not answer" in capsys.readouterr().err
-    assert main(["test", str(folder / "notes.yaml"), "--wire", "nowhere"]) == UNUSABLE
+    assert rules_main(["test", str(folder / "notes.yaml"), "--wire", "nowhere"]) == UNUSABLE
 
 
 def test_rules_that_the_server_refuses_raise(wire: WireDriver) -> None:

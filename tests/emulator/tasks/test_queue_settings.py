@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from afterimage_emulator.protos import messages
-from afterimage_emulator.tasks.queue_settings import RETENTION_SECONDS, backoff_seconds, is_last_attempt, set_seconds
+from afterimage_emulator.tasks.queue_settings import (
+    RETENTION_SECONDS,
+    is_last_attempt,
+    set_seconds,
+    task_backoff_seconds,
+)
 
 
 def retry_config(*, attempts: int = 3, duration: float = 0, shortest: float = 10, longest: float = 300,
@@ -32,14 +37,14 @@ def retry_config(*, attempts: int = 3, duration: float = 0, shortest: float = 10
 def test_backoff_doubles_then_grows_evenly_then_stays(settings: dict[str, Any], waits: list[float]) -> None:
     """As the API describes it."""
     retry = retry_config(**settings)
-    assert [backoff_seconds(retry, failures) for failures in range(1, len(waits) + 1)] == pytest.approx(waits)
+    assert [task_backoff_seconds(retry, failures) for failures in range(1, len(waits) + 1)] == pytest.approx(waits)
 
 
 def test_no_number_of_failures_is_too_much() -> None:
     """Doublings without end meet the longest wait, and no number overflows."""
     retry = retry_config(doublings=2**31 - 1, shortest=0.1, longest=3600)
-    assert backoff_seconds(retry, 10**9) == 3600
-    assert backoff_seconds(retry_config(doublings=2**31 - 1, shortest=0), 10**9) == 0
+    assert task_backoff_seconds(retry, 10**9) == 3600
+    assert task_backoff_seconds(retry_config(doublings=2**31 - 1, shortest=0), 10**9) == 0
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.faults import FaultRule, Faults
 from afterimage_emulator.functions.codebases.manifest import TaskQueueTrigger
 from afterimage_emulator.protos import messages
-from afterimage_emulator.tasks.queue_settings import backoff_seconds
+from afterimage_emulator.tasks.queue_settings import task_backoff_seconds
 from afterimage_emulator.tasks.service import TasksService
 
 QUEUE = "projects/demo-simulation/locations/us-central1/queues/work"
@@ -137,4 +137,4 @@ def check_waits(service: TasksService, calls: list[tuple[int, int, str]], restar
         if before[2] in (OK, "stopped") or any(before[0] <= moment <= after[0] for moment in restarts):
             continue
         # Attempts that were lost on their way make the number higher, and so the wait no shorter.
-        assert (after[0] - before[1]) / 1e9 >= backoff_seconds(retry, number) - 1e-6, told
+        assert (after[0] - before[1]) / 1e9 >= task_backoff_seconds(retry, number) - 1e-6, told

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from afterimage_emulator.auth.accounts.projects import Project
-from afterimage_emulator.auth.errors import malformed, not_implemented
+from afterimage_emulator.auth.errors import malformed, not_in_auth
 
 _KNOWN = {"signIn": "allowDuplicateEmails", "emailPrivacyConfig": "enableImprovedEmailPrivacy"}
 
@@ -35,6 +35,6 @@ def update_config(project: Project, body: Mapping[str, Any]) -> None:
     for section, values in body.items():
         # Exports of the official suite always have an empty `blockingFunctions`.
         if section not in _KNOWN and section not in ("name", "usageMode") and values:
-            raise not_implemented(section)
+            raise not_in_auth(section)
     project.allow_duplicate_emails = wanted.get("signIn", project.allow_duplicate_emails)
     project.improved_email_privacy = wanted.get("emailPrivacyConfig", project.improved_email_privacy)

@@ -9,10 +9,10 @@ from afterimage_emulator.auth.accounts.oob_codes import OobCode, Purpose
 from afterimage_emulator.auth.accounts.project_config import config_json, update_config
 from afterimage_emulator.auth.accounts.projects import Project, Projects
 from afterimage_emulator.auth.api.answers import json_body
-from afterimage_emulator.auth.errors import AuthError, not_implemented
+from afterimage_emulator.auth.errors import AuthError, not_in_auth
 from afterimage_emulator.auth.operations.account_changes import AccountChanges
 from afterimage_emulator.auth.requests.requests import ResetPassword, Update
-from afterimage_emulator.auth.tokens.sessions import Sessions
+from afterimage_emulator.auth.tokens.sessions import SignedInUsers
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router
 
@@ -25,10 +25,10 @@ _MODES = {
 }
 
 
-class ControlApi:
+class AuthControlApi:
     """Asks nobody who they are: it exists only locally, behind the guard of the port."""
 
-    def __init__(self, *, projects: Projects, sessions: Sessions) -> None:
+    def __init__(self, *, projects: Projects, sessions: SignedInUsers) -> None:
         self._projects = projects
         self._changes = AccountChanges(sessions=sessions)
 
@@ -72,10 +72,10 @@ class ControlApi:
         return json_response({"verificationCodes": []})
 
     async def _tenants(self, request: HttpRequest) -> HttpResponse:
-        raise not_implemented("tenants")
+        raise not_in_auth("tenants")
 
     async def _provider_pages(self, request: HttpRequest) -> HttpResponse:
-        raise not_implemented("sign-in with a provider")
+        raise not_in_auth("sign-in with a provider")
 
     async def _follow_link(self, request: HttpRequest) -> HttpResponse:
         """What clicking a link in an e-mail would do; a new password comes as `&newPassword=`."""

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from afterimage_emulator.auth.accounts.project_config import config_json, update_config
 from afterimage_emulator.auth.accounts.projects import Project, Projects
 from afterimage_emulator.auth.api.answers import asks_as_admin, json_body, require_admin, require_api_key
-from afterimage_emulator.auth.errors import AuthError, not_implemented, refused
+from afterimage_emulator.auth.errors import AuthError, not_in_auth, refused
 from afterimage_emulator.auth.operations.account_changes import AccountChanges
 from afterimage_emulator.auth.operations.administration import Administration
 from afterimage_emulator.auth.operations.signing_in import SigningIn
@@ -20,8 +20,8 @@ from afterimage_emulator.auth.requests.requests import (
     CreateAuthUri,
     Delete,
     GrantToken,
-    Lookup,
-    Query,
+    LookUpAccounts,
+    QueryAccounts,
     ResetPassword,
     SendOobCode,
     SignInWithCustomToken,
@@ -29,7 +29,7 @@ from afterimage_emulator.auth.requests.requests import (
     SignUp,
     Update,
 )
-from afterimage_emulator.auth.tokens.sessions import PROJECT_NUMBER, Sessions
+from afterimage_emulator.auth.tokens.sessions import PROJECT_NUMBER, SignedInUsers
 from afterimage_emulator.auth.tokens.sign_in_tokens import read_id_token, read_refresh_token
 from afterimage_emulator.front.reached_at import reached_at
 from afterimage_emulator.status import Code
@@ -81,7 +81,7 @@ _OLD_NOT_HERE = (
 class IdentityToolkitApi:
     """Translates requests to operations; answers with what they return."""
 
-    def __init__(self, *, projects: Projects, sessions: Sessions) -> None:
+    def __init__(self, *, projects: Projects, sessions: SignedInUsers) -> None:
         self._projects = projects
         self._sessions = sessions
         signing_in = SigningIn(sessions=sessions)
@@ -92,7 +92,7 @@ class IdentityToolkitApi:
             "signInWithPassword": (SignInWithPassword, signing_in.sign_in_with_password),
             "signInWithCustomToken": (SignInWithCustomToken, signing_in.sign_in_with_custom_token),
             "createAuthUri": (CreateAuthUri, signing_in.create_auth_uri),
-            "lookup": (Lookup, self._administration.lookup),
+            "lookup": (LookUpAccounts, self._administration.lookup),
             "update": (Update, changes.update),
             "delete": (Delete, changes.delete),
             "sendOobCode": (SendOobCode, changes.send_oob_code),
@@ -100,11 +100,11 @@ class IdentityToolkitApi:
         }
         self._admin_operations: Mapping[str, Operation] = {
             "signUp": (SignUp, signing_in.sign_up),
-            "lookup": (Lookup, self._administration.lookup),
+            "lookup": (LookUpAccounts, self._administration.lookup),
             "update": (Update, changes.update),
             "delete": (Delete, changes.delete),
             "sendOobCode": (SendOobCode, changes.send_oob_code),
-            "query": (Query, self._administration.query),
+            "query": (QueryAccounts, self._administration.query),
             "batchCreate": (BatchCreate, self._administration.batch_create),
             "batchDelete": (BatchDelete, self._administration.batch_delete),
         }
@@ -255,6 +255,6 @@ class IdentityToolkitApi:
 
 def _refusal(feature: str) -> Handler:
     async def refuse(request: HttpRequest) -> HttpResponse:
-        raise not_implemented(feature)
+        raise not_in_auth(feature)
 
     return refuse

@@ -12,8 +12,8 @@ from afterimage_emulator.auth.app_check.app_check_tokens import (
     make_app_check_token,
     verify_app_check_token,
 )
-from afterimage_emulator.auth.errors import AuthError, malformed, not_implemented
-from afterimage_emulator.auth.tokens.sessions import Sessions
+from afterimage_emulator.auth.errors import AuthError, malformed, not_in_auth
+from afterimage_emulator.auth.tokens.sessions import SignedInUsers
 from afterimage_emulator.status import Code
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router
@@ -25,7 +25,7 @@ _HOSTS = ("", "/firebaseappcheck.googleapis.com", "/content-firebaseappcheck.goo
 class AppCheckApi:
     """`debug_tokens` are those that are registered; None takes any."""
 
-    def __init__(self, *, sessions: Sessions, debug_tokens: Collection[str] | None) -> None:
+    def __init__(self, *, sessions: SignedInUsers, debug_tokens: Collection[str] | None) -> None:
         self._sessions = sessions
         self._debug_tokens = debug_tokens
         self._consumed: dict[tuple[str, str], float] = {}
@@ -77,4 +77,4 @@ class AppCheckApi:
         return json_response({"alreadyConsumed": True} if already else {})
 
     async def _other_providers(self, request: HttpRequest) -> HttpResponse:
-        raise not_implemented(request.params["method"])
+        raise not_in_auth(request.params["method"])

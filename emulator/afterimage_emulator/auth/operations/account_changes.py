@@ -12,16 +12,16 @@ from afterimage_emulator.auth.accounts.links import checked_continue_url
 from afterimage_emulator.auth.accounts.oob_codes import OobCode, Purpose
 from afterimage_emulator.auth.accounts.passwords import new_password
 from afterimage_emulator.auth.accounts.projects import Project
-from afterimage_emulator.auth.errors import not_implemented, refused
+from afterimage_emulator.auth.errors import not_in_auth, refused
 from afterimage_emulator.auth.requests.request_reading import check_phone_number, is_email
 from afterimage_emulator.auth.requests.requests import Delete, ResetPassword, SendOobCode, Update
-from afterimage_emulator.auth.tokens.sessions import Sessions
+from afterimage_emulator.auth.tokens.sessions import SignedInUsers
 
 
 class AccountChanges:
     """The operations; each takes the project it works on and whether an admin asks."""
 
-    def __init__(self, *, sessions: Sessions) -> None:
+    def __init__(self, *, sessions: SignedInUsers) -> None:
         self._sessions = sessions
 
     # -- updating
@@ -224,7 +224,7 @@ def _removals(account: Account, request: Update) -> dict[str, Any]:
             case "EMAIL":
                 removed.update(email=None, email_verified=False)
             case _:
-                raise not_implemented(f"deleteAttribute {attribute}")
+                raise not_in_auth(f"deleteAttribute {attribute}")
     if PASSWORD_PROVIDER in request.delete_provider:
         removed.update(email=None, email_verified=False, password=None)
     if PHONE_PROVIDER in request.delete_provider:
@@ -254,7 +254,7 @@ def _purpose(request_type: str | None) -> Purpose:
     if not request_type or request_type == "OOB_REQ_TYPE_UNSPECIFIED":
         raise refused("MISSING_REQ_TYPE")
     if request_type in ("EMAIL_SIGNIN", "RECOVER_EMAIL"):
-        raise not_implemented(f"requestType {request_type}")
+        raise not_in_auth(f"requestType {request_type}")
     try:
         return Purpose(request_type)
     except ValueError:

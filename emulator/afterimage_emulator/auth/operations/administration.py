@@ -9,11 +9,17 @@ from typing import Any
 from afterimage_emulator.auth.accounts.account_json import account_json
 from afterimage_emulator.auth.accounts.accounts import Account
 from afterimage_emulator.auth.accounts.projects import Project
-from afterimage_emulator.auth.errors import AuthError, malformed, not_implemented, refused
+from afterimage_emulator.auth.errors import AuthError, malformed, not_in_auth, refused
 from afterimage_emulator.auth.operations.importing import imported_account
 from afterimage_emulator.auth.requests.request_reading import read_request
-from afterimage_emulator.auth.requests.requests import BatchCreate, BatchDelete, ImportedUser, Lookup, Query
-from afterimage_emulator.auth.tokens.sessions import Sessions
+from afterimage_emulator.auth.requests.requests import (
+    BatchCreate,
+    BatchDelete,
+    ImportedUser,
+    LookUpAccounts,
+    QueryAccounts,
+)
+from afterimage_emulator.auth.tokens.sessions import SignedInUsers
 
 LARGEST_PAGE = 1000
 LARGEST_BATCH = 1000
@@ -32,10 +38,10 @@ _FRIENDLY = {
 class Administration:
     """The operations; each takes the project it works on and whether an admin asks."""
 
-    def __init__(self, *, sessions: Sessions) -> None:
+    def __init__(self, *, sessions: SignedInUsers) -> None:
         self._sessions = sessions
 
-    def lookup(self, project: Project, request: Lookup, *, is_admin: bool) -> dict[str, Any]:
+    def lookup(self, project: Project, request: LookUpAccounts, *, is_admin: bool) -> dict[str, Any]:
         answer = {"kind": "identitytoolkit#GetAccountInfoResponse"}
         if request.id_token and not (is_admin and request.local_id):
             account, _ = self._sessions.authenticate(project, request.id_token)
@@ -56,11 +62,11 @@ class Administration:
             answer["nextPageToken"] = accounts[-1].uid
         return answer
 
-    def query(self, project: Project, request: Query, *, is_admin: bool) -> dict[str, Any]:
+    def query(self, project: Project, request: QueryAccounts, *, is_admin: bool) -> dict[str, Any]:
         if request.return_user_info is False:
             return {"recordsCount": str(len(project.accounts))}
         if request.sort_by not in (None, "SORT_BY_FIELD_UNSPECIFIED", "USER_ID"):
-            raise not_implemented(f"sortBy {request.sort_by}")
+            raise not_in_auth(f"sortBy {request.sort_by}")
         accounts = list(project.accounts)
         if request.order == "DESC":
             accounts.reverse()
@@ -111,7 +117,7 @@ class Administration:
         return {"errors": errors} if errors else {}
 
 
-def _named(project: Project, request: Lookup) -> Iterable[Account]:
+def _named(project: Project, request: LookUpAccounts) -> Iterable[Account]:
     found = [project.accounts.by_uid(uid) for uid in request.local_id]
     found += [project.accounts.by_email(email.lower()) for email in request.email]
     found += [project.accounts.by_phone_number(number) for number in request.phone_number]

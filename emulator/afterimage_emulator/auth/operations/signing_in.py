@@ -14,7 +14,7 @@ from afterimage_emulator.auth.accounts.projects import Project
 from afterimage_emulator.auth.errors import refused
 from afterimage_emulator.auth.requests.request_reading import check_phone_number, is_email
 from afterimage_emulator.auth.requests.requests import CreateAuthUri, SignInWithCustomToken, SignInWithPassword, SignUp
-from afterimage_emulator.auth.tokens.sessions import Sessions
+from afterimage_emulator.auth.tokens.sessions import SignedInUsers
 from afterimage_emulator.auth.tokens.sign_in_tokens import read_custom_token
 
 _UID_CHARACTERS = string.ascii_letters + string.digits
@@ -23,7 +23,7 @@ _UID_CHARACTERS = string.ascii_letters + string.digits
 class SigningIn:
     """The operations; each takes the project it works on and whether an admin asks."""
 
-    def __init__(self, *, sessions: Sessions) -> None:
+    def __init__(self, *, sessions: SignedInUsers) -> None:
         self._sessions = sessions
 
     def sign_up(self, project: Project, request: SignUp, *, is_admin: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar, get_type_hints
 
-from afterimage_emulator.auth.errors import malformed, not_implemented, refused
+from afterimage_emulator.auth.errors import malformed, not_in_auth, refused
 
 R = TypeVar("R", bound="Request")
 _LONGEST_NUMBER = 18
@@ -34,7 +34,7 @@ class Request:
 def read_request(kind: type[R], body: Mapping[str, Any], *, origin: str = "") -> R:
     for name in kind.NOT_HERE:
         if body.get(name):
-            raise not_implemented(name)
+            raise not_in_auth(name)
     types = _types(kind)
     values: dict[str, Any] = {"origin": origin}
     for field in fields(kind):

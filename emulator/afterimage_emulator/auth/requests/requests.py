@@ -52,7 +52,7 @@ class SignInWithCustomToken(Request):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lookup(Request):
+class LookUpAccounts(Request):
     NOT_HERE = ("tenantId", "initialEmail")
 
     id_token: str | None = None
@@ -132,7 +132,7 @@ class BatchDelete(Request):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Query(Request):
+class QueryAccounts(Request):
     NOT_HERE = ("tenantId", "expression")
 
     return_user_info: bool | None = None

@@ -23,7 +23,7 @@ from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
 PROJECT_NUMBER = "12345"
 
 
-class Sessions:
+class SignedInUsers:
     """All time in Auth's tokens and records comes from this object's clock."""
 
     def __init__(self, *, clock: Clock) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from afterimage_emulator.firestore.documents.document_store import DocumentStore
 from afterimage_emulator.firestore.documents.exports import export_databases, import_databases
-from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, invalid
+from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, invalid_argument
 from afterimage_emulator.firestore.documents.stored_documents import Change
 from afterimage_emulator.firestore.rules.loaded_rules import LoadedRules
 from afterimage_emulator.firestore.transactions.sessions import Sessions
@@ -131,15 +131,15 @@ def _rules_source(body: Any) -> tuple[str, str]:
         first = files[0]
         source = first["content"]
     except (TypeError, KeyError, IndexError):
-        raise invalid('the body must be {"rules": {"files": [{"content": "…"}]}}') from None
+        raise invalid_argument('the body must be {"rules": {"files": [{"content": "…"}]}}') from None
     if not isinstance(source, str):
-        raise invalid("`rules.files[0].content` must be text")
+        raise invalid_argument("`rules.files[0].content` must be text")
     return source, str(first.get("name") or "firestore.rules")
 
 
 def _directory(body: Any) -> Path:
     given = body.get("export_directory", body.get("exportDirectory")) if isinstance(body, dict) else None
     if not isinstance(given, str) or not given:
-        raise invalid('the body must be {"export_directory": "…", "export_name": "…"}')
+        raise invalid_argument('the body must be {"export_directory": "…", "export_name": "…"}')
     name = body.get("export_name", body.get("exportName"))
     return Path(given, name) if isinstance(name, str) and name else Path(given)

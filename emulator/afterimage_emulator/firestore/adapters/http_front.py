@@ -7,7 +7,7 @@ from afterimage_emulator.front.pages import answer_pages
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse, text_response
 
 
-class HttpFront:
+class FirestoreHttpFront:
     """`control` takes what is not under /v1."""
 
     def __init__(self, *, rest: HttpHandler, control: HttpHandler) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from google.protobuf import json_format
 
-from afterimage_emulator.firestore.documents.resource_paths import invalid
+from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
 from afterimage_emulator.firestore.operations.operations import Operation, Operations
 from afterimage_emulator.front.callers import Caller, caller_of
 from afterimage_emulator.front.error_body import error_body, respond_with_error
@@ -46,7 +46,7 @@ _SYSTEM_PARAMETERS: Final = frozenset(
 _BOOLEANS: Final = {"true": True, "false": False}
 
 
-class RestApi:
+class FirestoreRestApi:
     """Everything under /v1."""
 
     def __init__(self, operations: Operations) -> None:
@@ -130,7 +130,7 @@ async def _from_body(request: HttpRequest, request_class: Any, place: str = "", 
     if body is None:
         body = {}
     if not isinstance(body, dict):
-        raise invalid("Invalid JSON payload received. The request body must be an object.")
+        raise invalid_argument("Invalid JSON payload received. The request body must be an object.")
     message = _parse(body, request_class())
     if place == "database":
         setattr(message, place, resource.removesuffix("/documents"))
@@ -144,14 +144,16 @@ def _parse(body: dict[str, Any], message: Any) -> Any:
     try:
         return json_format.ParseDict(body, message)
     except (json_format.ParseError, RecursionError) as error:
-        raise invalid(f"Invalid JSON payload received. {error}") from None
+        raise invalid_argument(f"Invalid JSON payload received. {error}") from None
 
 
 def _check_bytes(body: Any) -> None:
     """Refuses what is no base64: the parser drops what it does not know, and other bytes would be stored."""
     for name, value in body.items() if isinstance(body, dict) else ():
         if name in _BYTES_FIELDS and isinstance(value, str) and not _BASE64.fullmatch(value):
-            raise invalid(f"Invalid JSON payload received. Invalid value at `{name}`: `{value[:40]}` is no base64.")
+            raise invalid_argument(
+                f"Invalid JSON payload received. Invalid value at `{name}`: `{value[:40]}` is no base64."
+            )
         if isinstance(value, dict | list):
             _check_bytes(value)
     for element in body if isinstance(body, list) else ():
@@ -186,4 +188,4 @@ def _decoded(path: str) -> str:
     try:
         return unquote(path, errors="strict")
     except UnicodeDecodeError:
-        raise invalid(f"`{path}` is not UTF-8 after percent-decoding") from None
+        raise invalid_argument(f"`{path}` is not UTF-8 after percent-decoding") from None

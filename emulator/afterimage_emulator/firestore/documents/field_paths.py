@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from afterimage_emulator.firestore.documents.resource_paths import invalid
+from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
 
 FieldPath = tuple[str, ...]
 
@@ -23,14 +23,14 @@ _NEEDS_ESCAPE: Final = re.compile(r"([\\`])")
 @functools.lru_cache(maxsize=4096)
 def parse_field_path(text: str) -> FieldPath:
     if len(text) > MAXIMUM_FIELD_PATH_BYTES // 4 and len(text.encode()) > MAXIMUM_FIELD_PATH_BYTES:
-        raise invalid(f"The field path `{text[:40]}…` is longer than {MAXIMUM_FIELD_PATH_BYTES} bytes.")
+        raise invalid_argument(f"The field path `{text[:40]}…` is longer than {MAXIMUM_FIELD_PATH_BYTES} bytes.")
     segments: list[str] = []
     position = 0
     ended = False
     while not ended:
         matched = _SEGMENT.match(text, position)
         if matched is None:
-            raise invalid(
+            raise invalid_argument(
                 f'Invalid property path "{text}". Unquoted property names must match regex ([a-zA-Z_][a-zA-Z_0-9]*), '
                 r"and quoted property names must match regex (`(?:[^`\\]|(?:\\.))+`)"
             )
@@ -96,7 +96,7 @@ def parse_mask(field_paths: Iterable[str]) -> list[FieldPath]:
         ordered = sorted(paths)
         for shorter, longer in itertools.pairwise(ordered):
             if shorter != longer and longer[: len(shorter)] == shorter:
-                raise invalid(f"The field paths `{'.'.join(shorter)}` and `{'.'.join(longer)}` conflict.")
+                raise invalid_argument(f"The field paths `{'.'.join(shorter)}` and `{'.'.join(longer)}` conflict.")
     return paths
 
 

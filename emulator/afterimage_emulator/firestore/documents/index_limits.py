@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any, Final, Self
 
 from afterimage_emulator.firestore.documents.field_paths import FieldPath, get_field, parse_field_path
-from afterimage_emulator.firestore.documents.resource_paths import invalid
+from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
 from afterimage_emulator.firestore.documents.values import name_size, sort_key, value_size
 from afterimage_emulator.status import StatusError
 
@@ -145,15 +145,15 @@ class _Tally:
 
     def check(self) -> None:
         if self._count > MAXIMUM_INDEX_ENTRIES:
-            raise invalid(f"too many index entries for entity /{self._path}")
+            raise invalid_argument(f"too many index entries for entity /{self._path}")
         size, fields = self._largest
         if size > MAXIMUM_ENTRY_BYTES:
-            raise invalid(
+            raise invalid_argument(
                 f"an index entry of `{self._path}` for {fields} takes {size:,} bytes, more than the "
                 f"{MAXIMUM_ENTRY_BYTES:,} that are possible; shorten path or values, or exempt the field from indexing"
             )
         if self._bytes > MAXIMUM_ENTRIES_BYTES:
-            raise invalid(
+            raise invalid_argument(
                 f"the index entries of `{self._path}` take {self._bytes:,} bytes together, at most "
                 f"{MAXIMUM_ENTRIES_BYTES:,} are possible; exempt fields from indexing, or store less in one document"
             )

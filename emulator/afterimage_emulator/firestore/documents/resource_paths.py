@@ -42,7 +42,7 @@ class DatabaseName:
 def parse_database(name: str) -> DatabaseName:
     matched = _DATABASE.fullmatch(name)
     if matched is None:
-        raise invalid(
+        raise invalid_argument(
             f"`{name}` is no database name; it has the form projects/{{project_id}}/databases/{{database_id}}"
         )
     return DatabaseName(matched[1], matched[2])
@@ -52,12 +52,12 @@ def split_name(name: str) -> tuple[DatabaseName, str]:
     """The database, and the path behind `/documents` (empty for the root)."""
     parts = name.split("/", 5)
     if len(parts) < 5 or parts[0] != "projects" or parts[2] != "databases" or parts[4] != "documents":
-        raise invalid(
+        raise invalid_argument(
             f"`{name}` is no resource name; it has the form "
             "projects/{project_id}/databases/{database_id}/documents/{document_path}"
         )
     if not parts[1] or not parts[3]:
-        raise invalid(f"`{name}` names no project or no database")
+        raise invalid_argument(f"`{name}` names no project or no database")
     return DatabaseName(parts[1], parts[3]), parts[5] if len(parts) == 6 else ""
 
 
@@ -69,7 +69,7 @@ def document_path(name: str, database: DatabaseName) -> str:
     else:
         other, path = split_name(name)
         if other != database:
-            raise invalid(f"`{name}` lies in another database than the request's, `{database}`")
+            raise invalid_argument(f"`{name}` lies in another database than the request's, `{database}`")
     check_document_path(path, name)
     return path
 
@@ -80,7 +80,7 @@ def check_document_path(path: str, name: str) -> None:
         _explain_bad_path(path, name)
     check_id(document_id)
     if len(name) > MAXIMUM_PATH_BYTES // 4 and len(name.encode()) > MAXIMUM_PATH_BYTES:
-        raise invalid(f"The name of the document is longer than {MAXIMUM_PATH_BYTES} bytes.")
+        raise invalid_argument(f"The name of the document is longer than {MAXIMUM_PATH_BYTES} bytes.")
 
 
 @functools.lru_cache(maxsize=4096)
@@ -90,7 +90,7 @@ def _is_collection_path(path: str) -> bool:
     if len(segments) % 2 == 0 or "" in segments:
         return False
     if len(segments) > 2 * MAXIMUM_DEPTH:
-        raise invalid(f"`{path[:60]}…` is nested deeper than {MAXIMUM_DEPTH} collections")
+        raise invalid_argument(f"`{path[:60]}…` is nested deeper than {MAXIMUM_DEPTH} collections")
     for segment in segments:
         check_id(segment)
     return True
@@ -99,8 +99,10 @@ def _is_collection_path(path: str) -> bool:
 def _explain_bad_path(path: str, name: str) -> None:
     segments = path.split("/")
     if "" in segments:
-        raise invalid(f'Document name "{name}" has an empty segment: collection and document ids must not be empty.')
-    raise invalid(
+        raise invalid_argument(
+            f'Document name "{name}" has an empty segment: collection and document ids must not be empty.'
+        )
+    raise invalid_argument(
         f'Document name "{name}" has an odd number of segments behind /documents: it names a collection, '
         "and a document id must follow."
     )
@@ -109,16 +111,16 @@ def _explain_bad_path(path: str, name: str) -> None:
 def check_id(segment: str) -> None:
     """An id of a document or collection: not empty, not a dot, not reserved, at most 1,500 bytes."""
     if segment.startswith("__") and segment.endswith("__") and not _NUMERIC_ID.fullmatch(segment):
-        raise invalid(f'Resource id "{segment}" is invalid because it is reserved.')
+        raise invalid_argument(f'Resource id "{segment}" is invalid because it is reserved.')
     if segment in ("", ".", ".."):
-        raise invalid(f'Resource id "{segment}" is invalid: an id must not be empty, "." or "..".')
+        raise invalid_argument(f'Resource id "{segment}" is invalid: an id must not be empty, "." or "..".')
     if len(segment) > MAXIMUM_ID_BYTES // 4 and len(segment.encode()) > MAXIMUM_ID_BYTES:
-        raise invalid(f'Resource id "{segment[:40]}…" is longer than {MAXIMUM_ID_BYTES} bytes.')
+        raise invalid_argument(f'Resource id "{segment[:40]}…" is longer than {MAXIMUM_ID_BYTES} bytes.')
 
 
 def check_collection_id(collection_id: str) -> None:
     if "/" in collection_id:
-        raise invalid(f'Collection id "{collection_id}" is invalid because it contains "/".')
+        raise invalid_argument(f'Collection id "{collection_id}" is invalid because it contains "/".')
     check_id(collection_id)
 
 
@@ -149,5 +151,5 @@ def path_key(path: str) -> tuple[IdKey, ...]:
     return tuple(id_key(segment) for segment in path.split("/"))
 
 
-def invalid(message: str) -> StatusError:
+def invalid_argument(message: str) -> StatusError:
     return StatusError(Code.INVALID_ARGUMENT, message)

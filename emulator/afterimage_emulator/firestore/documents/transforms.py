@@ -6,7 +6,7 @@ import math
 from typing import Any, Final
 
 from afterimage_emulator.firestore.documents.field_paths import field_to_set, get_field, parse_field_path
-from afterimage_emulator.firestore.documents.resource_paths import invalid
+from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
 from afterimage_emulator.firestore.documents.values import NAN, check_value, is_number, number_of, sort_key
 from afterimage_emulator.firestore.documents.wire_bytes import MICROS_PER_SECOND
 from afterimage_emulator.protos import messages
@@ -22,21 +22,21 @@ def check_transform(transform: Any) -> None:
     path = parse_field_path(transform.field_path)
     kind = transform.WhichOneof("transform_type")
     if kind is None:
-        raise invalid(f"the transform of `{transform.field_path}` has no type set")
+        raise invalid_argument(f"the transform of `{transform.field_path}` has no type set")
     if path == ("__name__",):
-        raise invalid("`__name__` cannot be transformed")
+        raise invalid_argument("`__name__` cannot be transformed")
     if kind == "set_to_server_value":
         if transform.set_to_server_value != _REQUEST_TIME:
-            raise invalid(f"the transform of `{transform.field_path}` asks for an unknown server value")
+            raise invalid_argument(f"the transform of `{transform.field_path}` asks for an unknown server value")
         return
     operand = getattr(transform, kind)
     if kind in ("increment", "maximum", "minimum"):
         if not is_number(operand):
-            raise invalid(f"the operand of `{kind}` on `{transform.field_path}` must be a number")
+            raise invalid_argument(f"the operand of `{kind}` on `{transform.field_path}` must be a number")
         return
     for element in operand.values:
         if element.WhichOneof("value_type") == "array_value":
-            raise invalid("Cannot convert an array value in an array value.")
+            raise invalid_argument("Cannot convert an array value in an array value.")
         check_value(element, name=transform.field_path, depth=2)
 
 

@@ -6,7 +6,12 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from afterimage_emulator.firestore.documents.resource_paths import check_document_path, id_key, invalid, split_name
+from afterimage_emulator.firestore.documents.resource_paths import (
+    check_document_path,
+    id_key,
+    invalid_argument,
+    split_name,
+)
 
 MAXIMUM_DOCUMENT_BYTES: Final = 1_048_576
 MAXIMUM_DEPTH: Final = 20
@@ -107,11 +112,11 @@ def check_fields(fields: Any, depth: int = 1) -> None:
     """Refuses what Firestore refuses, and cuts timestamps to the microsecond as it does."""
     for name, value in fields.items():
         if len(name) > 375 and len(name.encode()) > MAXIMUM_FIELD_NAME_BYTES:
-            raise invalid(f"The property name `{name[:40]}…` is longer than {MAXIMUM_FIELD_NAME_BYTES} bytes.")
+            raise invalid_argument(f"The property name `{name[:40]}…` is longer than {MAXIMUM_FIELD_NAME_BYTES} bytes.")
         if name == "":
-            raise invalid("The property name is the empty string.")
+            raise invalid_argument("The property name is the empty string.")
         if name[0] == "_" and _RESERVED_NAME.fullmatch(name):
-            raise invalid(f'The property name "{name}" is reserved: it begins and ends with "__".')
+            raise invalid_argument(f'The property name "{name}" is reserved: it begins and ends with "__".')
         kind = value.WhichOneof("value_type")
         if kind not in _PLAIN_KINDS:
             _check_value(kind, name, value, depth)
@@ -130,26 +135,26 @@ def _check_value(kind: str | None, name: str, value: Any, depth: int) -> None:
     check = _CHECKS.get(kind)
     if check is None:
         if kind is None:
-            raise invalid(f'The value of property "{name}" has no type set.')
-        raise invalid(f'The value of property "{name}" is a `{kind}`, which cannot be stored.')
+            raise invalid_argument(f'The value of property "{name}" has no type set.')
+        raise invalid_argument(f'The value of property "{name}" is a `{kind}`, which cannot be stored.')
     check(name, value, depth)
 
 
 def _check_string(name: str, value: Any, depth: int) -> None:
     text = value.string_value
     if len(text) > MAXIMUM_VALUE_BYTES // 4 and len(text.encode()) > MAXIMUM_VALUE_BYTES:
-        raise invalid(f'The value of property "{name}" is longer than {MAXIMUM_VALUE_BYTES} bytes.')
+        raise invalid_argument(f'The value of property "{name}" is longer than {MAXIMUM_VALUE_BYTES} bytes.')
 
 
 def _check_bytes(name: str, value: Any, depth: int) -> None:
     if len(value.bytes_value) > MAXIMUM_VALUE_BYTES:
-        raise invalid(f'The value of property "{name}" is longer than {MAXIMUM_VALUE_BYTES} bytes.')
+        raise invalid_argument(f'The value of property "{name}" is longer than {MAXIMUM_VALUE_BYTES} bytes.')
 
 
 def _check_timestamp(name: str, value: Any, depth: int) -> None:
     moment = value.timestamp_value
     if not MINIMUM_TIMESTAMP_SECONDS <= moment.seconds <= MAXIMUM_TIMESTAMP_SECONDS or not 0 <= moment.nanos < 10**9:
-        raise invalid(
+        raise invalid_argument(
             f'The timestamp of property "{name}" is outside of 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z.'
         )
     beyond = moment.nanos % 1000
@@ -165,9 +170,11 @@ def _check_reference(name: str, value: Any, depth: int) -> None:
 def _check_geo_point(name: str, value: Any, depth: int) -> None:
     point = value.geo_point_value
     if not -90 <= point.latitude <= 90:
-        raise invalid(f'The latitude of property "{name}" must be between -90 and 90, not {point.latitude}.')
+        raise invalid_argument(f'The latitude of property "{name}" must be between -90 and 90, not {point.latitude}.')
     if not -180 <= point.longitude <= 180:
-        raise invalid(f'The longitude of property "{name}" must be between -180 and 180, not {point.longitude}.')
+        raise invalid_argument(
+            f'The longitude of property "{name}" must be between -180 and 180, not {point.longitude}.'
+        )
 
 
 def _check_array(name: str, value: Any, depth: int) -> None:
@@ -176,7 +183,7 @@ def _check_array(name: str, value: Any, depth: int) -> None:
     for element in value.array_value.values:
         kind = element.WhichOneof("value_type")
         if kind == "array_value":
-            raise invalid("Cannot convert an array value in an array value.")
+            raise invalid_argument("Cannot convert an array value in an array value.")
         if kind not in _PLAIN_KINDS:
             _check_value(kind, name, element, depth + 1)
 
@@ -193,16 +200,20 @@ def _check_map(name: str, value: Any, depth: int) -> None:
 
 def _check_vector(name: str, fields: Any) -> None:
     if not is_vector(fields) or len(fields) != 2 or fields["value"].WhichOneof("value_type") != "array_value":
-        raise invalid(f'The map in property "{name}" has the reserved name "__type__" but is no vector.')
+        raise invalid_argument(f'The map in property "{name}" has the reserved name "__type__" but is no vector.')
     elements = fields["value"].array_value.values
     if not 0 < len(elements) <= MAXIMUM_VECTOR_DIMENSIONS:
-        raise invalid(f'The vector in property "{name}" must have 1 to {MAXIMUM_VECTOR_DIMENSIONS} dimensions.')
+        raise invalid_argument(
+            f'The vector in property "{name}" must have 1 to {MAXIMUM_VECTOR_DIMENSIONS} dimensions.'
+        )
     if any(not is_number(element) for element in elements):
-        raise invalid(f'The vector in property "{name}" must hold numbers only.')
+        raise invalid_argument(f'The vector in property "{name}" must hold numbers only.')
 
 
 def _too_deep(name: str) -> Exception:
-    return invalid(f'Property "{name}" contains an invalid nested entity: maps and arrays go {MAXIMUM_DEPTH} deep.')
+    return invalid_argument(
+        f'Property "{name}" contains an invalid nested entity: maps and arrays go {MAXIMUM_DEPTH} deep.'
+    )
 
 
 _CHECKS: Final[dict[str | None, Callable[[str, Any, int], None]]] = {
@@ -262,7 +273,7 @@ def check_size(path: str, name: str, fields: Any, serialized_bytes: int) -> None
         return
     size = document_size(path, fields)
     if size > MAXIMUM_DOCUMENT_BYTES:
-        raise invalid(
+        raise invalid_argument(
             f"Document '{name}' cannot be written because its size ({size:,} bytes) "
             f"exceeds the maximum allowed size of {MAXIMUM_DOCUMENT_BYTES:,} bytes."
         )

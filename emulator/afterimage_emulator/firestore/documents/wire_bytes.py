@@ -6,21 +6,9 @@ import functools
 from collections.abc import Iterable
 from typing import Final
 
+from afterimage_emulator.protos.varint import varint
+
 MICROS_PER_SECOND: Final = 1_000_000
-_ONE_BYTE: Final = tuple(bytes([number]) for number in range(128))
-
-
-def varint(number: int) -> bytes:
-    """A base-128 number; negative ones take ten bytes, as int64 does."""
-    if 0 <= number < 128:
-        return _ONE_BYTE[number]
-    number &= 0xFFFF_FFFF_FFFF_FFFF
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def field(number: int, payload: bytes) -> bytes:
@@ -39,7 +27,7 @@ def packed_field(number: int, values: Iterable[int]) -> bytes:
 
 
 @functools.lru_cache(maxsize=4096)
-def timestamp(micros: int) -> bytes:
+def timestamp_bytes(micros: int) -> bytes:
     """The body of a google.protobuf.Timestamp."""
     seconds, rest = divmod(micros, MICROS_PER_SECOND)
     body = b""
@@ -52,7 +40,7 @@ def timestamp(micros: int) -> bytes:
 
 @functools.lru_cache(maxsize=4096)
 def timestamp_field(number: int, micros: int) -> bytes:
-    return field(number, timestamp(micros))
+    return field(number, timestamp_bytes(micros))
 
 
 def micros_of(message: object) -> int:

@@ -13,7 +13,7 @@ from afterimage_emulator.firestore.documents.field_paths import (
     parse_mask,
     set_field,
 )
-from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, document_path, invalid
+from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, document_path, invalid_argument
 from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
 from afterimage_emulator.firestore.documents.transforms import apply_transform, check_transform
 from afterimage_emulator.firestore.documents.values import check_fields, check_size
@@ -47,7 +47,7 @@ def check_request_size(request: Any) -> None:
         write.update_transforms or write.HasField("transform") for write in request.writes
     )
     if may_be_large and request.ByteSize() > MAXIMUM_REQUEST_BYTES:
-        raise invalid(f"Request payload size exceeds the limit: {MAXIMUM_REQUEST_BYTES} bytes.")
+        raise invalid_argument(f"Request payload size exceeds the limit: {MAXIMUM_REQUEST_BYTES} bytes.")
 
 
 def check_write(write: Any, database: DatabaseName) -> CheckedWrite:
@@ -68,18 +68,18 @@ def check_write(write: Any, database: DatabaseName) -> CheckedWrite:
         )
     if operation == "verify":
         return _check_verify(write, database, precondition)
-    raise invalid("a write needs one of `update`, `delete`, `transform` or `verify`")
+    raise invalid_argument("a write needs one of `update`, `delete`, `transform` or `verify`")
 
 
 def _check_verify(write: Any, database: DatabaseName, precondition: Any) -> CheckedWrite:
     """Writes nothing: the commit goes through only while the document is as the precondition says."""
     path = document_path(write.verify, database)
     if precondition is None or precondition.WhichOneof("condition_type") is None:
-        raise invalid(f"a verify must contain a precondition: `{write.verify}`")
+        raise invalid_argument(f"a verify must contain a precondition: `{write.verify}`")
     if write.HasField("update_mask"):
-        raise invalid(f"a verify must not specify a document mask: `{write.verify}`")
+        raise invalid_argument(f"a verify must not specify a document mask: `{write.verify}`")
     if write.update_transforms:
-        raise invalid(f"a verify must not specify an update transform: `{write.verify}`")
+        raise invalid_argument(f"a verify must not specify an update transform: `{write.verify}`")
     return CheckedWrite(path, write.verify, "verify", precondition=precondition)
 
 
@@ -93,9 +93,13 @@ def check_verifies(writes: Sequence[CheckedWrite]) -> None:
         before = seen.setdefault(write.path, "")
         seen[write.path] = done
         if before == done == "verified":
-            raise invalid(f"the same document cannot be verified more than once in a single request: `{write.name}`")
+            raise invalid_argument(
+                f"the same document cannot be verified more than once in a single request: `{write.name}`"
+            )
         if before not in ("", done):
-            raise invalid(f"the same document cannot be {before} and then {done} in a single request: `{write.name}`")
+            raise invalid_argument(
+                f"the same document cannot be {before} and then {done} in a single request: `{write.name}`"
+            )
 
 
 def _check_update(write: Any, database: DatabaseName, precondition: Any) -> CheckedWrite:
@@ -114,7 +118,9 @@ def _check_update(write: Any, database: DatabaseName, precondition: Any) -> Chec
 
 def _check_transforms(transforms: Sequence[Any], name: str) -> None:
     if len(transforms) > MAXIMUM_TRANSFORMS:
-        raise invalid(f"the write to `{name}` has {len(transforms)} transforms; at most {MAXIMUM_TRANSFORMS} fit")
+        raise invalid_argument(
+            f"the write to `{name}` has {len(transforms)} transforms; at most {MAXIMUM_TRANSFORMS} fit"
+        )
     for transform in transforms:
         check_transform(transform)
 
@@ -132,7 +138,7 @@ def check_precondition(write: CheckedWrite, stored: StoredDocument | None, commi
     elif kind == "update_time":
         wanted = micros_of(precondition.update_time)
         if wanted > commit_time:
-            raise invalid("The update_time of a precondition must not be in the future.")
+            raise invalid_argument("The update_time of a precondition must not be in the future.")
         found = 0 if stored is None else stored.update_time
         if wanted != found:
             raise StatusError(

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from afterimage_emulator.clock import Clock, Timer
 from afterimage_emulator.firestore.documents.document_store import Database
-from afterimage_emulator.firestore.documents.resource_paths import document_path, invalid, parse_parent
+from afterimage_emulator.firestore.documents.resource_paths import document_path, invalid_argument, parse_parent
 from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
 from afterimage_emulator.firestore.documents.wire_bytes import (
     field,
@@ -58,7 +58,7 @@ class ListenService:
                     listening = _Listening(self, stream, caller, self.sessions.named(request.database))
                     self._streams[listening] = None
                 elif request.database and request.database != str(listening.database.name):
-                    raise invalid(f"a Listen stream stays with one database, here `{listening.database.name}`")
+                    raise invalid_argument(f"a Listen stream stays with one database, here `{listening.database.name}`")
                 await listening.take(request)
         finally:
             if listening is not None:
@@ -106,7 +106,7 @@ class _Listening:
         elif kind == "remove_target":
             self._remove(request.remove_target)
         else:
-            raise invalid("a ListenRequest needs one of `add_target` or `remove_target`")
+            raise invalid_argument("a ListenRequest needs one of `add_target` or `remove_target`")
 
     # -- targets
 
@@ -146,15 +146,15 @@ class _Listening:
         if kind == "documents":
             paths = [document_path(name, self.database.name) for name in wanted.documents.documents]
             if not paths:
-                raise invalid("a target of documents needs at least one")
+                raise invalid_argument("a target of documents needs at least one")
             target = DocumentsTarget(target_id, list(dict.fromkeys(paths)))
             self._authorize(target)
             return target
         if kind != "query" or wanted.query.WhichOneof("query_type") != "structured_query":
-            raise invalid("a target needs `documents` or a `query` with a structured_query")
+            raise invalid_argument("a target needs `documents` or a `query` with a structured_query")
         name, parent = parse_parent(wanted.query.parent)
         if name != self.database.name:
-            raise invalid(f"`{wanted.query.parent}` lies in another database than the stream's")
+            raise invalid_argument(f"`{wanted.query.parent}` lies in another database than the stream's")
         target = query_target(target_id, parse_query(name, parent, wanted.query.structured_query))
         self._authorize(target)
         return target

@@ -7,7 +7,7 @@ from typing import Any
 
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.index_limits import IndexSettings
-from afterimage_emulator.firestore.documents.resource_paths import invalid
+from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
 from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
 from afterimage_emulator.firestore.documents.wire_bytes import field, number_field, timestamp_field
 from afterimage_emulator.firestore.documents.writes import (
@@ -45,7 +45,7 @@ class Commits:
             check_verifies(writes)
             if transaction is not None and transaction.is_read_only:
                 if writes:
-                    raise invalid("Cannot modify entities in a read-only transaction.")
+                    raise invalid_argument("Cannot modify entities in a read-only transaction.")
                 session.transactions.end(transaction)
                 return timestamp_field(2, session.database.read_time())
         except StatusError:
@@ -143,7 +143,9 @@ class Commits:
                 checked.append(error)
                 continue
             if one.path in seen:
-                raise invalid("Cannot write to the same document more than once in a single batch write request.")
+                raise invalid_argument(
+                    "Cannot write to the same document more than once in a single batch write request."
+                )
             seen.add(one.path)
             checked.append(one)
         results: list[bytes] = []

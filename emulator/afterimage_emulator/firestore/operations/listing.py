@@ -15,7 +15,7 @@ from afterimage_emulator.firestore.documents.resource_paths import (
     check_collection_id,
     collection_under,
     id_key,
-    invalid,
+    invalid_argument,
     parse_parent,
 )
 from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
@@ -34,7 +34,7 @@ DEFAULT_PAGE_SIZE: Final = 300
 MAXIMUM_PAGE_SIZE: Final = 5000
 
 
-class Listing:
+class Listings:
     """ListDocuments and ListCollectionIds."""
 
     def __init__(self, sessions: Sessions, reads: Reads, gate: RulesGate[Database]) -> None:
@@ -74,7 +74,7 @@ class Listing:
         for part in filter(None, (part.strip() for part in request.order_by.split(","))):
             path, _, direction = part.partition(" ")
             if direction.strip().lower() not in ("", "asc", "desc"):
-                raise invalid(f"`order_by` has the direction `{direction}`; it must be asc or desc")
+                raise invalid_argument(f"`order_by` has the direction `{direction}`; it must be asc or desc")
             order = source.order_by.add(direction=2 if direction.strip().lower() == "desc" else 1)
             order.field.field_path = path
         if request.page_token:
@@ -85,7 +85,7 @@ class Listing:
     def _list_with_missing(self, request: Any, parent: str, page_size: int, view: View) -> bytes:
         """Documents, and ids of documents that do not exist but have collections below them."""
         if request.order_by:
-            raise invalid("`show_missing` cannot be used with `order_by`")
+            raise invalid_argument("`show_missing` cannot be used with `order_by`")
         check_collection_id(request.collection_id)
         database = view.session.database
         path = collection_under(parent, request.collection_id)
@@ -128,7 +128,7 @@ class Listing:
 
 def _page_size(request: Any, default: int) -> int:
     if request.page_size < 0:
-        raise invalid(f"`page_size` must not be negative, but is {request.page_size}")
+        raise invalid_argument(f"`page_size` must not be negative, but is {request.page_size}")
     return min(request.page_size or default, MAXIMUM_PAGE_SIZE)
 
 
@@ -174,7 +174,7 @@ def _parse_token(token: str) -> Any:
     try:
         return _firestore.Cursor.FromString(base64.urlsafe_b64decode(token))
     except (ValueError, binascii.Error, DecodeError):
-        raise invalid(f"`{token}` is no page token of this list; begin again without one") from None
+        raise invalid_argument(f"`{token}` is no page token of this list; begin again without one") from None
 
 
 def _id_token(last_id: str) -> bytes:
@@ -190,4 +190,4 @@ def _id_in(token: str) -> str | None:
             return decoded[1:].decode()
     except (ValueError, binascii.Error):
         pass
-    raise invalid(f"`{token}` is no page token of this list; begin again without one")
+    raise invalid_argument(f"`{token}` is no page token of this list; begin again without one")

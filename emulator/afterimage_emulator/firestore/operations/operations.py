@@ -18,7 +18,7 @@ from afterimage_emulator.firestore.documents.resource_paths import (
 from afterimage_emulator.firestore.documents.wire_bytes import field
 from afterimage_emulator.firestore.listening.listen_stream import ListenService
 from afterimage_emulator.firestore.operations.commits import Commits
-from afterimage_emulator.firestore.operations.listing import Listing
+from afterimage_emulator.firestore.operations.listing import Listings
 from afterimage_emulator.firestore.operations.reads import Reads, masked
 from afterimage_emulator.firestore.operations.write_stream import WriteService
 from afterimage_emulator.firestore.transactions.sessions import Sessions
@@ -56,7 +56,7 @@ class Operations:
     """Every operation by its official name, and those that put several parts together."""
 
     def __init__(
-        self, *, sessions: Sessions, reads: Reads, commits: Commits, listing: Listing, listens: ListenService
+        self, *, sessions: Sessions, reads: Reads, commits: Commits, listing: Listings, listens: ListenService
     ) -> None:
         self.sessions = sessions
         self.reads = reads

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from afterimage_emulator.firestore.documents.resource_paths import invalid
+from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
 from afterimage_emulator.firestore.documents.wire_bytes import field, timestamp_field
 from afterimage_emulator.firestore.documents.writes import check_request_size
 from afterimage_emulator.firestore.operations.commits import Commits
@@ -30,7 +30,7 @@ class WriteService:
             token = f"{stream_id}-{number}".encode()
             if session is None:
                 if not request.database:
-                    raise invalid("the first message of a Write stream must name its `database`")
+                    raise invalid_argument("the first message of a Write stream must name its `database`")
                 session = self._sessions.named(request.database)
                 if not request.writes:
                     stream.send(field(1, stream_id.encode()) + field(2, token))

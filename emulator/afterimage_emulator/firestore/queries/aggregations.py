@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.field_paths import DOCUMENT_NAME, FieldPath, get_field, parse_field_path
-from afterimage_emulator.firestore.documents.resource_paths import invalid
+from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
 from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
 from afterimage_emulator.firestore.documents.values import is_number, number_of
 from afterimage_emulator.firestore.queries.query import Order, Query
@@ -24,9 +24,9 @@ _INTEGERS: Final = range(-(2**63), 2**63)
 def aggregate(database: Database, query: Query, wanted: Sequence[Any], *, at: int | None = None) -> Any:
     """The AggregationResult."""
     if not wanted:
-        raise invalid("Aggregations can not be empty.")
+        raise invalid_argument("Aggregations can not be empty.")
     if len(wanted) > MAXIMUM_AGGREGATIONS:
-        raise invalid(f"The query has {len(wanted)} aggregations; at most {MAXIMUM_AGGREGATIONS} are allowed.")
+        raise invalid_argument(f"The query has {len(wanted)} aggregations; at most {MAXIMUM_AGGREGATIONS} are allowed.")
     result = _firestore.AggregationResult()
     named = _with_aliases(wanted)
     paths = {alias: _field_of(alias, aggregation) for alias, aggregation in named}
@@ -56,7 +56,7 @@ def _with_aliases(wanted: Sequence[Any]) -> list[tuple[str, Any]]:
             unnamed += 1
             alias = f"field_{unnamed}"
         if any(alias == other for other, _ in named):
-            raise invalid(f"Aggregation aliases contain duplicate alias: `{alias}`.")
+            raise invalid_argument(f"Aggregation aliases contain duplicate alias: `{alias}`.")
         named.append((alias, aggregation))
     return named
 
@@ -65,7 +65,7 @@ def _field_of(alias: str, aggregation: Any) -> FieldPath | None:
     """The field that is summed or averaged; None for a count."""
     kind = aggregation.WhichOneof("operator")
     if kind is None:
-        raise invalid(f"the aggregation `{alias}` has no operator; give it one of count, sum, avg")
+        raise invalid_argument(f"the aggregation `{alias}` has no operator; give it one of count, sum, avg")
     return None if kind == "count" else parse_field_path(getattr(aggregation, kind).field.field_path)
 
 
@@ -91,7 +91,7 @@ def _up_to(count: Any) -> int | None:
         return None
     limit: int = count.up_to.value
     if limit <= 0:
-        raise invalid(f"`up_to` of a count must be greater than 0, not {limit}")
+        raise invalid_argument(f"`up_to` of a count must be greater than 0, not {limit}")
     return limit
 
 

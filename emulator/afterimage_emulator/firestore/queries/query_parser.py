@@ -17,7 +17,7 @@ from afterimage_emulator.firestore.documents.resource_paths import (
     check_collection_id,
     collection_under,
     id_key,
-    invalid,
+    invalid_argument,
     path_key,
     split_name,
 )
@@ -78,19 +78,19 @@ class _Parser:
         if source.HasField("find_nearest"):
             raise StatusError(Code.UNIMPLEMENTED, "vector search (`find_nearest`) is not implemented here")
         if len(source.from_) != 1:
-            raise invalid(f"a query must select from exactly one collection, not {len(source.from_)}")
+            raise invalid_argument(f"a query must select from exactly one collection, not {len(source.from_)}")
         selector = source.from_[0]
         self._all_descendants: bool = selector.all_descendants
         self._collection_id: str = selector.collection_id
         if self._collection_id:
             check_collection_id(self._collection_id)
         elif not self._all_descendants:
-            raise invalid("a query without a collection id must select from all descendants")
+            raise invalid_argument("a query without a collection id must select from all descendants")
         if source.offset < 0:
-            raise invalid(f"The query's offset must not be negative, but is {source.offset}.")
+            raise invalid_argument(f"The query's offset must not be negative, but is {source.offset}.")
         limit = source.limit.value if source.HasField("limit") else None
         if limit is not None and limit < 0:
-            raise invalid(f"The query's limit must not be negative, but is {limit}.")
+            raise invalid_argument(f"The query's limit must not be negative, but is {limit}.")
         alternatives: Alternatives = self._alternatives(source.where, 0) if source.HasField("where") else [()]
         _check_together(alternatives)
         orders = self._orders()
@@ -120,23 +120,25 @@ class _Parser:
         """The filter as an OR of ANDs."""
         kind = where.WhichOneof("filter_type")
         if depth > MAXIMUM_FILTER_DEPTH:
-            raise invalid(f"The query's filters are nested deeper than {MAXIMUM_FILTER_DEPTH}.")
+            raise invalid_argument(f"The query's filters are nested deeper than {MAXIMUM_FILTER_DEPTH}.")
         if kind == "composite_filter":
             return self._composite(where.composite_filter, depth)
         self._filters += 1
         if self._filters > MAXIMUM_FILTERS:
-            raise invalid(f"A query may have at most {MAXIMUM_FILTERS} filters.")
+            raise invalid_argument(f"A query may have at most {MAXIMUM_FILTERS} filters.")
         if kind == "field_filter":
             return self._field_filter(where.field_filter)
         if kind == "unary_filter":
             return self._unary_filter(where.unary_filter)
-        raise invalid("a filter of the query is empty; give it a field_filter, unary_filter or composite_filter")
+        raise invalid_argument(
+            "a filter of the query is empty; give it a field_filter, unary_filter or composite_filter"
+        )
 
     def _composite(self, composite: Any, depth: int) -> Alternatives:
         if composite.op not in (_AND, _OR):
-            raise invalid("a composite filter needs the operator AND or OR")
+            raise invalid_argument("a composite filter needs the operator AND or OR")
         if not composite.filters:
-            raise invalid("a composite filter needs at least one filter")
+            raise invalid_argument("a composite filter needs at least one filter")
         parts = [self._alternatives(part, depth + 1) for part in composite.filters]
         if composite.op == _OR:
             return _counted([conditions for part in parts for conditions in part])
@@ -147,7 +149,7 @@ class _Parser:
 
     def _unary_filter(self, unary: Any) -> Alternatives:
         if unary.op not in _UNARY_OPERATORS:
-            raise invalid("a unary filter needs one of IS_NAN, IS_NULL, IS_NOT_NAN, IS_NOT_NULL")
+            raise invalid_argument("a unary filter needs one of IS_NAN, IS_NULL, IS_NOT_NAN, IS_NOT_NULL")
         op, key = _UNARY_OPERATORS[unary.op]
         path = parse_field_path(unary.field.field_path)
         if op in INEQUALITIES:
@@ -158,25 +160,25 @@ class _Parser:
         path = parse_field_path(given.field.field_path)
         op = _FIELD_OPERATORS.get(given.op)
         if op is None:
-            raise invalid(f"the filter on `{given.field.field_path}` has no operator")
+            raise invalid_argument(f"the filter on `{given.field.field_path}` has no operator")
         if op in INEQUALITIES:
             self._unequal.add(path)
         if op not in ("in", "array-contains-any", NOT_IN):
             if path == DOCUMENT_NAME and op == CONTAINS:
-                raise invalid("array-contains cannot be asked of __name__.")
+                raise invalid_argument("array-contains cannot be asked of __name__.")
             return [(Condition(path, op, (self._operand(path, given.value),)),)]
         if given.value.WhichOneof("value_type") != "array_value" or not given.value.array_value.values:
-            raise invalid(f"'{op.upper().replace('-', '_')}' requires an non-empty ArrayValue.")
+            raise invalid_argument(f"'{op.upper().replace('-', '_')}' requires an non-empty ArrayValue.")
         keys = [self._operand(path, value) for value in given.value.array_value.values]
         if op == NOT_IN:
             if len(keys) > 10:
-                raise invalid("'NOT_IN' supports up to 10 comparison values.")
+                raise invalid_argument("'NOT_IN' supports up to 10 comparison values.")
             if any(key[0] == NULL for key in keys) and path != DOCUMENT_NAME:
                 return []  # nothing is known to be different from null
             return [(Condition(path, NOT_IN, tuple(keys)),)]
         if len(keys) > MAXIMUM_ALTERNATIVES:
             name = op.upper().replace("-", "_")
-            raise invalid(f"'{name}' supports up to {MAXIMUM_ALTERNATIVES} comparison values.")
+            raise invalid_argument(f"'{name}' supports up to {MAXIMUM_ALTERNATIVES} comparison values.")
         single = EQUAL if op == "in" else CONTAINS
         distinct = [
             key for key in dict.fromkeys(keys) if path == DOCUMENT_NAME or key[0] not in (NULL, NAN)
@@ -185,22 +187,22 @@ class _Parser:
 
     def _operand(self, path: FieldPath, value: Any) -> Any:
         if value.WhichOneof("value_type") is None:
-            raise invalid(f"a value that `{format_field_path(path)}` is compared with has no type set")
+            raise invalid_argument(f"a value that `{format_field_path(path)}` is compared with has no type set")
         if path != DOCUMENT_NAME:
             return sort_key(value)
         if value.WhichOneof("value_type") != "reference_value":
-            raise invalid("__key__ filter value must be a Key")
+            raise invalid_argument("__key__ filter value must be a Key")
         return self._name_key(value.reference_value)
 
     def _name_key(self, name: str) -> Any:
         database, path = split_name(name)
         if database != self._database:
-            raise invalid(f"`{name}` lies in another database than the query's, `{self._database}`")
+            raise invalid_argument(f"`{name}` lies in another database than the query's, `{self._database}`")
         if self._all_descendants:
             return path_key(path)
         collection = collection_under(self._parent, self._collection_id)
         if path.rpartition("/")[0] != collection:
-            raise invalid(f"`{name}` lies in another collection than the query's, `{collection}`")
+            raise invalid_argument(f"`{name}` lies in another collection than the query's, `{collection}`")
         return id_key(path.rpartition("/")[2])
 
     # -- orders and cursors
@@ -211,7 +213,7 @@ class _Parser:
         for given in self._source.order_by:
             path = parse_field_path(given.field.field_path)
             if any(order.path == path for order in orders):
-                raise invalid(f"the query orders by `{given.field.field_path}` twice")
+                raise invalid_argument(f"the query orders by `{given.field.field_path}` twice")
             orders.append(Order(path, given.direction == 2))
         last_descending = orders[-1].descending if orders else False
         present = {order.path for order in orders}
@@ -225,7 +227,7 @@ class _Parser:
 
     def _bound(self, cursor: Any, orders: Sequence[Order], what: str) -> Bound:
         if len(cursor.values) > len(orders):
-            raise invalid(f"`{what}` has {len(cursor.values)} values, but the query has {len(orders)} orders.")
+            raise invalid_argument(f"`{what}` has {len(cursor.values)} values, but the query has {len(orders)} orders.")
         return Bound(tuple(self._bound_keys(cursor.values, orders)), cursor.before)
 
     def _bound_keys(self, values: Any, orders: Sequence[Order]) -> Iterator[Any]:
@@ -238,16 +240,18 @@ def _check_together(alternatives: Alternatives) -> None:
     for conditions in alternatives:
         operators = [condition.op for condition in conditions]
         if operators.count(CONTAINS) > 1:
-            raise invalid("A maximum of 1 'ARRAY_CONTAINS' filter is allowed per disjunction.")
+            raise invalid_argument("A maximum of 1 'ARRAY_CONTAINS' filter is allowed per disjunction.")
         if NOT_IN in operators and (NOT_EQUAL in operators or operators.count(NOT_IN) > 1):
-            raise invalid("Only one of the filters NOT_IN, NOT_EQUAL, IS_NOT_NAN and IS_NOT_NULL may stand in a query.")
+            raise invalid_argument(
+                "Only one of the filters NOT_IN, NOT_EQUAL, IS_NOT_NAN and IS_NOT_NULL may stand in a query."
+            )
     if len(alternatives) > 1 and any(condition.op == NOT_IN for conditions in alternatives for condition in conditions):
-        raise invalid("NOT_IN cannot be combined with OR, IN or ARRAY_CONTAINS_ANY in the same query.")
+        raise invalid_argument("NOT_IN cannot be combined with OR, IN or ARRAY_CONTAINS_ANY in the same query.")
 
 
 def _counted(alternatives: Alternatives) -> Alternatives:
     if len(alternatives) > MAXIMUM_ALTERNATIVES:
-        raise invalid(
+        raise invalid_argument(
             f"The query has too many disjunctions ({len(alternatives)}): at most {MAXIMUM_ALTERNATIVES} after its "
             "filters are brought into disjunctive normal form."
         )

@@ -22,7 +22,7 @@ from afterimage_emulator.rules_language import (
     Path,
     Timestamp,
 )
-from afterimage_emulator.rules_language import Query as RulesQuery
+from afterimage_emulator.rules_language import ListedQuery as RulesQuery
 
 _FIELD_OPERATORS: Final = {
     1: "<",

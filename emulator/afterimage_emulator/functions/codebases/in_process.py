@@ -34,7 +34,7 @@ class InProcessCodebase:
         self._source = source
         self._environment = environment
         self._loop = asyncio.get_running_loop()
-        self._codebase: loading.Codebase | None = None
+        self._codebase: loading.ImportedCodebase | None = None
         self._traces: _Traces | None = None
         self._serving: dict[int, tuple[socket.socket, Callable[[int | None], None]]] = {}
 
@@ -44,7 +44,7 @@ class InProcessCodebase:
         os.environ.update(self._environment)
         self._codebase, self.manifest = await asyncio.to_thread(self._load)
 
-    def _load(self) -> tuple[loading.Codebase, Mapping[str, Any]]:
+    def _load(self) -> tuple[loading.ImportedCodebase, Mapping[str, Any]]:
         try:
             codebase = loading.load(str(self._source / "main.py"))
             return codebase, codebase.manifest()

@@ -114,7 +114,7 @@ class Schedules:
                 attempt, _ = await self._calls.call(spec.name, request, what="schedule", work_id=run_id, number=number)
                 if attempt.outcome == OK:
                     return
-                wait_seconds = backoff_seconds(job.trigger.retry, number)
+                wait_seconds = schedule_backoff_seconds(job.trigger.retry, number)
                 age_seconds = (self._clock.now_ns() - started_ns) / 1e9
                 too_late = 0 < job.trigger.retry.max_seconds < age_seconds
                 reason = f"{attempt.outcome}: {attempt.detail}"
@@ -141,7 +141,7 @@ class Schedules:
         return InstanceRequest(head=request_head("POST", "/", headers, 0))
 
 
-def backoff_seconds(retry: RetrySchedule, failures: int) -> float:
+def schedule_backoff_seconds(retry: RetrySchedule, failures: int) -> float:
     """Doubles a number of times, then grows by the last doubled step, and never passes the longest."""
     doublings = min(failures - 1, retry.max_doublings)
     wait_seconds = retry.min_backoff_seconds * 2**doublings

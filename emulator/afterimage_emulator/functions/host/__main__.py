@@ -22,7 +22,7 @@ def begin() -> None:
     package = importlib.util.module_from_spec(spec)
     sys.modules[PACKAGE] = package
     spec.loader.exec_module(package)
-    importlib.import_module(f"{PACKAGE}.template").run(sys.argv[1])
+    importlib.import_module(f"{PACKAGE}.template").run_template(sys.argv[1])
 
 
 if __name__ == "__main__":

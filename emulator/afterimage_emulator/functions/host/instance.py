@@ -16,7 +16,7 @@ _DATA_SLACK_BYTES = 1024 * 1024 * 1024
 
 
 def become_forked(
-    codebase: loading.Codebase, command: dict[str, Any], listener: int, output: int, control: socket.socket
+    codebase: loading.ImportedCodebase, command: dict[str, Any], listener: int, output: int, control: socket.socket
 ) -> None:
     """In the child, right after the fork: forget the host, then serve. Never returns."""
     host = os.getppid()
@@ -29,7 +29,7 @@ def become_forked(
 
 
 def become(
-    codebase: loading.Codebase,
+    codebase: loading.ImportedCodebase,
     command: dict[str, Any],
     listener: int,
     output: int,

@@ -15,7 +15,7 @@ from typing import Any
 from . import local_app_check
 
 
-class Codebase:
+class ImportedCodebase:
     """One imported codebase."""
 
     def __init__(self, source: str, module: ModuleType) -> None:
@@ -54,7 +54,7 @@ def import_frameworks() -> None:
         assert serving
 
 
-def load(source: str) -> Codebase:
+def load(source: str) -> ImportedCodebase:
     """Runs main.py. Whatever it raises is the caller's to report."""
     if not os.path.exists(source):
         raise FileNotFoundError(f"`{source}` does not exist; a codebase for Python begins in a file `main.py`")
@@ -69,10 +69,10 @@ def load(source: str) -> Codebase:
     with flask.Flask("codebase").app_context():
         spec.loader.exec_module(module)
     assert functions_framework.create_app
-    return Codebase(source, module)
+    return ImportedCodebase(source, module)
 
 
-def application(codebase: Codebase, target: str, signature: str) -> Any:
+def application(codebase: ImportedCodebase, target: str, signature: str) -> Any:
     """The functions-framework application of one function, around the module that is loaded already."""
     import functions_framework
     from functions_framework import _function_registry
@@ -123,7 +123,7 @@ def traceback_of(error: BaseException, *outer_files: str) -> str:
     return "".join([*lines, *traceback.format_exception_only(type(error), error)])
 
 
-def warm_up(codebase: Codebase, manifest: dict[str, Any]) -> None:
+def warm_up(codebase: ImportedCodebase, manifest: dict[str, Any]) -> None:
     """Lets the framework import what it imports late, once for all instances instead of in each of them."""
     endpoints = manifest.get("endpoints") or {}
     kept = dict(os.environ)

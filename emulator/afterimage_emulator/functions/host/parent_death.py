@@ -32,7 +32,7 @@ def adopt_orphans() -> None:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def children() -> list[int]:
+def child_processes() -> list[int]:
     """Own ones and adopted ones; empty where the system does not tell."""
     try:
         with open(f"/proc/self/task/{os.getpid()}/children") as file:

@@ -21,7 +21,7 @@ _ROUNDS = 100
 _IMPORT_SHARE = 0.75  # of the machine's memory
 
 
-def run(text: str) -> None:
+def run_template(text: str) -> None:
     options: dict[str, Any] = json.loads(text)
     parent_death.die_with_parent(options["parent_pid"])
     control = socket.socket(fileno=options["control_fd"])
@@ -54,7 +54,7 @@ def run(text: str) -> None:
 class Host:
     """Starts, ends and buries instances."""
 
-    def __init__(self, control: socket.socket, codebase: loading.Codebase, *, single: bool) -> None:
+    def __init__(self, control: socket.socket, codebase: loading.ImportedCodebase, *, single: bool) -> None:
         self._control = control
         self._codebase = codebase
         self._single = single
@@ -88,7 +88,7 @@ class Host:
     def _end_orphans(self) -> None:
         """What instances have left behind comes here when they are gone; ended in turn, it may leave more."""
         for _ in range(_ROUNDS):
-            left = parent_death.children()
+            left = parent_death.child_processes()
             if not left:
                 return
             for pid in left:

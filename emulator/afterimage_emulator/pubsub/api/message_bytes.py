@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from afterimage_emulator.protos.varint import varint
+
 _RECEIVED_MESSAGES = b"\x0a"  # field 1 of PullResponse and of StreamingPullResponse
 _ACK_ID, _MESSAGE, _ATTEMPT = b"\x0a", b"\x12", b"\x18"
 
@@ -18,12 +20,3 @@ def received_messages(taken: Iterable[tuple[str, bytes, int]]) -> bytes:
             body += _ATTEMPT + varint(attempt)
         parts += (_RECEIVED_MESSAGES, varint(len(body)), body)
     return b"".join(parts)
-
-
-def varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 127:
-        encoded.append(number & 127 | 128)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)

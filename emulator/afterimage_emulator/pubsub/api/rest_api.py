@@ -28,7 +28,7 @@ _SNAKE: Final = re.compile(r"_([a-z])")
 Handler = Callable[[Any, Call], Any]
 
 
-class RestApi:
+class PubSubRestApi:
     """`field` says which field of the request takes the name in the path."""
 
     def __init__(self, publisher: PublisherApi, subscriber: SubscriberApi) -> None:
@@ -36,7 +36,7 @@ class RestApi:
         self._routes.add("GET", "/", _alive)
         self._add_topics(publisher)
         self._add_subscriptions(subscriber, publisher)
-        not_here.add_routes(self._routes)
+        not_here.add_routes_not_here(self._routes)
 
     def _add_topics(self, api: PublisherApi) -> None:
         add = self._add

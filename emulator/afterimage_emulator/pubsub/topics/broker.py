@@ -15,7 +15,7 @@ from afterimage_emulator.faults import Faults
 from afterimage_emulator.protos import messages
 from afterimage_emulator.pubsub.topics.backlog import Entry
 from afterimage_emulator.pubsub.topics.resource_names import DELETED_TOPIC, check_name, project_of, short_name
-from afterimage_emulator.pubsub.topics.subscriptions import Subscription, checked_settings
+from afterimage_emulator.pubsub.topics.subscriptions import Subscription, checked_subscription
 from afterimage_emulator.status import Code, StatusError
 
 MESSAGE_PUBLISHED: Final = "google.cloud.pubsub.topic.v1.messagePublished"
@@ -99,7 +99,7 @@ class Broker:
     # -- subscriptions
 
     def create_subscription(self, wanted: Any) -> Subscription:
-        settings = checked_settings(wanted)
+        settings = checked_subscription(wanted)
         if settings.name in self._subscriptions:
             raise already_exists(settings.name)
         if settings.topic != DELETED_TOPIC:
@@ -135,7 +135,7 @@ class Broker:
         _copy_fields(
             wanted, settings, paths, fixed=("name", "topic", "filter", "enable_message_ordering", "detached", "state")
         )
-        subscription.change(checked_settings(settings))
+        subscription.change(checked_subscription(settings))
         self._tell_pushing(subscription)
         return subscription
 

@@ -151,7 +151,7 @@ class Subscription:
         return float(min(longest, first * 2 ** min(attempt - 1, 30)))
 
 
-def checked_settings(wanted: Any) -> Any:
+def checked_subscription(wanted: Any) -> Any:
     """A copy with all defaults filled in, or the error that says what is wrong with it."""
     settings = messages("google.pubsub.v1").Subscription()
     settings.CopyFrom(wanted)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from afterimage_emulator.rules_language.evaluation.operators import LARGEST_INT, SMALLEST_INT, timestamp
+from afterimage_emulator.rules_language.evaluation.operators import LARGEST_INT, SMALLEST_INT, checked_timestamp
 from afterimage_emulator.rules_language.evaluation.rule_values import (
     NANOS_PER_SECOND,
     Duration,
@@ -119,7 +119,7 @@ _add("duration.value", ("int", "string"), compute=_duration_value)
 _add("duration.time", ("int", "int", "int", "int"), compute=_duration_time)
 _add("duration.abs", ("duration",), compute=lambda value: Duration(abs(value.nanos)))
 _add("timestamp.date", ("int", "int", "int"), compute=_timestamp_date)
-_add("timestamp.value", ("int",), compute=lambda milliseconds: timestamp(milliseconds * 1_000_000))
+_add("timestamp.value", ("int",), compute=lambda milliseconds: checked_timestamp(milliseconds * 1_000_000))
 
 
 # -- places

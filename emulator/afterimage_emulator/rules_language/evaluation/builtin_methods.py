@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import re2
 
-from afterimage_emulator.rules_language.evaluation.operators import MAXIMUM_TEXT_LENGTH, checked_text, timestamp
+from afterimage_emulator.rules_language.evaluation.operators import MAXIMUM_TEXT_LENGTH, checked_text, checked_timestamp
 from afterimage_emulator.rules_language.evaluation.rule_values import (
     NANOS_PER_SECOND,
     Duration,
@@ -259,7 +259,7 @@ _add(
 
 def _moment(name: str, read: Callable[[datetime], int]) -> None:
     def compute(value: Timestamp) -> int:
-        timestamp(value.nanos)
+        checked_timestamp(value.nanos)
         return read(value.to_datetime())
 
     _add("timestamp", name, compute=compute)
@@ -275,7 +275,7 @@ _moment("minutes", lambda moment: moment.minute)
 _moment("seconds", lambda moment: moment.second)
 _add("timestamp", "nanos", compute=lambda value: value.nanos % NANOS_PER_SECOND)
 _add("timestamp", "toMillis", compute=lambda value: value.nanos // 1_000_000)
-_add("timestamp", "date", compute=lambda value: timestamp(value.nanos - value.nanos % _NANOS_PER_DAY))
+_add("timestamp", "date", compute=lambda value: checked_timestamp(value.nanos - value.nanos % _NANOS_PER_DAY))
 _add("timestamp", "time", compute=lambda value: Duration(value.nanos % _NANOS_PER_DAY))
 
 _add("duration", "seconds", compute=lambda value: int(_sign(value) * (abs(value.nanos) // NANOS_PER_SECOND)))

@@ -46,7 +46,7 @@ from afterimage_emulator.rules_language.evaluation.trace import TraceNode
 from afterimage_emulator.rules_language.scopes import Scope
 from afterimage_emulator.rules_language.syntax.syntax_tree import (
     Binary,
-    Call,
+    CallExpression,
     Conditional,
     Expression,
     Function,
@@ -317,7 +317,7 @@ class Planner:
 
     # -- calls
 
-    def _call(self, node: Call, names: _Names) -> tuple[Evaluate, int]:
+    def _call(self, node: CallExpression, names: _Names) -> tuple[Evaluate, int]:
         arguments, cost = self._plan_all(node.arguments, names)
         if node.receiver is not None:
             return self._receiver_call(node, arguments, cost + 1, names)
@@ -331,7 +331,9 @@ class Planner:
             return _debug_call(builtin, arguments), cost + 1
         return _builtin_call(node.name, builtin, arguments), cost + 1
 
-    def _receiver_call(self, node: Call, arguments: list[Evaluate], cost: int, names: _Names) -> tuple[Evaluate, int]:
+    def _receiver_call(
+        self, node: CallExpression, arguments: list[Evaluate], cost: int, names: _Names
+    ) -> tuple[Evaluate, int]:
         receiver = node.receiver
         name = node.name
         if isinstance(receiver, Variable) and receiver.name in NAMESPACES:
@@ -358,7 +360,7 @@ class Planner:
 
         return plain_call, cost + target_cost
 
-    def _reads_firestore(self, node: Call, names: _Names) -> bool:
+    def _reads_firestore(self, node: CallExpression, names: _Names) -> bool:
         """Whether a call is Storage's `firestore.get` or `firestore.exists`."""
         receiver = node.receiver
         return (
@@ -424,7 +426,7 @@ def _callees(expressions: Sequence[Expression], scope: Scope) -> list[tuple[Func
         node.name
         for expression in expressions
         for node in walk(expression)
-        if isinstance(node, Call) and node.receiver is None
+        if isinstance(node, CallExpression) and node.receiver is None
     }
     return [found for name in sorted(names) if (found := scope.function(name)) is not None]
 
@@ -561,7 +563,7 @@ _PLANS: Final[dict[type, Callable[..., tuple[Evaluate, int]]]] = {
     Member: Planner._member,
     Index: Planner._index,
     Range: Planner._range,
-    Call: Planner._call,
+    CallExpression: Planner._call,
     Unary: Planner._unary,
     Binary: Planner._binary,
     TypeTest: Planner._type_test,

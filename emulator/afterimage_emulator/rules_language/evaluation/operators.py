@@ -43,7 +43,7 @@ def checked_text(value: str) -> str:
     raise EvaluationError(f"String error. A string may have at most {MAXIMUM_TEXT_LENGTH} characters.")
 
 
-def timestamp(nanos: int) -> Timestamp:
+def checked_timestamp(nanos: int) -> Timestamp:
     if _SMALLEST_NANOS <= nanos <= _LARGEST_NANOS:
         return Timestamp(nanos)
     raise EvaluationError("Timestamp error. A timestamp lies between the years 1 and 9999.")
@@ -74,7 +74,7 @@ def add(left: Any, right: Any) -> Any:
     if kinds[0] in ("int", "float") and kinds[1] in ("int", "float"):
         return float(left) + float(right)
     if kinds == ("timestamp", "duration") or kinds == ("duration", "timestamp"):
-        return timestamp(left.nanos + right.nanos)
+        return checked_timestamp(left.nanos + right.nanos)
     if kinds == ("duration", "duration"):
         return Duration(left.nanos + right.nanos)
     others = "duration + duration, duration + timestamp, string + string, timestamp + duration"
@@ -90,7 +90,7 @@ def subtract(left: Any, right: Any) -> Any:
     if kinds == ("timestamp", "timestamp") or kinds == ("duration", "duration"):
         return Duration(left.nanos - right.nanos)
     if kinds == ("timestamp", "duration"):
-        return timestamp(left.nanos - right.nanos)
+        return checked_timestamp(left.nanos - right.nanos)
     others = "duration - duration, timestamp - duration, timestamp - timestamp"
     raise _operands_error(left, "-", right, f"{_numbers('-')}, {others}")
 

@@ -16,7 +16,7 @@ from afterimage_emulator.rules_language.evaluation.operators import BINARY_OPERA
 from afterimage_emulator.rules_language.evaluation.rule_values import RuleSet, kind_of
 from afterimage_emulator.rules_language.evaluation.signatures import call_method
 from afterimage_emulator.rules_language.syntax.syntax_tree import (
-    Call,
+    CallExpression,
     Expression,
     ListLiteral,
     Literal,
@@ -121,7 +121,7 @@ def constant_list(node: ListLiteral) -> list[Any] | None:
     return items if len(items) == len(node.items) else None
 
 
-def wanted_texts(node: Call) -> list[Any] | None:
+def wanted_texts(node: CallExpression) -> list[Any] | None:
     """The constant texts that a `hasAll`, `hasAny` or `hasOnly` asks for; None for all other calls."""
     if node.name not in _SET_TESTS or len(node.arguments) != 1 or not isinstance(node.arguments[0], ListLiteral):
         return None
@@ -131,7 +131,7 @@ def wanted_texts(node: Call) -> list[Any] | None:
 
 def asked_for_keys(node: Expression | None) -> Expression | None:
     """The map in `map.keys()`; None for any other expression."""
-    if not isinstance(node, Call) or node.name != "keys" or node.arguments:
+    if not isinstance(node, CallExpression) or node.name != "keys" or node.arguments:
         return None
     is_namespace = isinstance(node.receiver, Variable) and node.receiver.name in NAMESPACES
     return None if is_namespace else node.receiver

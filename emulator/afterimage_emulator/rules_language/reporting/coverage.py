@@ -17,7 +17,7 @@ from afterimage_emulator.rules_language.syntax.source_span import Position, Sour
 from afterimage_emulator.rules_language.syntax.syntax_tree import (
     AllowStatement,
     Binary,
-    Call,
+    CallExpression,
     Expression,
     Function,
     Literal,
@@ -225,4 +225,4 @@ def _may_be_bool(node: Expression) -> bool:
     """Whether an expression is surely made to be true or false; calls of functions are judged by their bodies."""
     if isinstance(node, Binary):
         return node.operator in ("==", "!=", "<", "<=", ">", ">=", "in")
-    return isinstance(node, TypeTest) or (isinstance(node, Call) and node.name in _BOOLEAN_METHODS)
+    return isinstance(node, TypeTest) or (isinstance(node, CallExpression) and node.name in _BOOLEAN_METHODS)

@@ -13,7 +13,7 @@ from afterimage_emulator.rules_language.matching import AllowPlan, MatchBlock
 from afterimage_emulator.rules_language.syntax.source_span import SourceText
 from afterimage_emulator.rules_language.syntax.syntax_tree import (
     Binary,
-    Call,
+    CallExpression,
     Conditional,
     Expression,
     ListLiteral,
@@ -27,7 +27,7 @@ _MAXIMUM_CAUSES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class EvaluatedAllow:
     """One allow that was tried, what it came to, and the trace of it."""
 
     plan: AllowPlan
@@ -80,7 +80,7 @@ class Explanation:
         case: Case | None,
         is_allowed: bool,
         failure: str | None,
-        attempts: Sequence[Attempt],
+        attempts: Sequence[EvaluatedAllow],
         covering: Sequence[MatchBlock] = (),
     ) -> None:
         self._source = source
@@ -92,7 +92,7 @@ class Explanation:
         self.tried = tuple(self._tried(attempt) for attempt in attempts)
         self.covering = tuple(dict.fromkeys(map(_offer, covering)))
 
-    def _tried(self, attempt: Attempt) -> TriedAllow:
+    def _tried(self, attempt: EvaluatedAllow) -> TriedAllow:
         plan = attempt.plan
         names = [segment.text for segment in _captures_of(plan)]
         deciding = [] if attempt.trace is None else deciding_nodes(attempt.trace)
@@ -227,7 +227,7 @@ def _responsible(node: TraceNode) -> list[TraceNode]:
         return list(children)
     if isinstance(expression, (Conditional, Variable)):
         return children[-1:]
-    if isinstance(expression, Call):
+    if isinstance(expression, CallExpression):
         body = _body(node)
         return [] if body is None else [body]
     return []
@@ -246,7 +246,7 @@ def _responsible_operands(node: TraceNode, *, decisive: bool) -> list[TraceNode]
 def _body(node: TraceNode) -> TraceNode | None:
     """The evaluation of a called function's result, which follows those of its arguments."""
     call = node.expression
-    if not isinstance(call, Call) or not node.children:
+    if not isinstance(call, CallExpression) or not node.children:
         return None
     last = node.children[-1]
     if last.expression is call.receiver or any(last.expression is argument for argument in call.arguments):
@@ -261,7 +261,7 @@ def _operands(node: TraceNode) -> list[TraceNode]:
         if _is_constant(child.expression):
             continue
         found.append(child)
-        if isinstance(child.expression, (Binary, Call)):
+        if isinstance(child.expression, (Binary, CallExpression)):
             found += [part for part in child.children if not _is_constant(part.expression)]
     return found
 

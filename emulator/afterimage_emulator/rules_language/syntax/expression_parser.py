@@ -10,7 +10,7 @@ from afterimage_emulator.rules_language.syntax.source_span import Span
 from afterimage_emulator.rules_language.syntax.syntax_tree import (
     MAXIMUM_EXPRESSION_DEPTH,
     Binary,
-    Call,
+    CallExpression,
     Conditional,
     Expression,
     Index,
@@ -139,7 +139,9 @@ class ExpressionParser:
                 name = reader.expect_name()
                 if reader.at("("):
                     arguments = self._arguments()
-                    target = Call(Span(self._around(target).start, reader.last_end()), target, name.text, arguments)
+                    target = CallExpression(
+                        Span(self._around(target).start, reader.last_end()), target, name.text, arguments
+                    )
                 else:
                     target = Member(Span(self._around(target).start, name.end), target, name.text)
             elif reader.at("["):
@@ -211,7 +213,7 @@ class ExpressionParser:
             self._fail(token.span, f"Unexpected '{token.text}'.")
         if self._reader.at("("):
             arguments = self._arguments()
-            return Call(Span(token.start, self._reader.last_end()), None, token.text, arguments)
+            return CallExpression(Span(token.start, self._reader.last_end()), None, token.text, arguments)
         return Variable(token.span, token.text)
 
     def _string(self, token: Token) -> Expression:

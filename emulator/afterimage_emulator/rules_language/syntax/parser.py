@@ -18,7 +18,7 @@ from afterimage_emulator.rules_language.syntax.syntax_tree import (
     Parameter,
     RulesFile,
     Segment,
-    Service,
+    ServiceBlock,
 )
 from afterimage_emulator.rules_language.syntax.token_reader import TokenReader, UnparsableError
 
@@ -44,7 +44,7 @@ class _Parser:
         reader = self._reader
         version = 1
         functions: list[Function] = []
-        services: list[Service] = []
+        services: list[ServiceBlock] = []
         while reader.token.kind != END and not self._issues.is_full:
             before = reader.index
             try:
@@ -76,7 +76,7 @@ class _Parser:
             self._issues.error(value.span, f"Invalid rules_version {value.text[:20]}: write '1' or '2'.")
         return 1 if value.text[1:-1] == "1" else 2
 
-    def _service(self) -> Service:
+    def _service(self) -> ServiceBlock:
         reader = self._reader
         start = reader.advance().start
         first = reader.expect_name()
@@ -86,7 +86,7 @@ class _Parser:
         name_span = Span(first.start, reader.last_end())
         reader.expect("{")
         functions, matches, _ = self._block(depth=0)
-        return Service(Span(start, reader.last_end()), name, name_span, functions, matches)
+        return ServiceBlock(Span(start, reader.last_end()), name, name_span, functions, matches)
 
     def _block(self, *, depth: int) -> tuple[tuple[Function, ...], tuple[Match, ...], tuple[AllowStatement, ...]]:
         """The statements up to the closing brace of a service or match."""

@@ -8,7 +8,7 @@ from afterimage_emulator.rules_language.syntax.expression_parser import BINARY_L
 from afterimage_emulator.rules_language.syntax.syntax_tree import (
     AllowStatement,
     Binary,
-    Call,
+    CallExpression,
     Conditional,
     Expression,
     Function,
@@ -74,7 +74,7 @@ def _postfix(node: Expression) -> str:
             return f"{_inside(target, _POSTFIX)}[{_text(index)[0]}]"
         case Range(_, target, start, end):
             return f"{_inside(target, _POSTFIX)}[{_text(start)[0]}:{_text(end)[0]}]"
-        case Call(_, receiver, name, arguments):
+        case CallExpression(_, receiver, name, arguments):
             listed = ", ".join(_text(argument)[0] for argument in arguments)
             return f"{name}({listed})" if receiver is None else f"{_inside(receiver, _POSTFIX)}.{name}({listed})"
         case _:

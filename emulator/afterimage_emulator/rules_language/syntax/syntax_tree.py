@@ -52,7 +52,7 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallExpression:
     """`name(arguments)`, or with a receiver `receiver.name(arguments)`."""
 
     span: Span
@@ -134,7 +134,7 @@ Expression = (
     | Member
     | Index
     | Range
-    | Call
+    | CallExpression
     | Unary
     | Binary
     | TypeTest
@@ -197,7 +197,7 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ServiceBlock:
     span: Span
     name: str
     name_span: Span
@@ -212,7 +212,7 @@ class RulesFile:
     span: Span
     version: int
     functions: tuple[Function, ...]
-    services: tuple[Service, ...]
+    services: tuple[ServiceBlock, ...]
 
 
 def children(node: Expression) -> tuple[Expression, ...]:
@@ -226,7 +226,7 @@ def children(node: Expression) -> tuple[Expression, ...]:
             return (target, index)
         case Range(_, target, start, end):
             return (target, start, end)
-        case Call(_, receiver, _, arguments):
+        case CallExpression(_, receiver, _, arguments):
             return arguments if receiver is None else (receiver, *arguments)
         case Unary(_, _, operand) | TypeTest(_, operand, _):
             return (operand,)

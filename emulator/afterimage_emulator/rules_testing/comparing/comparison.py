@@ -14,7 +14,7 @@ GENERATED_REQUESTS = 4000
 
 
 @dataclass(slots=True)
-class Change:
+class ChangedDecision:
     """One way in which verdicts changed: the first request that shows it, and how many there were."""
 
     title: str
@@ -44,7 +44,7 @@ class Comparison:
     """Every changed verdict, and how many requests were tried."""
 
     tried: int
-    changes: Sequence[Change]
+    changes: Sequence[ChangedDecision]
 
     def summary(self) -> list[str]:
         """By match path and method, how many requests are newly allowed and newly denied."""
@@ -79,7 +79,7 @@ def compare(
 ) -> Comparison:
     """Puts the same requests before both rulesets; cases one by one, made-up requests grouped by what decided them."""
     tried = 0
-    changes: dict[tuple[Any, ...], Change] = {}
+    changes: dict[tuple[Any, ...], ChangedDecision] = {}
     for case in cases:
         tried += 1
         verdicts = old.decide(case.request, case.lookup), new.decide(case.request, case.lookup)
@@ -94,7 +94,7 @@ def compare(
 
 
 def _note(
-    changes: dict[tuple[Any, ...], Change],
+    changes: dict[tuple[Any, ...], ChangedDecision],
     key: tuple[Any, ...],
     title: str,
     method: str,
@@ -108,7 +108,7 @@ def _note(
     else:
         granting = before.allow or after.allow
         path = granting.match_path if granting is not None else ""
-        changes[key] = Change(
+        changes[key] = ChangedDecision(
             title=title,
             path=path.removeprefix("/databases/{database}/documents"),
             method=method,

@@ -12,8 +12,8 @@ from typing import Any, Final
 from afterimage_emulator.rules_language import (
     FieldFilter,
     FirestoreRequest,
+    ListedQuery,
     MemoryLookup,
-    Query,
     Ruleset,
     StorageRequest,
 )
@@ -186,13 +186,13 @@ class _Maker:
                 written[name] = self._value(name)
         return written
 
-    def _query(self) -> Query:
+    def _query(self) -> ListedQuery:
         chance = self._chance
         name = chance.choice(self._fields)
         operator = chance.choice(["==", "==", ">", ">=", "<", "!=", "in", "array-contains"])
         value = [self._value(name)] if operator == "in" else self._value(name)
         where = FieldFilter(field=(name,), op=operator, value=value) if chance.random() < 0.8 else None
-        return Query(where=where, limit=chance.choice([None, 1, 10, 100]))
+        return ListedQuery(where=where, limit=chance.choice([None, 1, 10, 100]))
 
     def _storage(self, path: list[str], auth: dict[str, Any] | None) -> StorageRequest:
         chance = self._chance

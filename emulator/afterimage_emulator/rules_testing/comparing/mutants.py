@@ -14,7 +14,7 @@ from afterimage_emulator.rules_language.syntax.source_span import Span
 from afterimage_emulator.rules_language.syntax.syntax_tree import (
     AllowStatement,
     Binary,
-    Call,
+    CallExpression,
     Conditional,
     Expression,
     Literal,
@@ -248,8 +248,8 @@ def _variants(node: Expression) -> Iterator[Expression]:
             yield operand
         case Conditional(span, condition, then, otherwise):
             yield Conditional(span, condition, otherwise, then)
-        case Call(span, receiver, name, arguments) if name in _OTHER_METHODS:
-            yield Call(span, receiver, _OTHER_METHODS[name], arguments)
+        case CallExpression(span, receiver, name, arguments) if name in _OTHER_METHODS:
+            yield CallExpression(span, receiver, _OTHER_METHODS[name], arguments)
         case Literal(span, bool(value)):
             yield Literal(span, not value)
         case Literal(span, int(value)):

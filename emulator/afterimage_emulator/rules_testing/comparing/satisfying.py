@@ -24,7 +24,7 @@ from afterimage_emulator.rules_language.matching import AllowPlan
 from afterimage_emulator.rules_language.syntax.printer import print_expression
 from afterimage_emulator.rules_language.syntax.syntax_tree import (
     Binary,
-    Call,
+    CallExpression,
     Expression,
     Index,
     Literal,
@@ -47,7 +47,7 @@ _FAILED: Final = object()
 Place = tuple[str, ...]
 
 
-class Attempt:
+class RequestInTheMaking:
     """A request in the making. `data` holds all that can be changed, by where rules see it."""
 
     def __init__(self, service: str, method: str, segments: list[Segment], chance: random.Random) -> None:
@@ -153,9 +153,9 @@ class _Solver:
         self._chance = chance
         self._planner = Planner(service=service)
         segments = [segment for block in plan.block.lineage() for segment in block.match.segments]
-        self._attempt = Attempt(service, method, segments, chance)
+        self._attempt = RequestInTheMaking(service, method, segments, chance)
 
-    def solved(self, condition: Expression) -> Attempt:
+    def solved(self, condition: Expression) -> RequestInTheMaking:
         tests = one_way(condition, True, self._chance)
         for _ in range(ROUNDS):
             self._mend_all(tests)
@@ -208,14 +208,14 @@ class _Solver:
                 return ("new",)
             case Member(_, Variable(_, "resource"), "data"):
                 return ("old",)
-            case Member(_, Call(_, _, "get" | "getAfter", (PathLiteral() as path,)), "data"):
+            case Member(_, CallExpression(_, _, "get" | "getAfter", (PathLiteral() as path,)), "data"):
                 found = self._value(path)
                 return ("documents", "/".join(found.segments[3:])) if isinstance(found, Path) else None
             case Member(_, target, name):
                 return self._inside(target, name)
             case Index(_, target, key):
                 return self._inside(target, self._value(key))
-            case Call(_, target, "get", (key, _)) if target is not None:
+            case CallExpression(_, target, "get", (key, _)) if target is not None:
                 return self._inside(target, self._value(key))
             case _:
                 return None
@@ -262,11 +262,11 @@ class _Solver:
             case TypeTest(_, operand, type_name) if type_name in SAMPLES:
                 others: tuple[Any, ...] = ({}, [], "text", 1)
                 self._set(operand, self._chance.choice(SAMPLES[type_name] if want else others))
-            case Call(_, receiver, "matches", (pattern,)) if want:
+            case CallExpression(_, receiver, "matches", (pattern,)) if want:
                 self._set(receiver, self._matching(self._value(pattern)))
-            case Call(_, receiver, "hasAll" | "hasAny" | "hasOnly" as name, (given,)):
+            case CallExpression(_, receiver, "hasAll" | "hasAny" | "hasOnly" as name, (given,)):
                 self._mend_set_test(receiver, name, self._value(given), want)
-            case Call(_, _, "exists" | "existsAfter" as name, (path,)):
+            case CallExpression(_, _, "exists" | "existsAfter" as name, (path,)):
                 self._mend_existence(self._value(path), want, after=name == "existsAfter")
             case _:
                 self._set(node, want)
@@ -310,7 +310,7 @@ class _Solver:
         bound = self._value(other)
         if bound is _FAILED:
             return False
-        if isinstance(target, Call) and target.name == "size" and target.receiver is not None:
+        if isinstance(target, CallExpression) and target.name == "size" and target.receiver is not None:
             return self._resize(target.receiver, operator, bound, exactly=exactly)
         if isinstance(target, Binary) and target.operator in ("+", "-") and isinstance(target.right, Literal):
             return self._mend_sum(target, operator, bound)
@@ -335,9 +335,9 @@ class _Solver:
             size = min(size, 1)
         if not isinstance(size, int) or not 0 <= size <= _LARGEST_SIZE:
             return False
-        if isinstance(receiver, Call) and receiver.name == "keys":
+        if isinstance(receiver, CallExpression) and receiver.name == "keys":
             receiver = receiver.receiver or receiver
-        if isinstance(receiver, Call) and receiver.name == "toUtf8":
+        if isinstance(receiver, CallExpression) and receiver.name == "toUtf8":
             receiver = receiver.receiver or receiver
         value = self._value(receiver)
         if isinstance(value, list):
@@ -352,14 +352,14 @@ class _Solver:
     def _mend_set_test(self, receiver: Expression | None, name: str, given: Any, want: bool) -> None:
         wanted = list(given) if given is not _FAILED else []
         match receiver:
-            case Call(_, target, "keys", ()):
+            case CallExpression(_, target, "keys", ()):
                 into = self._map(target)
                 if into is not None:
                     _mend_keys(into, name, wanted, want, self._chance, partial(_put_or_drop, into))
-            case Call(_, Call(_, new, "diff", (old,)), kind, ()):
+            case CallExpression(_, CallExpression(_, new, "diff", (old,)), kind, ()):
                 self._mend_diff(new, old, kind, name, wanted, want)
-            case Call(_, Call(_, target, "keys", ()), "toSet", ()):
-                self._mend_set_test(Call(receiver.span, target, "keys", ()), name, given, want)
+            case CallExpression(_, CallExpression(_, target, "keys", ()), "toSet", ()):
+                self._mend_set_test(CallExpression(receiver.span, target, "keys", ()), name, given, want)
             case _:
                 self._set(receiver, wanted if want else ["elsewhere"])
 

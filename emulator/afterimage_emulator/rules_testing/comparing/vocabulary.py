@@ -8,7 +8,7 @@ from typing import Any, Final
 from afterimage_emulator.rules_language import LatLng, Path, Timestamp
 from afterimage_emulator.rules_language.syntax.syntax_tree import (
     Binary,
-    Call,
+    CallExpression,
     Expression,
     Function,
     ListLiteral,
@@ -71,7 +71,7 @@ class Vocabulary:
                 self.claims.add(name)
             case Member(_, Member(_, _, "data"), name) | Member(_, Member(_, _, "metadata"), name):
                 self.fields.add(name)
-            case Call(_, _, "get", (Literal(_, str(name)), _)):
+            case CallExpression(_, _, "get", (Literal(_, str(name)), _)):
                 self.fields.add(name)
             case Literal(_, value) if not isinstance(value, bool) and value is not None:
                 self.constants.setdefault((type(value), value), value)
@@ -93,15 +93,17 @@ class Vocabulary:
             case TypeTest(_, target, type_name) if type_name in SAMPLES:
                 for sample in SAMPLES[type_name]:
                     self._note(_name_of(target), sample)
-            case Call(_, _, "hasAll" | "hasAny" | "hasOnly", (ListLiteral(_, items),)):
+            case CallExpression(_, _, "hasAll" | "hasAny" | "hasOnly", (ListLiteral(_, items),)):
                 self.fields |= {
                     item.value for item in items if isinstance(item, Literal) and isinstance(item.value, str)
                 }
 
     def _add_near(self, target: Expression, compared: Expression) -> None:
         """Notes values on both sides of a comparison's bound."""
-        is_size = isinstance(target, Call) and target.name == "size" and target.receiver is not None
-        name = _name_of(target.receiver if isinstance(target, Call) and target.receiver is not None else target)
+        is_size = isinstance(target, CallExpression) and target.name == "size" and target.receiver is not None
+        name = _name_of(
+            target.receiver if isinstance(target, CallExpression) and target.receiver is not None else target
+        )
         for value in _values_of(compared):
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
             for sample in (value - 1, value, value + 1) if is_number else (value,):
@@ -130,7 +132,7 @@ def _name_of(target: Expression) -> str | None:
     """The field or claim that an expression reads."""
     if isinstance(target, Member):
         return target.name
-    if isinstance(target, Call) and target.name == "get" and target.arguments:
+    if isinstance(target, CallExpression) and target.name == "get" and target.arguments:
         key = target.arguments[0]
         return key.value if isinstance(key, Literal) and isinstance(key.value, str) else None
     return None

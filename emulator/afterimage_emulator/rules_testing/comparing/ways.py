@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from afterimage_emulator.rules_language.scopes import Scope
 from afterimage_emulator.rules_language.syntax.syntax_tree import (
-    Call,
+    CallExpression,
     Conditional,
     Expression,
     Literal,
@@ -53,7 +53,7 @@ class _Writer:
             raise TooLargeError
         if isinstance(node, Variable):
             return names.get(node.name, node)
-        if isinstance(node, Call) and node.receiver is None:
+        if isinstance(node, CallExpression) and node.receiver is None:
             found = scope.function(node.name)
             if found is not None and len(found[0].parameters) == len(node.arguments):
                 return self._body(node, found[0], found[1], names, scope, depth)
@@ -66,7 +66,13 @@ class _Writer:
         return dataclasses.replace(node, **changes) if changes else node
 
     def _body(
-        self, call: Call, function: Any, inner: Scope, names: Mapping[str, Expression], scope: Scope, depth: int
+        self,
+        call: CallExpression,
+        function: Any,
+        inner: Scope,
+        names: Mapping[str, Expression],
+        scope: Scope,
+        depth: int,
     ) -> Any:
         bound: dict[str, Expression] = {}
         for parameter, argument in zip(function.parameters, call.arguments, strict=True):

@@ -21,7 +21,7 @@ from afterimage_emulator.rules_testing.drivers.wire_connection import (
     credentials,
     explanation_of,
     message_of,
-    send,
+    send_as_client,
 )
 from afterimage_emulator.rules_testing.drivers.wire_driver import WireDriver
 from afterimage_emulator.rules_testing.runner import Verdict
@@ -118,7 +118,7 @@ class StorageWireDriver:
         return self._call("POST", f"/v0/b/{request.bucket}/o?{urlencode({'name': request.path})}", body, given)
 
     def _call(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, Any]:
-        status, content = send(self._host, self._port, method, path, body, headers)
+        status, content = send_as_client(self._host, self._port, method, path, body, headers)
         try:
             return status, json.loads(content) if content.strip() else {}
         except ValueError:

@@ -17,7 +17,9 @@ class NotOverTheWireError(Exception):
     """A case that only the in-process driver can decide; the message says what stands in the way."""
 
 
-def send(host: str, port: int, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+def send_as_client(
+    host: str, port: int, method: str, path: str, body: bytes, headers: Mapping[str, str]
+) -> tuple[int, bytes]:
     """The status and body of one request."""
     connection = http.client.HTTPConnection(host, port, timeout=30)
     try:

@@ -19,8 +19,8 @@ from afterimage_emulator.rules_language import (
     FieldFilter,
     FirestoreRequest,
     LatLng,
+    ListedQuery,
     Path,
-    Query,
     Timestamp,
 )
 from afterimage_emulator.rules_testing.cases import RuleCase
@@ -31,7 +31,7 @@ from afterimage_emulator.rules_testing.drivers.wire_connection import (
     credentials,
     explanation_of,
     message_of,
-    send,
+    send_as_client,
 )
 from afterimage_emulator.rules_testing.runner import Verdict
 
@@ -151,7 +151,7 @@ class WireDriver:
         if request.method == "list":
             parent, _, collection = request.path.rpartition("/")
             address = f"{documents}/{quote(parent)}:runQuery" if parent else f"{documents}:runQuery"
-            query = self._structured_query(collection, request.query or Query())
+            query = self._structured_query(collection, request.query or ListedQuery())
             return self._call("POST", address, {"structuredQuery": query}, headers)
         asked = self._write(request, request.path, request.request_resource)
         if request.method != "delete":
@@ -172,7 +172,7 @@ class WireDriver:
             ]
         return write
 
-    def _structured_query(self, collection: str, query: Query) -> dict[str, Any]:
+    def _structured_query(self, collection: str, query: ListedQuery) -> dict[str, Any]:
         written: dict[str, Any] = {
             "from": [{"collectionId": collection, "allDescendants": query.all_descendants}],
             "offset": query.offset,
@@ -205,7 +205,7 @@ class WireDriver:
     def _call(self, method: str, path: str, body: Any, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
         sent = b"" if body is None else json.dumps(body).encode()
         given = {"Content-Type": "application/json", **(headers or {})}
-        status, content = send(self._host, self._port, method, path, sent, given)
+        status, content = send_as_client(self._host, self._port, method, path, sent, given)
         return status, json.loads(content) if content.strip() else {}
 
 

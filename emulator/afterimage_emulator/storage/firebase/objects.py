@@ -18,7 +18,7 @@ from afterimage_emulator.storage.messages.request_fields import json_object, lis
 from afterimage_emulator.storage.objects.preconditions import NO_PRECONDITIONS
 from afterimage_emulator.storage.objects.records import ObjectMetadata, ObjectRecord
 from afterimage_emulator.storage.objects.requests import Selection
-from afterimage_emulator.storage.rules.guarded_objects import GuardedObjects, require_admin
+from afterimage_emulator.storage.rules.guarded_objects import GuardedObjects, require_storage_admin
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 
 _CACHE_CONTROL: Final = "private, max-age=0"
@@ -73,7 +73,7 @@ class FirebaseObjects:
     async def tokens(self, request: HttpRequest) -> HttpResponse:
         """`?create_token=true` adds a download token, `?delete_token=…` revokes one; administrators only."""
         caller = caller_of(request.headers.get)
-        require_admin(caller)
+        require_storage_admin(caller)
         create, revoked = request.query_value("create_token"), request.query_value("delete_token")
         if (create is None) == (revoked is None):
             raise invalid("say either `create_token=true` or `delete_token=` with the token")

@@ -19,7 +19,7 @@ from afterimage_emulator.storage.origins import origin_of
 from afterimage_emulator.storage.rules.guarded_objects import GuardedObjects
 from afterimage_emulator.storage.uploads.multipart_related import MultipartRelated, boundary_of
 from afterimage_emulator.storage.uploads.receiving import Receiver
-from afterimage_emulator.storage.uploads.resumable import ResumableUploads, Session
+from afterimage_emulator.storage.uploads.resumable import ResumableUpload, ResumableUploads
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 
 CHUNK_GRANULARITY_BYTES: Final = 256 * 1024
@@ -119,7 +119,7 @@ def _offset(request: HttpRequest) -> int:
     return int(header)
 
 
-def _status(session: Session) -> HttpResponse:
+def _status(session: ResumableUpload) -> HttpResponse:
     status = "active" if session.result is None else "final"
     return HttpResponse(
         200, [("x-goog-upload-status", status), ("x-goog-upload-size-received", str(session.persisted_bytes))]

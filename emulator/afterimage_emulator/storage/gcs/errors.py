@@ -63,7 +63,7 @@ def status_of(error: StatusError) -> int:
     return 408 if error.code is Code.DEADLINE_EXCEEDED else HTTP_STATUS[error.code]
 
 
-def reason_of(error: StatusError) -> str:
+def json_reason(error: StatusError) -> str:
     if isinstance(error, StorageError):
         return error.reason.value
     return {Code.NOT_FOUND: "notFound", Code.UNIMPLEMENTED: "notImplemented"}.get(error.code, "invalid")
@@ -73,7 +73,7 @@ def json_error(error: StatusError) -> HttpResponse:
     status = status_of(error)
     if status == 304:
         return HttpResponse(304)
-    reason = reason_of(error)
+    reason = json_reason(error)
     entry = {"message": error.message, "domain": "global", "reason": reason}
     if reason == Reason.CONDITION_NOT_MET:
         entry |= {"locationType": "header", "location": "If-Match"}

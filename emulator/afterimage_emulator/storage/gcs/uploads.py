@@ -23,7 +23,7 @@ from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
 from afterimage_emulator.storage.uploads.multipart_related import MultipartRelated, boundary_of
 from afterimage_emulator.storage.uploads.receiving import Receiver
-from afterimage_emulator.storage.uploads.resumable import ResumableUploads, Session
+from afterimage_emulator.storage.uploads.resumable import ResumableUpload, ResumableUploads
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 
 
@@ -91,7 +91,7 @@ class GcsUploads:
         await self._resumable.cancel(self._resumable.find(request.query_value("upload_id")))
         return HttpResponse(499)
 
-    def _announce_hashes(self, request: HttpRequest, session: Session) -> None:
+    def _announce_hashes(self, request: HttpRequest, session: ResumableUpload) -> None:
         """Clients that sum up while they send tell the checksum with the last piece."""
         md5, crc32c = expected_hashes(request, {})
         old = session.request
@@ -126,7 +126,7 @@ class GcsUploads:
         )
 
 
-def _check_total(session: Session, piece: ContentRange) -> None:
+def _check_total(session: ResumableUpload, piece: ContentRange) -> None:
     if session.total is not None and piece.total is not None and piece.total != session.total:
         raise invalid(f"Invalid Content-Range header: {piece.total} bytes in all, but {session.total} were announced")
 
@@ -141,14 +141,14 @@ def _check_length(request: HttpRequest, piece: ContentRange) -> None:
         )
 
 
-def _is_whole(session: Session, piece: ContentRange) -> bool:
+def _is_whole(session: ResumableUpload, piece: ContentRange) -> bool:
     total = session.total if session.total is not None else piece.total
     if total is not None:
         return session.persisted_bytes >= total
     return piece.first is not None and piece.last is None
 
 
-def _incomplete(session: Session) -> HttpResponse:
+def _incomplete(session: ResumableUpload) -> HttpResponse:
     answer = HttpResponse(308, [("x-guploader-uploadid", session.id)])
     if session.persisted_bytes:
         answer.with_header("range", f"bytes=0-{session.persisted_bytes - 1}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from afterimage_emulator.configuration import StorageTarget
 from afterimage_emulator.front.rules_gate import Closed, Rules
-from afterimage_emulator.rules_files import RulesFile, RulesNotice, rules_notices
+from afterimage_emulator.rules_files import RulesNotice, WatchedRulesFile, rules_notices
 from afterimage_emulator.storage.errors import invalid
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class RulesUpdate:
 class _Guard:
     """The rules of one bucket, or of all that have none of their own."""
 
-    file: RulesFile | None = None
+    file: WatchedRulesFile | None = None
     ruleset: Ruleset | None = None
 
 
@@ -46,7 +46,7 @@ class BucketRules:
     def use(self, targets: Sequence[StorageTarget]) -> None:
         """The rules files that firebase.json names, each for its bucket."""
         self._guards = {
-            target.bucket: _Guard(file=RulesFile(target.rules, _log, open_while_missing=False))
+            target.bucket: _Guard(file=WatchedRulesFile(target.rules, _log, open_while_missing=False))
             for target in targets
             if target.rules is not None
         }

@@ -73,7 +73,7 @@ class GuardedObjects:
         return self._store.edit(Edit(target=target, change=change))
 
     def edit_tokens(self, caller: Caller, target: Selection, change: Change) -> ObjectRecord:
-        require_admin(caller)
+        require_storage_admin(caller)
         return self._store.edit(Edit(target=target, change=change))
 
     def delete(self, caller: Caller, target: Selection) -> None:
@@ -103,7 +103,7 @@ class GuardedObjects:
         return Asking(now_ns=self._clock.now_ns(), documents=self._documents)
 
 
-def require_admin(caller: Caller) -> None:
+def require_storage_admin(caller: Caller) -> None:
     if not caller.is_admin:
         raise StorageError(Reason.FORBIDDEN, "Missing admin credentials.")
 

@@ -56,18 +56,22 @@ def read_credential(*, algorithm: str, credential: str, date: str, now_ns: int) 
     """Refuses what is malformed, contradicts itself, or is dated ahead."""
     known = ALGORITHMS.get(algorithm)
     if known is None:
-        raise malformed("Algorithm", f"`{shown(algorithm)}` is none of {', '.join(ALGORITHMS)}")
+        raise malformed_credential("Algorithm", f"`{shown(algorithm)}` is none of {', '.join(ALGORITHMS)}")
     signer, _, rest = credential.partition("/")
     scope = tuple(rest.split("/"))
     if len(scope) != 4 or not signer or not all(_WORD.fullmatch(word.replace("_", "-")) for word in scope):
-        raise malformed("Credential", f"`{shown(credential)}` is not `signer/YYYYMMDD/location/{known.service}/…`")
+        raise malformed_credential(
+            "Credential", f"`{shown(credential)}` is not `signer/YYYYMMDD/location/{known.service}/…`"
+        )
     if scope[2:] != (known.service, known.request):
-        raise malformed("Credential", f"`{shown(credential)}` must end in `/{known.service}/{known.request}`")
+        raise malformed_credential(
+            "Credential", f"`{shown(credential)}` must end in `/{known.service}/{known.request}`"
+        )
     date_ns = _moment(date)
     if date_ns is None:
-        raise malformed("Date", f"`{shown(date)}` is not written YYYYMMDDTHHMMSSZ")
+        raise malformed_credential("Date", f"`{shown(date)}` is not written YYYYMMDDTHHMMSSZ")
     if scope[0] != date[:8]:
-        raise malformed("Credential", f"its date `{scope[0]}` is not that of `{date}`")
+        raise malformed_credential("Credential", f"its date `{scope[0]}` is not that of `{date}`")
     if date_ns > now_ns + _AHEAD_SECONDS * SECOND_NS:
         raise SpecificError(
             Reason.FORBIDDEN,
@@ -79,7 +83,7 @@ def read_credential(*, algorithm: str, credential: str, date: str, now_ns: int) 
     )
 
 
-def malformed(parameter: str, details: str) -> SpecificError:
+def malformed_credential(parameter: str, details: str) -> SpecificError:
     return SpecificError(
         Reason.INVALID,
         "MalformedSecurityHeader",

@@ -23,7 +23,7 @@ _SIGNING_V4: Final = ("x-goog-algorithm", "x-goog-credential", "x-goog-date", "x
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Condition:
+class PolicyCondition:
     """One line of a policy; `field` is lower case, and its value must be `value` or begin with it."""
 
     field: str
@@ -40,7 +40,7 @@ class Policy:
     """A policy as its signer wrote it."""
 
     expires_ns: int
-    conditions: tuple[Condition, ...]
+    conditions: tuple[PolicyCondition, ...]
     size_range: tuple[int, int] | None
 
     def exact(self, field: str) -> str | None:
@@ -125,7 +125,7 @@ def read_policy(text: str) -> Policy:
         raise _refused("a policy is an object with `expiration` and a list `conditions`")
     if len(document["conditions"]) > _CONDITIONS:
         raise _refused(f"a policy has at most {_CONDITIONS} conditions")
-    conditions: list[Condition] = []
+    conditions: list[PolicyCondition] = []
     size_range: tuple[int, int] | None = None
     for entry in document["conditions"]:
         bounds = _size_range(entry)
@@ -156,7 +156,7 @@ def check_form(policy: Policy, fields: Mapping[str, str], *, key: str) -> None:
             raise _refused(f"Policy did not reference these fields: {shown(field)}")
 
 
-def _conditions(entry: Any) -> list[Condition]:
+def _conditions(entry: Any) -> list[PolicyCondition]:
     if isinstance(entry, dict) and entry:
         return [_condition(field, value, entry={field: value}) for field, value in entry.items()]
     if isinstance(entry, list) and len(entry) == 3 and all(isinstance(part, str) for part in entry):
@@ -166,12 +166,12 @@ def _conditions(entry: Any) -> list[Condition]:
     raise _refused(f"`{_printed(entry)}` is no condition of a policy")
 
 
-def _condition(field: Any, value: Any, *, entry: Any, is_prefix: bool = False) -> Condition:
+def _condition(field: Any, value: Any, *, entry: Any, is_prefix: bool = False) -> PolicyCondition:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(field, str) or not field or not isinstance(value, str):
         raise _refused(f"`{_printed(entry)}` is no condition of a policy")
-    return Condition(field=field.lower(), value=value, is_prefix=is_prefix, printed=_printed(entry))
+    return PolicyCondition(field=field.lower(), value=value, is_prefix=is_prefix, printed=_printed(entry))
 
 
 def _size_range(entry: Any) -> tuple[int, int] | None:

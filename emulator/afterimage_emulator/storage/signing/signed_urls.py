@@ -19,7 +19,7 @@ from afterimage_emulator.storage.signing.credentials import (
     LONGEST_SECONDS,
     SECOND_NS,
     expired,
-    malformed,
+    malformed_credential,
     read_credential,
     shown,
 )
@@ -73,10 +73,14 @@ class SignedUrls:
             algorithm=said["algorithm"], credential=said["credential"], date=said["date"], now_ns=now_ns
         )
         if (prefix == "x-amz-") != (credential.algorithm.scheme == "AWS4"):
-            raise malformed("Algorithm", f"`{credential.algorithm.name}` does not go with `{prefix}` parameters")
+            raise malformed_credential(
+                "Algorithm", f"`{credential.algorithm.name}` does not go with `{prefix}` parameters"
+            )
         seconds = said["expires"]
         if re.fullmatch(r"[0-9]{1,7}", seconds) is None or not 1 <= int(seconds) <= LONGEST_SECONDS:
-            raise malformed("Expires", f"`{shown(seconds)}` is not a number of seconds from 1 to {LONGEST_SECONDS}")
+            raise malformed_credential(
+                "Expires", f"`{shown(seconds)}` is not a number of seconds from 1 to {LONGEST_SECONDS}"
+            )
         expires_ns = credential.date_ns + int(seconds) * SECOND_NS
         signed_headers = said["signedheaders"].split(";")
         _check_headers(request, signed_headers)
@@ -113,7 +117,7 @@ class SignedUrls:
             exact.setdefault(name, []).append(value)
         access_id, expires, signature = (_only(exact, name) for name in ("GoogleAccessId", "Expires", "Signature"))
         if re.fullmatch(r"[0-9]{1,12}", expires) is None:
-            raise malformed("Expires", f"`{shown(expires)}` is not a number of seconds since 1970")
+            raise malformed_credential("Expires", f"`{shown(expires)}` is not a number of seconds since 1970")
         if self._clock.now_ns() > int(expires) * SECOND_NS:
             raise expired(int(expires) * SECOND_NS)
         messages = strings_to_sign_v2(request, expires=expires)
@@ -139,15 +143,15 @@ def _only(names: Mapping[str, list[str]], name: str) -> str:
 
 def _check_headers(request: SignedRequest, signed: Sequence[str]) -> None:
     if not all(_HEADER.fullmatch(name) for name in signed):
-        raise malformed("SignedHeaders", "its names are not lower-case header names with `;` between")
+        raise malformed_credential("SignedHeaders", "its names are not lower-case header names with `;` between")
     if "host" not in signed:
-        raise malformed("SignedHeaders", "Host header not signed.")
+        raise malformed_credential("SignedHeaders", "Host header not signed.")
     for name in signed:
         if name not in request.headers:
-            raise malformed(name, "Header was included in signedheaders, but not in the request.")
+            raise malformed_credential(name, "Header was included in signedheaders, but not in the request.")
     for header in request.headers.items():
         if header[0].startswith(_PREFIXES) and header[0] not in signed:
-            raise malformed(header[0], "Header must be signed")
+            raise malformed_credential(header[0], "Header must be signed")
 
 
 def _hosts(request: SignedRequest) -> list[str]:

@@ -22,7 +22,7 @@ Finish = Callable[[Upload, Blob], ObjectRecord]
 
 
 @dataclass(slots=True, eq=False)
-class Session:
+class ResumableUpload:
     """One upload under way, or just ended: `result` is its object, `cancelled` that it will never have one."""
 
     id: str
@@ -48,11 +48,11 @@ class ResumableUploads:
     def __init__(self, *, clock: Clock, files: BlobFiles) -> None:
         self._clock = clock
         self._files = files
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, ResumableUpload] = {}
 
-    def start(self, request: Upload, insert: Finish) -> Session:
+    def start(self, request: Upload, insert: Finish) -> ResumableUpload:
         """`insert` is what makes the object when all bytes are there."""
-        session = Session(
+        session = ResumableUpload(
             id=secrets.token_urlsafe(24),
             request=request,
             insert=insert,
@@ -67,7 +67,7 @@ class ResumableUploads:
         """Whether somebody was given this address: it is a secret, and whoever has it may continue the upload."""
         return session_id is not None and session_id in self._sessions
 
-    def find(self, session_id: str | None, *, with_cancelled: bool = False) -> Session:
+    def find(self, session_id: str | None, *, with_cancelled: bool = False) -> ResumableUpload:
         session = self._sessions.get(session_id or "")
         if session is None:
             raise StorageError(Reason.NOT_FOUND, f"no upload `{session_id}`; it has expired, start a new one")
@@ -75,13 +75,13 @@ class ResumableUploads:
             raise StorageError(Reason.UPLOAD_CANCELLED, "this upload was cancelled; start a new one")
         return session
 
-    async def status(self, session: Session) -> Session:
+    async def status(self, session: ResumableUpload) -> ResumableUpload:
         """Waits until nothing is being written, so that the answer stays true."""
         await self._take_turn(session)
         session.turn.release()
         return session
 
-    async def receive(self, session: Session, chunks: AsyncIterator[bytes], *, offset: int) -> None:
+    async def receive(self, session: ResumableUpload, chunks: AsyncIterator[bytes], *, offset: int) -> None:
         """Adds a request's bytes. What is there already is skipped; a gap is refused; whatever arrives is kept."""
         await self._take_turn(session)
         session.receiver = asyncio.current_task()
@@ -104,7 +104,7 @@ class ResumableUploads:
             session.interrupted = False
             session.turn.release()
 
-    async def finish(self, session: Session) -> ObjectRecord:
+    async def finish(self, session: ResumableUpload) -> ObjectRecord:
         """Makes the object. A failure that another try cannot mend ends the session."""
         await self._take_turn(session)
         try:
@@ -126,7 +126,7 @@ class ResumableUploads:
         finally:
             session.turn.release()
 
-    async def cancel(self, session: Session) -> None:
+    async def cancel(self, session: ResumableUpload) -> None:
         await self._take_turn(session)
         try:
             if session.result is None:
@@ -146,14 +146,14 @@ class ResumableUploads:
 
     # -- inside
 
-    async def _take_turn(self, session: Session) -> None:
+    async def _take_turn(self, session: ResumableUpload) -> None:
         if session.turn.locked() and session.receiver is not None and not session.interrupted:
             # The client has given its earlier request up; the connection may not have noticed yet.
             session.interrupted = True
             session.receiver.cancel()
         await session.turn.acquire()
 
-    async def _write(self, session: Session, chunks: AsyncIterator[bytes], *, skip: int) -> None:
+    async def _write(self, session: ResumableUpload, chunks: AsyncIterator[bytes], *, skip: int) -> None:
         writer, total = session.writer, session.total
         try:
             async for chunk in chunks:
@@ -169,7 +169,7 @@ class ResumableUploads:
         finally:
             await _to_the_end(writer.pause())
 
-    def _check_open(self, session: Session) -> None:
+    def _check_open(self, session: ResumableUpload) -> None:
         if session.cancelled:
             raise StorageError(Reason.UPLOAD_CANCELLED, "this upload was cancelled; start a new one")
         if session.result is not None:
@@ -177,20 +177,20 @@ class ResumableUploads:
         if session.id not in self._sessions:
             raise StorageError(Reason.NOT_FOUND, f"no upload `{session.id}`; it has expired, start a new one")
 
-    def _remember(self, session: Session) -> None:
+    def _remember(self, session: ResumableUpload) -> None:
         """An ended session still answers status queries for an hour."""
         if session.timer is not None:
             session.timer.cancel()
         session.timer = self._clock.call_later(_REMEMBERED_SECONDS, lambda: self._forget(session))
 
-    def _forget(self, session: Session) -> None:
+    def _forget(self, session: ResumableUpload) -> None:
         self._sessions.pop(session.id, None)
 
-    def _expire(self, session: Session) -> None:
+    def _expire(self, session: ResumableUpload) -> None:
         self._sessions.pop(session.id, None)
         session.writer.abort()
 
-    def _end(self, session: Session) -> None:
+    def _end(self, session: ResumableUpload) -> None:
         if session.timer is not None:
             session.timer.cancel()
         self._expire(session)
