@@ -189,6 +189,23 @@ class Queue:
         await asyncio.gather(*tasks, return_exceptions=True)
         self.clear()
 
+    def faults(self) -> Iterator[str]:
+        """Everything of it that is not as it must be, each with its task; true between any two steps of the loop."""
+        waiting = {(due_ns, order, id(task)) for due_ns, order, task in self._waiting}
+        under_way = sum(task.is_under_way for task in self._tasks.values())
+        if under_way > len(self._under_way):
+            yield f"{under_way} tasks say that they are under way, {len(self._under_way)} attempts are"
+        retrying = sum(task.attempts > 0 for task in self._tasks.values())
+        if retrying != self._retrying:
+            yield f"{retrying} tasks are tried again, {self._retrying} are counted"
+        for name, task in self._tasks.items():
+            if task.name != name:
+                yield f"`{name}` holds the task `{task.name}`"
+            if not task.is_under_way and (task.due_ns, task.order, id(task)) not in waiting:
+                yield f"`{name}` is neither under way nor waiting"
+        if not 0 <= self._bucket.tokens <= self._bucket.size:
+            yield f"{self._bucket.tokens} tokens are in a bucket of {self._bucket.size}"
+
     # -- what may go
 
     def look(self) -> None:

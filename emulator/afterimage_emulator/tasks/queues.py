@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any, Final
 
 from afterimage_emulator.activity import Activity
@@ -258,6 +259,29 @@ class Queues:
         if of_function:
             queue.declared = "imported"
         return queue
+
+    # -- what must hold
+
+    def check_invariants(self) -> None:
+        """What must hold between any two steps of the loop; every test of the service ends in it."""
+        found = list(self.faults())
+        assert not found, "the queues are not whole:\n" + "\n".join(found)
+
+    def faults(self) -> Iterator[str]:
+        """Everything that is not as it must be, each with its name."""
+        for name, queue in self._queues.items():
+            if queue.name != name:
+                yield f"`{name}` holds the queue `{queue.name}`"
+            yield from (f"`{name}`: {fault}" for fault in queue.faults())
+            for task in queue.tasks():
+                if queue_of(task.name) != name:
+                    yield f"`{task.name}` waits in `{name}`"
+        if self._kept_bytes != sum(map(len, self._kept.values())):
+            yield f"{self._kept_bytes} bytes of ended tasks are counted, {sum(map(len, self._kept.values()))} are kept"
+        if self._kept_bytes > KEPT_TASK_BYTES or len(self._kept) > KEPT_TASKS:
+            yield f"{len(self._kept)} ended tasks of {self._kept_bytes} bytes are kept, more than is allowed"
+
+    # -- inside
 
     def _make(self, settings: Any) -> Queue:
         queue = Queue(

@@ -96,8 +96,7 @@ def running(shared_auth: RunningAuth) -> Iterator[RunningAuth]:
     """The session's service, empty, with its clock where it was before."""
     shared_auth.call(shared_auth.service.reset)
     yield shared_auth
-    for project in shared_auth.service.projects:
-        project.accounts.check()
+    shared_auth.call(shared_auth.service.projects.check_invariants)
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
     @invariant()
     def agree(self) -> None:
-        self.store.check()
+        self.store.check_invariants()
         assert list(self.store) == [self.model[uid] for uid in sorted(self.model)]
         for account in self.model.values():
             assert self.store.by_uid(account.uid) == account

@@ -108,8 +108,7 @@ def test_no_json_body_breaks_the_service(path: str, body: dict[str, Any], is_adm
         error = json.loads(response.body)["error"]
         assert error["code"] == response.status
         assert error["message"]
-    for project in service.projects:
-        project.accounts.check()
+    service.projects.check_invariants()
 
 
 @settings(max_examples=150, deadline=None)

@@ -46,6 +46,7 @@ def pubsub() -> Iterator[Serving]:
     asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
     serving = Serving(service, clock, activity, faults, wanting.events, loop, server.port)
     yield serving
+    serving.call(service.broker.check_invariants)
     serving.run(server.stop())
     serving.run(service.close())
     loop.call_soon_threadsafe(loop.stop)
@@ -69,3 +70,12 @@ def subscriber(pubsub: Serving) -> Iterator[pubsub_v1.SubscriberClient]:
         patch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{pubsub.port}")
         with pubsub_v1.SubscriberClient(credentials=AnonymousCredentials()) as client:
             yield client
+
+
+@pytest.fixture(autouse=True)
+def whole_at_the_end(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test of the service does, topics and subscriptions are whole when it ends."""
+    yield
+    if "pubsub" in request.fixturenames:
+        serving: Serving = request.getfixturevalue("pubsub")
+        serving.call(serving.service.broker.check_invariants)

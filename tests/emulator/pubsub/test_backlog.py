@@ -62,6 +62,7 @@ def test_random_use_loses_nothing_and_keeps_the_order_of_keys(seed: int) -> None
         else:
             clock.advance(chance.choice([0.5, 4.0, 11.0]))
         assert len(backlog) + len(finished) == added, "a message is in no place, or in two"
+        backlog.check_invariants()
     for key, numbers in first_times.items():
         assert numbers == sorted(numbers), f"key {key} was overtaken"
     is_losing = False
@@ -81,6 +82,7 @@ def drain(clock: Clock, backlog: Backlog) -> None:
                 assert int(entry.raw) > last.get(entry.key, -1), f"key {entry.key} is out of order"
                 last[entry.key] = int(entry.raw)
             backlog.acknowledge([ack_id])
+        backlog.check_invariants()
         if not taken:
             return
     raise AssertionError("the backlog never empties")

@@ -95,6 +95,7 @@ class RunningStorage:
         return self.run(called())
 
     def stop(self) -> None:
+        self.call(self.service.store.check_invariants)
         self.run(self.server.stop())
         self.run(self.service.close())
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -116,6 +117,15 @@ def own_service(tmp_path: Path) -> Iterator[RunningStorage]:
     storage_service = RunningStorage(tmp_path)
     yield storage_service
     storage_service.stop()
+
+
+@pytest.fixture(autouse=True)
+def whole_at_the_end(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test of the service does, the store of objects is whole when it ends."""
+    yield
+    if "running" in request.fixturenames:
+        shared: RunningStorage = request.getfixturevalue("running")
+        shared.call(shared.service.store.check_invariants)
 
 
 _numbers = itertools.count(1)

@@ -23,6 +23,7 @@ def suite() -> Iterator[BackgroundSuite]:
         Suite(only=("tasks",), project_id=PROJECT, free_ports=True, clock=Clock(frozen_at=BEGINNING))
     ) as running:
         yield running
+        running.call(running.suite.services["tasks"].queues.check_invariants)
 
 
 @pytest.fixture(params=["grpc", "rest"])

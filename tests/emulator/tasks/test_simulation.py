@@ -103,6 +103,7 @@ async def test_nothing_is_lost_and_waits_are_in_order(tmp_path: Path, seed: int)
     for step in range(4_000):
         for _ in range(4):
             await asyncio.sleep(0)
+            service.queues.check_invariants()
         if not activity.under_way and not list(service.queues.queue(QUEUE).tasks()):
             break
         if step % 100 == 37 and len(restarts) < 3:

@@ -10,7 +10,7 @@ import pytest
 from afterimage.faults import PermanentError, TransientError
 from afterimage.jobs.progress import Page, Turn
 from tests.functions.jobs.job_runner import Topic, dying
-from tests.functions.media_world import World
+from tests.functions.media_world import Crash, World
 
 
 class Counting:
@@ -138,3 +138,33 @@ def test_a_turn_is_not_lost_when_the_note_that_it_was_published_comes_late() -> 
 
     topic.run(work)
     assert (topic.job()["state"], topic.job()["counts"]) == ("done", {"pages": 10})
+
+
+def test_a_message_of_a_past_turn_publishes_nothing_once_the_next_is_noted() -> None:
+    """However often a message comes again, the next turn has one message: its note in the document says so."""
+    topic = Topic(world=World(), kind="media.sweep")
+    topic.jobs().receive({"job": "j"}, "m0", Counting())
+    assert [body for body, _ in topic.messages] == [{"job": "j", "turn": 1}]
+    for _ in range(3):
+        assert topic.jobs().receive({"job": "j"}, "m0", Counting()) == "running"
+    assert topic.published == 1
+    assert topic.job()["next_published"] is True
+
+
+def test_a_turn_whose_publishing_died_is_published_by_the_message_that_comes_again() -> None:
+    """Between moving on and publishing a process may die; the same message then does what is left, and does it once."""
+    world = World()
+    topic = Topic(world=world, kind="media.sweep")
+
+    def dies_publishing(operation: str) -> None:
+        if operation == "publish":
+            raise Crash
+
+    world.before = dies_publishing
+    with pytest.raises(Crash):
+        topic.jobs().receive({"job": "j"}, "m0", Counting())
+    assert (topic.published, topic.job()["turn"], topic.job()["next_published"]) == (0, 1, False)
+    world.before = lambda _operation: None
+    for _ in range(2):
+        topic.jobs().receive({"job": "j"}, "m0", Counting())
+    assert (topic.published, topic.job()["turn"], topic.job()["next_published"]) == (1, 1, True)

@@ -6,7 +6,7 @@ whatever its callers do; it knows neither time nor JSON.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 from sortedcontainers import SortedDict
@@ -152,19 +152,31 @@ class AccountStore:
         self._uid_of_phone.clear()
         self._uid_of_identity.clear()
 
-    def check(self) -> None:
-        """Every promise of this store, asserted; for tests."""
-        accounts = list(self)
-        emails = {a.email: a.uid for a in accounts if a.email is not None}
-        phones = {a.phone_number: a.uid for a in accounts if a.phone_number is not None}
-        identities = {(link.provider_id, link.raw_id): a.uid for a in accounts for link in a.federated}
-        assert emails == self._uid_of_email
-        assert phones == self._uid_of_phone
-        assert identities == self._uid_of_identity
-        assert len(emails) == sum(a.email is not None for a in accounts)
-        assert len(phones) == sum(a.phone_number is not None for a in accounts)
-        assert len(identities) == sum(len(a.federated) for a in accounts)
-        assert all(uid == account.uid for uid, account in self._by_uid.items())
+    def check_invariants(self) -> None:
+        """What must hold between any two operations; every test of the store ends in it."""
+        found = list(self.faults())
+        assert not found, "the store of accounts is not whole:\n" + "\n".join(found)
+
+    def faults(self) -> Iterator[str]:
+        """Everything that is not as it must be, each with the name that it is found under."""
+        for uid, account in self._by_uid.items():
+            if account.uid != uid:
+                yield f"`{uid}` holds the account `{account.uid}`"
+        owners: dict[tuple[str, Hashable], list[str]] = {}
+        for account in self:
+            for named in _names_of(account):
+                owners.setdefault(named, []).append(account.uid)
+        leads_to: dict[tuple[str, Hashable], str] = {
+            **{("email address", email): uid for email, uid in self._uid_of_email.items()},
+            **{("phone number", number): uid for number, uid in self._uid_of_phone.items()},
+            **{("identity", identity): uid for identity, uid in self._uid_of_identity.items()},
+        }
+        for kind, name in owners.keys() | leads_to.keys():
+            uids, found = owners.get((kind, name), []), leads_to.get((kind, name))
+            if len(uids) > 1:
+                yield f"the {kind} `{name}` belongs to {len(uids)} accounts: {', '.join(uids)}"
+            if found not in uids:
+                yield f"the {kind} `{name}` belongs to {uids or 'nobody'} and leads to `{found}`"
 
     # -- inside
 
@@ -192,3 +204,13 @@ class AccountStore:
             del self._uid_of_phone[account.phone_number]
         for link in account.federated:
             del self._uid_of_identity[link.provider_id, link.raw_id]
+
+
+def _names_of(account: Account) -> Iterator[tuple[str, Hashable]]:
+    """What names this account and no other, each with its kind."""
+    if account.email is not None:
+        yield "email address", account.email
+    if account.phone_number is not None:
+        yield "phone number", account.phone_number
+    for link in account.federated:
+        yield "identity", (link.provider_id, link.raw_id)

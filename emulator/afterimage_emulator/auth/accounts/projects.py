@@ -55,3 +55,11 @@ class Projects:
 
     def clear(self) -> None:
         self._projects.clear()
+
+    def check_invariants(self) -> None:
+        """What must hold of every project; every test of the service ends in it."""
+        found = [f"project `{project.id}`: {fault}" for project in self for fault in project.accounts.faults()]
+        found += [f"`{name}` holds the project `{one.id}`" for name, one in self._projects.items() if one.id != name]
+        codes = [code.code for project in self for code in project.oob_codes]
+        found += [f"the code `{code}` belongs to two projects" for code in set(codes) if codes.count(code) > 1]
+        assert not found, "the accounts are not whole:\n" + "\n".join(found)

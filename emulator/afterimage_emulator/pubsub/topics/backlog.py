@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock, Timer
@@ -196,6 +196,56 @@ class Backlog:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    # -- what must hold
+
+    def check_invariants(self) -> None:
+        """What must hold between any two operations; every test of a backlog ends in it."""
+        found = list(self.faults())
+        assert not found, "the backlog is not whole:\n" + "\n".join(found)
+
+    def faults(self) -> Iterator[str]:
+        """Everything that is not as it must be, each with its message or its key."""
+        places: dict[int, list[str]] = {}
+        for place, entries in (
+            ("waiting", [item for item in self._queue if isinstance(item, Entry)]),
+            ("out", [out.entry for out in self._out.values()]),
+            ("put off", list(self._put_off)),
+            ("waiting on its key", [entry for lane in self._lanes.values() for entry in lane.waiting]),
+        ):
+            for entry in entries:
+                places.setdefault(id(entry), []).append(place)
+        for found in places.values():
+            if len(found) > 1:
+                yield f"a message is in {len(found)} places: {', '.join(found)}"
+        watched = set(self._deadlines)
+        for ack_id, out in self._out.items():
+            if (out.deadline_ns, ack_id) not in watched:
+                yield f"nobody watches the deadline of `{ack_id}`"
+            lane = self._lanes.get(out.entry.key) if self.ordered and out.entry.key else None
+            if self.ordered and out.entry.key and (lane is None or ack_id not in lane.out):
+                yield f"`{ack_id}` is out, and its key `{out.entry.key}` does not know"
+        if self._deadlines and self._out and (self._timer is None or self._timer.callback is None):
+            yield "messages are out and no timer is set"
+        for entry, timer in self._put_off.items():
+            if timer.callback is None:
+                yield f"a message put off after {entry.attempt} attempts has no timer any more"
+        queued = [item for item in self._queue if isinstance(item, str)]
+        for key in self._lanes.keys() | set(queued):
+            yield from self._faults_of_lane(key, queued.count(key))
+
+    def _faults_of_lane(self, key: str, queued: int) -> Iterator[str]:
+        lane = self._lanes.get(key)
+        if lane is None:
+            yield f"the key `{key}` is queued and holds nothing"
+            return
+        if queued != lane.queued:
+            yield f"the key `{key}` stands {queued} times in the queue and says {lane.queued}"
+        if lane.waiting and not (lane.queued or lane.out or lane.put_off):
+            yield f"the key `{key}` has {len(lane.waiting)} messages waiting and nobody will come for them"
+        for ack_id in lane.out:
+            if ack_id not in self._out:
+                yield f"the key `{key}` waits for `{ack_id}`, which is not out"
 
     # -- inside
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from afterimage_emulator.activity import Activity
@@ -171,6 +171,32 @@ class Broker:
         self._topics.clear()
         self._subscriptions.clear()
         self._of_topic.clear()
+
+    def check_invariants(self) -> None:
+        """What must hold between any two steps of the loop; every test of the service ends in it."""
+        found = list(self.faults())
+        assert not found, "topics and subscriptions are not whole:\n" + "\n".join(found)
+
+    def faults(self) -> Iterator[str]:
+        """Everything that is not as it must be, each with its name."""
+        for name in sorted(self._topics.keys() ^ self._of_topic.keys()):
+            yield f"the topic `{name}` has {'no list of subscriptions' if name in self._topics else 'no settings'}"
+        for name, topic in self._topics.items():
+            if topic.name != name:
+                yield f"`{name}` holds the topic `{topic.name}`"
+        listed = [subscription for each in self._of_topic.values() for subscription in each]
+        for name, subscription in self._subscriptions.items():
+            settings = subscription.settings
+            if settings.name != name:
+                yield f"`{name}` holds the subscription `{settings.name}`"
+            wanted = settings.topic != DELETED_TOPIC and not settings.detached
+            here = subscription in self._of_topic.get(settings.topic, [])
+            if here != wanted or listed.count(subscription) != wanted:
+                yield f"`{name}` is listed {listed.count(subscription)} times and belongs to `{settings.topic}`"
+            yield from subscription.faults()
+        for subscription in listed:
+            if self._subscriptions.get(subscription.name) is not subscription:
+                yield f"the topic `{subscription.settings.topic}` lists `{subscription.name}`, which is not there"
 
     # -- messages
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from afterimage_emulator.activity import Activity
@@ -117,6 +117,17 @@ class Subscription:
     def close(self) -> None:
         self.backlog.clear()
         self._wake()
+
+    def faults(self) -> Iterator[str]:
+        """Everything of it that is not as it must be."""
+        yield from (f"`{self.name}`: {fault}" for fault in self.backlog.faults())
+        held = {id(entry) for entry in self.backlog.entries()}
+        if any(id(entry) not in held for entry in self._counted):
+            yield f"`{self.name}` counts a message as on its way that it does not hold"
+        if self._counted and not self.pushes:
+            yield f"`{self.name}` pushes nothing and counts messages as on their way"
+        if self.settings.detached and held:
+            yield f"`{self.name}` is detached and still holds {len(held)} messages"
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -275,6 +275,48 @@ class ObjectStore:
             earlier.append(record)
             earlier.sort(key=lambda one: one.generation)
 
+    # -- what must hold
+
+    def check_invariants(self) -> None:
+        """What must hold between any two steps of the loop; every test of the store ends in it."""
+        found = list(self.faults())
+        assert not found, "the store of objects is not whole:\n" + "\n".join(found)
+
+    def faults(self) -> Iterator[str]:
+        """Everything that is not as it must be, each with its place."""
+        for bucket in sorted(self._buckets.keys() ^ self._namespaces.keys()):
+            yield f"the bucket `{bucket}` has {'no record' if bucket in self._namespaces else 'no place for objects'}"
+        for name, record in self._buckets.items():
+            if record.name != name:
+                yield f"`{name}` holds the bucket `{record.name}`"
+        for bucket, namespace in self._namespaces.items():
+            for name in sorted(namespace.live.keys() | namespace.noncurrent.keys()):
+                yield from self._faults_of_name(bucket, name, namespace)
+        shares: dict[str, int] = {}
+        blobs: dict[str, Blob] = {}
+        for one in self.everything():
+            shares[one.blob.location] = shares.get(one.blob.location, 0) + 1
+            blobs[one.blob.location] = one.blob
+        for location, blob in blobs.items():
+            if blob.shares != shares[location]:
+                yield f"{shares[location]} records stand on `{location}`, which counts {blob.shares}"
+
+    def _faults_of_name(self, bucket: str, name: str, namespace: Namespace) -> Iterator[str]:
+        earlier: list[ObjectRecord] = namespace.noncurrent.get(name, [])
+        live: ObjectRecord | None = namespace.live.get(name)
+        if live is None and not earlier:
+            yield f"`{bucket}/{name}` has no generation and is still there"
+        if live is not None and live.deleted_ns is not None:
+            yield f"`{bucket}/{name}` is live and was deleted"
+        if any(one.deleted_ns is None for one in earlier):
+            yield f"`{bucket}/{name}` keeps an earlier generation that was never deleted"
+        records = [*earlier, *([] if live is None else [live])]
+        if any((one.bucket, one.name) != (bucket, name) for one in records):
+            yield f"`{bucket}/{name}` holds an object of another name"
+        generations = [one.generation for one in records]
+        if generations != sorted(set(generations)) or generations[-1:] > [self._last_generation]:
+            yield f"generations of `{bucket}/{name}` must rise up to {self._last_generation}: {generations}"
+
     # -- inside
 
     def _check_write(self, request: Upload) -> None:

@@ -253,6 +253,7 @@ class Simulation:
         for name in NAMES:
             await self.check_one(name)
         assert self.log.of(BUCKET) == self.model.events
+        self.service.store.check_invariants()
         self.service.resumable.reset()
         await self.service.files.disk.cleaned()
         on_disk = {file.name for file in self.service.files.folder.iterdir()}
