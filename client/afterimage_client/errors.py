@@ -62,3 +62,13 @@ class StorageError(FirebaseError):
     """A refused or failed transfer, or a checksum that does not fit."""
 
     service = "storage"
+
+
+class WorkerError(FirebaseError):
+    """A generation that is refused, or that somebody else has ended or taken over.
+
+    Codes: `unauthenticated`, `permission-denied`, `invalid-request`, `already-exists`, `in-progress`, `lost`,
+    `failed`, `unavailable`.
+    """
+
+    service = "worker"
