@@ -30,8 +30,14 @@ media_replay = on_message(
 )
 media_sweep = on_message("media.sweep", "media_sweep", "afterimage.jobs.handlers:sweep", **BATCH_WORK, **AS_MEDIA_JOBS)
 user_erase = on_message("user.erase", "user_erase", "afterimage.jobs.handlers:erase", **BATCH_WORK, **AS_ERASE)
+generations_expire = on_message(
+    "generations.expire", "generations_expire", "afterimage.jobs.handlers:expire", **BATCH_WORK, **AS_ERASE
+)
 
-# Schedules publish the messages of the nightly jobs.
+# Schedules publish the messages of the jobs.
+generations_look = on_schedule(
+    "*/5 * * * *", "generations_look", "afterimage.jobs.handlers:start_expiry", **LIGHT_WORK, **AS_SCHEDULES
+)
 nightly_sweep = on_schedule(
     "20 3 * * *", "nightly_sweep", "afterimage.jobs.handlers:start_nightly_sweep", **LIGHT_WORK, **AS_SCHEDULES
 )

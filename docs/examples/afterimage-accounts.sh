@@ -9,10 +9,10 @@ set -euo pipefail
 
 MEDIA="media_finalized media_deleted media_archived"
 MEDIA_JOBS="media_backfill media_replay media_sweep"
-ERASE="user_erase"
+ERASE="user_erase generations_expire"
 LEDGER="ledger_output_written ledger_generation_written ledger_object_finalized ledger_object_deleted ledger_object_archived ledger_roll_up campaign_written"
 LEDGER_JOBS="ledger_audit ledger_rebuild ledger_close_day ledger_reprice ledger_replay"
-SCHEDULES="nightly_sweep ledger_nightly"
+SCHEDULES="nightly_sweep generations_look ledger_nightly"
 
 account() { echo "serviceAccount:afterimage-$1@$PROJECT.iam.gserviceaccount.com"; }
 
@@ -45,7 +45,7 @@ may_call() {
 before() {
   create_account media "derives files as they are stored"
   create_account media-jobs "backfill, replay, sweep"
-  create_account erase "deletes users"
+  create_account erase "deletes users, and what dead workers left"
   create_account ledger "keeps the books"
   create_account ledger-jobs "audit, rebuild, close-day, reprice, replay"
   create_account schedules "starts nightly jobs"
@@ -90,8 +90,8 @@ after() {
   # A job publishes its next page on its own topic; the schedules start the nightly jobs.
   for topic in media.backfill media.replay media.sweep; do to_topic media-jobs "$topic"; done
   for topic in ledger.audit ledger.rebuild ledger.close-day ledger.reprice ledger.replay; do to_topic ledger-jobs "$topic"; done
-  for topic in media.sweep ledger.close-day ledger.audit; do to_topic schedules "$topic"; done
-  to_topic erase user.erase
+  for topic in media.sweep generations.expire ledger.close-day ledger.audit; do to_topic schedules "$topic"; done
+  for topic in user.erase generations.expire; do to_topic erase "$topic"; done
   if [ -n "$READY" ]; then
     to_topic media "$READY"
     to_topic media-jobs "$READY"

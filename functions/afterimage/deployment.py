@@ -61,6 +61,11 @@ KEEP_FINISHED_DAYS: Final = params.IntParam(
     default=30,
     description="After how many days, at least 2, a TTL policy deletes closed letters and finished jobs.",
 )
+GENERATION_STUCK_MINUTES: Final = params.IntParam(
+    "GENERATION_STUCK_MINUTES",
+    default=15,
+    description="After so many minutes, at least 3, without a sign of life of its worker a generation has failed.",
+)
 MEDIA_PLANS: Final = params.StringParam(
     "MEDIA_PLANS",
     default="",
@@ -83,7 +88,7 @@ def _account(name: str, who: str) -> params.StringParam:
 
 MEDIA_ACCOUNT: Final = _account("MEDIA_ACCOUNT", "the functions that derive files as they are stored")
 MEDIA_JOBS_ACCOUNT: Final = _account("MEDIA_JOBS_ACCOUNT", "backfill, replay and sweep")
-ERASE_ACCOUNT: Final = _account("ERASE_ACCOUNT", "the one function that deletes originals")
+ERASE_ACCOUNT: Final = _account("ERASE_ACCOUNT", "the two functions that delete originals")
 LEDGER_ACCOUNT: Final = _account("LEDGER_ACCOUNT", "the functions that keep the books")
 LEDGER_JOBS_ACCOUNT: Final = _account(
     "LEDGER_JOBS_ACCOUNT", "the ledger's audit, rebuild, close-day, reprice and replay"

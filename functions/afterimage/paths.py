@@ -72,6 +72,11 @@ OUTPUT_KINDS: Final = ("dialogues", "images", "videos", "audio")
 OUTPUT_WRITTEN: Final = "ai_outputs/{uid}/{kind}/{outputId}"
 GENERATION_WRITTEN: Final = "generations/{uid}/files/{fileUid}"
 """Patterns of the documents whose writes are booked, as triggers spell them."""
+GENERATIONS: Final = "generations"
+GENERATION_FILES: Final = "files"
+"""Generations that workers make: the collections of this name below each user."""
+WORKER_BEATS: Final = "worker"
+"""Below a generation that is being made: the sign of life of its worker, where no trigger hears it."""
 CAMPAIGN_WRITTEN: Final = "campaigns/{campaignId}"
 BOOKED_ROOTS: Final[Mapping[str, tuple[str, ...]]] = {"ai_outputs": OUTPUT_KINDS, "generations": ("files",)}
 """Collections whose ids are users, and the collections below them whose documents are booked."""
@@ -90,6 +95,8 @@ OPERATIONS_TOTALS: Final = "operations/totals"
 
 OWNED_FILES: Final = ("users", "generating", "artifacts")
 """Folders of which each user owns one."""
+GENERATED_FILES: Final = "generating/"
+"""What workers have made, for all users."""
 SHARED_FILES: Final = "media/"
 OWNED_DOCUMENTS: Final = ("users", "ai_outputs", "generations", "players")
 """Collections in which each user owns one document with everything beneath it, beside the books."""
@@ -192,6 +199,17 @@ def parse_booked(path: str) -> tuple[str, str, str] | None:
         case [root, user, kind, identifier] if kind in BOOKED_ROOTS.get(root, ()):
             return user, kind, identifier
     return None
+
+
+def beat_path(generation: str) -> str:
+    """Where the worker of a generation shows that it is alive."""
+    return f"{generation}/{WORKER_BEATS}/beat"
+
+
+def generation_of_beat(path: str) -> str | None:
+    """The generation whose sign of life stands at a path; None where none belongs."""
+    generation = "/".join(path.split("/")[:4])
+    return generation if parse_booked(generation) and path == beat_path(generation) else None
 
 
 def books_path(user: str) -> str:

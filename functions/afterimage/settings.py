@@ -15,6 +15,9 @@ from typing import Final
 KEEP_FINISHED_FOR: Final = timedelta(days=30)
 """The default of how long closed letters and finished jobs can be read."""
 
+STUCK_AFTER: Final = timedelta(minutes=15)
+"""The default of how long the worker of a generation may be silent."""
+
 
 class SettingsError(ValueError):
     """A setting that cannot be used: its name, what it holds, and what to write instead."""
@@ -33,6 +36,8 @@ class Settings:
     platform_retries: bool = True
     keep_finished_for: timedelta = KEEP_FINISHED_FOR
     """How long a closed letter and a finished job stay before a TTL policy may delete them."""
+    stuck_after: timedelta = STUCK_AFTER
+    """How long nothing may be heard of a generation's worker before it is taken for dead."""
     ready_topic: str = ""
     """Where settled objects are announced; empty: nowhere."""
     plan_overrides: Mapping[str, Mapping[str, object]]
@@ -66,6 +71,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         event_age_limit=event_age_limit,
         platform_retries=_truth(variables, "RETRY_EVENTS", default=True),
         keep_finished_for=timedelta(days=keep_days),
+        stuck_after=timedelta(
+            minutes=_whole_number(variables, "GENERATION_STUCK_MINUTES", default=STUCK_AFTER.seconds // 60, least=3)
+        ),
         ready_topic=_value(variables, "MEDIA_READY_TOPIC"),
         plan_overrides=_plans(variables),
     )

@@ -15,6 +15,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "docs/examples/afterimage-accounts.sh"
+STARTED_BY_SCHEDULES = {"media.sweep", "generations.expire", "ledger.close-day", "ledger.audit"}
 NAMES = ("media", "media-jobs", "erase", "ledger", "ledger-jobs", "schedules")
 GCLOUD = """#!/usr/bin/env bash
 printf '%q ' "$@" >> "$CALLS"; echo >> "$CALLS"
@@ -144,7 +145,7 @@ def test_running_it_again_changes_what_is_there_and_makes_nothing_twice(tmp_path
 
 
 def test_a_topic_takes_messages_from_those_who_publish_on_it(given: dict[str, Any]) -> None:
-    """Every topic that a function listens to is covered: a job on its own, the schedules on three."""
+    """Every topic that a function listens to is covered: a job on its own, the schedules on four."""
     publishers: defaultdict[str, set[str]] = defaultdict(set)
     for command in given["after"]:
         if command[:3] == ["pubsub", "topics", "add-iam-policy-binding"]:
@@ -156,9 +157,7 @@ def test_a_topic_takes_messages_from_those_who_publish_on_it(given: dict[str, An
         topic = endpoint.get("eventTrigger", {}).get("eventFilters", {}).get("topic")
         if topic:
             own = endpoint["serviceAccountEmail"].removeprefix("afterimage-").partition("@")[0]
-            expected[topic] = {own} | (
-                {"schedules"} if topic in {"media.sweep", "ledger.close-day", "ledger.audit"} else set()
-            )
+            expected[topic] = {own} | ({"schedules"} if topic in STARTED_BY_SCHEDULES else set())
     assert publishers == expected
 
 

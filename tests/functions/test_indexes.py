@@ -11,6 +11,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 BY_FUNCTIONS = {
     ("_events", "status"),  # replay: the open letters
+    ("files", "status"),  # expiry: what is being made, of all users
     ("usage", "touched_at"),  # the roll-up: whose books changed
 }
 BY_CLIENTS = {
@@ -85,6 +86,16 @@ def test_no_query_has_lost_its_index() -> None:
         if place in exempt and not exempt[place]["indexes"]
     }
     assert taken == set()
+
+
+def test_what_is_asked_of_a_group_has_an_index_of_the_group() -> None:
+    """Firestore makes an index of a group by itself for no field; one that is declared replaces those that it makes."""
+    kept = exemptions()["files", "status"]["indexes"]
+    assert {(index["queryScope"], index["order"]) for index in kept} == {
+        ("COLLECTION", "ASCENDING"),
+        ("COLLECTION", "DESCENDING"),
+        ("COLLECTION_GROUP", "ASCENDING"),
+    }
 
 
 def test_what_grows_or_is_never_asked_for_is_exempt() -> None:

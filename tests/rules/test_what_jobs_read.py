@@ -36,3 +36,17 @@ def test_players_do_write_collections_of_those_names(law: Law) -> None:
     for group in GROUPS:
         assert_allowed(alice.set(f"players/alice/{group}/x", {"source": {"bucket": "b", "name": "n"}}))
         assert_allowed(alice.set(f"players/alice/users/bob/{group}/x", {}))
+
+
+def test_nobody_but_a_worker_says_what_becomes_of_a_generation(law: Law) -> None:
+    """The expiry trusts generations and their signs of life; an owner may delete a generation, which only ends it."""
+    environment = RulesEnvironment(law.files[0].text)
+    generation, beat = "generations/alice/files/f1", "generations/alice/files/f1/worker/beat"
+    environment.seed({generation: {"status": "processing"}, beat: {"run": "r"}})
+    for anybody in (environment.as_user("alice"), environment.as_user("alice", admin=True), environment.as_nobody()):
+        for path in (generation, beat):
+            assert_denied(anybody.update(path, {"status": "completed"}))
+            assert_denied(anybody.set(f"{path}-new", {"files": []}))
+        assert_denied(anybody.delete(beat))
+        assert_denied(anybody.get(beat))
+    assert_allowed(environment.as_user("alice").delete(generation))

@@ -35,6 +35,25 @@ def erase(event: MessageEvent) -> None:
     take_turn("user.erase", event, Erase(pipeline=pipeline(), documents=clients.documents()).turn)
 
 
+def expire(event: MessageEvent) -> None:
+    from afterimage.jobs.expire import Expire
+
+    settings = clients.settings()
+    job = Expire(
+        documents=clients.documents(),
+        files=clients.files(),
+        bucket=settings.originals_bucket,
+        stuck_after=settings.stuck_after,
+    )
+    take_turn("generations.expire", event, job.turn)
+
+
+def start_expiry(event: Any) -> None:
+    """Every five minutes: ends what is stuck."""
+    publish("generations.expire", {"job": f"generations.expire-{event.schedule_time:%Y-%m-%dT%H-%M}"})
+
+
 def start_nightly_sweep(event: Any) -> None:
     """The schedule only publishes: one sweep a day, however often the schedule fires for that day."""
     publish("media.sweep", {"job": f"media.sweep-{event.schedule_time:%Y-%m-%d}"})
+    publish("generations.expire", {"job": f"generations.expire-{event.schedule_time:%Y-%m-%d}-files", "files": True})

@@ -13,13 +13,14 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, TypeGuard
 
-from afterimage.ledger.prices.money import FigureError, nano_usd
+from afterimage.ledger.prices.money import MOST_COST_NANO_USD, FigureError, nano_usd
 from afterimage.ledger.prices.price_table import model_version
 from afterimage.ledger.prices.pricing import Prices, Usage
 
 MOST_HITS: Final = 10_000_000
 MOST_LATENCY_MS: Final = 24 * 3600 * 1000
 UNKNOWN_MODEL: Final = "unknown"
+CONFIRMED_COST: Final = "confirmed_cost_nano_usd"
 _PLAUSIBLE_MODEL = re.compile(r"[a-z0-9][a-z0-9._:/@+ -]{0,127}")
 
 
@@ -37,6 +38,8 @@ class CostSource(StrEnum):
     """The source of the cost that is totalled."""
 
     COMPUTED = "computed"
+    CONFIRMED = "confirmed"
+    """By the worker, which is a server and knows what it was billed."""
     REPORTED = "reported"
     NONE = "none"
 
@@ -80,7 +83,10 @@ def facts_of(kind: str, fields: Mapping[str, Any], created: datetime, prices: Pr
     computed = prices.price(usage, created)
     reported, is_absurd = _reported(flat, reasons)
     status, cost, source, origin = OutputStatus.BOOKED, 0, CostSource.NONE, ""
-    if computed is not None:
+    confirmed = _confirmed(fields, reasons) if kind == "files" else None
+    if confirmed is not None:
+        cost, source = confirmed, CostSource.CONFIRMED
+    elif computed is not None:
         cost, source, origin = computed.nano_usd, CostSource.COMPUTED, computed.origin
     elif is_absurd:
         return Facts(
@@ -163,6 +169,19 @@ def _reported(fields: Mapping[str, Any], reasons: list[str]) -> tuple[int | None
     except FigureError as error:
         reasons.append(f"`cost_usd` {error}")
         return None, True
+
+
+def _confirmed(fields: Mapping[str, Any], reasons: list[str]) -> int | None:
+    """What the worker says it cost: the document's own field, which no request of a client can reach."""
+    value = fields.get(CONFIRMED_COST)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_COST_NANO_USD:
+        reasons.append(
+            f"`{CONFIRMED_COST}` must be whole nano-dollars, at most {MOST_COST_NANO_USD}; it is not counted"
+        )
+        return None
+    return value
 
 
 def _whole(fields: Mapping[str, Any], name: str, most: int, reasons: list[str]) -> int | None:

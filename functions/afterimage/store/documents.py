@@ -164,13 +164,21 @@ class DocumentStore(DocumentReader, Protocol):
     def find(self, query: Query) -> list[Document]: ...
 
     def beneath(
-        self, root: str, group: str, *, after: str = "", limit: int, paths_only: bool = False
+        self,
+        root: str,
+        group: str,
+        *,
+        where: tuple[Where, ...] = (),
+        after: str = "",
+        limit: int,
+        paths_only: bool = False,
     ) -> list[Document]:
         """Documents of all collections called `group` below `root/…`, at any depth, in the order of their paths.
 
         They come from behind the path `after`, which need not exist: `root/id/LAST_ID/LAST_ID` leaps over everything
         beneath an id. Never one below another root: anybody may own collections of the same name, and only its path
-        proves who wrote a document. With `paths_only` they come without their fields.
+        proves who wrote a document. With `paths_only` they come without their fields. `where` takes equalities alone,
+        each on a field that has an index of the group.
         """
         ...
 
@@ -205,6 +213,13 @@ def compare_and_set(store: DocumentStore, path: str, fields: Mapping[str, Any], 
 def compare_and_delete(store: DocumentStore, read: Document) -> None:
     """Deletes what was `read`, or raises ConflictError."""
     _settled(store, Remove(path=read.path, expected=read.version))
+
+
+def refuse_ranges(where: Sequence[Where]) -> None:
+    """What every store does first with a question about what lies beneath: the order there is that of the paths."""
+    for condition in where:
+        if condition.comparison != "==":
+            raise ValueError(f"a range of `{condition.field}` is not found in the order of paths: ask for equality")
 
 
 def refuse_too_many(writes: Sequence[Write]) -> None:

@@ -30,7 +30,9 @@ from afterimage.store.documents import (
     Replace,
     UncertainError,
     Version,
+    Where,
     Write,
+    refuse_ranges,
     refuse_too_many,
 )
 from afterimage.store.firestore_values import plain_fields, write_fields, write_value
@@ -129,20 +131,7 @@ class FirestoreDocuments(FirestoreReader):
 
     def find(self, query: Query) -> list[Document]:
         asked = _query_of(query.collection, query.limit)
-        conditions = [
-            types.StructuredQuery.Filter(
-                field_filter={
-                    "field": {"field_path": _quoted((condition.field,))},
-                    "op": _OPERATORS[condition.comparison],
-                    "value": _value(condition.value),
-                }
-            )
-            for condition in query.where
-        ]
-        if len(conditions) == 1:
-            asked.where = conditions[0]
-        elif conditions:
-            asked.where = types.StructuredQuery.Filter(composite_filter={"op": "AND", "filters": conditions})
+        asked.where = _filter_of(query.where)
         order, after = [(_BY_NAME, query.descending)], [query.after_id]
         if query.order_by:
             return self._run(
@@ -154,8 +143,16 @@ class FirestoreDocuments(FirestoreReader):
         return self._run(asked, query.collection, order=order, after=after)
 
     def beneath(
-        self, root: str, group: str, *, after: str = "", limit: int, paths_only: bool = False
+        self,
+        root: str,
+        group: str,
+        *,
+        where: tuple[Where, ...] = (),
+        after: str = "",
+        limit: int,
+        paths_only: bool = False,
     ) -> list[Document]:
+        refuse_ranges(where)
         first = f"{root}/{_FIRST_ID}/{group}/{_FIRST_ID}"
 
         def bound(path: str, *, before: bool) -> types.Cursor:
@@ -169,6 +166,7 @@ class FirestoreDocuments(FirestoreReader):
             end_at=bound(f"{root}/{LAST_ID}/{group}/{LAST_ID}", before=False),
             limit=limit,
         )
+        query.where = _filter_of(where)
         if paths_only:
             query.select = types.StructuredQuery.Projection(fields=[{"field_path": _BY_NAME}])
         return self._documents(self._name(""), query)
@@ -245,6 +243,23 @@ def _told_apart() -> Iterator[None]:
         raise ConflictError(str(error)) from error
     except _UNCERTAIN as error:
         raise UncertainError(str(error)) from error
+
+
+def _filter_of(where: Sequence[Where]) -> types.StructuredQuery.Filter | None:
+    """All conditions together; None where there is none."""
+    conditions = [
+        types.StructuredQuery.Filter(
+            field_filter={
+                "field": {"field_path": _quoted((condition.field,))},
+                "op": _OPERATORS[condition.comparison],
+                "value": _value(condition.value),
+            }
+        )
+        for condition in where
+    ]
+    if len(conditions) <= 1:
+        return conditions[0] if conditions else None
+    return types.StructuredQuery.Filter(composite_filter={"op": "AND", "filters": conditions})
 
 
 def _query_of(collection: str, limit: int) -> types.StructuredQuery:

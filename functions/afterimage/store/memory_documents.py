@@ -22,6 +22,7 @@ from afterimage.store.documents import (
     Version,
     Where,
     Write,
+    refuse_ranges,
     refuse_too_many,
 )
 from afterimage.store.firestore_values import GeoPoint
@@ -94,15 +95,24 @@ class MemoryDocuments:
         return self._charged(met[: query.limit])
 
     def beneath(
-        self, root: str, group: str, *, after: str = "", limit: int, paths_only: bool = False
+        self,
+        root: str,
+        group: str,
+        *,
+        where: tuple[Where, ...] = (),
+        after: str = "",
+        limit: int,
+        paths_only: bool = False,
     ) -> list[Document]:
+        refuse_ranges(where)
         self.before("beneath")
         # A path of `root/id/…/group/id`: the root may be deeper than one id, and the group as deep as it likes.
         paths = [path.split("/") for path in self.documents if path.startswith(f"{root}/")]
         depth = len(root.split("/"))
         found = sorted(parts for parts in paths if len(parts) > depth + 1 and parts[-2] == group)
-        met = ["/".join(parts) for parts in found if parts > after.split("/")][:limit]
-        documents = self._charged(met)
+        behind = ["/".join(parts) for parts in found if parts > after.split("/")]
+        met = [path for path in behind if all(_is_met(condition, self.documents[path][0]) for condition in where)]
+        documents = self._charged(met[:limit])
         return (
             [Document(path=each.path, fields={}, version=each.version) for each in documents]
             if paths_only

@@ -186,6 +186,30 @@ def test_a_workers_document_counts_when_it_is_completed() -> None:
     assert found.cost_origin.startswith("table:image:")
 
 
+def test_a_cost_that_the_worker_confirms_is_the_cost() -> None:
+    """Above the table and what the request claims; only the document's own field counts, and a mad one does not."""
+    done = {
+        "status": "completed",
+        "model": "imagen-4.0-generate-001",
+        "request_data": {"task_type": "text2img", "cost_usd": 7.0, "confirmed_cost_nano_usd": 5},
+        "generation_data": {"confirmed_cost_nano_usd": 6},
+    }
+    assert facts(done, "files").cost_source is CostSource.COMPUTED
+    confirmed = facts(done | {"confirmed_cost_nano_usd": 2_100_000}, "files")
+    assert (confirmed.cost_nano_usd, confirmed.cost_source) == (2_100_000, CostSource.CONFIRMED)
+    assert (confirmed.cost_origin, confirmed.reported_nano_usd) == ("", 7_000_000_000)
+    for mad in (-1, 1.5, True, "1", 10**12 + 1):
+        found = facts(done | {"confirmed_cost_nano_usd": mad}, "files")
+        assert (found.cost_nano_usd, found.cost_source) == (40_000_000, CostSource.COMPUTED)
+        assert "`confirmed_cost_nano_usd` must be whole nano-dollars" in found.reasons[-1]
+
+
+def test_no_client_can_confirm_a_cost() -> None:
+    """Outputs that clients write have no such field in the books."""
+    found = facts(dialogue(confirmed_cost_nano_usd=1))
+    assert found.cost_source is not CostSource.CONFIRMED
+
+
 def test_a_workers_video_is_priced_by_its_length() -> None:
     """Frames by frames per second, to the millisecond."""
     row = Row("text2video", Unit.SECOND, date(2026, 1, 1), Decimal("0.01"))

@@ -272,6 +272,19 @@ def test_what_lies_beneath_a_root_is_found_and_nothing_elsewhere(documents: Docu
     assert [each.path for each in documents.beneath("users", "objects", limit=9, paths_only=True)] == here
 
 
+def test_what_lies_beneath_is_found_by_its_fields(documents: DocumentHistory) -> None:
+    """In pages that go on behind a path; a range has another order, and is refused."""
+    for path in ("gen/a/files/1", "gen/a/files/2", "gen/b/files/1", "gen/c/files/1", "other/a/files/1"):
+        put(documents, path, status="open" if path != "gen/a/files/2" else "done")
+    is_open = (Where(field="status", comparison="==", value="open"),)
+    found = documents.beneath("gen", "files", where=is_open, limit=2)
+    assert [each.path for each in found] == ["gen/a/files/1", "gen/b/files/1"]
+    rest = documents.beneath("gen", "files", where=is_open, after=found[-1].path, limit=2)
+    assert [each.path for each in rest] == ["gen/c/files/1"]
+    with pytest.raises(ValueError, match="a range of `status`"):
+        documents.beneath("gen", "files", where=(Where(field="status", comparison=">", value="d"),), limit=2)
+
+
 def test_what_lies_below_a_document_is_named_from_the_deepest_up(documents: DocumentHistory) -> None:
     """So that deleting in this order never hides anything; documents that were never written may have some below."""
     below = ["u/a/x/1", "u/a/x/1/y/2", "u/a/x/none/y/3", "u/a/z/4"]
