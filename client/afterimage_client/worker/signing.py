@@ -30,7 +30,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def refused(message: str) -> WorkerError:
+def _refused(message: str) -> WorkerError:
     return WorkerError("unauthenticated", message, way_out="sign as docs/worker-signature.md says")
 
 
@@ -51,15 +51,15 @@ class Signature:
         if isinstance(when, str) and when.isascii() and when.isdigit() and len(when) <= 12:
             when = int(when)
         if not (isinstance(key, str) and _KEY_ID.fullmatch(key)):
-            raise refused("the signature's `key` names no key")
+            raise _refused("the signature's `key` names no key")
         if not (isinstance(uid, str) and 0 < len(uid) <= 128) or _CONTROL.search(uid):
-            raise refused("the signature's `uid` is no user's id")
+            raise _refused("the signature's `uid` is no user's id")
         if not isinstance(when, int) or isinstance(when, bool):
-            raise refused("the signature's `time` must be whole seconds since 1970")
+            raise _refused("the signature's `time` must be whole seconds since 1970")
         if not (isinstance(nonce, str) and _NONCE.fullmatch(nonce)):
-            raise refused("the signature's `nonce` must be 16 to 64 letters, digits, `-` or `_`")
+            raise _refused("the signature's `nonce` must be 16 to 64 letters, digits, `-` or `_`")
         if not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
-            raise refused("the signature must be 64 hexadecimal digits in lower case")
+            raise _refused("the signature must be 64 hexadecimal digits in lower case")
         return cls(key=key, uid=uid, time=when, nonce=nonce, digest=digest)
 
     def to_fields(self) -> dict[str, object]:
@@ -132,7 +132,7 @@ class SigningKeys:
 def text_to_sign(*, method: str, path: str, body: bytes, signature: Signature) -> bytes:
     """One line for each part. No part can hold a line's end, so no two requests have the same text."""
     if _CONTROL.search(method) or _CONTROL.search(path):
-        raise refused("method and path hold no control characters")
+        raise _refused("method and path hold no control characters")
     lines = (
         SCHEME,
         signature.key,
@@ -157,7 +157,7 @@ class NonceMemory:
     def take(self, nonce: str, *, now: float, until: float) -> None:
         with self._lock:
             if self._until.get(nonce, now) > now:
-                raise refused("the signature was used before")
+                raise _refused("the signature was used before")
             if len(self._until) >= self._most:
                 self._until = {known: end for known, end in self._until.items() if end > now}
             if len(self._until) >= self._most:
@@ -182,12 +182,12 @@ class SignatureVerifier:
     def verify(self, signature: Signature, *, method: str, path: str, body: bytes) -> str:
         """The id of the user whom the request is for."""
         if not self.keys.fits(signature, method=method, path=path, body=body):
-            raise refused("the signature does not fit the request, or its key is not known here")
+            raise _refused("the signature does not fit the request, or its key is not known here")
         now = self.now()
         if signature.time < now - self.window_seconds:
-            raise refused(f"the signature is older than `{self.window_seconds}` seconds")
+            raise _refused(f"the signature is older than `{self.window_seconds}` seconds")
         if signature.time > now + MOST_AHEAD_SECONDS:
-            raise refused("the signature is from the future: set the signer's clock")
+            raise _refused("the signature is from the future: set the signer's clock")
         if self.nonces is not None:
             self.nonces.take(signature.nonce, now=now, until=signature.time + self.window_seconds + 1)
         return signature.uid
