@@ -1,7 +1,8 @@
 """The table of contents: every trigger, what happens → who handles it, with how much, as whom."""
 
-from afterimage.delivery.triggers import on_document_written, on_message, on_object, on_schedule
+from afterimage.delivery.triggers import on_document_written, on_message, on_object, on_schedule, on_web_request
 from afterimage.deployment import (
+    AS_API,
     AS_ERASE,
     AS_LEDGER,
     AS_LEDGER_JOBS,
@@ -11,6 +12,7 @@ from afterimage.deployment import (
     BATCH_WORK,
     IMAGE_WORK,
     LIGHT_WORK,
+    WEB_WORK,
 )
 from afterimage.paths import CAMPAIGN_WRITTEN, GENERATION_WRITTEN, OUTPUT_WRITTEN
 
@@ -102,3 +104,6 @@ ledger_roll_up = on_schedule(
 ledger_nightly = on_schedule(
     "40 3 * * *", "ledger_nightly", "afterimage.jobs.ledger_handlers:start_nightly_audit", **LIGHT_WORK, **AS_SCHEDULES
 )
+
+# What clients call: the table of routes is in afterimage/api.
+api = on_web_request("api", "afterimage.api.serving:serve", **WEB_WORK, **AS_API)

@@ -48,6 +48,7 @@ before() {
   create_account erase "deletes users, and what dead workers left"
   create_account ledger "keeps the books"
   create_account ledger-jobs "audit, rebuild, close-day, reprice, replay"
+  create_account api "serves clients"
   create_account schedules "starts nightly jobs"
 
   # `list` too: without it, asking for a file that is gone is answered `forbidden` instead of `not found`.
@@ -68,13 +69,16 @@ before() {
     in_project "$name" roles/datastore.user
     in_project "$name" roles/eventarc.eventReceiver
   done
-  for name in media media-jobs erase ledger ledger-jobs schedules; do
+  in_project api roles/datastore.user
+  # Only so are App Check tokens consumed; to verify them alone needs no role.
+  in_project api roles/firebaseappcheck.tokenVerifier
+  for name in media media-jobs erase ledger ledger-jobs api schedules; do
     in_project "$name" roles/logging.logWriter
   done
 
   echo
   echo "Into functions/.env.$PROJECT:"
-  for name in media media-jobs erase ledger ledger-jobs schedules; do
+  for name in media media-jobs erase ledger ledger-jobs api schedules; do
     echo "$(tr 'a-z-' 'A-Z_' <<<"$name")_ACCOUNT=afterimage-$name"
   done
 }

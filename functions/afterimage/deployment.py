@@ -76,6 +76,21 @@ MEDIA_READY_TOPIC: Final = params.StringParam(
     default="",
     description="A Pub/Sub topic that is told of each settled object, for example `media.ready`; empty: none.",
 )
+API_ALLOWED_ORIGINS: Final = params.StringParam(
+    "API_ALLOWED_ORIGINS",
+    default="",
+    description="Origins of the web pages that may call the API, with commas between them; empty: the project's own.",
+)
+API_APP_CHECK: Final = params.StringParam(
+    "API_APP_CHECK",
+    default="auto",
+    description="Whether the API asks for App Check tokens: `on`, `off`, or `auto`, which is on where it is deployed.",
+)
+API_MAX_INSTANCES: Final = params.IntParam(
+    "API_MAX_INSTANCES",
+    default=20,
+    description="How many instances of the API there are, at most.",
+)
 
 
 def _account(name: str, who: str) -> params.StringParam:
@@ -93,6 +108,7 @@ LEDGER_ACCOUNT: Final = _account("LEDGER_ACCOUNT", "the functions that keep the 
 LEDGER_JOBS_ACCOUNT: Final = _account(
     "LEDGER_JOBS_ACCOUNT", "the ledger's audit, rebuild, close-day, reprice and replay"
 )
+API_ACCOUNT: Final = _account("API_ACCOUNT", "the API")
 SCHEDULES_ACCOUNT: Final = _account("SCHEDULES_ACCOUNT", "the nightly schedules, which only publish")
 
 
@@ -114,6 +130,7 @@ AS_MEDIA_JOBS: Final = run_as(MEDIA_JOBS_ACCOUNT)
 AS_ERASE: Final = run_as(ERASE_ACCOUNT)
 AS_LEDGER: Final = run_as(LEDGER_ACCOUNT)
 AS_LEDGER_JOBS: Final = run_as(LEDGER_JOBS_ACCOUNT)
+AS_API: Final = run_as(API_ACCOUNT)
 AS_SCHEDULES: Final = run_as(SCHEDULES_ACCOUNT)
 
 IMAGE_WORK: Final[dict[str, Any]] = {
@@ -136,6 +153,19 @@ LIGHT_WORK: Final[dict[str, Any]] = {
     "max_instances": 10,
 }
 """Functions that only call Storage and Firestore."""
+
+WEB_WORK: Final[dict[str, Any]] = {
+    "region": REGION,
+    "memory": 512,
+    "cpu": 1,
+    # As many as the framework has threads for on one CPU, times two for those that wait for Firestore.
+    "concurrency": 8,
+    "timeout_sec": 120,
+    "max_instances": API_MAX_INSTANCES,
+    # Anybody may knock: the API itself asks who it is.
+    "invoker": "public",
+}
+"""The function that clients call."""
 
 BATCH_WORK: Final[dict[str, Any]] = {
     "region": REGION,

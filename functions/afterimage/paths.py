@@ -92,6 +92,8 @@ DEAD_LETTERS: Final = "_events"
 JOBS: Final = "_jobs"
 ROLL_UP_MARK: Final = f"{JOBS}/ledger.roll-up"
 OPERATIONS_TOTALS: Final = "operations/totals"
+NOTHING: Final = "_none/none"
+"""A document that nobody writes: asked for where only the answer counts."""
 
 OWNED_FILES: Final = ("users", "generating", "artifacts")
 """Folders of which each user owns one."""
@@ -271,6 +273,16 @@ def operations_day(day: str) -> str:
 
 def job_path(job: str) -> str:
     return f"{JOBS}/{job}"
+
+
+def rate_limit_path(user: str) -> str:
+    """How often a user may still ask the API."""
+    return f"_limits/{user}"
+
+
+def idempotency_path(operation: str) -> str:
+    """What an idempotency key was sent with."""
+    return f"_operations/{operation}"
 
 
 def dead_letter_path(key: str) -> str:

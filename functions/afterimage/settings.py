@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -42,6 +43,10 @@ class Settings:
     """Where settled objects are announced; empty: nowhere."""
     plan_overrides: Mapping[str, Mapping[str, object]]
     """Plan options by family, as `media/plan.py` reads them."""
+    allowed_origins: frozenset[str] = frozenset()
+    """Origins of the web pages that may call the API."""
+    checks_apps: bool = True
+    """Whether the API asks for App Check tokens."""
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -76,6 +81,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         ),
         ready_topic=_value(variables, "MEDIA_READY_TOPIC"),
         plan_overrides=_plans(variables),
+        allowed_origins=_origins(variables, project_id),
+        checks_apps=_checks_apps(variables),
     )
 
 
@@ -103,6 +110,29 @@ def _firebase_config(variables: Mapping[str, str]) -> Mapping[str, object]:
     except ValueError as error:
         raise SettingsError(f"FIREBASE_CONFIG `{text}` is not JSON: {error}") from error
     return config if isinstance(config, dict) else {}
+
+
+def _origins(variables: Mapping[str, str], project_id: str) -> frozenset[str]:
+    """As they are written; where none is, those that Firebase Hosting serves the project's own page on."""
+    written = [origin.strip().rstrip("/") for origin in _value(variables, "API_ALLOWED_ORIGINS").split(",")]
+    origins = [origin for origin in written if origin]
+    for origin in origins:
+        if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", origin):
+            raise SettingsError(
+                f"API_ALLOWED_ORIGINS holds `{origin}`; write origins with commas between them, such as "
+                "`https://example.com`"
+            )
+    return frozenset(origins or (f"https://{project_id}.web.app", f"https://{project_id}.firebaseapp.com"))
+
+
+def _checks_apps(variables: Mapping[str, str]) -> bool:
+    """On where the platform runs the code; off where somebody develops it, unless it is said otherwise."""
+    text = _value(variables, "API_APP_CHECK").lower() or "auto"
+    if text not in {"auto", "on", "off"}:
+        raise SettingsError(f"API_APP_CHECK is `{text}`; it must be `auto`, `on` or `off`")
+    if text == "auto":
+        return "K_SERVICE" in variables and variables.get("FUNCTIONS_EMULATOR") != "true"
+    return text == "on"
 
 
 def _value(variables: Mapping[str, str], name: str) -> str:

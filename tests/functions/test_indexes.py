@@ -117,4 +117,6 @@ def test_what_grows_or_is_never_asked_for_is_exempt() -> None:
 def test_lifetimes_are_set_on_the_field_that_is_made_for_them_alone() -> None:
     """A policy on `recorded_at` or `started_at` would delete everything at once."""
     lifetimes = {place for place, entry in exemptions().items() if entry.get("ttl")}
-    assert lifetimes == {(collection, "expires_at") for collection in ("_events", "_jobs", "usage")}
+    assert lifetimes == {
+        (collection, "expires_at") for collection in ("_events", "_jobs", "usage", "_limits", "_operations")
+    }

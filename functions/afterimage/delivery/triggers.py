@@ -6,16 +6,16 @@ function up by it. Handlers are named as `package.module:function` and imported 
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from firebase_functions import pubsub_fn, scheduler_fn, storage_fn
+from firebase_functions import https_fn, pubsub_fn, scheduler_fn, storage_fn
 
 from afterimage.delivery import events
 from afterimage.delivery.dead_letters import DeadLetters
 from afterimage.delivery.document_triggers import declare_on_written
+from afterimage.delivery.handler_names import handler_at
 from afterimage.delivery.receiver import Decoder, Receiver
 from afterimage.deployment import ORIGINALS_BUCKET, RETRY_EVENTS
 from afterimage.store import clients
@@ -72,6 +72,18 @@ def on_schedule(schedule: str, name: str, handler: str, **options: Any) -> Funct
     return declared
 
 
+def on_web_request(name: str, handler: str, **options: Any) -> Function:
+    """Calls `handler` with the Flask request of anybody; it answers, whatever goes wrong."""
+
+    def serve(request: Any) -> Any:
+        return handler_at(handler)(request)
+
+    serve.__name__ = serve.__qualname__ = name
+    declared: Function = https_fn.on_request(**options)(serve)
+    declared.__dict__["__handler__"] = handler
+    return declared
+
+
 def _declared(declare: Callable[[Function], Any], name: str, handler: str, decode: Decoder) -> Function:
     def receive(raw: Any) -> None:
         RECEIVER.receive(name, raw, decode, lambda event: handler_at(handler)(event))
@@ -82,10 +94,3 @@ def _declared(declare: Callable[[Function], Any], name: str, handler: str, decod
     endpoint.eventTrigger["retry"] = RETRY_EVENTS
     receive.__dict__.update(__firebase_endpoint__=endpoint, __handler__=handler)
     return receive
-
-
-def handler_at(place: str) -> Callable[[Any], object]:
-    """The function named by `package.module:function`, imported when first needed: a cold start loads only its own."""
-    module, _, function = place.partition(":")
-    found: Callable[[Any], object] = getattr(importlib.import_module(module), function)
-    return found

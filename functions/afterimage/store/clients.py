@@ -17,6 +17,7 @@ from afterimage.made_once import made_once
 from afterimage.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from firebase_admin import App as FirebaseApp
     from google.cloud.firestore_v1 import Client as FirestoreClient
     from google.cloud.pubsub_v1 import PublisherClient
     from google.cloud.storage import Client as StorageClient
@@ -52,15 +53,20 @@ def storage() -> StorageClient:
 
 
 @_client
-def firestore() -> FirestoreClient:
+def firebase_app() -> FirebaseApp:
     import firebase_admin
-    from firebase_admin import firestore as admin_firestore
 
     try:
-        app = firebase_admin.get_app()
+        return firebase_admin.get_app()
     except ValueError:  # there is none yet
-        app = firebase_admin.initialize_app(options={"projectId": settings().project_id})
-    return admin_firestore.client(app)
+        return firebase_admin.initialize_app(options={"projectId": settings().project_id})
+
+
+@_client
+def firestore() -> FirestoreClient:
+    from firebase_admin import firestore as admin_firestore
+
+    return admin_firestore.client(firebase_app())
 
 
 @_client

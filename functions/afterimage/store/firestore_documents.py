@@ -16,6 +16,7 @@ from google.api_core import exceptions
 from google.cloud.firestore_v1 import types
 from google.cloud.firestore_v1.field_path import FieldPath as FirestoreFieldPath
 
+from afterimage.paths import NOTHING
 from afterimage.store.documents import (
     LAST_ID,
     Change,
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from google.cloud.firestore_v1 import Client, DocumentReference
 
 _FIRST_ID: Final = "\x01"
-_NO_DOCUMENT: Final = "_none/none"
-"""What is asked for where only the time of the answer counts."""
 _TIMEOUT_SECONDS: Final = 30.0
 _CONFLICTS = (exceptions.Conflict, exceptions.FailedPrecondition, exceptions.NotFound)
 _UNCERTAIN = (
@@ -187,7 +186,7 @@ class FirestoreDocuments(FirestoreReader):
     def frozen(self, at: datetime | None = None) -> FirestoreMoment:
         if at is not None:
             return FirestoreMoment(self._client, at)
-        [answer] = self._answers([_NO_DOCUMENT])
+        [answer] = self._answers([NOTHING])
         now = types.BatchGetDocumentsResponse.pb(answer).read_time
         # To the microsecond, which is all that can be written down for the next turn of a job.
         return FirestoreMoment(

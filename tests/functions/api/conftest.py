@@ -1,0 +1,115 @@
+"""Owns the API over sockets: the real application in a threaded server, its stores over the suite, and its callers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import firebase_admin
+import httpx
+import pytest
+from flask import Flask, request
+from google.cloud import firestore, storage
+from werkzeug.serving import make_server
+
+from afterimage.api.admission.tokens import FirebaseTokens
+from afterimage.api.application import Api
+from afterimage.api.dispatch import RouteTable
+from afterimage.api.services import Services
+from afterimage.api.table import TABLE
+from afterimage.settings import Settings, read_settings
+from afterimage.store.cloud_files import CloudFiles
+from afterimage.store.firestore_documents import FirestoreDocuments
+from afterimage_emulator.auth.tokens.unsigned_jwt import unsigned_jwt
+from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.functions.host import local_app_check
+
+APP = "1:12345:web:abc"
+
+
+@dataclass
+class ServedApi:
+    """One or more instances of the API, each on a port of its own, in one project of the suite."""
+
+    suite: BackgroundSuite
+    project_id: str
+    settings: Settings
+    documents: FirestoreDocuments
+    files: CloudFiles
+    tokens: FirebaseTokens
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60, trust_env=False))
+    servers: list[Any] = field(default_factory=list)
+
+    def instance(self, table: RouteTable = TABLE, **variables: str) -> str:
+        """Starts an instance; its address."""
+        settings = read_settings({"GCLOUD_PROJECT": self.project_id, "API_APP_CHECK": "off", **variables})
+        services = Services(
+            documents=lambda: self.documents, files=lambda: self.files, settings=lambda: settings, tokens=self.tokens
+        )
+        api = Api(table, services)
+        flask = Flask("api")
+        methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
+        flask.add_url_rule("/", "root", lambda: api(request), methods=methods, provide_automatic_options=False)
+        flask.add_url_rule(
+            "/<path:path>", "any", lambda path: api(request), methods=methods, provide_automatic_options=False
+        )
+        server = make_server("127.0.0.1", 0, flask, threaded=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    def user(self, uid: str, **claims: Any) -> User:
+        """Somebody with an ID token of this project, as a local Auth makes them."""
+        now = int(time.time())
+        issuer = f"https://securetoken.google.com/{self.project_id}"
+        token = unsigned_jwt(
+            {"sub": uid, "user_id": uid, "aud": self.project_id, "iss": issuer, "iat": now, "exp": now + 3600, **claims}
+        )
+        return User(uid=uid, token=token)
+
+    def app_check_token(self, *, limited_use: bool = False) -> str:
+        address = f"http://{self.suite.address('auth')}/v1/projects/{self.project_id}/apps/{APP}:exchangeDebugToken"
+        answer = self.http.post(address, json={"debug_token": "any", "limited_use": limited_use})
+        return str(answer.raise_for_status().json()["token"])
+
+    def stop(self) -> None:
+        for server in self.servers:
+            server.shutdown()
+            server.server_close()
+        self.http.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """Somebody who is signed in."""
+
+    uid: str
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@pytest.fixture
+def served(suite: BackgroundSuite, sdk_environment: dict[str, str], project_id: str) -> Iterator[ServedApi]:
+    """The parts of the API in a project of this test's own; `instance()` starts a server."""
+    local_app_check.install()
+    app = firebase_admin.initialize_app(options={"projectId": project_id}, name=project_id)
+    client = firestore.Client(project=project_id)
+    api = ServedApi(
+        suite=suite,
+        project_id=project_id,
+        settings=read_settings({"GCLOUD_PROJECT": project_id}),
+        documents=FirestoreDocuments(client),
+        files=CloudFiles(storage.Client(project=project_id)),
+        tokens=FirebaseTokens(lambda: app),
+    )
+    yield api
+    api.stop()
+    client.close()
+    firebase_admin.delete_app(app)
+    local_app_check.uninstall()
