@@ -1,0 +1,338 @@
+"""The worker: one document and the right files for each request, answers of one shape, and no one in another's name."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+from PIL import Image
+
+from afterimage_client.errors import WorkerError
+from afterimage_client.worker.drawing import draw, drawn
+from afterimage_client.worker.generation import Generation, Step
+from afterimage_client.worker.records import AlreadyDoneError, LostError
+from afterimage_client.worker.requests import GenerationRequest
+from afterimage_client.worker.signing import SigningKeys
+from afterimage_client.worker.worker import TAKEOVER_AFTER_SECONDS, Worker
+from afterimage_emulator.faults import FaultRule
+from afterimage_emulator.status import Code
+from tests.client.worker.conftest import Stage, User
+
+KEYS = "k1:" + "AB" * 32
+
+
+def pictures(response: dict[str, Any]) -> list[bytes]:
+    """What a client that shows links gets to see."""
+    return [
+        base64.b64decode(link.partition(",")[2]) if link.startswith("data:") else httpx2.get(link).content
+        for link in response["images"]
+    ]
+
+
+def refused(code: str) -> Any:
+    return pytest.raises(WorkerError, check=lambda error: error.code == code)
+
+
+def test_many_pictures_are_stored_named_and_answered_by_link(stage: Stage, user: User) -> None:
+    """The document has the seed's fields, the request without its proof, and links that need no sign-in."""
+    asked = user.asks(num_images=2, seed=7, negative_prompt="rain", steps=20)
+    response = stage.worker().handle(asked, draw)
+    assert list(response) == ["images", "image_url", "seed", "task_type", "file_uid", "user_id"]
+    assert (response["seed"], response["task_type"], response["file_uid"]) == (7, "text2img", "f1")
+    assert (response["user_id"], response["image_url"]) == (user.uid, response["images"][0])
+    assert pictures(response) == list(drawn(GenerationRequest.from_input(asked)))
+    assert [Image.open(io.BytesIO(data)).size for data in pictures(response)] == [(32, 32)] * 2
+    user.check_whole(response)
+    assert set(user.files()) == {"image/f1_0.png", "image/f1_1.png"}
+    document = user.document()
+    assert document is not None
+    assert (document["file_uid"], document["user_id"], document["reason"]) == ("f1", user.uid, None)
+    assert document["created_at"] <= document["completed_at"]
+    assert document["request_data"] == {key: value for key, value in asked.items() if key != "id_token"} | {
+        "task_type": "text2img"
+    }
+    assert document["generation_data"]["delivery"] == "storage"
+    assert document["confirmed_cost_nano_usd"] == 0
+    assert user.id_token not in str(document)
+
+
+def test_a_film_is_stored_under_its_own_name(stage: Stage, user: User) -> None:
+    """A video's answer has `video_url` and no `images`, which the seed's clients would take for pictures."""
+    asked = user.asks(task_type="text2video", video_width=64, video_height=48, num_frames=5, fps=5)
+    response = stage.worker().handle(asked, draw)
+    assert list(response) == ["video_url", "seed", "task_type", "file_uid", "user_id"]
+    user.check_whole(response)
+    assert set(user.files()) == {"video/f1.mp4"}
+
+
+@pytest.mark.parametrize(
+    "change", [{"use_cloud_storage": False}, {"use_cloud_storage": None}], ids=["not wanted", "not said"]
+)
+def test_without_storage_the_same_shape_holds_the_data(stage: Stage, user: User, change: dict[str, Any]) -> None:
+    """Nothing is written; whoever shows links shows these."""
+    asked = {key: value for key, value in (user.asks() | change).items() if value is not None}
+    response = stage.worker().handle(asked, draw)
+    assert list(response) == ["images", "image_url", "seed", "task_type", "file_uid", "user_id"]
+    assert [Image.open(io.BytesIO(data)).size for data in pictures(response)] == [(32, 32)]
+    assert (user.documents(), user.files()) == ([], {})
+
+
+def test_a_worker_without_firebase_needs_none() -> None:
+    """No bucket is named: no SDK, no proof, no network, also where storage is asked for."""
+    asked = {"prompt": "a city", "width": 16, "height": 16, "use_cloud_storage": True, "user_id": "anybody"}
+    response = Worker.from_environment({}).handle(asked, draw)
+    assert response["image_url"].startswith("data:image/png;base64,")
+    assert (response["user_id"], response["file_uid"]) == ("anybody", None)
+
+
+def test_nobody_writes_in_another_s_name(stage: Stage, user: User) -> None:
+    """A bare `user_id`, a false token, another's name under one's own token: each is refused, and nothing is written."""
+    worker, victim = stage.worker(), stage.user()
+    bare = {key: value for key, value in user.asks().items() if key != "id_token"}
+    for code, asked in (
+        ("unauthenticated", bare | {"user_id": victim.uid}),
+        ("unauthenticated", bare | {"user_id": victim.uid, "id_token": "a.b.c"}),
+        ("unauthenticated", bare | {"user_id": victim.uid, "id_token": 7}),
+        ("permission-denied", user.asks(user_id=victim.uid)),
+    ):
+        with refused(code):
+            worker.handle(asked, draw)
+    assert (victim.documents(), victim.files(), user.documents()) == ([], {}, [])
+    assert worker.handle(user.asks(user_id=user.uid), draw)["user_id"] == user.uid
+
+
+def test_a_server_with_a_key_asks_in_a_user_s_name(stage: Stage, user: User) -> None:
+    """The signed text counts and nothing beside it; changed, it is nobody's; sent again, it is answered again."""
+    keys = SigningKeys.from_text(KEYS)
+    worker = Worker(stage.worker()._cloud, keys=keys)
+    text = '{"prompt": "a city", "width": 16, "height": 16, "file_uid": "f1", "use_cloud_storage": true}'
+    signature = keys.sign(method="POST", path="/run", body=text.encode(), uid=user.uid).to_fields()
+    job = {"signed_request": text, "signature": signature, "prompt": "beside", "file_uid": "other"}
+    response = worker.handle(job, draw)
+    user.check_whole(response)
+    assert user.documents() == ["f1"]
+    assert worker.handle(job, draw) == response
+    for forged in (
+        job | {"signed_request": text.replace("city", "town")},
+        job | {"signature": signature | {"uid": "bob"}},
+        {"signed_request": text, "id_token": user.id_token},
+        {"signature": signature},
+    ):
+        with refused("unauthenticated"):
+            worker.handle(forged, draw)
+
+
+@pytest.mark.parametrize(
+    "file_uid", ["", "a/b", "..", "__x__", "x" * 1100, "a\nb", "\ud800"], ids=lambda value: repr(value)[:12]
+)
+def test_ids_that_are_no_place_are_refused_before_anything_is_written(stage: Stage, user: User, file_uid: str) -> None:
+    """Nothing can be opened or stored outside the user's own folder."""
+    with refused("invalid-request"):
+        stage.worker().handle(user.asks(file_uid=file_uid), draw)
+    assert user.documents() == []
+
+
+def test_ids_that_meet_have_files_of_their_own(stage: Stage, user: User) -> None:
+    """`x_0` alone would have the name of the first picture of `x`."""
+    worker = stage.worker()
+    worker.handle(user.asks(file_uid="x", num_images=2), draw)
+    worker.handle(user.asks(file_uid="x_0"), draw)
+    assert set(user.files()) == {"image/x_0.png", "image/x_1.png", "image/x_0_0.png"}
+
+
+class BrokenError(Exception):
+    """What a model raises."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        (BrokenError("out of\nmemory"), "BrokenError: out of memory"),
+        (KeyboardInterrupt(), "the worker was stopped"),
+        (SystemExit(3), "the worker was stopped"),
+    ],
+)
+def test_a_block_that_is_left_early_ends_as_failed(
+    stage: Stage, user: User, raised: BaseException, reason: str
+) -> None:
+    """Whatever is raised goes on to the caller, the user reads why, and what was stored already is gone."""
+    with pytest.raises(type(raised)), stage.worker().generation(user.asks(num_images=2)) as job:
+        job.add(next(drawn(job.request)))
+        assert user.files() != {}
+        raise raised
+    document = user.document()
+    assert document is not None
+    assert (document["status"], document["reason"]) == ("failed", reason)
+    assert document["completed_at"] is not None
+    assert (user.files(), user.has_beat()) == ({}, False)
+
+
+def test_a_generator_that_makes_nothing_or_the_wrong_thing_has_failed(stage: Stage, user: User) -> None:
+    """No picture, no PNG, too many, too large: the user reads which."""
+    worker = stage.worker()
+
+    def adds(*made: bytes) -> Callable[[Generation], None]:
+        return lambda job: [job.add(data) for data in made] and None
+
+    picture = next(drawn(GenerationRequest.from_input(user.asks())))
+    for number, (made, reason) in enumerate(
+        (
+            ((), "nothing was made"),
+            ((b"GIF89a",), "the generator's bytes are no PNG"),
+            ((picture, picture), "`1` were asked for"),
+            ((picture + bytes(10 << 20),), "more than 10 MiB"),
+        )
+    ):
+        with pytest.raises(WorkerError):
+            worker.handle(user.asks(file_uid=f"f{number}"), adds(*made))
+        document = user.document(f"f{number}")
+        assert document is not None
+        assert document["status"] == "failed"
+        assert reason in document["reason"]
+    assert user.files() == {}
+
+
+def test_the_same_request_again_is_answered_and_not_made_again(stage: Stage, user: User) -> None:
+    """From another worker too; the block form says so by an exception that holds the answer."""
+    first = stage.worker().handle(user.asks(seed=1), draw)
+    again = stage.worker()
+    assert again.handle(user.asks(seed=1), lambda job: pytest.fail("made again")) == first
+    with pytest.raises(AlreadyDoneError) as done, again.generation(user.asks(seed=1)):
+        pytest.fail("the block is not entered")
+    assert done.value.response == first
+    with refused("already-exists"):
+        again.handle(user.asks(seed=2), draw)
+    user.check_whole(first)
+
+
+def test_a_failed_generation_may_be_asked_for_again(stage: Stage, user: User) -> None:
+    """In the same document, which keeps its place in the history."""
+    with pytest.raises(BrokenError), stage.worker().generation(user.asks()):
+        raise BrokenError
+    before = user.document()
+    response = stage.worker().handle(user.asks(), draw)
+    user.check_whole(response)
+    after = user.document()
+    assert before is not None
+    assert after is not None
+    assert (after["created_at"], after["attempt"], after["reason"]) == (before["created_at"], 2, None)
+
+
+def test_two_workers_at_one_file_uid_make_it_once(stage: Stage, user: User) -> None:
+    """Both begin at the same moment; one makes it, the other waits and answers the same."""
+    made: list[str] = []
+    gate = threading.Barrier(2)
+    answers: list[dict[str, Any]] = []
+
+    def make(job: Generation) -> None:
+        made.append(job.user_id)
+        draw(job)
+
+    def work(worker: Worker) -> None:
+        gate.wait()
+        answers.append(worker.handle(user.asks(num_images=2, seed=1), make, wait_seconds=60))
+
+    threads = [threading.Thread(target=work, args=[stage.worker()]) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    assert answers[0] == answers[1]
+    user.check_whole(answers[0])
+
+
+def test_without_waiting_the_second_worker_says_that_one_is_at_it(stage: Stage, user: User) -> None:
+    """While the first beats, whatever its age: its beats are as good as a new document."""
+    with stage.worker(beat_every_seconds=0.05, takeover_after_seconds=0.2).generation(user.asks()) as job:
+        first = user.firestore.document(f"generations/{user.uid}/files/f1/worker/beat")
+        while first.get().to_dict()["beats"] < 5:
+            pass
+        with refused("in-progress"):
+            stage.worker(beat_every_seconds=20, takeover_after_seconds=60).handle(user.asks(), draw)
+        draw(job)
+    user.check_whole(job.response)
+
+
+def test_a_worker_that_was_taken_over_spoils_nothing(stage: Stage, user: User) -> None:
+    """Cut off and slow, it uploads late and ends late: each is refused, its leftovers go, the other's stand."""
+    slow, quick = stage.worker(), stage.worker()
+    asked = user.asks(num_images=3, seed=2)
+    right = list(drawn(GenerationRequest.from_input(asked)))
+    wrong = next(drawn(GenerationRequest.from_input(user.asks(seed=9))))
+    with pytest.raises(LostError), slow.generation(asked) as late:
+        late.add(wrong)
+        stage.suite.advance_clock(TAKEOVER_AFTER_SECONDS)
+        with quick.generation(asked) as early:
+            late.add(wrong)
+            early.add(right[0])
+            early.add(right[1])
+            late.add(wrong)
+    user.check_whole(early.response)
+    assert user.files() == {"image/f1_0.png": right[0], "image/f1_1.png": right[1]}
+
+
+def test_a_late_upload_finds_its_way_barred(stage: Stage, user: User) -> None:
+    """The later attempt's bytes are never replaced by an earlier one's."""
+    slow, quick = stage.worker(), stage.worker()
+    right, wrong = (next(drawn(GenerationRequest.from_input(user.asks(seed=seed)))) for seed in (1, 2))
+    with pytest.raises(LostError), slow.generation(user.asks(seed=1)) as late:
+        stage.suite.advance_clock(TAKEOVER_AFTER_SECONDS)
+        with quick.generation(user.asks(seed=1)) as early:
+            early.add(right)
+            with pytest.raises(LostError):
+                late.add(wrong)
+        raise LostError("given up")
+    user.check_whole(early.response)
+    assert user.files() == {"image/f1.png": right}
+
+
+def test_a_generation_that_its_user_deleted_is_given_up(stage: Stage, user: User) -> None:
+    """The worker finds out at its next beat, stores nothing more, and leaves nothing behind."""
+    worker = stage.worker(beat_every_seconds=0.01, takeover_after_seconds=0.04)
+    with pytest.raises(LostError), worker.generation(user.asks(num_images=16)) as job:
+        job.add(next(drawn(job.request)))
+        user.firestore.document(f"generations/{user.uid}/files/f1").delete()
+        assert job._heart is not None
+        job._heart._thread.join()
+        job.add(next(drawn(job.request)))
+    assert (user.documents(), user.files(), user.has_beat()) == ([], {}, False)
+
+
+@pytest.mark.parametrize("skip", [0, 1], ids=["the first file", "the second file"])
+def test_a_bucket_that_takes_no_more_is_answered_inline(stage: Stage, user: User, skip: int) -> None:
+    """`completed`, with a marker and no links; the answer holds the data, and what was stored already is gone."""
+    worker = stage.worker()
+    stage.suite.add_fault(
+        FaultRule(
+            # What Cloud Storage answers where a quota is used up for good, or billing is off.
+            action="fail",
+            match={"service": "storage", "method": "POST", "resource": "/upload/*"},
+            code=Code.PERMISSION_DENIED,
+            skip=skip,
+        )
+    )
+    response = worker.handle(user.asks(num_images=2, seed=1), draw)
+    assert pictures(response) == list(drawn(GenerationRequest.from_input(user.asks(num_images=2, seed=1))))
+    document = user.document()
+    assert document is not None
+    data = document["generation_data"]
+    assert (document["status"], data["delivery"], data["images"], data["image_url"]) == (
+        "completed", "inline", [], None,
+    )  # fmt: skip
+    assert "could not be stored" in data["inline_reason"]
+    assert (document["files"], user.files(), user.has_beat()) == ([], {}, False)
+    stage.suite.clear_faults()
+    user.check_whole(worker.handle(user.asks(num_images=2, seed=1), draw))
+
+
+def test_steps_tell_how_far_a_generation_is(stage: Stage, user: User) -> None:
+    """Each is told before and after, so that a log shows where it stands."""
+    steps: list[Step] = []
+    stage.worker(on_step=steps.append).handle(user.asks(num_images=2), draw)
+    assert steps == ["opening", "opened", *["uploading", "uploaded"] * 2, "ending", "ended"]
