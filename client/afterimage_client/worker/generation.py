@@ -31,7 +31,7 @@ MOST_COST_USD: Final = 1000
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
 
 
-class Step(StrEnum):
+class WorkerStep(StrEnum):
     """What a generation is about to do, and has done: for logs, and for progress bars."""
 
     OPENING = "opening"
@@ -44,7 +44,7 @@ class Step(StrEnum):
     REMOVED = "removed"
 
 
-OnStep = Callable[[Step], None]
+OnStep = Callable[[WorkerStep], None]
 
 
 class OpenGenerations:
@@ -145,13 +145,16 @@ class Generation:
         if self._files is None or self._inline_because:
             return
         path = object_name(self.user_id, self.request.file_uid, self.request.kind, index, self.request.count)
-        self._on_step(Step.UPLOADING)
+        self._on_step(WorkerStep.UPLOADING)
         try:
             self._stored.append(self._files.put(path, data, self.request.kind.content_type))
+        except LostError:
+            self._lost()
+            raise
         except cloud_faults() as error:
             self._answer_inline(f"a file could not be stored ({type(error).__name__})", error)
             return
-        self._on_step(Step.UPLOADED)
+        self._on_step(WorkerStep.UPLOADED)
 
     def made_by(self, model: str) -> None:
         """Names the model, under which the ledger books; a model that the request names counts for nothing then."""
@@ -172,7 +175,7 @@ class Generation:
         self._fail(reason)
 
     def _open(self, record: GenerationRecord, cloud: Cloud) -> None:
-        self._on_step(Step.OPENING)
+        self._on_step(WorkerStep.OPENING)
         try:
             record.open()
         except cloud_faults() as error:
@@ -182,7 +185,7 @@ class Generation:
         self._files = GenerationFiles(cloud, run=record.run, attempt=record.attempt, file_uid=self.request.file_uid)
         if self._heart is not None:
             self._heart.start()
-        self._on_step(Step.OPENED)
+        self._on_step(WorkerStep.OPENED)
 
     def _complete(self) -> None:
         if self._stopped is not None:
@@ -243,13 +246,13 @@ class Generation:
 
     def _end(self, fields: Mapping[str, Any]) -> None:
         assert self._record is not None
-        self._on_step(Step.ENDING)
+        self._on_step(WorkerStep.ENDING)
         try:
             self._record.end(fields)
         except LostError:
             self._let_go()
             raise
-        self._on_step(Step.ENDED)
+        self._on_step(WorkerStep.ENDED)
 
     def _let_go(self) -> None:
         assert self._record is not None
@@ -262,14 +265,14 @@ class Generation:
         """What no document names goes at once; what cannot be removed now goes with the nightly look at all files."""
         assert self._files is not None or not self._stored
         while self._stored and self._files is not None:
-            self._on_step(Step.REMOVING)
+            self._on_step(WorkerStep.REMOVING)
             file = self._stored.pop()
             try:
                 self._files.remove(file)
             except cloud_faults() as error:
                 _log.warning("`%s` stays until the nightly expiry: %s", file.path, error)
                 continue
-            self._on_step(Step.REMOVED)
+            self._on_step(WorkerStep.REMOVED)
 
     def _answer_inline(self, because: str, error: Exception) -> None:
         self._inline_because = because

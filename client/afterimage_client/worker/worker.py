@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Self
 
 from afterimage_client.errors import WorkerError
-from afterimage_client.worker.callers import Callers, proven, what_was_signed
+from afterimage_client.worker.callers.proof import Callers, proven, what_was_signed
+from afterimage_client.worker.callers.signing import NonceMemory, SignatureVerifier, SigningKeys
 from afterimage_client.worker.cloud import Cloud, CloudSettings
 from afterimage_client.worker.generation import Generation, OnStep, OpenGenerations
 from afterimage_client.worker.places import check_ids
 from afterimage_client.worker.records import AlreadyDoneError, GenerationRecord
 from afterimage_client.worker.requests import GenerationRequest
-from afterimage_client.worker.signing import NonceMemory, SignatureVerifier, SigningKeys
 
 BEAT_EVERY_SECONDS: Final = 20.0
 TAKEOVER_AFTER_SECONDS: Final = 120.0

@@ -30,7 +30,6 @@ class User:
     id_token: str
     firestore: firestore.Client
     bucket: storage.Bucket
-    files_at: str
 
     def asks(self, **parameters: Any) -> dict[str, Any]:
         """A request of the seed's form, with the proof of who asks."""
@@ -56,7 +55,7 @@ class User:
         return {blob.name.removeprefix(start): blob.download_as_bytes() for blob in found}
 
     def check_whole(self, response: Mapping[str, Any], file_uid: str = "f1") -> None:
-        """What is answered, what the document says and what is stored are one and the same, and nothing is left over."""
+        """What is answered, what the document says and what is stored are one; nothing is left over."""
         document = self.document(file_uid)
         assert document is not None
         data = document["generation_data"]
@@ -88,7 +87,6 @@ class Stage:
             id_token=account["idToken"],
             firestore=firestore.Client(project=project, credentials=nobody),
             bucket=storage.Client(project=project, credentials=nobody).bucket(self.suite.default_bucket),
-            files_at=f"http://{self.environment['FIREBASE_STORAGE_EMULATOR_HOST']}",
         )
 
     def worker(self, **options: Any) -> Worker:

@@ -1,8 +1,8 @@
 """Workers in processes of their own, each killed as it comes to a given step.
 
-Reads one line of JSON for each worker: `request`, `kill_at` (the number of the step; 0 never), and `breaks`, whether its
-generator raises at the end. Answers with the steps it came to, and how its process ended. Every worker is a fork of this
-process, which has imported everything and connected nothing.
+Reads one line of JSON for each worker: `request`, `kill_at` (the number of the step; 0 never), and `breaks`, whether
+its generator raises at the end. Answers with the steps it came to, and how its process ended. Every worker is a fork of
+this process, which has imported everything and connected nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import signal
 import sys
 from typing import Any
 
-from afterimage_client.worker.drawing import draw
-from afterimage_client.worker.generation import Generation, Step
+from afterimage_client.worker.generation import Generation, WorkerStep
+from afterimage_client.worker.offline.drawing import draw
 from afterimage_client.worker.worker import Worker
 
 for name in ("firebase_admin.auth", "google.cloud.firestore", "google.cloud.storage"):
@@ -25,7 +25,7 @@ for name in ("firebase_admin.auth", "google.cloud.firestore", "google.cloud.stor
 def work(asked: dict[str, Any], told: int) -> None:
     seen = 0
 
-    def die(step: Step) -> None:
+    def die(step: WorkerStep) -> None:
         nonlocal seen
         seen += 1
         os.write(told, f"{step} ".encode())

@@ -18,7 +18,7 @@ from afterimage.jobs.expire import Expire
 from afterimage.jobs.progress import Turn
 from afterimage.store.cloud_files import CloudFiles
 from afterimage.store.firestore_documents import FirestoreDocuments
-from afterimage_client.worker.drawing import draw
+from afterimage_client.worker.offline.drawing import draw
 from afterimage_client.worker.worker import TAKEOVER_AFTER_SECONDS
 from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.status import Code

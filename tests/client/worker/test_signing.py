@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from afterimage_client.errors import WorkerError
-from afterimage_client.worker.signing import NonceMemory, Signature, SignatureVerifier, SigningKeys
+from afterimage_client.worker.callers.signing import NonceMemory, Signature, SignatureVerifier, SigningKeys
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/worker-signature.md"
 FIRST = "first:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from afterimage_client.errors import WorkerError
-from afterimage_client.worker.drawing import draw, drawn
-from afterimage_client.worker.generation import Generation, Step
+from afterimage_client.worker.callers.signing import SigningKeys
+from afterimage_client.worker.generation import Generation, WorkerStep
+from afterimage_client.worker.offline.drawing import draw, drawn
 from afterimage_client.worker.records import AlreadyDoneError, LostError
 from afterimage_client.worker.requests import GenerationRequest
-from afterimage_client.worker.signing import SigningKeys
 from afterimage_client.worker.worker import TAKEOVER_AFTER_SECONDS, Worker
 from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.status import Code
@@ -91,7 +91,7 @@ def test_a_worker_without_firebase_needs_none() -> None:
 
 
 def test_nobody_writes_in_another_s_name(stage: Stage, user: User) -> None:
-    """A bare `user_id`, a false token, another's name under one's own token: each is refused, and nothing is written."""
+    """A bare `user_id`, a false token, another's name under one's own token: each is refused, nothing is written."""
     worker, victim = stage.worker(), stage.user()
     bare = {key: value for key, value in user.asks().items() if key != "id_token"}
     for code, asked in (
@@ -161,10 +161,14 @@ def test_a_block_that_is_left_early_ends_as_failed(
     stage: Stage, user: User, raised: BaseException, reason: str
 ) -> None:
     """Whatever is raised goes on to the caller, the user reads why, and what was stored already is gone."""
-    with pytest.raises(type(raised)), stage.worker().generation(user.asks(num_images=2)) as job:
+
+    def breaks(job: Generation) -> None:
         job.add(next(drawn(job.request)))
         assert user.files() != {}
         raise raised
+
+    with pytest.raises(type(raised)):
+        stage.worker().handle(user.asks(num_images=2), breaks)
     document = user.document()
     assert document is not None
     assert (document["status"], document["reason"]) == ("failed", reason)
@@ -177,7 +181,11 @@ def test_a_generator_that_makes_nothing_or_the_wrong_thing_has_failed(stage: Sta
     worker = stage.worker()
 
     def adds(*made: bytes) -> Callable[[Generation], None]:
-        return lambda job: [job.add(data) for data in made] and None
+        def make(job: Generation) -> None:
+            for data in made:
+                job.add(data)
+
+        return make
 
     picture = next(drawn(GenerationRequest.from_input(user.asks())))
     for number, (made, reason) in enumerate(
@@ -265,15 +273,21 @@ def test_a_worker_that_was_taken_over_spoils_nothing(stage: Stage, user: User) -
     asked = user.asks(num_images=3, seed=2)
     right = list(drawn(GenerationRequest.from_input(asked)))
     wrong = next(drawn(GenerationRequest.from_input(user.asks(seed=9))))
-    with pytest.raises(LostError), slow.generation(asked) as late:
-        late.add(wrong)
+    answers: list[dict[str, Any]] = []
+
+    def late(slow_one: Generation) -> None:
+        slow_one.add(wrong)
         stage.suite.advance_clock(TAKEOVER_AFTER_SECONDS)
         with quick.generation(asked) as early:
-            late.add(wrong)
+            slow_one.add(wrong)
             early.add(right[0])
             early.add(right[1])
-            late.add(wrong)
-    user.check_whole(early.response)
+            slow_one.add(wrong)
+        answers.append(early.response)
+
+    with pytest.raises(LostError):
+        slow.handle(asked, late)
+    user.check_whole(answers[0])
     assert user.files() == {"image/f1_0.png": right[0], "image/f1_1.png": right[1]}
 
 
@@ -281,26 +295,37 @@ def test_a_late_upload_finds_its_way_barred(stage: Stage, user: User) -> None:
     """The later attempt's bytes are never replaced by an earlier one's."""
     slow, quick = stage.worker(), stage.worker()
     right, wrong = (next(drawn(GenerationRequest.from_input(user.asks(seed=seed)))) for seed in (1, 2))
-    with pytest.raises(LostError), slow.generation(user.asks(seed=1)) as late:
+    asked = user.asks(seed=1)
+    answers: list[dict[str, Any]] = []
+
+    def late(slow_one: Generation) -> None:
         stage.suite.advance_clock(TAKEOVER_AFTER_SECONDS)
-        with quick.generation(user.asks(seed=1)) as early:
+        with quick.generation(asked) as early:
             early.add(right)
             with pytest.raises(LostError):
-                late.add(wrong)
-        raise LostError("given up")
-    user.check_whole(early.response)
+                slow_one.add(wrong)
+        answers.append(early.response)
+        slow_one.add(wrong)
+
+    with pytest.raises(LostError):
+        slow.handle(asked, late)
+    user.check_whole(answers[0])
     assert user.files() == {"image/f1.png": right}
 
 
 def test_a_generation_that_its_user_deleted_is_given_up(stage: Stage, user: User) -> None:
     """The worker finds out at its next beat, stores nothing more, and leaves nothing behind."""
     worker = stage.worker(beat_every_seconds=0.01, takeover_after_seconds=0.04)
-    with pytest.raises(LostError), worker.generation(user.asks(num_images=16)) as job:
+
+    def deleted(job: Generation) -> None:
         job.add(next(drawn(job.request)))
         user.firestore.document(f"generations/{user.uid}/files/f1").delete()
         assert job._heart is not None
         job._heart._thread.join()
         job.add(next(drawn(job.request)))
+
+    with pytest.raises(LostError):
+        worker.handle(user.asks(num_images=16), deleted)
     assert (user.documents(), user.files(), user.has_beat()) == ([], {}, False)
 
 
@@ -333,6 +358,6 @@ def test_a_bucket_that_takes_no_more_is_answered_inline(stage: Stage, user: User
 
 def test_steps_tell_how_far_a_generation_is(stage: Stage, user: User) -> None:
     """Each is told before and after, so that a log shows where it stands."""
-    steps: list[Step] = []
+    steps: list[WorkerStep] = []
     stage.worker(on_step=steps.append).handle(user.asks(num_images=2), draw)
     assert steps == ["opening", "opened", *["uploading", "uploaded"] * 2, "ending", "ended"]

@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from afterimage_client.errors import WorkerError
-from afterimage_client.worker.signing import Signature, SignatureVerifier
+from afterimage_client.worker.callers.signing import Signature, SignatureVerifier
 
 QUEUE_METHOD: Final = "POST"
 QUEUE_PATH: Final = "/run"

@@ -12,8 +12,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
-from afterimage_client.worker.film import mp4_of_png_frames
 from afterimage_client.worker.generation import Generation
+from afterimage_client.worker.offline.film import mp4_of_png_frames
 from afterimage_client.worker.places import MediaKind
 from afterimage_client.worker.requests import GenerationRequest
 

@@ -1,0 +1,1 @@
+"""A generator that needs no model and no network: it stands in for one in examples and tests."""
