@@ -5,6 +5,7 @@ from __future__ import annotations
 from afterimage_client.repository.ai_repository import CacheTTL, CloudAIRepository
 from afterimage_client.repository.cloud_storage_service import CloudStorageAIService
 from afterimage_client.repository.firestore_service import FirestoreAIService
+from afterimage_client.repository.generations import GenerationHistory, PastGeneration
 from afterimage_client.repository.output_cache import CachedAIOutput, OutputCache
 from afterimage_client.repository.outputs import ContentType, Dialogue, FileOutput
 
@@ -17,5 +18,7 @@ __all__ = [
     "Dialogue",
     "FileOutput",
     "FirestoreAIService",
+    "GenerationHistory",
     "OutputCache",
+    "PastGeneration",
 ]

@@ -72,6 +72,7 @@ class GenerationRecord:
         """Makes the generation this worker's, or says whose it is."""
         from google.api_core import exceptions
 
+        doubts = 0
         for _ in range(_ROUNDS):
             found = self._look()
             held = found.generation
@@ -85,6 +86,11 @@ class GenerationRecord:
                 return
             except (exceptions.Conflict, exceptions.FailedPrecondition, exceptions.NotFound):
                 continue
+            except (exceptions.ServerError, exceptions.RetryError):
+                # Nobody knows whether it was applied: the next look tells.
+                doubts += 1
+                if doubts > 1:
+                    raise
         raise WorkerError("in-progress", f"`{self.path}` is contended", way_out="try again", is_transient=True)
 
     def beat(self) -> None:
@@ -124,10 +130,13 @@ class GenerationRecord:
             batch.delete(self._beat)
             try:
                 batch.commit(timeout=_TIMEOUT_SECONDS)
-            except (exceptions.FailedPrecondition, exceptions.NotFound, exceptions.Aborted) as error:
-                # Perhaps it was our own write, whose answer was lost.
+            except (exceptions.ClientError, exceptions.ServerError, exceptions.RetryError) as error:
+                # Perhaps it was applied, and its answer was lost.
                 held = self._generation.get(timeout=_TIMEOUT_SECONDS)
-                if not self._is_own(held) or (held.to_dict() or {}).get("status") != fields["status"]:
+                status = (held.to_dict() or {}).get("status") if self._is_own(held) else None
+                if status == "processing":
+                    raise
+                if status != fields["status"]:
                     raise LostError(self.path) from error
             self._generation_version = self._beat_version = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,13 @@ class User:
 
     def has_beat(self, file_uid: str = "f1") -> bool:
         return bool(self.firestore.document(f"generations/{self.uid}/files/{file_uid}/worker/beat").get().exists)
+
+    @staticmethod
+    def beats_of(stage: Stage, uid: str, file_uid: str) -> Callable[[], int]:
+        """How often a worker has shown that it lives."""
+        client = firestore.Client(project=stage.suite.project_id, credentials=AnonymousCredentials())
+        beat = client.document(f"generations/{uid}/files/{file_uid}/worker/beat")
+        return lambda: int((beat.get().to_dict() or {}).get("beats", 0))
 
     def documents(self) -> list[str]:
         return sorted(each.id for each in self.firestore.collection(f"generations/{self.uid}/files").get())
