@@ -16,6 +16,7 @@ MODULE_LINES = 600
 FUNCTION_LINES = 80
 FLOOR_MODULES = 15
 """So many modules of a package lie side by side; what begins it and the tables of its names are not counted."""
+ANY_PER_HUNDRED_LINES = 2.1
 ROOMS_IN_FLOORS = ("emulator", "functions", "client", "server")
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 LONGEST_POLL_SECONDS = 0.05
@@ -37,6 +38,14 @@ def faults_of_shape(module: Module, graph: Graph) -> Iterator[str]:
         length = (node.end_lineno or node.lineno) - node.lineno + 1
         if length > FUNCTION_LINES:
             yield f"{where}:{node.lineno} `{node.name}` has {length} lines"
+
+
+def places_of_any(graph: Graph) -> Iterator[str]:
+    """Where the emulator gives up on types: each `Any` in an annotation or an alias."""
+    for module in graph.in_room("emulator"):
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Name) and node.id == "Any":
+                yield f"{graph.where(module)}:{node.lineno}"
 
 
 def crowded_floors(graph: Graph) -> Iterator[str]:
@@ -88,6 +97,22 @@ def _sleeps(tree: ast.Module) -> Iterator[int]:
 def test_every_module_says_what_it_owns_and_has_room_for_it(module: Module) -> None:
     """The first line is a docstring; neither module nor function outgrows a reader; the name says something."""
     assert not list(faults_of_shape(module, REPOSITORY))
+
+
+def test_any_is_rare() -> None:
+    """Strict typing says little about values that may be anything: where a type is known it is stated."""
+    lines = sum(module.text.count("\n") for module in REPOSITORY.in_room("emulator"))
+    assert 100 * len(list(places_of_any(REPOSITORY))) / lines < ANY_PER_HUNDRED_LINES
+
+
+def test_places_of_any_are_found(tmp_path: Path) -> None:
+    """In a parameter, a result, a variable and within other types; not where it is imported."""
+    (tmp_path / "emulator").mkdir()
+    (tmp_path / "emulator/loose.py").write_text(
+        "from typing import Any\n\n\ndef f(one: Any, two: dict[str, Any]) -> Any:\n    three: Any = two\n"
+    )
+    places = sorted(places_of_any(read_graph(tmp_path, ROOMS)))
+    assert places == [f"emulator/loose.py:{line}" for line in (4, 4, 4, 5)]
 
 
 def test_no_floor_is_crowded() -> None:

@@ -63,9 +63,9 @@ def firestore_event(
         missing = "--before" if needs_before and before is None else "--data"
         raise HandMadeEventError(f"a document that was {kind} needs {missing}, its fields as JSON")
     name = f"projects/{project_id}/databases/{database}"
-    from afterimage_emulator.protos import messages  # late: `start` and `exec` need none of it
+    from afterimage_emulator.protos import firestore_events_v1
 
-    change = messages("google.events.cloud.firestore.v1").DocumentEventData()
+    change = firestore_events_v1.DocumentEventData()
     if after is not None and kind != "deleted":
         change.value.ParseFromString(_document(f"{name}/documents/{path}", after, now))
     if before is not None and kind != "created":
@@ -132,9 +132,9 @@ def _stamp(moment: datetime) -> str:
 
 
 def _document(name: str, fields: Mapping[str, Any], now: datetime) -> bytes:
-    from afterimage_emulator.protos import messages
+    from afterimage_emulator.protos import firestore_v1
 
-    types = messages("google.firestore.v1")
+    types = firestore_v1
     document = types.Document(name=name)
     for key, value in fields.items():
         _set(document.fields[key], value)

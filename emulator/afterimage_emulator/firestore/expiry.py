@@ -7,7 +7,7 @@ own that listeners and functions see. A document that a transaction holds goes w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.clock import Clock, Timer
 from afterimage_emulator.firestore.documents.document_store import Database
@@ -30,7 +30,7 @@ class Expiry:
         self._policies = {database: fields for database, fields in policies.items() if fields}
         self._timers: dict[tuple[Database, str], Timer] = {}
 
-    def committed(self, database: Database, commit_time: int, changes: Sequence[Change], cause: Any) -> None:
+    def committed(self, database: Database, commit_time: int, changes: Sequence[Change], cause: object) -> None:
         policies = self._policies.get(database.name.database)
         if policies is None:
             return

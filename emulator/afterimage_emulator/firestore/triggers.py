@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.firestore.documents.document_store import IMPORTED, Database
@@ -30,7 +30,7 @@ class Triggers:
         self._location = location
         self._numbers = itertools.count(1)
 
-    def committed(self, database: Database, commit_time: int, changes: Sequence[Change], cause: Any) -> None:
+    def committed(self, database: Database, commit_time: int, changes: Sequence[Change], cause: object) -> None:
         if cause is IMPORTED or not self._events.has_subscribers:
             return
         for change in changes:
@@ -81,7 +81,7 @@ def _types_of(change: Change) -> Iterator[str]:
         yield f"{PREFIX}{name}{WITH_AUTH}"
 
 
-def _auth_attributes(cause: Any) -> dict[str, str]:
+def _auth_attributes(cause: object) -> dict[str, str]:
     """The author of a change. Type and id are always there: the Python SDK fails on an event without them."""
     if cause is EXPIRED:
         return {"authtype": "system", "authid": ""}

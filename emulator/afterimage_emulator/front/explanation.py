@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from afterimage_emulator.front.callers import Caller
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import rpc
 
 _DEBUG_INFO: Final = "type.googleapis.com/google.rpc.DebugInfo"
 
@@ -29,17 +29,17 @@ def details_json(details: Sequence[bytes]) -> list[dict[str, Any]]:
     """Explanations as the JSON of an error response carries them."""
     found = []
     for detail in details:
-        packed = messages("google.rpc").Status().details.add()
+        packed = rpc.Status().details.add()
         packed.ParseFromString(detail)
         if packed.type_url == _DEBUG_INFO:
-            text = messages("google.rpc").DebugInfo.FromString(packed.value).detail
+            text = rpc.DebugInfo.FromString(packed.value).detail
             found.append({"@type": _DEBUG_INFO, "detail": text})
     return found
 
 
 def _debug_info(explanation: str) -> bytes:
-    packed = messages("google.rpc").Status().details.add()
+    packed = rpc.Status().details.add()
     packed.type_url = _DEBUG_INFO
-    packed.value = messages("google.rpc").DebugInfo(detail=explanation).SerializeToString()
+    packed.value = rpc.DebugInfo(detail=explanation).SerializeToString()
     serialized: bytes = packed.SerializeToString()
     return serialized

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,21 @@ class Messages:
         found = message_class(f"{self._package}.{name}")
         setattr(self, name, found)
         return found
+
+
+def attributes_of(package: str, module: dict[str, Any]) -> Callable[[str], Any]:
+    """The `__getattr__` of a module that stands for a package: it puts each class there, and is not asked again."""
+
+    def attribute(name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            found = module[name] = message_class(f"{package}.{name}")
+        except KeyError:
+            raise AttributeError(f"`{package}` has no message `{name}`") from None
+        return found
+
+    return attribute
 
 
 @functools.cache

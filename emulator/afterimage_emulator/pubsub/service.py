@@ -13,7 +13,7 @@ from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.faults import Faults
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.api.not_here import schema_methods
 from afterimage_emulator.pubsub.api.publisher import PublisherApi
 from afterimage_emulator.pubsub.api.rest_api import PubSubRestApi
@@ -73,7 +73,7 @@ class PubSubService:
         file = directory / _EXPORT_FILE
         if not file.is_file():
             return
-        protos = messages("google.pubsub.v1")
+        protos = pubsub_v1
         body = json.loads(file.read_text())
         for topic in body["topics"]:
             self.broker.create_topic(json_format.ParseDict(topic, protos.Topic(), ignore_unknown_fields=True))

@@ -10,14 +10,13 @@ from typing import Any, Final
 
 from google.protobuf import json_format
 
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import cloud_tasks_v2
 from afterimage_emulator.tasks.queues import Queues
 from afterimage_emulator.tasks.rest_api import read_message, resource_name
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router
 
 _TASKS: Final = "/projects/{project}/locations/{location}/queues/{queue}/tasks"
-_protos = messages("google.cloud.tasks.v2")
 
 
 class AdminSdkApi:
@@ -31,7 +30,7 @@ class AdminSdkApi:
         routes.add("DELETE", f"{_TASKS}/{{task}}", self._delete)
 
     async def _enqueue(self, request: HttpRequest) -> HttpResponse:
-        wanted = await read_message(request, _protos.CreateTaskRequest)
+        wanted = await read_message(request, cloud_tasks_v2.CreateTaskRequest)
         task = self._queues.create_task(resource_name(request), wanted.task, for_function=True)
         body: dict[str, Any] = json_format.MessageToDict(task)
         # The Python SDK cuts off the first character, whatever it is.

@@ -6,13 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import OK, Attempt, AttemptRecord
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
 from afterimage_emulator.credentials.service_tokens import oidc_token
 from afterimage_emulator.faults import Faults
+from afterimage_emulator.protos import cloud_tasks_v2
 from afterimage_emulator.tasks.function_targets import FunctionTargets
 from afterimage_emulator.tasks.new_tasks import METHODS, time_ns
 from afterimage_emulator.tasks.queue import Delivered, Queue, QueuedTask
@@ -227,7 +228,7 @@ def task_headers(task: QueuedTask, *, now_seconds: int) -> list[tuple[str, str]]
     return list(headers.items())
 
 
-def _authorization(task_name: str, http: Any, now_seconds: int) -> str:
+def _authorization(task_name: str, http: cloud_tasks_v2.HttpRequest, now_seconds: int) -> str:
     if http.oidc_token.service_account_email:
         # Where a task has no url, its queue's function is meant, which production calls at this address.
         _, project, _, location, _, function, *_ = task_name.split("/")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.clock import NANOS_PER_SECOND
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import cloud_tasks_v2, well_known
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.tasks.queue_settings import seconds_of
 from afterimage_emulator.tasks.resource_names import check_task, queue_of
@@ -24,16 +24,18 @@ _OF_THE_SERVICE: Final = ("host", "content-length", "user-agent", "connection", 
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
 _HEADER_VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
-_protos = messages("google.cloud.tasks.v2")
 METHODS: Final[Mapping[int, str]] = {
-    value.number: value.name for value in _protos.HttpRequest.DESCRIPTOR.fields_by_name["http_method"].enum_type.values
+    value.number: value.name
+    for value in cloud_tasks_v2.HttpRequest.DESCRIPTOR.fields_by_name["http_method"].enum_type.values
 }
 _POST: Final = 1
 
 
-def check_new_task(wanted: Any, queue: str, *, now_ns: int, has_own_target: bool) -> Any:
+def check_new_task(
+    wanted: cloud_tasks_v2.Task, queue: str, *, now_ns: int, has_own_target: bool
+) -> cloud_tasks_v2.Task:
     """A copy as it is kept; `has_own_target` where the queue is a function's, so that a task needs no url."""
-    task = _protos.Task()
+    task = cloud_tasks_v2.Task()
     task.CopyFrom(wanted)
     if task.name and queue_of(check_task(task.name)) != queue:
         raise _wrong(
@@ -55,7 +57,7 @@ def check_new_task(wanted: Any, queue: str, *, now_ns: int, has_own_target: bool
     return task
 
 
-def _check_request(request: Any, *, has_own_target: bool) -> None:
+def _check_request(request: cloud_tasks_v2.HttpRequest, *, has_own_target: bool) -> None:
     if request.url:
         _check_url(request.url)
     elif not has_own_target:
@@ -89,7 +91,7 @@ def _check_url(url: str) -> None:
         raise _wrong(f"HttpRequest.url cannot be called: {error}.") from None
 
 
-def _check_times(task: Any, now_ns: int) -> None:
+def _check_times(task: cloud_tasks_v2.Task, now_ns: int) -> None:
     shortest, standard, longest = _DEADLINE_SECONDS
     if not task.HasField("dispatch_deadline"):
         task.dispatch_deadline.seconds = standard
@@ -108,11 +110,11 @@ def _check_times(task: Any, now_ns: int) -> None:
     set_time(task.create_time, now_ns)
 
 
-def time_ns(moment: Any) -> int:
+def time_ns(moment: well_known.Timestamp) -> int:
     return int(moment.seconds * NANOS_PER_SECOND + moment.nanos)
 
 
-def set_time(moment: Any, now_ns: int) -> None:
+def set_time(moment: well_known.Timestamp, now_ns: int) -> None:
     """To the microsecond, as production says its times."""
     moment.seconds, moment.nanos = divmod(now_ns // 1000 * 1000, NANOS_PER_SECOND)
 

@@ -18,14 +18,13 @@ from typing import Any, Final
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import OK, Attempt
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock, Timer
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import cloud_tasks_v2
 from afterimage_emulator.tasks.new_tasks import set_time, time_ns
 from afterimage_emulator.tasks.queue_settings import is_last_attempt, task_backoff_seconds
 from afterimage_emulator.tasks.resource_names import last_segment
 
 _WHOLE_TOKEN: Final = 1 - 1e-9
-_protos = messages("google.cloud.tasks.v2")
-_RUNNING: Final = _protos.Queue.State.Value("RUNNING")
+_RUNNING: Final = cloud_tasks_v2.Queue.State.Value("RUNNING")
 _log = logging.getLogger("afterimage_emulator.tasks")
 
 
@@ -33,7 +32,7 @@ _log = logging.getLogger("afterimage_emulator.tasks")
 class QueuedTask:
     """A task and how far it has come. `message` is what the API shows of it."""
 
-    message: Any
+    message: cloud_tasks_v2.Task
     due_ns: int
     order: int = 0
     attempts: int = 0
@@ -98,7 +97,7 @@ class Queue:
 
     def __init__(
         self,
-        settings: Any,
+        settings: cloud_tasks_v2.Queue,
         *,
         clock: Clock,
         activity: Activity,
@@ -148,7 +147,7 @@ class Queue:
 
     # -- changes
 
-    def change(self, settings: Any) -> None:
+    def change(self, settings: cloud_tasks_v2.Queue) -> None:
         rates = self.settings.rate_limits
         self.settings = settings
         if rates != settings.rate_limits:
@@ -347,5 +346,5 @@ def _note_answer(task: QueuedTask, delivered: Delivered, now_ns: int) -> None:
     message.last_attempt.response_status.code = 0 if delivered.succeeded else 2
 
 
-def queued(message: Any) -> QueuedTask:
+def queued(message: cloud_tasks_v2.Task) -> QueuedTask:
     return QueuedTask(message, time_ns(message.schedule_time))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import cloud_tasks_v2, well_known
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.tasks.resource_names import check_new_queue
 
@@ -21,18 +21,16 @@ _DEFAULT_DOUBLINGS: Final = 16
 _CHANGEABLE: Final = ("rate_limits", "retry_config", "stackdriver_logging_config")
 _NOT_HERE: Final = ("http_target", "app_engine_routing_override")
 
-_protos = messages("google.cloud.tasks.v2")
 
-
-def checked_queue(wanted: Any) -> Any:
+def checked_queue(wanted: cloud_tasks_v2.Queue) -> cloud_tasks_v2.Queue:
     """A copy with all defaults filled in, or the error that says what is wrong with it."""
     check_new_queue(wanted.name)
     return completed_settings(wanted)
 
 
-def completed_settings(wanted: Any, *, doublings: int | None = None) -> Any:
+def completed_settings(wanted: cloud_tasks_v2.Queue, *, doublings: int | None = None) -> cloud_tasks_v2.Queue:
     """The same for a queue whose name is settled. On the wire no doublings are the default; here None is."""
-    settings = _protos.Queue()
+    settings = cloud_tasks_v2.Queue()
     settings.CopyFrom(wanted)
     for field in _NOT_HERE:
         if settings.HasField(field):
@@ -43,13 +41,15 @@ def completed_settings(wanted: Any, *, doublings: int | None = None) -> Any:
     _complete_retries(settings.retry_config)
     if doublings is not None:
         settings.retry_config.max_doublings = doublings
-    settings.state = settings.state or _protos.Queue.State.Value("RUNNING")
+    settings.state = settings.state or cloud_tasks_v2.Queue.State.Value("RUNNING")
     return settings
 
 
-def changed_settings(current: Any, wanted: Any, paths: list[str]) -> Any:
+def changed_settings(
+    current: cloud_tasks_v2.Queue, wanted: cloud_tasks_v2.Queue, paths: list[str]
+) -> cloud_tasks_v2.Queue:
     """An update mask of fields, or of fields within them; an empty mask means all that can be changed."""
-    settings = _protos.Queue()
+    settings = cloud_tasks_v2.Queue()
     settings.CopyFrom(current)
     for path in paths or _CHANGEABLE:
         first, _, rest = path.partition(".")
@@ -65,7 +65,7 @@ def changed_settings(current: Any, wanted: Any, paths: list[str]) -> Any:
     return completed_settings(settings, doublings=None if anew else settings.retry_config.max_doublings)
 
 
-def task_backoff_seconds(retry: Any, failures: int) -> float:
+def task_backoff_seconds(retry: cloud_tasks_v2.RetryConfig, failures: int) -> float:
     """Doubles a number of times, then grows by the last doubled step, and never passes the longest."""
     shortest, longest = seconds_of(retry.min_backoff), seconds_of(retry.max_backoff)
     doublings = min(failures - 1, retry.max_doublings, 64)  # beyond, any wait that is no zero is the longest
@@ -75,7 +75,7 @@ def task_backoff_seconds(retry: Any, failures: int) -> float:
     return float(min(wait, longest))
 
 
-def is_last_attempt(retry: Any, *, attempts: int, age_seconds: float) -> bool:
+def is_last_attempt(retry: cloud_tasks_v2.RetryConfig, *, attempts: int, age_seconds: float) -> bool:
     """Both limits must be passed where both are set; without any, a task is tried until it is too old to be kept."""
     if age_seconds >= RETENTION_SECONDS:
         return True
@@ -85,16 +85,16 @@ def is_last_attempt(retry: Any, *, attempts: int, age_seconds: float) -> bool:
     return bool(attempts >= retry.max_attempts and age_seconds >= longest)
 
 
-def seconds_of(duration: Any) -> float:
+def seconds_of(duration: well_known.Duration) -> float:
     return float(duration.seconds + duration.nanos / 1e9)
 
 
-def set_seconds(duration: Any, seconds: float) -> None:
+def set_seconds(duration: well_known.Duration, seconds: float) -> None:
     duration.seconds = int(seconds)
     duration.nanos = round((seconds - int(seconds)) * 1e9)
 
 
-def _complete_rates(rates: Any) -> None:
+def _complete_rates(rates: cloud_tasks_v2.RateLimits) -> None:
     rate, concurrency = rates.max_dispatches_per_second, rates.max_concurrent_dispatches
     _check(not (rate < 0 or math.isnan(rate)), "RateLimits.maxDispatchesPerSecond cannot be negative.")
     _check(rate <= RATE_LIMIT, "RateLimits.maxDispatchesPerSecond must be less than or equal to 500.")
@@ -105,7 +105,7 @@ def _complete_rates(rates: Any) -> None:
     rates.max_burst_size = max(1, math.ceil(rates.max_dispatches_per_second))
 
 
-def _complete_retries(retry: Any) -> None:
+def _complete_retries(retry: cloud_tasks_v2.RetryConfig) -> None:
     _check(retry.max_attempts >= -1, "RetryConfig.maxAttempts must be greater or equal to -1.")
     _check(retry.max_doublings >= 0, "RetryConfig.maxDoublings cannot be negative.")
     for name, shown in (
@@ -117,7 +117,7 @@ def _complete_retries(retry: Any) -> None:
     retry.max_attempts = retry.max_attempts or _DEFAULT_ATTEMPTS
     retry.max_doublings = retry.max_doublings or _DEFAULT_DOUBLINGS
     if not retry.HasField("min_backoff"):
-        set_seconds(retry.min_backoff, min(_DEFAULT_MIN_BACKOFF_SECONDS, _given(retry, "max_backoff")))
+        set_seconds(retry.min_backoff, min(_DEFAULT_MIN_BACKOFF_SECONDS, _longest_given(retry)))
     if not retry.HasField("max_backoff"):
         set_seconds(retry.max_backoff, max(_DEFAULT_MAX_BACKOFF_SECONDS, seconds_of(retry.min_backoff)))
     _check(
@@ -126,8 +126,8 @@ def _complete_retries(retry: Any) -> None:
     )
 
 
-def _given(retry: Any, name: str) -> float:
-    return seconds_of(getattr(retry, name)) if retry.HasField(name) else math.inf
+def _longest_given(retry: cloud_tasks_v2.RetryConfig) -> float:
+    return seconds_of(retry.max_backoff) if retry.HasField("max_backoff") else math.inf
 
 
 def _copy_field(source: Any, target: Any, first: str, rest: str) -> None:

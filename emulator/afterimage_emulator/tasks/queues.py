@@ -6,11 +6,11 @@ import logging
 import random
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import cloud_tasks_v2
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.tasks.dispatcher import Dispatcher
 from afterimage_emulator.tasks.function_targets import DeclaredQueue, FunctionTargets
@@ -39,8 +39,7 @@ KEPT_TASK_BYTES: Final = 8 * 1024 * 1024
 NO_QUEUE: Final = (
     "Queue does not exist. If you just created the queue, wait at least a minute for the queue to initialize."
 )
-_protos = messages("google.cloud.tasks.v2")
-_State = _protos.Queue.State
+_State = cloud_tasks_v2.Queue.State
 _log = logging.getLogger("afterimage_emulator.tasks")
 
 
@@ -57,7 +56,7 @@ class Queues:
         self._queues: dict[str, Queue] = {}
         self._deleted_queues: dict[str, int] = {}
         self._ended_tasks: dict[str, int] = {}
-        self._kept: OrderedDict[str, Any] = OrderedDict()
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._kept_bytes = 0
         self._task_ids = random.Random()
         self._is_open = False
@@ -89,7 +88,7 @@ class Queues:
 
     # -- queues
 
-    def create_queue(self, parent: str, wanted: Any) -> Queue:
+    def create_queue(self, parent: str, wanted: cloud_tasks_v2.Queue) -> Queue:
         settings = checked_queue(wanted)
         if settings.name.rpartition("/queues/")[0] != parent:
             raise StatusError(
@@ -118,7 +117,7 @@ class Queues:
     def all_queues(self) -> list[Queue]:
         return list(self._queues.values())
 
-    def change_queue(self, wanted: Any, paths: list[str]) -> Queue:
+    def change_queue(self, wanted: cloud_tasks_v2.Queue, paths: list[str]) -> Queue:
         """Makes one that is not there, as production does."""
         queue = self._queues.get(check_queue_form(wanted.name))
         if queue is None:
@@ -128,7 +127,7 @@ class Queues:
 
     def set_state(self, name: str, state: str) -> Queue:
         queue = self.queue(name)
-        settings = _protos.Queue()
+        settings = cloud_tasks_v2.Queue()
         settings.CopyFrom(queue.settings)
         settings.state = _State.Value(state)
         queue.change(settings)
@@ -185,7 +184,9 @@ class Queues:
 
     # -- tasks
 
-    def create_task(self, parent: str, wanted: Any, *, for_function: bool = False) -> Any:
+    def create_task(
+        self, parent: str, wanted: cloud_tasks_v2.Task, *, for_function: bool = False
+    ) -> cloud_tasks_v2.Task:
         """`for_function`: as the Admin SDKs ask, whose tasks need no url. Answers the message of the new task."""
         queue = self.queue(parent)
         now_ns = self._clock.now_ns()
@@ -198,7 +199,7 @@ class Queues:
             message.name = f"{queue.name}/tasks/{self._task_ids.getrandbits(63):019d}"
         elif queue.task(message.name) is not None or _still(self._ended_tasks, message.name, now_ns):
             raise StatusError(Code.ALREADY_EXISTS, "Requested entity already exists")
-        answer = _protos.Task()
+        answer = cloud_tasks_v2.Task()
         answer.CopyFrom(message)
         queue.add(queued(message))
         return answer
@@ -235,7 +236,7 @@ class Queues:
         if waiting is not None:
             queue.run_now(waiting)
         elif kept is not None:
-            message = _protos.Task.FromString(kept)
+            message = cloud_tasks_v2.Task.FromString(kept)
             set_time(message.schedule_time, self._clock.now_ns())
             queue.add(queued(message))
         return int(waiting is not None or kept is not None)
@@ -249,7 +250,7 @@ class Queues:
     def remember_ended(self, names: dict[str, int]) -> None:
         self._ended_tasks.update(names)
 
-    def import_queue(self, settings: Any, *, of_function: bool) -> Queue:
+    def import_queue(self, settings: cloud_tasks_v2.Queue, *, of_function: bool) -> Queue:
         doublings = settings.retry_config.max_doublings
         queue = self._queues.get(settings.name)
         if queue is None:
@@ -283,7 +284,7 @@ class Queues:
 
     # -- inside
 
-    def _make(self, settings: Any) -> Queue:
+    def _make(self, settings: cloud_tasks_v2.Queue) -> Queue:
         queue = Queue(
             settings,
             clock=self._clock,
@@ -315,7 +316,7 @@ class Queues:
             del self._ended_tasks[first]
 
     def _keep(self, task: QueuedTask) -> None:
-        message = _protos.Task()
+        message = cloud_tasks_v2.Task()
         message.CopyFrom(task.message)
         for field in ("dispatch_count", "response_count", "first_attempt", "last_attempt"):
             message.ClearField(field)
@@ -335,8 +336,8 @@ def _still(until: dict[str, int], name: str, now_ns: int) -> bool:
     return until.get(name, 0) > now_ns
 
 
-def _declared_settings(name: str, declared: DeclaredQueue) -> Any:
-    settings = _protos.Queue(name=name)
+def _declared_settings(name: str, declared: DeclaredQueue) -> cloud_tasks_v2.Queue:
+    settings = cloud_tasks_v2.Queue(name=name)
     settings.rate_limits.max_dispatches_per_second = declared.max_dispatches_per_second
     settings.rate_limits.max_concurrent_dispatches = declared.max_concurrent_dispatches
     settings.retry_config.max_attempts = declared.max_attempts

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from google.protobuf import json_format
 
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import cloud_tasks_v2, iam_v1
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.tasks.cloud_tasks_api import CloudTasksApi
 from afterimage_emulator.wire.grpc_methods import Call
@@ -21,8 +21,6 @@ _LOCATION: Final = "/v2/projects/{project}/locations/{location}"
 _QUEUE: Final = _LOCATION + "/queues/{queue}"
 _TASK: Final = _QUEUE + "/tasks/{task}"
 _SNAKE: Final = re.compile(r"_([a-z])")
-_protos = messages("google.cloud.tasks.v2")
-_iam = messages("google.iam.v1")
 
 Handler = Callable[[Any, Call], Any]
 
@@ -33,22 +31,22 @@ def add_tasks_routes(routes: Router, api: CloudTasksApi) -> None:
     def add(method: str, pattern: str, request_class: Any, field: str, handler: Handler, body: str = "*") -> None:
         routes.add(method, pattern, _translated(request_class, field, handler, body))
 
-    add("POST", f"{_QUEUE}:purge", _protos.PurgeQueueRequest, "name", api.purge_queue)
-    add("POST", f"{_QUEUE}:pause", _protos.PauseQueueRequest, "name", api.pause_queue)
-    add("POST", f"{_QUEUE}:resume", _protos.ResumeQueueRequest, "name", api.resume_queue)
-    add("POST", f"{_QUEUE}:getIamPolicy", _iam.GetIamPolicyRequest, "resource", api.get_iam_policy)
-    add("POST", f"{_QUEUE}:setIamPolicy", _iam.SetIamPolicyRequest, "resource", api.set_iam_policy)
-    add("POST", f"{_QUEUE}:testIamPermissions", _iam.TestIamPermissionsRequest, "resource", api.test_iam_permissions)
-    add("POST", f"{_TASK}:run", _protos.RunTaskRequest, "name", api.run_task)
-    add("GET", f"{_LOCATION}/queues", _protos.ListQueuesRequest, "parent", api.list_queues)
-    add("POST", f"{_LOCATION}/queues", _protos.CreateQueueRequest, "parent", api.create_queue, "queue")
-    add("GET", f"{_QUEUE}/tasks", _protos.ListTasksRequest, "parent", api.list_tasks)
-    add("POST", f"{_QUEUE}/tasks", _protos.CreateTaskRequest, "parent", api.create_task)
-    add("GET", _QUEUE, _protos.GetQueueRequest, "name", api.get_queue)
-    add("PATCH", _QUEUE, _protos.UpdateQueueRequest, "queue.name", api.update_queue, "queue")
-    add("DELETE", _QUEUE, _protos.DeleteQueueRequest, "name", api.delete_queue)
-    add("GET", _TASK, _protos.GetTaskRequest, "name", api.get_task)
-    add("DELETE", _TASK, _protos.DeleteTaskRequest, "name", api.delete_task)
+    add("POST", f"{_QUEUE}:purge", cloud_tasks_v2.PurgeQueueRequest, "name", api.purge_queue)
+    add("POST", f"{_QUEUE}:pause", cloud_tasks_v2.PauseQueueRequest, "name", api.pause_queue)
+    add("POST", f"{_QUEUE}:resume", cloud_tasks_v2.ResumeQueueRequest, "name", api.resume_queue)
+    add("POST", f"{_QUEUE}:getIamPolicy", iam_v1.GetIamPolicyRequest, "resource", api.get_iam_policy)
+    add("POST", f"{_QUEUE}:setIamPolicy", iam_v1.SetIamPolicyRequest, "resource", api.set_iam_policy)
+    add("POST", f"{_QUEUE}:testIamPermissions", iam_v1.TestIamPermissionsRequest, "resource", api.test_iam_permissions)
+    add("POST", f"{_TASK}:run", cloud_tasks_v2.RunTaskRequest, "name", api.run_task)
+    add("GET", f"{_LOCATION}/queues", cloud_tasks_v2.ListQueuesRequest, "parent", api.list_queues)
+    add("POST", f"{_LOCATION}/queues", cloud_tasks_v2.CreateQueueRequest, "parent", api.create_queue, "queue")
+    add("GET", f"{_QUEUE}/tasks", cloud_tasks_v2.ListTasksRequest, "parent", api.list_tasks)
+    add("POST", f"{_QUEUE}/tasks", cloud_tasks_v2.CreateTaskRequest, "parent", api.create_task)
+    add("GET", _QUEUE, cloud_tasks_v2.GetQueueRequest, "name", api.get_queue)
+    add("PATCH", _QUEUE, cloud_tasks_v2.UpdateQueueRequest, "queue.name", api.update_queue, "queue")
+    add("DELETE", _QUEUE, cloud_tasks_v2.DeleteQueueRequest, "name", api.delete_queue)
+    add("GET", _TASK, cloud_tasks_v2.GetTaskRequest, "name", api.get_task)
+    add("DELETE", _TASK, cloud_tasks_v2.DeleteTaskRequest, "name", api.delete_task)
 
 
 def resource_name(request: HttpRequest) -> str:

@@ -17,7 +17,7 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.front.error_body import error_response
 from afterimage_emulator.front.local_hosts import is_this_machine
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import cloud_tasks_v2
 from afterimage_emulator.status import StatusError
 from afterimage_emulator.tasks.admin_sdk_api import AdminSdkApi
 from afterimage_emulator.tasks.cloud_tasks_api import CloudTasksApi
@@ -112,7 +112,7 @@ class TasksService:
         file = directory / _EXPORT_FILE
         if not file.is_file():
             return
-        protos = messages("google.cloud.tasks.v2")
+        protos = cloud_tasks_v2
         body: dict[str, Any] = json.loads(file.read_text())
         self.queues.remember_ended(body["ended"])
         for exported in body["queues"]:

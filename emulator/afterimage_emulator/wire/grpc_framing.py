@@ -7,7 +7,7 @@ import struct
 import zlib
 from urllib.parse import quote
 
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import rpc
 from afterimage_emulator.status import Code, StatusError
 
 _PREFIX = struct.Struct(">BI")
@@ -74,7 +74,7 @@ def error_trailers(error: StatusError) -> list[tuple[str, str]]:
         ("grpc-message", quote(error.message, safe=" !\"#$&'()*+,/:;<=>?@[]^_`{|}~")),
     ]
     if error.details:
-        status = messages("google.rpc").Status(code=int(error.code), message=error.message)
+        status = rpc.Status(code=int(error.code), message=error.message)
         for detail in error.details:
             status.details.add().ParseFromString(detail)
         encoded = base64.b64encode(status.SerializeToString()).decode().rstrip("=")

@@ -249,10 +249,9 @@ def test_the_push_token_has_the_claims_that_endpoints_check(
     """Without an audience it is made out to the endpoint; it is an hour's, by the suite's clock."""
     topic, subscription = new_names()
     publisher.create_topic(name=topic)
-    config = {"push_endpoint": "http://127.0.0.1:1/x", "oidc_token": {"service_account_email": "me@demo.iam"}}
     subscriber.create_subscription(request={"name": subscription, "topic": topic})
     found = pubsub.service.broker.subscription(subscription)
-    found.settings.push_config.push_endpoint = config["push_endpoint"]
+    found.settings.push_config.push_endpoint = "http://127.0.0.1:1/x"
     found.settings.push_config.oidc_token.service_account_email = "me@demo.iam"
     _, headers = push_request(found, Entry(b"", "", 0), now_seconds=1_000)
     payload = headers["authorization"].split(".")[1]

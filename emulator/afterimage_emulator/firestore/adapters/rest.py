@@ -6,7 +6,7 @@ import inspect
 import json
 import re
 from collections.abc import AsyncIterator, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
 from google.protobuf import json_format
@@ -15,11 +15,11 @@ from afterimage_emulator.firestore.documents.resource_paths import invalid_argum
 from afterimage_emulator.firestore.operations.operations import Operation, Operations
 from afterimage_emulator.front.callers import Caller, caller_of
 from afterimage_emulator.front.error_body import error_body, respond_with_error
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import firestore_v1
+from afterimage_emulator.protos.message import Message
 from afterimage_emulator.status import HTTP_STATUS, Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 
-_firestore: Any = messages("google.firestore.v1")
 PREFIX: Final = "/v1/"
 # The operation behind each verb, and the field of its request that the path fills.
 _VERBS: Final = {
@@ -71,7 +71,7 @@ class FirestoreRestApi:
         except StatusError as error:
             return respond_with_error([error_body(error)], HTTP_STATUS[error.code])
         headers = [("content-type", "application/json; charset=UTF-8")]
-        return HttpResponse(200, headers, _array(operation.reply_class, replies))
+        return HttpResponse(200, headers, _array(operation, replies))
 
     # -- documents
 
@@ -82,25 +82,28 @@ class FirestoreRestApi:
             raise StatusError(Code.NOT_FOUND, f"no route for `{request.method} {request.raw_path}`")
         is_collection = len(segments) % 2 == 0
         parent, _, last = name.rpartition("/")
-        message: Any
+        message: Message
         if request.method in ("GET", "HEAD"):
             if is_collection:
                 asked = "ListDocuments"
-                message = _firestore.ListDocumentsRequest(parent=parent, collection_id=last)
+                message = firestore_v1.ListDocumentsRequest(parent=parent, collection_id=last)
             else:
-                asked, message = "GetDocument", _firestore.GetDocumentRequest(name=name)
+                asked, message = "GetDocument", firestore_v1.GetDocumentRequest(name=name)
         elif request.method == "POST" and is_collection:
-            asked, message = "CreateDocument", _firestore.CreateDocumentRequest(parent=parent, collection_id=last)
-            message.document.CopyFrom(await _from_body(request, _firestore.Document))
+            asked, message = "CreateDocument", firestore_v1.CreateDocumentRequest(parent=parent, collection_id=last)
+            message.document.CopyFrom(await _from_body(request, firestore_v1.Document))
         elif request.method == "PATCH" and not is_collection:
-            asked, message = "UpdateDocument", _firestore.UpdateDocumentRequest()
-            message.document.CopyFrom(await _from_body(request, _firestore.Document, "name", name))
+            asked, message = "UpdateDocument", firestore_v1.UpdateDocumentRequest()
+            message.document.CopyFrom(await _from_body(request, firestore_v1.Document, "name", name))
         elif request.method == "DELETE" and not is_collection:
-            asked, message = "DeleteDocument", _firestore.DeleteDocumentRequest(name=name)
+            asked, message = "DeleteDocument", firestore_v1.DeleteDocumentRequest(name=name)
         else:
             return HttpResponse(405, [("allow", "GET, POST" if is_collection else "GET, PATCH, DELETE")])
         parameters.fill(message)
         return await _answered(self._operations[asked], message, caller)
+
+
+M = TypeVar("M", bound=Message)
 
 
 class _Parameters:
@@ -109,7 +112,7 @@ class _Parameters:
     def __init__(self, request: HttpRequest) -> None:
         self._given = {name: values for name, values in request.query.items() if name not in _SYSTEM_PARAMETERS}
 
-    def fill(self, message: Any) -> None:
+    def fill(self, message: Message) -> None:
         body: dict[str, Any] = {}
         for name, values in self._given.items():
             place = body
@@ -125,7 +128,7 @@ class _Parameters:
             _parse(body, message)
 
 
-async def _from_body(request: HttpRequest, request_class: Any, place: str = "", resource: str = "") -> Any:
+async def _from_body(request: HttpRequest, request_class: type[M], place: str = "", resource: str = "") -> M:
     body = await request.json()
     if body is None:
         body = {}
@@ -139,12 +142,13 @@ async def _from_body(request: HttpRequest, request_class: Any, place: str = "", 
     return message
 
 
-def _parse(body: dict[str, Any], message: Any) -> Any:
+def _parse(body: dict[str, Any], message: M) -> M:
     _check_bytes(body)
     try:
-        return json_format.ParseDict(body, message)
+        json_format.ParseDict(body, message)
     except (json_format.ParseError, RecursionError) as error:
         raise invalid_argument(f"Invalid JSON payload received. {error}") from None
+    return message
 
 
 def _check_bytes(body: Any) -> None:
@@ -161,7 +165,7 @@ def _check_bytes(body: Any) -> None:
             _check_bytes(element)
 
 
-async def _answered(operation: Operation, message: Any, caller: Caller) -> HttpResponse:
+async def _answered(operation: Operation, message: Message, caller: Caller) -> HttpResponse:
     reply = await _awaited(operation.answer(message, caller))
     return json_response({}) if operation.reply_class is None else _json(operation.reply_class, reply)
 
@@ -170,15 +174,16 @@ async def _awaited(answer: Any) -> Any:
     return await answer if inspect.isawaitable(answer) else answer
 
 
-def _json(reply_class: Any, reply: bytes) -> HttpResponse:
+def _json(reply_class: type[Message], reply: bytes) -> HttpResponse:
     return json_response(json_format.MessageToDict(reply_class.FromString(reply)))
 
 
-async def _array(reply_class: Any, replies: Iterable[bytes]) -> AsyncIterator[bytes]:
+async def _array(operation: Operation, replies: Iterable[bytes]) -> AsyncIterator[bytes]:
     """A JSON array, one element at a time, as fast as the client reads it."""
+    assert operation.reply_class is not None, f"`{operation.name}` streams nothing"
     before = b"["
     for reply in replies:
-        body = json_format.MessageToDict(reply_class.FromString(reply))
+        body = json_format.MessageToDict(operation.reply_class.FromString(reply))
         yield before + json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         before = b"\n,\n"
     yield b"]" if before != b"[" else b"[]"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.firestore.documents.indexes import IndexedDocuments
@@ -28,7 +28,7 @@ _log = logging.getLogger("afterimage_emulator.firestore")
 class CommitObserver(Protocol):
     """Told of every commit, after it is done and before its answer leaves. Must not wait for anything."""
 
-    def committed(self, database: Database, commit_time: int, changes: Sequence[Change], cause: Any) -> None: ...
+    def committed(self, database: Database, commit_time: int, changes: Sequence[Change], cause: object) -> None: ...
 
     def cleared(self, database: Database) -> None:
         """Told when all documents are gone at once, as no commit would do it."""
@@ -65,7 +65,12 @@ class Database:
     """All collections of one database, its commits in order, and the versions they replaced."""
 
     def __init__(
-        self, name: DatabaseName, clock: Clock, *, retention_bytes: int = RETENTION_BYTES, observers: Any = ()
+        self,
+        name: DatabaseName,
+        clock: Clock,
+        *,
+        retention_bytes: int = RETENTION_BYTES,
+        observers: Sequence[CommitObserver] = (),
     ) -> None:
         self.name = name
         self.collections: dict[str, Collection] = {}
@@ -143,7 +148,7 @@ class Database:
 
     # -- committing
 
-    def commit(self, changes: Sequence[Change], commit_time: int, cause: Any = None) -> None:
+    def commit(self, changes: Sequence[Change], commit_time: int, cause: object = None) -> None:
         """Applies changes whose `before` is what is stored now. Nothing here can fail half way for want of input."""
         for change in changes:
             self._apply(change, commit_time)

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, unquote
 
 from google.protobuf import json_format
@@ -17,10 +17,9 @@ from afterimage_emulator.firestore.documents.resource_paths import DatabaseName,
 from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
 from afterimage_emulator.firestore.documents.values import check_fields
 from afterimage_emulator.firestore.documents.wire_bytes import micros_of, timestamp_field
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.status import Code, StatusError
 
-_firestore: Any = messages("google.firestore.v1")
 METADATA_FILE: Final = "firestore_export.json"
 FORMAT: Final = 1
 _LINES_BEFORE_A_PAUSE: Final = 500
@@ -97,7 +96,7 @@ def _read_file(file: Path, name: DatabaseName) -> Iterator[StoredDocument]:
     with file.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                message = json_format.ParseDict(json.loads(line), _firestore.Document())
+                message = json_format.ParseDict(json.loads(line), firestore_v1.Document())
                 path = document_path(message.name, name)
                 check_fields(message.fields)
             except (ValueError, json_format.ParseError, StatusError) as error:

@@ -6,9 +6,11 @@ import functools
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
+from afterimage_emulator.firestore.documents.values import Fields
+from afterimage_emulator.protos import firestore_v1
 
 FieldPath = tuple[str, ...]
 
@@ -50,7 +52,7 @@ def _quoted(segment: str) -> str:
     return "`" + _NEEDS_ESCAPE.sub(r"\\\1", segment) + "`"
 
 
-def get_field(fields: Any, path: FieldPath) -> Any:
+def get_field(fields: Fields, path: FieldPath) -> firestore_v1.Value | None:
     """The value there, or None."""
     for name in path[:-1]:
         value = fields.get(name)
@@ -60,17 +62,17 @@ def get_field(fields: Any, path: FieldPath) -> Any:
     return fields.get(path[-1])
 
 
-def set_field(fields: Any, path: FieldPath, value: Any) -> None:
+def set_field(fields: Fields, path: FieldPath, value: firestore_v1.Value) -> None:
     """Sets the value, making the maps on the way (a value that is no map makes room for one)."""
     _map_around(fields, path)[path[-1]].CopyFrom(value)
 
 
-def field_to_set(fields: Any, path: FieldPath) -> Any:
+def field_to_set(fields: Fields, path: FieldPath) -> firestore_v1.Value:
     """The value message there, made if needed, for the caller to fill."""
     return _map_around(fields, path)[path[-1]]
 
 
-def _map_around(fields: Any, path: FieldPath) -> Any:
+def _map_around(fields: Fields, path: FieldPath) -> Fields:
     for name in path[:-1]:
         value = fields[name]
         if value.WhichOneof("value_type") != "map_value":
@@ -79,7 +81,7 @@ def _map_around(fields: Any, path: FieldPath) -> Any:
     return fields
 
 
-def delete_field(fields: Any, path: FieldPath) -> None:
+def delete_field(fields: Fields, path: FieldPath) -> None:
     for name in path[:-1]:
         value = fields.get(name)
         if value is None or value.WhichOneof("value_type") != "map_value":
@@ -100,7 +102,7 @@ def parse_mask(field_paths: Iterable[str]) -> list[FieldPath]:
     return paths
 
 
-def masked_copy(fields: Any, paths: Iterable[FieldPath], target: Any) -> None:
+def masked_copy(fields: Fields, paths: Iterable[FieldPath], target: Fields) -> None:
     """Copies only what the mask names."""
     for path in paths:
         value = get_field(fields, path)
@@ -108,7 +110,7 @@ def masked_copy(fields: Any, paths: Iterable[FieldPath], target: Any) -> None:
             set_field(target, path, value)
 
 
-def changed_paths(before: Any, after: Any, prefix: FieldPath = ()) -> Iterator[FieldPath]:
+def changed_paths(before: Fields, after: Fields, prefix: FieldPath = ()) -> Iterator[FieldPath]:
     """The field paths at which two documents differ: as deep as both have maps."""
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)

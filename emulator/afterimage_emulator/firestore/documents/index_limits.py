@@ -14,7 +14,8 @@ from typing import Any, Final, Self
 
 from afterimage_emulator.firestore.documents.field_paths import FieldPath, get_field, parse_field_path
 from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
-from afterimage_emulator.firestore.documents.values import name_size, sort_key, value_size
+from afterimage_emulator.firestore.documents.values import Fields, name_size, sort_key, value_size
+from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.status import StatusError
 
 MAXIMUM_INDEX_ENTRIES: Final = 40_000
@@ -73,7 +74,7 @@ class IndexSettings:
             raise ValueError(error.message) from None
         return cls(fields=fields, composites=composites, lifetimes=lifetimes)
 
-    def check(self, path: str, fields: Callable[[], Any], body_bytes: int) -> None:
+    def check(self, path: str, fields: Callable[[], Fields], body_bytes: int) -> None:
         """Refuses a document with too many or too large entries. Those that cannot have them are not looked into."""
         group = path.split("/")[-2]
         composites = self.composites.get(group, ())
@@ -113,7 +114,7 @@ class _Tally:
         self._largest = (0, "")
 
     def add_map(
-        self, fields: Any, parent: FieldPath, settings: Mapping[FieldPath, SingleField], inherited: SingleField
+        self, fields: Fields, parent: FieldPath, settings: Mapping[FieldPath, SingleField], inherited: SingleField
     ) -> None:
         if not parent:
             inherited = settings.get(_ALL_FIELDS, inherited)
@@ -131,7 +132,7 @@ class _Tally:
             elif setting.ordered:
                 self._add(setting.ordered, named_bytes + _indexed_size(value), path)
 
-    def add_composite(self, fields: Any, paths: tuple[FieldPath, ...]) -> None:
+    def add_composite(self, fields: Fields, paths: tuple[FieldPath, ...]) -> None:
         """An entry for each combination of the elements of arrays, of which an index has one at most."""
         sizes = []
         for path in paths:
@@ -170,11 +171,11 @@ def _path(text: str) -> FieldPath:
     return _ALL_FIELDS if text == "*" else parse_field_path(text)
 
 
-def _distinct(value: Any) -> list[int]:
+def _distinct(value: firestore_v1.Value) -> list[int]:
     """The sizes of an array's distinct elements as they stand in an index."""
     elements = {sort_key(element): element for element in value.array_value.values}
     return [_indexed_size(element) for element in elements.values()]
 
 
-def _indexed_size(value: Any) -> int:
+def _indexed_size(value: firestore_v1.Value) -> int:
     return min(value_size(value), INDEXED_VALUE_BYTES)

@@ -16,14 +16,14 @@ from sortedcontainers import SortedList
 from afterimage_emulator.firestore.documents.field_paths import FieldPath, get_field
 from afterimage_emulator.firestore.documents.resource_paths import id_key, path_key
 from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
-from afterimage_emulator.firestore.documents.values import sort_key
+from afterimage_emulator.firestore.documents.values import NO_FIELDS, Fields, SortKey, sort_key
 
 MAXIMUM_INDEXES: Final = 48
 ASCENDING: Final = "ascending"
 DESCENDING: Final = "descending"
 CONTAINS: Final = "contains"
 
-Entry = tuple[Any, ...]
+Entry = SortKey
 
 
 class Reversed:
@@ -31,19 +31,19 @@ class Reversed:
 
     __slots__ = ("key",)
 
-    def __init__(self, key: Any) -> None:
+    def __init__(self, key: SortKey) -> None:
         self.key = key
 
-    def __lt__(self, other: Any) -> bool:
+    def __lt__(self, other: object) -> bool:
         return bool(other.key < self.key) if isinstance(other, Reversed) else NotImplemented
 
-    def __le__(self, other: Any) -> bool:
+    def __le__(self, other: object) -> bool:
         return bool(other.key <= self.key) if isinstance(other, Reversed) else NotImplemented
 
-    def __gt__(self, other: Any) -> bool:
+    def __gt__(self, other: object) -> bool:
         return bool(other.key > self.key) if isinstance(other, Reversed) else NotImplemented
 
-    def __ge__(self, other: Any) -> bool:
+    def __ge__(self, other: object) -> bool:
         return bool(other.key >= self.key) if isinstance(other, Reversed) else NotImplemented
 
     def __eq__(self, other: object) -> bool:
@@ -99,14 +99,14 @@ class FieldIndex:
         needs_fields = bool(definition.components)
         found: list[Entry] = []
         for document in documents:
-            found += self.entries_of(document.fields() if needs_fields else None, document.path)
+            found += self.entries_of(document.fields() if needs_fields else NO_FIELDS, document.path)
         self.entries: Any = SortedList(found)
 
-    def document_key(self, path: str) -> Any:
-        key: Any = path_key(path) if self.is_group else id_key(path[path.rfind("/") + 1 :])
+    def document_key(self, path: str) -> SortKey | Reversed:
+        key = path_key(path) if self.is_group else id_key(path[path.rfind("/") + 1 :])
         return Reversed(key) if self.definition.name_descending else key
 
-    def entries_of(self, fields: Any, path: str) -> list[Entry]:
+    def entries_of(self, fields: Fields, path: str) -> list[Entry]:
         """One entry, none where a field is missing, or one for each distinct element of an array."""
         keys: list[Any] = []
         contains_at = -1
@@ -131,7 +131,7 @@ class FieldIndex:
         if not self.definition.components:
             if (change.before is None) == (change.after is None):
                 return
-            (entry,) = self.entries_of(None, change.path)
+            (entry,) = self.entries_of(NO_FIELDS, change.path)
             if change.after is None:
                 self.entries.remove(entry)
             else:

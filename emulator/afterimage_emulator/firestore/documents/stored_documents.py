@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from afterimage_emulator.firestore.documents.values import Fields
 from afterimage_emulator.firestore.documents.wire_bytes import micros_of
-from afterimage_emulator.protos import messages
-
-_firestore: Any = messages("google.firestore.v1")
+from afterimage_emulator.protos import firestore_v1
 
 
 class StoredDocument:
@@ -22,12 +20,12 @@ class StoredDocument:
         self.create_time = create_time
         self.update_time = update_time
 
-    def message(self) -> Any:
+    def message(self) -> firestore_v1.Document:
         """A fresh message: whoever asks may change it."""
-        return _firestore.Document.FromString(self.wire)
+        return firestore_v1.Document.FromString(self.wire)
 
-    def fields(self) -> Any:
-        return _firestore.Document.FromString(self.wire).fields
+    def fields(self) -> Fields:
+        return firestore_v1.Document.FromString(self.wire).fields
 
     def faults(self, name: str) -> Iterator[str]:
         """Where the bytes say something else than what is known of them."""
@@ -52,18 +50,20 @@ class Change:
         self.collection, _, self.document_id = path.rpartition("/")
         self.before = before
         self.after = after
-        self._before_fields: Any = None
-        self._after_fields: Any = None
-        self.replies: dict[Any, bytes] = {}  # what listeners were sent about it, to be sent to others too
+        self._before_fields: Fields | None = None
+        self._after_fields: Fields | None = None
+        self.replies: dict[object, bytes] = {}  # what listeners were sent about it, to be sent to others too
 
     @property
-    def before_fields(self) -> Any:
-        if self._before_fields is None and self.before is not None:
+    def before_fields(self) -> Fields:
+        if self._before_fields is None:
+            assert self.before is not None, f"`{self.path}` was not there before"
             self._before_fields = self.before.fields()
         return self._before_fields
 
     @property
-    def after_fields(self) -> Any:
-        if self._after_fields is None and self.after is not None:
+    def after_fields(self) -> Fields:
+        if self._after_fields is None:
+            assert self.after is not None, f"`{self.path}` is not there any more"
             self._after_fields = self.after.fields()
         return self._after_fields

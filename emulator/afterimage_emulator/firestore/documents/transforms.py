@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from afterimage_emulator.firestore.documents.field_paths import field_to_set, get_field, parse_field_path
 from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
-from afterimage_emulator.firestore.documents.values import NAN, check_value, is_number, number_of, sort_key
+from afterimage_emulator.firestore.documents.values import NAN, Fields, check_value, is_number, number_of, sort_key
 from afterimage_emulator.firestore.documents.wire_bytes import MICROS_PER_SECOND
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import firestore_v1
 
-_firestore: Any = messages("google.firestore.v1")
 _MAXIMUM_INTEGER: Final = 2**63 - 1
 _MINIMUM_INTEGER: Final = -(2**63)
 _REQUEST_TIME: Final = 1
 
 
-def check_transform(transform: Any) -> None:
+def check_transform(transform: firestore_v1.DocumentTransform.FieldTransform) -> None:
     """Refuses a transform that no document could take."""
     path = parse_field_path(transform.field_path)
     kind = transform.WhichOneof("transform_type")
@@ -40,19 +40,22 @@ def check_transform(transform: Any) -> None:
         check_value(element, name=transform.field_path, depth=2)
 
 
-def apply_transform(fields: Any, transform: Any, commit_time: int) -> Any:
+def apply_transform(
+    fields: Fields, transform: firestore_v1.DocumentTransform.FieldTransform, commit_time: int
+) -> firestore_v1.Value:
     """Changes the fields, and returns the value that the client is told."""
     path = parse_field_path(transform.field_path)
     kind = transform.WhichOneof("transform_type")
+    assert kind is not None, "a transform that was not checked"
     current = get_field(fields, path)
     if kind == "set_to_server_value":
         result = _server_time(commit_time)
     elif kind in ("append_missing_elements", "remove_all_from_array"):
         result = _changed_array(current, getattr(transform, kind).values, is_removal=kind == "remove_all_from_array")
         field_to_set(fields, path).CopyFrom(result)
-        return _firestore.Value(null_value=0)
+        return firestore_v1.Value(null_value=0)
     elif current is None or not is_number(current):
-        result = _firestore.Value()
+        result = firestore_v1.Value()
         result.CopyFrom(getattr(transform, kind))
     elif kind == "increment":
         result = _sum(current, transform.increment)
@@ -62,26 +65,26 @@ def apply_transform(fields: Any, transform: Any, commit_time: int) -> Any:
     return result
 
 
-def _server_time(commit_time: int) -> Any:
+def _server_time(commit_time: int) -> firestore_v1.Value:
     seconds, micros = divmod(commit_time, MICROS_PER_SECOND)
-    value = _firestore.Value()
+    value = firestore_v1.Value()
     value.timestamp_value.seconds = seconds
     value.timestamp_value.nanos = micros * 1000
     return value
 
 
-def _sum(current: Any, operand: Any) -> Any:
+def _sum(current: firestore_v1.Value, operand: firestore_v1.Value) -> firestore_v1.Value:
     """Integers saturate at the ends of their range; with a double, the sum is a double."""
     left, right = number_of(current), number_of(operand)
     if isinstance(left, int) and isinstance(right, int):
-        return _firestore.Value(integer_value=max(_MINIMUM_INTEGER, min(_MAXIMUM_INTEGER, left + right)))
-    return _firestore.Value(double_value=float(left) + float(right))
+        return firestore_v1.Value(integer_value=max(_MINIMUM_INTEGER, min(_MAXIMUM_INTEGER, left + right)))
+    return firestore_v1.Value(double_value=float(left) + float(right))
 
 
-def _extreme(current: Any, operand: Any, *, wants_greater: bool) -> Any:
+def _extreme(current: firestore_v1.Value, operand: firestore_v1.Value, *, wants_greater: bool) -> firestore_v1.Value:
     """The greater (or smaller) of the two, the stored one where they are equal; NaN wins over all numbers."""
     left, right = sort_key(current), sort_key(operand)
-    result = _firestore.Value()
+    result = firestore_v1.Value()
     if NAN in (left[0], right[0]):
         result.double_value = math.nan
     elif left != right and (right > left) == wants_greater:
@@ -91,8 +94,10 @@ def _extreme(current: Any, operand: Any, *, wants_greater: bool) -> Any:
     return result
 
 
-def _changed_array(current: Any, elements: Any, *, is_removal: bool) -> Any:
-    result = _firestore.Value()
+def _changed_array(
+    current: firestore_v1.Value | None, elements: Iterable[firestore_v1.Value], *, is_removal: bool
+) -> firestore_v1.Value:
+    result = firestore_v1.Value()
     result.array_value.SetInParent()
     kept = result.array_value.values
     stored = current.array_value.values if current is not None and current.HasField("array_value") else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from afterimage_emulator.firestore.documents.resource_paths import (
     check_document_path,
@@ -12,6 +12,8 @@ from afterimage_emulator.firestore.documents.resource_paths import (
     invalid_argument,
     split_name,
 )
+from afterimage_emulator.protos import firestore_v1
+from afterimage_emulator.protos.message import MessageMap
 
 MAXIMUM_DOCUMENT_BYTES: Final = 1_048_576
 MAXIMUM_DEPTH: Final = 20
@@ -24,10 +26,13 @@ _RESERVED_NAME: Final = re.compile(r"__.*__", re.DOTALL)
 SURELY_SMALL_BYTES: Final = MAXIMUM_DOCUMENT_BYTES // 8
 
 SortKey = tuple[Any, ...]
+Fields: TypeAlias = "MessageMap[str, firestore_v1.Value]"
 
 NULL, BOOLEAN, NAN, NUMBER, TIMESTAMP, STRING, BYTES, REFERENCE, GEO_POINT, ARRAY, VECTOR, MAP = range(12)
 """The types in their order. NaN is a type of its own: it comes before all numbers and equals itself."""
 
+NO_FIELDS: Final[Fields] = firestore_v1.MapValue().fields
+"""For those who look at a document's name alone, and need not parse it."""
 NULL_KEY: Final[SortKey] = (NULL,)
 NAN_KEY: Final[SortKey] = (NAN,)
 MINIMUM_TIMESTAMP_SECONDS: Final = -62_135_596_800
@@ -37,31 +42,31 @@ MAXIMUM_TIMESTAMP_SECONDS: Final = 253_402_300_799
 # -- order
 
 
-def sort_key(value: Any) -> SortKey:
+def sort_key(value: firestore_v1.Value) -> SortKey:
     """A tuple that Python orders as Firestore orders values. Equal keys are equal values: 1 and 1.0, 0.0 and -0.0."""
     return _KEYS[value.WhichOneof("value_type")](value)
 
 
-def _double_key(value: Any) -> SortKey:
+def _double_key(value: firestore_v1.Value) -> SortKey:
     number = value.double_value
     return NAN_KEY if number != number else (NUMBER, number)
 
 
-def _timestamp_key(value: Any) -> SortKey:
+def _timestamp_key(value: firestore_v1.Value) -> SortKey:
     moment = value.timestamp_value
     return (TIMESTAMP, moment.seconds * 1_000_000 + moment.nanos // 1000)
 
 
-def _geo_point_key(value: Any) -> SortKey:
+def _geo_point_key(value: firestore_v1.Value) -> SortKey:
     point = value.geo_point_value
     return (GEO_POINT, point.latitude, point.longitude)
 
 
-def _array_key(value: Any) -> SortKey:
+def _array_key(value: firestore_v1.Value) -> SortKey:
     return (ARRAY, tuple([sort_key(element) for element in value.array_value.values]))
 
 
-def _map_key(value: Any) -> SortKey:
+def _map_key(value: firestore_v1.Value) -> SortKey:
     fields = value.map_value.fields
     if is_vector(fields):
         elements = fields["value"].array_value.values
@@ -69,7 +74,7 @@ def _map_key(value: Any) -> SortKey:
     return (MAP, tuple([(name, sort_key(fields[name])) for name in sorted(fields)]))
 
 
-_KEYS: Final[dict[str | None, Callable[[Any], SortKey]]] = {
+_KEYS: Final[dict[str | None, Callable[[firestore_v1.Value], SortKey]]] = {
     None: lambda value: NULL_KEY,
     "null_value": lambda value: NULL_KEY,
     "boolean_value": lambda value: (BOOLEAN, value.boolean_value),
@@ -89,16 +94,16 @@ def reference_key(name: str) -> SortKey:
     return (REFERENCE, tuple([id_key(segment) for segment in name.split("/")]))
 
 
-def is_vector(fields: Any) -> bool:
+def is_vector(fields: Fields) -> bool:
     kind = fields.get("__type__")
     return kind is not None and kind.string_value == VECTOR_TYPE and "value" in fields
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: firestore_v1.Value) -> bool:
     return value.WhichOneof("value_type") in ("integer_value", "double_value")
 
 
-def number_of(value: Any) -> int | float:
+def number_of(value: firestore_v1.Value) -> int | float:
     """The number in a value known to be one."""
     kind = value.WhichOneof("value_type")
     number: int | float = value.integer_value if kind == "integer_value" else value.double_value
@@ -108,7 +113,7 @@ def number_of(value: Any) -> int | float:
 # -- validity; one walk over what a client sent
 
 
-def check_fields(fields: Any, depth: int = 1) -> None:
+def check_fields(fields: Fields, depth: int = 1) -> None:
     """Refuses what Firestore refuses, and cuts timestamps to the microsecond as it does."""
     for name, value in fields.items():
         if len(name) > 375 and len(name.encode()) > MAXIMUM_FIELD_NAME_BYTES:
@@ -125,13 +130,13 @@ def check_fields(fields: Any, depth: int = 1) -> None:
 _PLAIN_KINDS: Final = frozenset({"null_value", "boolean_value", "integer_value", "double_value"})
 
 
-def check_value(value: Any, *, name: str = "value", depth: int = 1) -> None:
+def check_value(value: firestore_v1.Value, *, name: str = "value", depth: int = 1) -> None:
     kind = value.WhichOneof("value_type")
     if kind not in _PLAIN_KINDS:
         _check_value(kind, name, value, depth)
 
 
-def _check_value(kind: str | None, name: str, value: Any, depth: int) -> None:
+def _check_value(kind: str | None, name: str, value: firestore_v1.Value, depth: int) -> None:
     check = _CHECKS.get(kind)
     if check is None:
         if kind is None:
@@ -140,18 +145,18 @@ def _check_value(kind: str | None, name: str, value: Any, depth: int) -> None:
     check(name, value, depth)
 
 
-def _check_string(name: str, value: Any, depth: int) -> None:
+def _check_string(name: str, value: firestore_v1.Value, depth: int) -> None:
     text = value.string_value
     if len(text) > MAXIMUM_VALUE_BYTES // 4 and len(text.encode()) > MAXIMUM_VALUE_BYTES:
         raise invalid_argument(f'The value of property "{name}" is longer than {MAXIMUM_VALUE_BYTES} bytes.')
 
 
-def _check_bytes(name: str, value: Any, depth: int) -> None:
+def _check_bytes(name: str, value: firestore_v1.Value, depth: int) -> None:
     if len(value.bytes_value) > MAXIMUM_VALUE_BYTES:
         raise invalid_argument(f'The value of property "{name}" is longer than {MAXIMUM_VALUE_BYTES} bytes.')
 
 
-def _check_timestamp(name: str, value: Any, depth: int) -> None:
+def _check_timestamp(name: str, value: firestore_v1.Value, depth: int) -> None:
     moment = value.timestamp_value
     if not MINIMUM_TIMESTAMP_SECONDS <= moment.seconds <= MAXIMUM_TIMESTAMP_SECONDS or not 0 <= moment.nanos < 10**9:
         raise invalid_argument(
@@ -162,12 +167,12 @@ def _check_timestamp(name: str, value: Any, depth: int) -> None:
         moment.nanos -= beyond
 
 
-def _check_reference(name: str, value: Any, depth: int) -> None:
+def _check_reference(name: str, value: firestore_v1.Value, depth: int) -> None:
     _, path = split_name(value.reference_value)
     check_document_path(path, value.reference_value)
 
 
-def _check_geo_point(name: str, value: Any, depth: int) -> None:
+def _check_geo_point(name: str, value: firestore_v1.Value, depth: int) -> None:
     point = value.geo_point_value
     if not -90 <= point.latitude <= 90:
         raise invalid_argument(f'The latitude of property "{name}" must be between -90 and 90, not {point.latitude}.')
@@ -177,7 +182,7 @@ def _check_geo_point(name: str, value: Any, depth: int) -> None:
         )
 
 
-def _check_array(name: str, value: Any, depth: int) -> None:
+def _check_array(name: str, value: firestore_v1.Value, depth: int) -> None:
     if depth >= MAXIMUM_DEPTH:
         raise _too_deep(name)
     for element in value.array_value.values:
@@ -188,7 +193,7 @@ def _check_array(name: str, value: Any, depth: int) -> None:
             _check_value(kind, name, element, depth + 1)
 
 
-def _check_map(name: str, value: Any, depth: int) -> None:
+def _check_map(name: str, value: firestore_v1.Value, depth: int) -> None:
     if depth >= MAXIMUM_DEPTH:
         raise _too_deep(name)
     fields = value.map_value.fields
@@ -198,7 +203,7 @@ def _check_map(name: str, value: Any, depth: int) -> None:
         check_fields(fields, depth + 1)
 
 
-def _check_vector(name: str, fields: Any) -> None:
+def _check_vector(name: str, fields: Fields) -> None:
     if not is_vector(fields) or len(fields) != 2 or fields["value"].WhichOneof("value_type") != "array_value":
         raise invalid_argument(f'The map in property "{name}" has the reserved name "__type__" but is no vector.')
     elements = fields["value"].array_value.values
@@ -216,7 +221,7 @@ def _too_deep(name: str) -> Exception:
     )
 
 
-_CHECKS: Final[dict[str | None, Callable[[str, Any, int], None]]] = {
+_CHECKS: Final[dict[str | None, Callable[[str, firestore_v1.Value, int], None]]] = {
     "string_value": _check_string,
     "bytes_value": _check_bytes,
     "timestamp_value": _check_timestamp,
@@ -235,15 +240,15 @@ def name_size(path: str) -> int:
     return len(path.encode()) + 1 + 16
 
 
-def document_size(path: str, fields: Any) -> int:
+def document_size(path: str, fields: Fields) -> int:
     return name_size(path) + 32 + fields_size(fields)
 
 
-def fields_size(fields: Any) -> int:
+def fields_size(fields: Fields) -> int:
     return sum(len(name.encode()) + 1 + value_size(value) for name, value in fields.items())
 
 
-def value_size(value: Any) -> int:
+def value_size(value: firestore_v1.Value) -> int:
     kind = value.WhichOneof("value_type")
     if kind == "string_value":
         return len(value.string_value.encode()) + 1
@@ -255,7 +260,7 @@ def value_size(value: Any) -> int:
         return sum(value_size(element) for element in value.array_value.values)
     if kind == "reference_value":
         return name_size(split_name(value.reference_value)[1])
-    return _FIXED_SIZES[kind]
+    return _FIXED_SIZES[kind or "null_value"]
 
 
 _FIXED_SIZES: Final = {
@@ -268,7 +273,7 @@ _FIXED_SIZES: Final = {
 }
 
 
-def check_size(path: str, name: str, fields: Any, serialized_bytes: int) -> None:
+def check_size(path: str, name: str, fields: Fields, serialized_bytes: int) -> None:
     if serialized_bytes < SURELY_SMALL_BYTES:
         return
     size = document_size(path, fields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.firestore.documents.field_paths import (
     FieldPath,
@@ -16,12 +16,11 @@ from afterimage_emulator.firestore.documents.field_paths import (
 from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, document_path, invalid_argument
 from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
 from afterimage_emulator.firestore.documents.transforms import apply_transform, check_transform
-from afterimage_emulator.firestore.documents.values import check_fields, check_size
+from afterimage_emulator.firestore.documents.values import NO_FIELDS, check_fields, check_size
 from afterimage_emulator.firestore.documents.wire_bytes import field, micros_of, timestamp_field
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.status import Code, StatusError
 
-_firestore: Any = messages("google.firestore.v1")
 MAXIMUM_REQUEST_BYTES: Final = 10 * 1024 * 1024
 MAXIMUM_TRANSFORMS: Final = 500
 _MANY_WRITES: Final = 10
@@ -35,13 +34,15 @@ class CheckedWrite:
     name: str
     kind: str
     """`set`, `merge`, `delete`, `verify` or `transform`."""
-    document: Any = None
+    document: firestore_v1.Document | None = None
     mask: Sequence[FieldPath] = ()
-    transforms: Sequence[Any] = ()
-    precondition: Any = None
+    transforms: Sequence[firestore_v1.DocumentTransform.FieldTransform] = ()
+    precondition: firestore_v1.Precondition | None = None
 
 
-def check_request_size(request: Any) -> None:
+def check_request_size(
+    request: firestore_v1.CommitRequest | firestore_v1.BatchWriteRequest | firestore_v1.WriteRequest,
+) -> None:
     # A few documents and names cannot be that large without being refused by themselves; operands of transforms can.
     may_be_large = len(request.writes) >= _MANY_WRITES or any(
         write.update_transforms or write.HasField("transform") for write in request.writes
@@ -50,7 +51,7 @@ def check_request_size(request: Any) -> None:
         raise invalid_argument(f"Request payload size exceeds the limit: {MAXIMUM_REQUEST_BYTES} bytes.")
 
 
-def check_write(write: Any, database: DatabaseName) -> CheckedWrite:
+def check_write(write: firestore_v1.Write, database: DatabaseName) -> CheckedWrite:
     """Refuses what is wrong in itself, whatever is stored."""
     operation = write.WhichOneof("operation")
     precondition = write.current_document if write.HasField("current_document") else None
@@ -71,7 +72,9 @@ def check_write(write: Any, database: DatabaseName) -> CheckedWrite:
     raise invalid_argument("a write needs one of `update`, `delete`, `transform` or `verify`")
 
 
-def _check_verify(write: Any, database: DatabaseName, precondition: Any) -> CheckedWrite:
+def _check_verify(
+    write: firestore_v1.Write, database: DatabaseName, precondition: firestore_v1.Precondition | None
+) -> CheckedWrite:
     """Writes nothing: the commit goes through only while the document is as the precondition says."""
     path = document_path(write.verify, database)
     if precondition is None or precondition.WhichOneof("condition_type") is None:
@@ -102,11 +105,13 @@ def check_verifies(writes: Sequence[CheckedWrite]) -> None:
             )
 
 
-def _check_update(write: Any, database: DatabaseName, precondition: Any) -> CheckedWrite:
+def _check_update(
+    write: firestore_v1.Write, database: DatabaseName, precondition: firestore_v1.Precondition | None
+) -> CheckedWrite:
     document = write.update
     path = document_path(document.name, database)
     check_fields(document.fields)
-    transforms: Sequence[Any] = ()
+    transforms: Sequence[firestore_v1.DocumentTransform.FieldTransform] = ()
     if write.update_transforms:
         transforms = tuple(write.update_transforms)
         _check_transforms(transforms, document.name)
@@ -116,7 +121,7 @@ def _check_update(write: Any, database: DatabaseName, precondition: Any) -> Chec
     return CheckedWrite(path, document.name, "set", document, (), transforms, precondition)
 
 
-def _check_transforms(transforms: Sequence[Any], name: str) -> None:
+def _check_transforms(transforms: Sequence[firestore_v1.DocumentTransform.FieldTransform], name: str) -> None:
     if len(transforms) > MAXIMUM_TRANSFORMS:
         raise invalid_argument(
             f"the write to `{name}` has {len(transforms)} transforms; at most {MAXIMUM_TRANSFORMS} fit"
@@ -160,6 +165,7 @@ def apply_write(
         return stored, timestamp_field(1, commit_time if stored is None else stored.update_time)
     results: list[bytes] = []
     if write.kind == "set" and not write.transforms:
+        assert write.document is not None
         document = write.document
         if document.HasField("create_time") or document.HasField("update_time"):
             document.ClearField("create_time")
@@ -167,25 +173,26 @@ def apply_write(
     else:
         document = _merged(write, stored)
         for transform in write.transforms:
-            result = apply_transform(document.fields, transform, commit_time)
-            results.append(field(2, result.SerializeToString()))
+            told = apply_transform(document.fields, transform, commit_time)
+            results.append(field(2, told.SerializeToString()))
     after = _stored(write, document, stored, commit_time)
     result = timestamp_field(1, after.update_time)
     return after, result + b"".join(results) if results else result
 
 
-def _merged(write: CheckedWrite, stored: StoredDocument | None) -> Any:
+def _merged(write: CheckedWrite, stored: StoredDocument | None) -> firestore_v1.Document:
     """The document before transforms."""
-    document = _firestore.Document(name=write.name)
+    document = firestore_v1.Document(name=write.name)
+    given = write.document.fields if write.document is not None else NO_FIELDS
     if write.kind == "set":
-        document.fields.MergeFrom(write.document.fields)
+        document.fields.MergeFrom(given)
         return document
     if stored is not None:
         document = stored.message()
         document.ClearField("create_time")
         document.ClearField("update_time")
     for path in write.mask:
-        value = get_field(write.document.fields, path)
+        value = get_field(given, path)
         if value is None:
             delete_field(document.fields, path)
         else:
@@ -193,7 +200,9 @@ def _merged(write: CheckedWrite, stored: StoredDocument | None) -> Any:
     return document
 
 
-def _stored(write: CheckedWrite, document: Any, stored: StoredDocument | None, commit_time: int) -> StoredDocument:
+def _stored(
+    write: CheckedWrite, document: firestore_v1.Document, stored: StoredDocument | None, commit_time: int
+) -> StoredDocument:
     body = document.SerializeToString(deterministic=True)
     check_size(write.path, write.name, document.fields, len(body))
     if write.kind != "set" or write.transforms:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.clock import Clock, Timer
 from afterimage_emulator.firestore.documents.document_store import Database
@@ -32,6 +32,7 @@ from afterimage_emulator.firestore.rules.questions import about_document, about_
 from afterimage_emulator.firestore.transactions.sessions import Session, Sessions
 from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.front.rules_gate import RulesGate
+from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import MessageStream
 
@@ -99,7 +100,7 @@ class _Listening:
         if self._waiting is not None:
             self._waiting.cancel()
 
-    async def take(self, request: Any) -> None:
+    async def take(self, request: firestore_v1.ListenRequest) -> None:
         kind = request.WhichOneof("target_change")
         if kind == "add_target":
             await self._add(request.add_target)
@@ -110,7 +111,7 @@ class _Listening:
 
     # -- targets
 
-    async def _add(self, wanted: Any) -> None:
+    async def _add(self, wanted: firestore_v1.Target) -> None:
         target_id = wanted.target_id or self._free_id()
         self.flush(even_if_slow=True)
         if target_id in self._targets:
@@ -139,7 +140,7 @@ class _Listening:
             self._next_id += 2
         return self._next_id
 
-    def _build(self, wanted: Any, target_id: int) -> Target:
+    def _build(self, wanted: firestore_v1.Target, target_id: int) -> Target:
         """The target, if the rules allow it."""
         kind = wanted.WhichOneof("target_type")
         target: Target
@@ -179,7 +180,7 @@ class _Listening:
                 self._forget(target_id)
                 self._stream.send(_target_change(_REMOVE, [target_id], cause=error))
 
-    async def _start(self, target: Target, wanted: Any) -> None:
+    async def _start(self, target: Target, wanted: firestore_v1.Target) -> None:
         """Sends what the target shows: all of it, or what is new since the client last heard of it."""
         target_id = target.target_id
         documents = target.start(self.database)
@@ -212,7 +213,7 @@ class _Listening:
             if path not in found:
                 self._stream.send(self._deletion(path, [target.target_id], read_time))
 
-    def _resume_time(self, wanted: Any) -> int | None:
+    def _resume_time(self, wanted: firestore_v1.Target) -> int | None:
         """The time the client is at, if what was there then can still be told."""
         kind = wanted.WhichOneof("resume_type")
         if kind == "resume_token" and len(wanted.resume_token) == 16:

@@ -14,6 +14,7 @@ from sortedcontainers import SortedList
 
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
+from afterimage_emulator.firestore.documents.values import NO_FIELDS, SortKey
 from afterimage_emulator.firestore.queries.query import Query
 from afterimage_emulator.firestore.queries.query_executor import run_query, run_query_with_keys
 
@@ -107,7 +108,7 @@ class QueryTarget(Target):
         shown, query = self._shown, self.query
         for change in self.taken():
             path, after = change.path, change.after
-            fields = change.after_fields if query.needs_fields else None
+            fields = change.after_fields if query.needs_fields and change.after is not None else NO_FIELDS
             if after is not None and query.fits(fields, path) is not None:
                 shown.add(path)
                 yield Delta(path, after, True, change)
@@ -125,7 +126,7 @@ class WindowTarget(Target):
     def __init__(self, target_id: int, query: Query) -> None:
         super().__init__(target_id)
         self.query = query
-        self._keys: dict[str, Any] = {}
+        self._keys: dict[str, SortKey] = {}
         self._window: Any = SortedList()
 
     def start(self, database: Database) -> list[StoredDocument]:
@@ -161,7 +162,7 @@ class WindowTarget(Target):
         query, keys, window = self.query, self._keys, self._window
         concerned = False
         for path, change in changed.items():
-            fields = change.after_fields if query.needs_fields else None
+            fields = change.after_fields if query.needs_fields and change.after is not None else NO_FIELDS
             key = query.fits(fields, path) if change.after is not None else None
             old = keys.get(path)
             if query.offset:  # what lies before the window moves it

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.stored_documents import Change
@@ -72,7 +71,7 @@ class Listeners:
 
     # -- told by the store
 
-    def committed(self, database: Database, commit_time: int, changes: Sequence[Change], cause: Any) -> None:
+    def committed(self, database: Database, commit_time: int, changes: Sequence[Change], cause: object) -> None:
         registry = self._registries.get(database)
         if registry is None:
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any
 
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.index_limits import IndexSettings
@@ -24,6 +23,7 @@ from afterimage_emulator.firestore.transactions.sessions import Session
 from afterimage_emulator.firestore.transactions.transactions import Transaction
 from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.front.rules_gate import RulesGate
+from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.status import Code, StatusError
 
 
@@ -35,7 +35,7 @@ class Commits:
         self._index_settings = index_settings
         self._plain_settings = IndexSettings()
 
-    def commit(self, session: Session, request: Any, caller: Caller) -> bytes | Awaitable[bytes]:
+    def commit(self, session: Session, request: firestore_v1.CommitRequest, caller: Caller) -> bytes | Awaitable[bytes]:
         """The serialized CommitResponse."""
         transaction = session.transactions.find(request.transaction) if request.transaction else None
         try:
@@ -62,7 +62,7 @@ class Commits:
         pending = await self._apply_later(session, writes, transaction, caller)
         return _commit_response(pending)
 
-    async def write(self, session: Session, writes: Sequence[Any], caller: Caller) -> PendingCommit:
+    async def write(self, session: Session, writes: Sequence[firestore_v1.Write], caller: Caller) -> PendingCommit:
         """Writes without a transaction, for adapters that put together an answer of their own."""
         checked = [check_write(write, session.database.name) for write in writes]
         check_verifies(checked)
@@ -130,7 +130,7 @@ class Commits:
 
     # -- independent writes
 
-    async def batch_write(self, session: Session, request: Any, caller: Caller) -> bytes:
+    async def batch_write(self, session: Session, request: firestore_v1.BatchWriteRequest, caller: Caller) -> bytes:
         """Each write succeeds or fails alone. The serialized BatchWriteResponse."""
         self._gate.check_admin(caller, session.database, "BatchWrite")
         check_request_size(request)

@@ -27,9 +27,8 @@ from afterimage_emulator.firestore.queries.query_parser import parse_query
 from afterimage_emulator.firestore.transactions.sessions import Sessions
 from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.front.rules_gate import RulesGate
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import firestore_v1
 
-_firestore: Any = messages("google.firestore.v1")
 DEFAULT_PAGE_SIZE: Final = 300
 MAXIMUM_PAGE_SIZE: Final = 5000
 
@@ -42,7 +41,7 @@ class Listings:
         self._reads = reads
         self._gate = gate
 
-    def list_documents(self, request: Any, caller: Caller) -> bytes:
+    def list_documents(self, request: firestore_v1.ListDocumentsRequest, caller: Caller) -> bytes:
         """The serialized ListDocumentsResponse."""
         name, parent = parse_parent(request.parent)
         session = self._sessions.of(name)
@@ -64,8 +63,8 @@ class Listings:
         shown = [field(1, d.wire if mask is None else masked(d, mask)) for d in page]
         return b"".join(shown) + (field(2, token.encode()) if token else b"")
 
-    def _as_query(self, request: Any, page_size: int) -> Any:
-        source = _firestore.StructuredQuery()
+    def _as_query(self, request: firestore_v1.ListDocumentsRequest, page_size: int) -> firestore_v1.StructuredQuery:
+        source = firestore_v1.StructuredQuery()
         selector = source.from_.add()
         if request.collection_id:
             selector.collection_id = request.collection_id
@@ -82,7 +81,9 @@ class Listings:
         source.limit.value = page_size + 1
         return source
 
-    def _list_with_missing(self, request: Any, parent: str, page_size: int, view: View) -> bytes:
+    def _list_with_missing(
+        self, request: firestore_v1.ListDocumentsRequest, parent: str, page_size: int, view: View
+    ) -> bytes:
         """Documents, and ids of documents that do not exist but have collections below them."""
         if request.order_by:
             raise invalid_argument("`show_missing` cannot be used with `order_by`")
@@ -106,7 +107,7 @@ class Listings:
             shown.append(field(2, token))
         return b"".join(shown)
 
-    def list_collection_ids(self, request: Any, caller: Caller) -> bytes:
+    def list_collection_ids(self, request: firestore_v1.ListCollectionIdsRequest, caller: Caller) -> bytes:
         """The serialized ListCollectionIdsResponse."""
         name, parent = parse_parent(request.parent)
         database = self._sessions.of(name).database
@@ -126,7 +127,7 @@ class Listings:
         return b"".join(shown)
 
 
-def _page_size(request: Any, default: int) -> int:
+def _page_size(request: firestore_v1.ListDocumentsRequest | firestore_v1.ListCollectionIdsRequest, default: int) -> int:
     if request.page_size < 0:
         raise invalid_argument(f"`page_size` must not be negative, but is {request.page_size}")
     return min(request.page_size or default, MAXIMUM_PAGE_SIZE)
@@ -158,7 +159,7 @@ def _collection_ids_at(database: Database, parent: str, at: int) -> set[str]:
 
 def _token_after(last: StoredDocument, query: Query) -> str:
     """A cursor behind the last document shown."""
-    cursor = _firestore.Cursor(before=False)
+    cursor = firestore_v1.Cursor(before=False)
     message = last.message()
     for order in query.orders:
         if order.path == DOCUMENT_NAME:
@@ -172,7 +173,7 @@ def _token_after(last: StoredDocument, query: Query) -> str:
 
 def _parse_token(token: str) -> Any:
     try:
-        return _firestore.Cursor.FromString(base64.urlsafe_b64decode(token))
+        return firestore_v1.Cursor.FromString(base64.urlsafe_b64decode(token))
     except (ValueError, binascii.Error, DecodeError):
         raise invalid_argument(f"`{token}` is no page token of this list; begin again without one") from None
 

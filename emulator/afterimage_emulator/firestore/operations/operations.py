@@ -23,12 +23,16 @@ from afterimage_emulator.firestore.operations.reads import Reads, masked
 from afterimage_emulator.firestore.operations.write_stream import WriteService
 from afterimage_emulator.firestore.transactions.sessions import Sessions
 from afterimage_emulator.front.callers import Caller
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import firestore_v1
+from afterimage_emulator.protos.message import Message
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import MessageStream
 
-_firestore: Any = messages("google.firestore.v1")
 _ID_LETTERS: Final = string.ascii_letters + string.digits
+
+
+Answering = Callable[[Any, Caller], Any]
+"""Takes the request of its own class; answers bytes, or an iterable of bytes where it streams, now or awaited."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,10 +40,10 @@ class Operation:
     """What is asked with one request: `answer` gives the reply serialized, or the replies where it streams."""
 
     name: str
-    request_class: Any
-    reply_class: Any
+    request_class: type[Message]
+    reply_class: type[Message] | None
     """None for an empty reply."""
-    answer: Callable[[Any, Caller], Any]
+    answer: Answering
     streams: bool = False
 
 
@@ -48,7 +52,7 @@ class Conversation:
     """What goes on in both directions until one side ends it."""
 
     name: str
-    request_class: Any
+    request_class: type[Message]
     serve: Callable[[MessageStream, Caller], Awaitable[None]]
 
 
@@ -67,71 +71,78 @@ class Operations:
 
     def with_one_request(self) -> Sequence[Operation]:
         return (
-            _one("Commit", self.commit, reply=_firestore.CommitResponse),
-            _one("BatchWrite", self.batch_write, reply=_firestore.BatchWriteResponse),
-            _one("BeginTransaction", self.begin_transaction, reply=_firestore.BeginTransactionResponse),
+            _one("Commit", self.commit, reply=firestore_v1.CommitResponse),
+            _one("BatchWrite", self.batch_write, reply=firestore_v1.BatchWriteResponse),
+            _one("BeginTransaction", self.begin_transaction, reply=firestore_v1.BeginTransactionResponse),
             _one("Rollback", self.rollback),
-            _one("GetDocument", self.reads.get, reply=_firestore.Document),
-            _one("CreateDocument", self.create_document, reply=_firestore.Document),
-            _one("UpdateDocument", self.update_document, reply=_firestore.Document),
+            _one("GetDocument", self.reads.get, reply=firestore_v1.Document),
+            _one("CreateDocument", self.create_document, reply=firestore_v1.Document),
+            _one("UpdateDocument", self.update_document, reply=firestore_v1.Document),
             _one("DeleteDocument", self.delete_document),
-            _one("ListDocuments", self.listing.list_documents, reply=_firestore.ListDocumentsResponse),
-            _one("ListCollectionIds", self.listing.list_collection_ids, reply=_firestore.ListCollectionIdsResponse),
-            _one("PartitionQuery", _not_built("PartitionQuery"), reply=_firestore.PartitionQueryResponse),
-            _streamed("BatchGetDocuments", self.reads.batch_get, reply=_firestore.BatchGetDocumentsResponse),
-            _streamed("RunQuery", self.reads.run_query, reply=_firestore.RunQueryResponse),
-            _streamed("RunAggregationQuery", self.reads.run_aggregation, reply=_firestore.RunAggregationQueryResponse),
-            _streamed("ExecutePipeline", _not_built("ExecutePipeline"), reply=_firestore.ExecutePipelineResponse),
+            _one("ListDocuments", self.listing.list_documents, reply=firestore_v1.ListDocumentsResponse),
+            _one("ListCollectionIds", self.listing.list_collection_ids, reply=firestore_v1.ListCollectionIdsResponse),
+            _one("PartitionQuery", _not_built("PartitionQuery"), reply=firestore_v1.PartitionQueryResponse),
+            _streamed("BatchGetDocuments", self.reads.batch_get, reply=firestore_v1.BatchGetDocumentsResponse),
+            _streamed("RunQuery", self.reads.run_query, reply=firestore_v1.RunQueryResponse),
+            _streamed(
+                "RunAggregationQuery", self.reads.run_aggregation, reply=firestore_v1.RunAggregationQueryResponse
+            ),
+            _streamed("ExecutePipeline", _not_built("ExecutePipeline"), reply=firestore_v1.ExecutePipelineResponse),
         )
 
     def conversations(self) -> Sequence[Conversation]:
         return (
-            Conversation(name="Listen", request_class=_firestore.ListenRequest, serve=self.listens.listen),
-            Conversation(name="Write", request_class=_firestore.WriteRequest, serve=self.writes.write),
+            Conversation(name="Listen", request_class=firestore_v1.ListenRequest, serve=self.listens.listen),
+            Conversation(name="Write", request_class=firestore_v1.WriteRequest, serve=self.writes.write),
         )
 
-    def commit(self, request: Any, caller: Caller) -> bytes | Awaitable[bytes]:
+    def commit(self, request: firestore_v1.CommitRequest, caller: Caller) -> bytes | Awaitable[bytes]:
         return self.commits.commit(self.sessions.named(request.database), request, caller)
 
-    async def batch_write(self, request: Any, caller: Caller) -> bytes:
+    async def batch_write(self, request: firestore_v1.BatchWriteRequest, caller: Caller) -> bytes:
         return await self.commits.batch_write(self.sessions.named(request.database), request, caller)
 
-    def begin_transaction(self, request: Any, caller: Caller) -> bytes:
+    def begin_transaction(self, request: firestore_v1.BeginTransactionRequest, caller: Caller) -> bytes:
         transaction = self.sessions.named(request.database).transactions.begin(request.options)
         return field(1, transaction.id)
 
-    def rollback(self, request: Any, caller: Caller) -> bytes:
+    def rollback(self, request: firestore_v1.RollbackRequest, caller: Caller) -> bytes:
         transactions = self.sessions.named(request.database).transactions
         transactions.end(transactions.find(request.transaction))
         return b""
 
-    async def create_document(self, request: Any, caller: Caller) -> bytes:
+    async def create_document(self, request: firestore_v1.CreateDocumentRequest, caller: Caller) -> bytes:
         name, parent = parse_parent(request.parent)
         check_collection_id(request.collection_id)
         document_id = request.document_id or new_document_id()
         path = f"{collection_under(parent, request.collection_id)}/{document_id}"
-        write = _firestore.Write(update=request.document)
+        write = firestore_v1.Write(update=request.document)
         write.update.name = f"{name.documents}/{path}"
         write.current_document.exists = False
         return await self._write_one(write, request, caller)
 
-    async def update_document(self, request: Any, caller: Caller) -> bytes:
-        write = _firestore.Write(update=request.document)
+    async def update_document(self, request: firestore_v1.UpdateDocumentRequest, caller: Caller) -> bytes:
+        write = firestore_v1.Write(update=request.document)
         if request.HasField("update_mask"):
             write.update_mask.CopyFrom(request.update_mask)
         if request.HasField("current_document"):
             write.current_document.CopyFrom(request.current_document)
         return await self._write_one(write, request, caller)
 
-    async def delete_document(self, request: Any, caller: Caller) -> bytes:
-        write = _firestore.Write(delete=request.name)
+    async def delete_document(self, request: firestore_v1.DeleteDocumentRequest, caller: Caller) -> bytes:
+        write = firestore_v1.Write(delete=request.name)
         if request.HasField("current_document"):
             write.current_document.CopyFrom(request.current_document)
         name, _ = split_name(request.name)
         await self.commits.write(self.sessions.of(name), [write], caller)
         return b""
 
-    async def _write_one(self, write: Any, request: Any, caller: Caller) -> bytes:
+    async def _write_one(
+        self,
+        write: firestore_v1.Write,
+        request: firestore_v1.CreateDocumentRequest | firestore_v1.UpdateDocumentRequest,
+        caller: Caller,
+    ) -> bytes:
         mask = parse_mask(request.mask.field_paths) if request.HasField("mask") else None
         name, path = split_name(write.update.name)
         pending = await self.commits.write(self.sessions.of(name), [write], caller)
@@ -144,20 +155,21 @@ def new_document_id() -> str:
     return "".join(secrets.choice(_ID_LETTERS) for _ in range(20))
 
 
-def _one(name: str, answer: Callable[[Any, Caller], Any], *, reply: Any = None) -> Operation:
+def _one(name: str, answer: Answering, *, reply: type[Message] | None = None) -> Operation:
     return Operation(name=name, request_class=_request_of(name), reply_class=reply, answer=answer)
 
 
-def _streamed(name: str, answer: Callable[[Any, Caller], Any], *, reply: Any) -> Operation:
+def _streamed(name: str, answer: Answering, *, reply: type[Message]) -> Operation:
     return Operation(name=name, request_class=_request_of(name), reply_class=reply, answer=answer, streams=True)
 
 
-def _request_of(name: str) -> Any:
-    return getattr(_firestore, f"{name}Request")
+def _request_of(name: str) -> type[Message]:
+    found: type[Message] = getattr(firestore_v1, f"{name}Request")
+    return found
 
 
-def _not_built(name: str) -> Callable[[Any, Caller], NoReturn]:
-    def refuse(request: Any, caller: Caller) -> NoReturn:
+def _not_built(name: str) -> Callable[[Message, Caller], NoReturn]:
+    def refuse(request: Message, caller: Caller) -> NoReturn:
         raise StatusError(Code.UNIMPLEMENTED, f"`{name}` is not implemented here")
 
     return refuse

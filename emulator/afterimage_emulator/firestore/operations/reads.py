@@ -20,10 +20,9 @@ from afterimage_emulator.firestore.transactions.sessions import Session, Session
 from afterimage_emulator.firestore.transactions.transactions import Transaction
 from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.front.rules_gate import RulesGate
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.status import Code, StatusError
 
-_firestore: Any = messages("google.firestore.v1")
 T = TypeVar("T")
 
 
@@ -69,7 +68,7 @@ class Reads:
 
     # -- documents
 
-    def get(self, request: Any, caller: Caller) -> bytes | Awaitable[bytes]:
+    def get(self, request: firestore_v1.GetDocumentRequest, caller: Caller) -> bytes | Awaitable[bytes]:
         name, path = split_name(request.name)
         document_path(request.name, name)
         view = view_of(self._sessions.of(name), request)
@@ -83,7 +82,9 @@ class Reads:
 
         return self._when_locked(view, [path], read)
 
-    def batch_get(self, request: Any, caller: Caller) -> Iterable[bytes] | Awaitable[Iterable[bytes]]:
+    def batch_get(
+        self, request: firestore_v1.BatchGetDocumentsRequest, caller: Caller
+    ) -> Iterable[bytes] | Awaitable[Iterable[bytes]]:
         session = self._sessions.named(request.database)
         paths = [document_path(name, session.database.name) for name in request.documents]
         mask = parse_mask(request.mask.field_paths) if request.HasField("mask") else None
@@ -121,7 +122,9 @@ class Reads:
 
     # -- queries
 
-    def run_query(self, request: Any, caller: Caller) -> Iterable[bytes] | Awaitable[Iterable[bytes]]:
+    def run_query(
+        self, request: firestore_v1.RunQueryRequest, caller: Caller
+    ) -> Iterable[bytes] | Awaitable[Iterable[bytes]]:
         _refuse_explaining(request)
         name, parent = parse_parent(request.parent)
         session = self._sessions.of(name)
@@ -134,7 +137,7 @@ class Reads:
 
         return self._query_when_locked(view, query, reply)
 
-    def run_aggregation(self, request: Any, caller: Caller) -> Iterable[bytes]:
+    def run_aggregation(self, request: firestore_v1.RunAggregationQueryRequest, caller: Caller) -> Iterable[bytes]:
         _refuse_explaining(request)
         name, parent = parse_parent(request.parent)
         session = self._sessions.of(name)
@@ -189,7 +192,7 @@ class Reads:
 def masked(document: StoredDocument, mask: Iterable[FieldPath]) -> bytes:
     """The serialized document with the fields of the mask alone."""
     whole = document.message()
-    shown = _firestore.Document(name=whole.name, create_time=whole.create_time, update_time=whole.update_time)
+    shown = firestore_v1.Document(name=whole.name, create_time=whole.create_time, update_time=whole.update_time)
     masked_copy(whole.fields, mask, shown.fields)
     serialized: bytes = shown.SerializeToString()
     return serialized
@@ -230,6 +233,6 @@ def _query_replies(
         first = b""
 
 
-def _refuse_explaining(request: Any) -> None:
+def _refuse_explaining(request: firestore_v1.RunQueryRequest | firestore_v1.RunAggregationQueryRequest) -> None:
     if request.HasField("explain_options"):
         raise StatusError(Code.UNIMPLEMENTED, "`explain_options` is not implemented here")

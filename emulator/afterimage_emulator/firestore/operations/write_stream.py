@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
 from afterimage_emulator.firestore.documents.wire_bytes import field, timestamp_field
@@ -11,6 +10,7 @@ from afterimage_emulator.firestore.documents.writes import check_request_size
 from afterimage_emulator.firestore.operations.commits import Commits
 from afterimage_emulator.firestore.transactions.sessions import Session, Sessions
 from afterimage_emulator.front.callers import Caller
+from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.wire.grpc_methods import MessageStream
 
 
@@ -37,7 +37,9 @@ class WriteService:
                     continue
             stream.send(await self._commit(session, request, caller, token))
 
-    async def _commit(self, session: Session, request: Any, caller: Caller, token: bytes) -> bytes:
+    async def _commit(
+        self, session: Session, request: firestore_v1.WriteRequest, caller: Caller, token: bytes
+    ) -> bytes:
         check_request_size(request)
         pending = await self._commits.write(session, request.writes, caller)
         results = b"".join([field(3, result) for result in pending.results])

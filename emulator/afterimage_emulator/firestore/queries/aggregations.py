@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.field_paths import DOCUMENT_NAME, FieldPath, get_field, parse_field_path
@@ -14,20 +14,25 @@ from afterimage_emulator.firestore.documents.stored_documents import StoredDocum
 from afterimage_emulator.firestore.documents.values import is_number, number_of
 from afterimage_emulator.firestore.queries.query import Order, Query
 from afterimage_emulator.firestore.queries.query_executor import count_matches, run_query
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import firestore_v1
 
-_firestore: Any = messages("google.firestore.v1")
 MAXIMUM_AGGREGATIONS: Final = 5
 _INTEGERS: Final = range(-(2**63), 2**63)
 
 
-def aggregate(database: Database, query: Query, wanted: Sequence[Any], *, at: int | None = None) -> Any:
+def aggregate(
+    database: Database,
+    query: Query,
+    wanted: Sequence[firestore_v1.StructuredAggregationQuery.Aggregation],
+    *,
+    at: int | None = None,
+) -> firestore_v1.AggregationResult:
     """The AggregationResult."""
     if not wanted:
         raise invalid_argument("Aggregations can not be empty.")
     if len(wanted) > MAXIMUM_AGGREGATIONS:
         raise invalid_argument(f"The query has {len(wanted)} aggregations; at most {MAXIMUM_AGGREGATIONS} are allowed.")
-    result = _firestore.AggregationResult()
+    result = firestore_v1.AggregationResult()
     named = _with_aliases(wanted)
     paths = {alias: _field_of(alias, aggregation) for alias, aggregation in named}
     query = _ordered_by(query, [path for path in paths.values() if path is not None])
@@ -46,9 +51,11 @@ def aggregate(database: Database, query: Query, wanted: Sequence[Any], *, at: in
     return result
 
 
-def _with_aliases(wanted: Sequence[Any]) -> list[tuple[str, Any]]:
+def _with_aliases(
+    wanted: Sequence[firestore_v1.StructuredAggregationQuery.Aggregation],
+) -> list[tuple[str, firestore_v1.StructuredAggregationQuery.Aggregation]]:
     """Those without an alias are named `field_1`, `field_2`, …"""
-    named: list[tuple[str, Any]] = []
+    named: list[tuple[str, firestore_v1.StructuredAggregationQuery.Aggregation]] = []
     unnamed = 0
     for aggregation in wanted:
         alias = aggregation.alias
@@ -61,7 +68,7 @@ def _with_aliases(wanted: Sequence[Any]) -> list[tuple[str, Any]]:
     return named
 
 
-def _field_of(alias: str, aggregation: Any) -> FieldPath | None:
+def _field_of(alias: str, aggregation: firestore_v1.StructuredAggregationQuery.Aggregation) -> FieldPath | None:
     """The field that is summed or averaged; None for a count."""
     kind = aggregation.WhichOneof("operator")
     if kind is None:
@@ -86,7 +93,7 @@ def _ordered_by(query: Query, fields: Sequence[FieldPath]) -> Query:
     return replace(query, orders=tuple(orders))
 
 
-def _up_to(count: Any) -> int | None:
+def _up_to(count: firestore_v1.StructuredAggregationQuery.Aggregation.Count) -> int | None:
     if not count.HasField("up_to"):
         return None
     limit: int = count.up_to.value
@@ -104,14 +111,14 @@ def _numbers(documents: Iterable[StoredDocument], path: tuple[str, ...]) -> list
     return found
 
 
-def _sum(numbers: Sequence[int | float]) -> Any:
+def _sum(numbers: Sequence[int | float]) -> firestore_v1.Value:
     """An integer as long as all are and the sum fits; a double otherwise."""
     if all(isinstance(number, int) for number in numbers):
         total = sum(numbers)
         if total in _INTEGERS:
-            return _firestore.Value(integer_value=int(total))
-        return _firestore.Value(double_value=float(total))
-    return _firestore.Value(double_value=_float_sum(numbers))
+            return firestore_v1.Value(integer_value=int(total))
+        return firestore_v1.Value(double_value=float(total))
+    return firestore_v1.Value(double_value=_float_sum(numbers))
 
 
 def _float_sum(numbers: Iterable[int | float]) -> float:
@@ -122,7 +129,7 @@ def _float_sum(numbers: Iterable[int | float]) -> float:
         return sum(floats)
 
 
-def _average(numbers: Sequence[int | float]) -> Any:
+def _average(numbers: Sequence[int | float]) -> firestore_v1.Value:
     if not numbers:
-        return _firestore.Value(null_value=0)
-    return _firestore.Value(double_value=_float_sum(numbers) / len(numbers))
+        return firestore_v1.Value(null_value=0)
+    return firestore_v1.Value(double_value=_float_sum(numbers) / len(numbers))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.firestore.documents.field_paths import DOCUMENT_NAME, FieldPath, get_field
 from afterimage_emulator.firestore.documents.indexes import Reversed
 from afterimage_emulator.firestore.documents.resource_paths import id_key, path_key
-from afterimage_emulator.firestore.documents.values import ARRAY, NULL, SortKey, sort_key
+from afterimage_emulator.firestore.documents.values import ARRAY, NULL, Fields, SortKey, sort_key
+from afterimage_emulator.protos import firestore_v1
 
 EQUAL: Final = "=="
 NOT_EQUAL: Final = "!="
@@ -30,9 +31,9 @@ class Condition:
 
     path: FieldPath
     op: str
-    keys: tuple[Any, ...]
+    keys: SortKey
 
-    def holds_for(self, key: Any) -> bool:
+    def holds_for(self, key: SortKey) -> bool:
         """Whether a value with this sort key fits. For `array-contains`, the key is the array's."""
         op = self.op
         if op == EQUAL:
@@ -65,7 +66,7 @@ class Order:
 class Bound:
     """A cursor: sort keys for the first orders. `before` places it before all documents that have these keys."""
 
-    keys: tuple[Any, ...]
+    keys: SortKey
     before: bool
 
 
@@ -83,13 +84,13 @@ class Query:
     offset: int = 0
     limit: int | None = None
     projection: tuple[FieldPath, ...] | None = None
-    source: Any = field(default=None, compare=False, repr=False)
+    source: firestore_v1.StructuredQuery | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def collection_path(self) -> str:
         return f"{self.parent}/{self.collection_id}" if self.parent else self.collection_id
 
-    def document_key(self, path: str) -> Any:
+    def document_key(self, path: str) -> SortKey:
         return path_key(path) if self.all_descendants else id_key(path[path.rfind("/") + 1 :])
 
     def covers(self, path: str) -> bool:
@@ -109,12 +110,12 @@ class Query:
             or len(self.orders) > 1
         )
 
-    def order_key(self, fields: Any, path: str) -> tuple[Any, ...] | None:
+    def order_key(self, fields: Fields, path: str) -> SortKey | None:
         """Sorts documents as the query does; None where a field that it orders by is missing."""
-        keys: list[Any] = []
+        keys: list[SortKey | Reversed] = []
         for order in self.orders:
             if order.path == DOCUMENT_NAME:
-                key: Any = self.document_key(path)
+                key: SortKey = self.document_key(path)
             else:
                 value = get_field(fields, order.path)
                 if value is None:
@@ -123,7 +124,7 @@ class Query:
             keys.append(Reversed(key) if order.descending else key)
         return tuple(keys)
 
-    def fits(self, fields: Any, path: str) -> tuple[Any, ...] | None:
+    def fits(self, fields: Fields, path: str) -> SortKey | None:
         """The order key of a document that the query selects (limits aside), or None."""
         if not any(self.all_hold(conditions, fields, path) for conditions in self.alternatives):
             return None
@@ -132,7 +133,7 @@ class Query:
             return None
         return key
 
-    def all_hold(self, conditions: Sequence[Condition], fields: Any, path: str) -> bool:
+    def all_hold(self, conditions: Sequence[Condition], fields: Fields, path: str) -> bool:
         for condition in conditions:
             if condition.path == DOCUMENT_NAME:
                 key: SortKey = self.document_key(path)
@@ -149,7 +150,7 @@ class Query:
                 return False
         return True
 
-    def is_within_bounds(self, key: tuple[Any, ...]) -> bool:
+    def is_within_bounds(self, key: SortKey) -> bool:
         if self.start is not None:
             bound = self.wrapped(self.start.keys)
             place = key[: len(bound)]
@@ -162,6 +163,6 @@ class Query:
                 return False
         return True
 
-    def wrapped(self, keys: Sequence[Any]) -> tuple[Any, ...]:
+    def wrapped(self, keys: Sequence[SortKey]) -> SortKey:
         """Keys of the first orders, turned around where the order is descending."""
         return tuple(Reversed(key) if order.descending else key for key, order in zip(keys, self.orders, strict=False))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.field_paths import DOCUMENT_NAME, get_field
 from afterimage_emulator.firestore.documents.indexes import Entry, IndexedDocuments, Reversed
 from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
-from afterimage_emulator.firestore.queries.query import Query
+from afterimage_emulator.firestore.documents.values import NO_FIELDS, SortKey
+from afterimage_emulator.firestore.queries.query import Condition, Query
 from afterimage_emulator.firestore.queries.query_planner import Lookup, Scan, plan_alternative
 
-Found = tuple[Any, StoredDocument]
+Found = tuple[SortKey, StoredDocument]
+"""A document with its order key; the key is empty where nobody asked for it."""
 
 
 def run_query(database: Database, query: Query, *, at: int | None = None) -> Iterator[StoredDocument]:
@@ -37,7 +38,9 @@ def run_query_with_keys(database: Database, query: Query) -> Iterator[Found]:
 
 def _with_keys(database: Database, query: Query) -> Iterator[Found]:
     for _, document in _all_matches(database, query, None):
-        yield query.order_key(document.fields() if query.needs_fields else None, document.path), document
+        key = query.order_key(document.fields() if query.needs_fields else NO_FIELDS, document.path)
+        assert key is not None, f"`{document.path}` was found and has no place in the order"
+        yield key, document
 
 
 def count_matches(database: Database, query: Query, *, up_to: int | None, at: int | None = None) -> int:
@@ -108,7 +111,7 @@ def _look_up(database: Database, query: Query, plan: Lookup) -> Iterator[Found]:
             yield key, document
 
 
-def _id_of(key: Any) -> str:
+def _id_of(key: SortKey) -> str:
     return f"__id{key[1]}__" if key[0] == 0 else key[1]
 
 
@@ -129,10 +132,10 @@ def _scan(database: Database, query: Query, scan: Scan, needs_keys: bool) -> Ite
         assert document is not None, f"the index still has `{path}`"
         if leftover and not _leftover_holds(query, leftover, document):
             continue
-        yield (_key_of(query, scan, entry) if needs_keys else None), document
+        yield (_key_of(query, scan, entry) if needs_keys else ()), document
 
 
-def _holds_at(condition: Any, key: Any) -> bool:
+def _holds_at(condition: Condition, key: SortKey | Reversed) -> bool:
     if isinstance(key, Reversed):
         key = key.key
     if condition.path == DOCUMENT_NAME and condition.op in ("!=", "not-in"):
@@ -140,7 +143,7 @@ def _holds_at(condition: Any, key: Any) -> bool:
     return bool(condition.holds_for(key))
 
 
-def _leftover_holds(query: Query, leftover: Any, document: StoredDocument) -> bool:
+def _leftover_holds(query: Query, leftover: Sequence[Condition], document: StoredDocument) -> bool:
     fields = document.fields()
     for condition in leftover:
         if condition.op == "exists":
@@ -155,7 +158,7 @@ def _leftover_holds(query: Query, leftover: Any, document: StoredDocument) -> bo
     return True
 
 
-def _key_of(query: Query, scan: Scan, entry: Entry) -> Any:
+def _key_of(query: Query, scan: Scan, entry: Entry) -> SortKey:
     keys = []
     for (place, descending, fixed), order in zip(scan.order_places, query.orders, strict=True):
         key = fixed if place < 0 else entry[place]
@@ -173,7 +176,7 @@ def _sorted_past(database: Database, query: Query, paths: set[str], at: int | No
     for path in paths:
         document = database.get(path, at)
         if document is not None:
-            key = query.fits(document.fields() if query.needs_fields else None, path)
+            key = query.fits(document.fields() if query.needs_fields else NO_FIELDS, path)
             if key is not None:
                 found.append((key, document))
     found.sort(key=lambda item: item[0])

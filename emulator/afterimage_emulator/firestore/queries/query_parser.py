@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.firestore.documents.field_paths import (
     DOCUMENT_NAME,
@@ -21,7 +21,7 @@ from afterimage_emulator.firestore.documents.resource_paths import (
     path_key,
     split_name,
 )
-from afterimage_emulator.firestore.documents.values import NAN, NAN_KEY, NULL, NULL_KEY, sort_key
+from afterimage_emulator.firestore.documents.values import NAN, NAN_KEY, NULL, NULL_KEY, SortKey, sort_key
 from afterimage_emulator.firestore.queries.query import (
     CONTAINS,
     EQUAL,
@@ -37,6 +37,7 @@ from afterimage_emulator.firestore.queries.query import (
     Order,
     Query,
 )
+from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.status import Code, StatusError
 
 MAXIMUM_ALTERNATIVES: Final = 30
@@ -61,12 +62,12 @@ _UNARY_OPERATORS: Final = {2: (EQUAL, NAN_KEY), 3: (EQUAL, NULL_KEY), 4: (NOT_EQ
 _AND, _OR = 1, 2
 
 
-def parse_query(database: DatabaseName, parent: str, source: Any) -> Query:
+def parse_query(database: DatabaseName, parent: str, source: firestore_v1.StructuredQuery) -> Query:
     return _Parser(database, parent, source).parse()
 
 
 class _Parser:
-    def __init__(self, database: DatabaseName, parent: str, source: Any) -> None:
+    def __init__(self, database: DatabaseName, parent: str, source: firestore_v1.StructuredQuery) -> None:
         self._database = database
         self._parent = parent
         self._source = source
@@ -116,7 +117,7 @@ class _Parser:
 
     # -- filters
 
-    def _alternatives(self, where: Any, depth: int) -> Alternatives:
+    def _alternatives(self, where: firestore_v1.StructuredQuery.Filter, depth: int) -> Alternatives:
         """The filter as an OR of ANDs."""
         kind = where.WhichOneof("filter_type")
         if depth > MAXIMUM_FILTER_DEPTH:
@@ -134,7 +135,7 @@ class _Parser:
             "a filter of the query is empty; give it a field_filter, unary_filter or composite_filter"
         )
 
-    def _composite(self, composite: Any, depth: int) -> Alternatives:
+    def _composite(self, composite: firestore_v1.StructuredQuery.CompositeFilter, depth: int) -> Alternatives:
         if composite.op not in (_AND, _OR):
             raise invalid_argument("a composite filter needs the operator AND or OR")
         if not composite.filters:
@@ -147,7 +148,7 @@ class _Parser:
             combined = _counted([(*left, *right) for left, right in itertools.product(combined, part)])
         return combined
 
-    def _unary_filter(self, unary: Any) -> Alternatives:
+    def _unary_filter(self, unary: firestore_v1.StructuredQuery.UnaryFilter) -> Alternatives:
         if unary.op not in _UNARY_OPERATORS:
             raise invalid_argument("a unary filter needs one of IS_NAN, IS_NULL, IS_NOT_NAN, IS_NOT_NULL")
         op, key = _UNARY_OPERATORS[unary.op]
@@ -156,7 +157,7 @@ class _Parser:
             self._unequal.add(path)
         return [(Condition(path, op, (key,)),)]
 
-    def _field_filter(self, given: Any) -> Alternatives:
+    def _field_filter(self, given: firestore_v1.StructuredQuery.FieldFilter) -> Alternatives:
         path = parse_field_path(given.field.field_path)
         op = _FIELD_OPERATORS.get(given.op)
         if op is None:
@@ -185,7 +186,7 @@ class _Parser:
         ]  # null and NaN in a list match nothing
         return [(Condition(path, single, (key,)),) for key in distinct]
 
-    def _operand(self, path: FieldPath, value: Any) -> Any:
+    def _operand(self, path: FieldPath, value: firestore_v1.Value) -> SortKey:
         if value.WhichOneof("value_type") is None:
             raise invalid_argument(f"a value that `{format_field_path(path)}` is compared with has no type set")
         if path != DOCUMENT_NAME:
@@ -194,7 +195,7 @@ class _Parser:
             raise invalid_argument("__key__ filter value must be a Key")
         return self._name_key(value.reference_value)
 
-    def _name_key(self, name: str) -> Any:
+    def _name_key(self, name: str) -> SortKey:
         database, path = split_name(name)
         if database != self._database:
             raise invalid_argument(f"`{name}` lies in another database than the query's, `{self._database}`")
@@ -225,12 +226,12 @@ class _Parser:
         orders += [Order(path, last_descending) for path in sorted(self._unequal - present)]
         return tuple(orders)
 
-    def _bound(self, cursor: Any, orders: Sequence[Order], what: str) -> Bound:
+    def _bound(self, cursor: firestore_v1.Cursor, orders: Sequence[Order], what: str) -> Bound:
         if len(cursor.values) > len(orders):
             raise invalid_argument(f"`{what}` has {len(cursor.values)} values, but the query has {len(orders)} orders.")
         return Bound(tuple(self._bound_keys(cursor.values, orders)), cursor.before)
 
-    def _bound_keys(self, values: Any, orders: Sequence[Order]) -> Iterator[Any]:
+    def _bound_keys(self, values: Sequence[firestore_v1.Value], orders: Sequence[Order]) -> Iterator[SortKey]:
         for value, order in zip(values, orders, strict=False):
             yield self._operand(order.path, value)
 

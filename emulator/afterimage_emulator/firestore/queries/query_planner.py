@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from afterimage_emulator.firestore.documents.field_paths import DOCUMENT_NAME, FieldPath
 from afterimage_emulator.firestore.documents.indexes import (
@@ -19,6 +18,7 @@ from afterimage_emulator.firestore.documents.indexes import (
     IndexDefinition,
     Reversed,
 )
+from afterimage_emulator.firestore.documents.values import SortKey
 from afterimage_emulator.firestore.queries.query import CONTAINS as ARRAY_CONTAINS
 from afterimage_emulator.firestore.queries.query import (
     EQUAL,
@@ -38,7 +38,7 @@ from afterimage_emulator.firestore.queries.query import (
 class Lookup:
     """The alternative names one document: read it, and check it against everything."""
 
-    key: Any
+    key: SortKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,14 @@ class Scan:
     """A range of an index, `low <= entry < high`, read forwards or backwards."""
 
     definition: IndexDefinition
-    low: tuple[Any, ...]
-    high: tuple[Any, ...]
+    low: SortKey
+    high: SortKey
     backwards: bool
     positions: tuple[tuple[Condition, int], ...]
     """Conditions to be checked on the key at a place of the entry."""
     leftover: tuple[Condition, ...]
     """Conditions that only the document itself can answer."""
-    order_places: tuple[tuple[int, bool, Any], ...]
+    order_places: tuple[tuple[int, bool, SortKey], ...]
     """For each order: the place of its key (-1: the fixed key beside it), and whether it is descending."""
 
     @property
@@ -67,7 +67,7 @@ Plan = Lookup | Scan
 
 def plan_alternative(query: Query, conditions: Sequence[Condition]) -> Plan | None:
     """None where the conditions contradict each other."""
-    fixed: dict[FieldPath, Any] = {}
+    fixed: dict[FieldPath, SortKey] = {}
     for condition in conditions:
         if condition.op == EQUAL and fixed.setdefault(condition.path, condition.keys[0]) != condition.keys[0]:
             return None
@@ -79,7 +79,7 @@ def plan_alternative(query: Query, conditions: Sequence[Condition]) -> Plan | No
 
 
 class _ScanPlanner:
-    def __init__(self, query: Query, conditions: Sequence[Condition], fixed: dict[FieldPath, Any]) -> None:
+    def __init__(self, query: Query, conditions: Sequence[Condition], fixed: dict[FieldPath, SortKey]) -> None:
         self.query = query
         self.conditions = conditions
         self.fixed = fixed
@@ -96,7 +96,7 @@ class _ScanPlanner:
         contained = next((c for c in self.conditions if c.op == ARRAY_CONTAINS), None)
         equal = sorted(self.fixed)
         components: list[tuple[FieldPath, str]] = [(path, ASCENDING) for path in equal]
-        prefix: list[Any] = [self.fixed[path] for path in equal]
+        prefix: list[SortKey] = [self.fixed[path] for path in equal]
         if contained is not None:
             components.append((contained.path, CONTAINS))
             prefix.append(contained.keys[0])
@@ -129,18 +129,18 @@ class _ScanPlanner:
         order_places = tuple(self._order_place(order, places, name_place) for order in self.query.orders)
         return Scan(definition, low, high, self.backwards, tuple(positions), tuple(leftover), order_places)
 
-    def _order_place(self, order: Order, places: dict[FieldPath, int], name_place: int) -> tuple[int, bool, Any]:
+    def _order_place(self, order: Order, places: dict[FieldPath, int], name_place: int) -> tuple[int, bool, SortKey]:
         if order.path == DOCUMENT_NAME:
-            return name_place, order.descending, None
+            return name_place, order.descending, ()
         if order.path in self.fixed:
             return -1, order.descending, self.fixed[order.path]
         return places.get(order.path, -1), order.descending, ()
 
     # -- the range
 
-    def _range(self, prefix: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        lows: list[tuple[Any, ...]] = [prefix]
-        highs: list[tuple[Any, ...]] = [(*prefix, AFTER_ALL)]
+    def _range(self, prefix: SortKey) -> tuple[SortKey, SortKey]:
+        lows: list[SortKey] = [prefix]
+        highs: list[SortKey] = [(*prefix, AFTER_ALL)]
         first = self.orders[0].path if self.orders else DOCUMENT_NAME
         for condition in self.conditions:
             if condition.path == first and condition.op in RANGES:
@@ -151,9 +151,7 @@ class _ScanPlanner:
         return max(lows), min(highs)
 
     @staticmethod
-    def _narrow(
-        condition: Condition, prefix: tuple[Any, ...], lows: list[tuple[Any, ...]], highs: list[tuple[Any, ...]]
-    ) -> None:
+    def _narrow(condition: Condition, prefix: SortKey, lows: list[SortKey], highs: list[SortKey]) -> None:
         key = condition.keys[0]
         at = (*prefix, key)
         if condition.op in (GREATER, GREATER_OR_EQUAL):
@@ -168,9 +166,9 @@ class _ScanPlanner:
         self,
         bound: Bound,
         is_start: bool,
-        prefix: tuple[Any, ...],
-        lows: list[tuple[Any, ...]],
-        highs: list[tuple[Any, ...]],
+        prefix: SortKey,
+        lows: list[SortKey],
+        highs: list[SortKey],
     ) -> None:
         place = list(prefix)
         includes_equal = bound.before == is_start

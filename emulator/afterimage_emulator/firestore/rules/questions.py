@@ -13,6 +13,7 @@ from afterimage_emulator.firestore.queries.query import Query
 from afterimage_emulator.firestore.rules.rule_values import rule_document, rule_value
 from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.front.rules_gate import Question
+from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.rules_language import (
     Both,
     CommitLookups,
@@ -129,7 +130,7 @@ def _auth(caller: Caller) -> Mapping[str, Any] | None:
     return None if caller.uid is None else {"uid": caller.uid, "token": caller.claims}
 
 
-def _filter(where: Any) -> Any:
+def _filter(where: firestore_v1.StructuredQuery.Filter) -> Any:
     kind = where.WhichOneof("filter_type")
     if kind == "composite_filter":
         parts = [_filter(part) for part in where.composite_filter.filters]

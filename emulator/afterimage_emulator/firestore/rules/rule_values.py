@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
+from afterimage_emulator.firestore.documents.values import Fields
+from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.rules_language import LatLng, Path, Timestamp
 
 
@@ -14,7 +16,7 @@ class RuleDocument(Mapping[str, Any]):
 
     __slots__ = ("_fields", "_known")
 
-    def __init__(self, fields: Any) -> None:
+    def __init__(self, fields: Fields) -> None:
         self._fields = fields
         self._known: dict[str, Any] = {}
 
@@ -39,15 +41,15 @@ def rule_document(document: StoredDocument | None) -> RuleDocument | None:
     return None if document is None else RuleDocument(document.fields())
 
 
-def rule_value(value: Any) -> Any:
+def rule_value(value: firestore_v1.Value) -> Any:
     return _CONVERSIONS[value.WhichOneof("value_type")](value)
 
 
-def _timestamp(value: Any) -> Timestamp:
+def _timestamp(value: firestore_v1.Value) -> Timestamp:
     return Timestamp(value.timestamp_value.seconds * 1_000_000_000 + value.timestamp_value.nanos)
 
 
-_CONVERSIONS: Final[dict[str | None, Callable[[Any], Any]]] = {
+_CONVERSIONS: Final[dict[str | None, Callable[[firestore_v1.Value], Any]]] = {
     None: lambda value: None,
     "null_value": lambda value: None,
     "boolean_value": lambda value: value.boolean_value,

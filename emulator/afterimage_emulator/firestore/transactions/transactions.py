@@ -10,14 +10,16 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock, Timer
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
+from afterimage_emulator.firestore.documents.values import NO_FIELDS
 from afterimage_emulator.firestore.documents.wire_bytes import micros_of
 from afterimage_emulator.firestore.queries.query import Query
 from afterimage_emulator.firestore.transactions.locks import LockHolder, Locks
+from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.status import Code, StatusError
 
 IDLE_SECONDS: Final = 60
@@ -56,7 +58,7 @@ class Transactions:
     def __len__(self) -> int:
         return len(self._open)
 
-    def begin(self, options: Any) -> Transaction:
+    def begin(self, options: firestore_v1.TransactionOptions) -> Transaction:
         read_at: int | None = None
         if options.HasField("read_only"):
             read_at = self._database.read_time()
@@ -145,7 +147,7 @@ class Transactions:
 def _is_selected(query: Query, document: StoredDocument | None) -> bool:
     if document is None:
         return False
-    return query.fits(document.fields() if query.needs_fields else None, document.path) is not None
+    return query.fits(document.fields() if query.needs_fields else NO_FIELDS, document.path) is not None
 
 
 def _no_longer_valid() -> StatusError:

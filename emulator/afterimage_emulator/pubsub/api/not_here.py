@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final, NoReturn
 
 from google.protobuf.empty_pb2 import Empty
 
+from afterimage_emulator.protos.message import Message
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import Call, GrpcMethod
-from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
+from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
 from afterimage_emulator.wire.router import Router
 
 _SCHEMA_METHODS: Final = (
@@ -38,13 +39,13 @@ def add_routes_not_here(router: Router) -> None:
     router.add("*", "/v1/projects/{project}/snapshots/{id}", _refuse_route("snapshots"))
 
 
-def _refuse(request: Any, call: Call) -> Any:
+def _refuse(request: Message, call: Call) -> NoReturn:
     raise StatusError(
         Code.UNIMPLEMENTED, f"{call.method.rpartition('/')[2]} is not implemented here; see docs/pubsub.md"
     )
 
 
-def _refuse_route(feature: str) -> Any:
+def _refuse_route(feature: str) -> HttpHandler:
     async def refuse(request: HttpRequest) -> HttpResponse:
         raise StatusError(Code.UNIMPLEMENTED, f"{feature} are not implemented here; see docs/pubsub.md")
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from google.protobuf import json_format
 
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.api import not_here
 from afterimage_emulator.pubsub.api.publisher import PublisherApi
 from afterimage_emulator.pubsub.api.subscriber import SubscriberApi
@@ -19,7 +19,6 @@ from afterimage_emulator.wire.grpc_methods import Call
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse, json_response, text_response
 from afterimage_emulator.wire.router import Router
 
-_protos = messages("google.pubsub.v1")
 _BODY_LIMIT_BYTES: Final = 32 * 1024 * 1024
 _TOPIC: Final = "/v1/projects/{project}/topics/{id}"
 _SUBSCRIPTION: Final = "/v1/projects/{project}/subscriptions/{id}"
@@ -40,34 +39,41 @@ class PubSubRestApi:
 
     def _add_topics(self, api: PublisherApi) -> None:
         add = self._add
-        add("GET", "/v1/projects/{project}/topics", _protos.ListTopicsRequest, "project", api.list_topics)
-        add("POST", f"{_TOPIC}:publish", _protos.PublishRequest, "topic", api.publish, answer=_protos.PublishResponse)
-        add("GET", f"{_TOPIC}/subscriptions", _protos.ListTopicSubscriptionsRequest, "topic",
+        add("GET", "/v1/projects/{project}/topics", pubsub_v1.ListTopicsRequest, "project", api.list_topics)
+        add(
+            "POST",
+            f"{_TOPIC}:publish",
+            pubsub_v1.PublishRequest,
+            "topic",
+            api.publish,
+            answer=pubsub_v1.PublishResponse,
+        )
+        add("GET", f"{_TOPIC}/subscriptions", pubsub_v1.ListTopicSubscriptionsRequest, "topic",
             api.list_topic_subscriptions)  # fmt: skip
-        add("GET", f"{_TOPIC}/snapshots", _protos.ListTopicSnapshotsRequest, "topic", api.list_topic_snapshots)
-        add("PUT", _TOPIC, _protos.Topic, "name", api.create_topic)
-        add("PATCH", _TOPIC, _protos.UpdateTopicRequest, "topic.name", api.update_topic)
-        add("GET", _TOPIC, _protos.GetTopicRequest, "topic", api.get_topic)
-        add("DELETE", _TOPIC, _protos.DeleteTopicRequest, "topic", api.delete_topic)
+        add("GET", f"{_TOPIC}/snapshots", pubsub_v1.ListTopicSnapshotsRequest, "topic", api.list_topic_snapshots)
+        add("PUT", _TOPIC, pubsub_v1.Topic, "name", api.create_topic)
+        add("PATCH", _TOPIC, pubsub_v1.UpdateTopicRequest, "topic.name", api.update_topic)
+        add("GET", _TOPIC, pubsub_v1.GetTopicRequest, "topic", api.get_topic)
+        add("DELETE", _TOPIC, pubsub_v1.DeleteTopicRequest, "topic", api.delete_topic)
 
     def _add_subscriptions(self, api: SubscriberApi, publisher: PublisherApi) -> None:
         add = self._add
-        add("GET", "/v1/projects/{project}/subscriptions", _protos.ListSubscriptionsRequest, "project",
+        add("GET", "/v1/projects/{project}/subscriptions", pubsub_v1.ListSubscriptionsRequest, "project",
             api.list_subscriptions)  # fmt: skip
-        add("GET", "/v1/projects/{project}/snapshots", _protos.ListSnapshotsRequest, "project", api.list_snapshots)
+        add("GET", "/v1/projects/{project}/snapshots", pubsub_v1.ListSnapshotsRequest, "project", api.list_snapshots)
         for verb, request_class, handler, answer in (
-            ("pull", _protos.PullRequest, api.pull, _protos.PullResponse),
-            ("acknowledge", _protos.AcknowledgeRequest, api.acknowledge, None),
-            ("modifyAckDeadline", _protos.ModifyAckDeadlineRequest, api.modify_ack_deadline, None),
-            ("modifyPushConfig", _protos.ModifyPushConfigRequest, api.modify_push_config, None),
-            ("detach", _protos.DetachSubscriptionRequest, publisher.detach_subscription, None),
-            ("seek", _protos.SeekRequest, api.not_here, None),
+            ("pull", pubsub_v1.PullRequest, api.pull, pubsub_v1.PullResponse),
+            ("acknowledge", pubsub_v1.AcknowledgeRequest, api.acknowledge, None),
+            ("modifyAckDeadline", pubsub_v1.ModifyAckDeadlineRequest, api.modify_ack_deadline, None),
+            ("modifyPushConfig", pubsub_v1.ModifyPushConfigRequest, api.modify_push_config, None),
+            ("detach", pubsub_v1.DetachSubscriptionRequest, publisher.detach_subscription, None),
+            ("seek", pubsub_v1.SeekRequest, api.not_here, None),
         ):
             add("POST", f"{_SUBSCRIPTION}:{verb}", request_class, "subscription", handler, answer=answer)
-        add("PUT", _SUBSCRIPTION, _protos.Subscription, "name", api.create_subscription)
-        add("PATCH", _SUBSCRIPTION, _protos.UpdateSubscriptionRequest, "subscription.name", api.update_subscription)
-        add("GET", _SUBSCRIPTION, _protos.GetSubscriptionRequest, "subscription", api.get_subscription)
-        add("DELETE", _SUBSCRIPTION, _protos.DeleteSubscriptionRequest, "subscription", api.delete_subscription)
+        add("PUT", _SUBSCRIPTION, pubsub_v1.Subscription, "name", api.create_subscription)
+        add("PATCH", _SUBSCRIPTION, pubsub_v1.UpdateSubscriptionRequest, "subscription.name", api.update_subscription)
+        add("GET", _SUBSCRIPTION, pubsub_v1.GetSubscriptionRequest, "subscription", api.get_subscription)
+        add("DELETE", _SUBSCRIPTION, pubsub_v1.DeleteSubscriptionRequest, "subscription", api.delete_subscription)
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         return await self._routes(request)

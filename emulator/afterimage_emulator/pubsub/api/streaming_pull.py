@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from typing import Final
 
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.api.message_bytes import received_messages
 from afterimage_emulator.pubsub.topics.backlog import Entry
 from afterimage_emulator.pubsub.topics.broker import Broker
@@ -16,7 +17,6 @@ from afterimage_emulator.wire.grpc_methods import MessageStream
 BATCH_MESSAGES: Final = 200
 BATCH_BYTES: Final = 1024 * 1024
 UNSENT_BYTES: Final = 4 * 1024 * 1024
-_protos = messages("google.pubsub.v1")
 
 
 class StreamingPull:
@@ -53,7 +53,9 @@ class StreamingPull:
 class _Puller:
     """One stream: what is out on it counts against what its client is willing to hold."""
 
-    def __init__(self, stream: MessageStream, subscription: Subscription, first: Any) -> None:
+    def __init__(
+        self, stream: MessageStream, subscription: Subscription, first: pubsub_v1.StreamingPullRequest
+    ) -> None:
         self._stream = stream
         self._subscription = subscription
         self._deadline_seconds = first.stream_ack_deadline_seconds
@@ -69,14 +71,14 @@ class _Puller:
         self._forget_listener()
         self._subscription.backlog.release(self._settled)
 
-    async def receive_all(self, requests: Any) -> None:
+    async def receive_all(self, requests: AsyncIterator[pubsub_v1.StreamingPullRequest]) -> None:
         self._obey(self._first)
         async for request in requests:
             self._obey(request)
 
     async def send_all(self) -> None:
         subscription = self._subscription
-        properties = _protos.StreamingPullResponse()
+        properties = pubsub_v1.StreamingPullResponse()
         properties.subscription_properties.message_ordering_enabled = subscription.settings.enable_message_ordering
         self._stream.send(properties)
         while True:
@@ -111,7 +113,7 @@ class _Puller:
             self._out_bytes += len(entry.raw)
         return taken
 
-    def _obey(self, request: Any) -> None:
+    def _obey(self, request: pubsub_v1.StreamingPullRequest) -> None:
         backlog = self._subscription.backlog
         if request.stream_ack_deadline_seconds:
             _check_deadline(request.stream_ack_deadline_seconds)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import CloudEvent
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.topics.backlog import Entry
 from afterimage_emulator.pubsub.topics.broker import MESSAGE_PUBLISHED, Broker
 from afterimage_emulator.pubsub.topics.subscriptions import Subscription
@@ -23,7 +23,6 @@ from afterimage_emulator.status import StatusError
 RETENTION_SECONDS: Final = 24 * 3600
 """How long Eventarc's own subscriptions keep an event, and so for how long it is tried again."""
 
-_protos = messages("google.pubsub.v1")
 _log = logging.getLogger("afterimage_emulator.pubsub")
 
 
@@ -83,7 +82,7 @@ class FunctionSubscriptions:
     def _ensure(self, name: str, topic: str) -> None:
         found = next((each for each in self._broker.all_subscriptions() if each.name == name), None)
         if found is None:
-            wanted = _protos.Subscription(name=name, topic=topic)
+            wanted = pubsub_v1.Subscription(name=name, topic=topic)
             wanted.message_retention_duration.seconds = RETENTION_SECONDS
             found = self._broker.create_subscription(wanted)
         found.for_function = True  # also one that was imported
@@ -96,7 +95,7 @@ class FunctionSubscriptions:
             return self._clock.now_ns()
 
 
-def _message_of(event: CloudEvent) -> Any:
+def _message_of(event: CloudEvent) -> pubsub_v1.PubsubMessage:
     """The message that carried the event: the published one, or the event in CloudEvents' binary mode for Pub/Sub."""
     if event.type == MESSAGE_PUBLISHED:
         try:
@@ -113,11 +112,11 @@ def _message_of(event: CloudEvent) -> Any:
         **({} if event.subject is None else {"ce-subject": event.subject}),
         **{f"ce-{name}": value for name, value in event.attributes.items()},
     }
-    return _protos.PubsubMessage(data=event.data, attributes=attributes)
+    return pubsub_v1.PubsubMessage(data=event.data, attributes=attributes)
 
 
-def _published(body: Mapping[str, Any]) -> Any:
-    return _protos.PubsubMessage(
+def _published(body: Mapping[str, Any]) -> pubsub_v1.PubsubMessage:
+    return pubsub_v1.PubsubMessage(
         data=base64.b64decode(body.get("data") or ""),
         attributes=body.get("attributes") or {},
         ordering_key=body.get("orderingKey") or "",

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
 from afterimage_emulator.credentials.service_tokens import oidc_token
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.topics.backlog import Entry
 from afterimage_emulator.pubsub.topics.broker import message_json
 from afterimage_emulator.pubsub.topics.subscriptions import Subscription
@@ -17,7 +17,6 @@ from afterimage_emulator.wire.http_client import send
 
 CONCURRENT_PUSHES: Final = 10
 _ACKNOWLEDGING: Final = frozenset({102, 200, 201, 202, 204})
-_protos = messages("google.pubsub.v1")
 _log = logging.getLogger("afterimage_emulator.pubsub")
 
 
@@ -96,7 +95,7 @@ class Pushing:
 
 def push_request(subscription: Subscription, entry: Entry, *, now_seconds: int) -> tuple[bytes, dict[str, str]]:
     """Body and headers of one push. Pure."""
-    message = _protos.PubsubMessage.FromString(entry.raw)
+    message = pubsub_v1.PubsubMessage.FromString(entry.raw)
     config = subscription.settings.push_config
     headers = {"user-agent": "CloudPubSub-Google", "content-type": "application/json"}
     if config.oidc_token.service_account_email:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.faults import Faults
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.topics.backlog import Entry
 from afterimage_emulator.pubsub.topics.resource_names import DELETED_TOPIC, check_name, project_of, short_name
 from afterimage_emulator.pubsub.topics.subscriptions import Subscription, checked_subscription
@@ -22,7 +22,6 @@ MESSAGE_PUBLISHED: Final = "google.cloud.pubsub.topic.v1.messagePublished"
 _LIMIT_BYTES: Final = 10 * 1024 * 1024
 _MESSAGES_LIMIT: Final = 1_000
 _DEAD_LETTER: Final = "CloudPubSubDeadLetterSource"
-_protos = messages("google.pubsub.v1")
 
 
 class Broker:
@@ -34,7 +33,7 @@ class Broker:
         self._events = events
         self._activity = activity
         self._message_ids = itertools.count(1)
-        self._topics: dict[str, Any] = {}
+        self._topics: dict[str, pubsub_v1.Topic] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._of_topic: dict[str, list[Subscription]] = {}
         self.pushing: Any = None
@@ -44,7 +43,7 @@ class Broker:
 
     # -- topics
 
-    def create_topic(self, wanted: Any) -> Any:
+    def create_topic(self, wanted: pubsub_v1.Topic) -> pubsub_v1.Topic:
         check_name(wanted.name, "topics")
         if wanted.name in self._topics:
             raise already_exists(wanted.name)
@@ -52,19 +51,19 @@ class Broker:
             raise StatusError(Code.UNIMPLEMENTED, "`schema_settings` is not implemented here; publish without a schema")
         if wanted.HasField("ingestion_data_source_settings"):
             raise StatusError(Code.UNIMPLEMENTED, "`ingestion_data_source_settings` is not implemented here")
-        topic = _protos.Topic()
+        topic = pubsub_v1.Topic()
         topic.CopyFrom(wanted)
-        topic.state = _protos.Topic.State.Value("ACTIVE")
+        topic.state = pubsub_v1.Topic.State.Value("ACTIVE")
         self._topics[topic.name] = topic
         self._of_topic[topic.name] = []
         return topic
 
-    def topic(self, name: str) -> Any:
+    def topic(self, name: str) -> pubsub_v1.Topic:
         """A topic that a function listens to exists from the first time it is named, as deploying it would see to."""
         check_name(name, "topics")
         found = self._topics.get(name)
         if found is None and self._events.wants(MESSAGE_PUBLISHED, _event_attributes(name)):
-            return self.create_topic(_protos.Topic(name=name))
+            return self.create_topic(pubsub_v1.Topic(name=name))
         if found is None:
             self.before_looking()
             found = self._topics.get(name)
@@ -74,9 +73,9 @@ class Broker:
 
     def ensure_topic(self, name: str) -> None:
         if name not in self._topics:
-            self.create_topic(_protos.Topic(name=name))
+            self.create_topic(pubsub_v1.Topic(name=name))
 
-    def change_topic(self, wanted: Any, paths: Iterable[str]) -> Any:
+    def change_topic(self, wanted: pubsub_v1.Topic, paths: Iterable[str]) -> pubsub_v1.Topic:
         topic = self.topic(wanted.name)
         _copy_fields(wanted, topic, paths, fixed=("name", "kms_key_name", "schema_settings"))
         return topic
@@ -87,7 +86,7 @@ class Broker:
         for subscription in self._of_topic.pop(name):
             subscription.settings.topic = DELETED_TOPIC
 
-    def topics(self, project: str) -> list[Any]:
+    def topics(self, project: str) -> list[pubsub_v1.Topic]:
         self.before_looking()
         return [self._topics[name] for name in sorted(self._topics) if name.startswith(f"{project}/topics/")]
 
@@ -98,7 +97,7 @@ class Broker:
 
     # -- subscriptions
 
-    def create_subscription(self, wanted: Any) -> Subscription:
+    def create_subscription(self, wanted: pubsub_v1.Subscription) -> Subscription:
         settings = checked_subscription(wanted)
         if settings.name in self._subscriptions:
             raise already_exists(settings.name)
@@ -128,9 +127,9 @@ class Broker:
             raise not_found(name)
         return found
 
-    def change_subscription(self, wanted: Any, paths: Iterable[str]) -> Subscription:
+    def change_subscription(self, wanted: pubsub_v1.Subscription, paths: Iterable[str]) -> Subscription:
         subscription = self.subscription(wanted.name)
-        settings = _protos.Subscription()
+        settings = pubsub_v1.Subscription()
         settings.CopyFrom(subscription.settings)
         _copy_fields(
             wanted, settings, paths, fixed=("name", "topic", "filter", "enable_message_ordering", "detached", "state")
@@ -159,7 +158,7 @@ class Broker:
         prefix = f"{project}/subscriptions/"
         return [self._subscriptions[name] for name in sorted(self._subscriptions) if name.startswith(prefix)]
 
-    def all_topics(self) -> list[Any]:
+    def all_topics(self) -> list[pubsub_v1.Topic]:
         return list(self._topics.values())
 
     def all_subscriptions(self) -> list[Subscription]:
@@ -200,7 +199,7 @@ class Broker:
 
     # -- messages
 
-    def publish(self, topic: str, published: Any) -> list[str]:
+    def publish(self, topic: str, published: Sequence[pubsub_v1.PubsubMessage]) -> list[str]:
         """Ids of the messages, which are changed in place: id and time are set."""
         self.topic(topic)
         if not published:
@@ -221,7 +220,7 @@ class Broker:
                 self._events.publish(_message_event(topic, message, now_ns))
         return ids
 
-    def _spread(self, topic: str, message: Any, now_ns: int) -> None:
+    def _spread(self, topic: str, message: pubsub_v1.PubsubMessage, now_ns: int) -> None:
         subscriptions = self._of_topic[topic]
         if subscriptions:
             raw = message.SerializeToString()
@@ -233,7 +232,7 @@ class Broker:
         target = subscription.settings.dead_letter_policy.dead_letter_topic
         if target not in self._topics:
             return False
-        message = _protos.PubsubMessage.FromString(entry.raw)
+        message = pubsub_v1.PubsubMessage.FromString(entry.raw)
         message.attributes[f"{_DEAD_LETTER}DeliveryCount"] = str(entry.attempt)
         message.attributes[f"{_DEAD_LETTER}Subscription"] = short_name(subscription.name)
         message.attributes[f"{_DEAD_LETTER}SubscriptionProject"] = project_of(subscription.name)
@@ -262,7 +261,7 @@ def time_text(moment_ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanos // 1_000_000:03d}Z"
 
 
-def message_json(message: Any, now_ns: int) -> dict[str, Any]:
+def message_json(message: pubsub_v1.PubsubMessage, now_ns: int) -> dict[str, Any]:
     """A message as push bodies and events hold it: with both spellings of id and time."""
     body: dict[str, Any] = {
         "data": base64.b64encode(message.data).decode(),
@@ -282,7 +281,7 @@ def _event_attributes(topic: str) -> dict[str, str]:
     return {"topic": short_name(topic), "project": project_of(topic)}
 
 
-def _message_event(topic: str, message: Any, now_ns: int) -> CloudEvent:
+def _message_event(topic: str, message: pubsub_v1.PubsubMessage, now_ns: int) -> CloudEvent:
     subscription = f"projects/{project_of(topic)}/subscriptions/eventarc-{short_name(topic)}"
     data = {"message": message_json(message, now_ns), "subscription": subscription}
     return CloudEvent(
@@ -295,7 +294,7 @@ def _message_event(topic: str, message: Any, now_ns: int) -> CloudEvent:
     )
 
 
-def _check_message(message: Any) -> None:
+def _check_message(message: pubsub_v1.PubsubMessage) -> None:
     if not message.data and not message.attributes:
         raise StatusError(
             Code.INVALID_ARGUMENT, "The message is empty: give it non-empty data or at least one attribute."

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.faults import Faults
-from afterimage_emulator.protos import messages
+from afterimage_emulator.protos import pubsub_v1, well_known
 from afterimage_emulator.pubsub.topics.backlog import Backlog, Entry
 from afterimage_emulator.pubsub.topics.message_filters import Filter, read_filter
 from afterimage_emulator.pubsub.topics.resource_names import DELETED_TOPIC, check_name, short_name
@@ -28,7 +28,7 @@ class Subscription:
 
     def __init__(
         self,
-        settings: Any,
+        settings: pubsub_v1.Subscription,
         *,
         clock: Clock,
         activity: Activity,
@@ -80,7 +80,7 @@ class Subscription:
             self._counted.add(entry)
         self.backlog.add(entry)
 
-    def change(self, settings: Any) -> None:
+    def change(self, settings: pubsub_v1.Subscription) -> None:
         """New settings for what comes next; what waits stays."""
         self.settings = settings
         self.backlog.retention_seconds = _seconds(settings.message_retention_duration) or WEEK_SECONDS
@@ -162,9 +162,9 @@ class Subscription:
         return float(min(longest, first * 2 ** min(attempt - 1, 30)))
 
 
-def checked_subscription(wanted: Any) -> Any:
+def checked_subscription(wanted: pubsub_v1.Subscription) -> pubsub_v1.Subscription:
     """A copy with all defaults filled in, or the error that says what is wrong with it."""
-    settings = messages("google.pubsub.v1").Subscription()
+    settings = pubsub_v1.Subscription()
     settings.CopyFrom(wanted)
     check_name(settings.name, "subscriptions")
     if settings.topic != DELETED_TOPIC:
@@ -190,12 +190,12 @@ def checked_subscription(wanted: Any) -> Any:
         _check_range("max_delivery_attempts", policy.max_delivery_attempts, 5, 100)
     if settings.HasField("retry_policy"):
         _check_retry_policy(settings.retry_policy)
-    settings.state = messages("google.pubsub.v1").Subscription.State.Value("ACTIVE")
+    settings.state = pubsub_v1.Subscription.State.Value("ACTIVE")
     read_filter(settings.filter)
     return settings
 
 
-def _check_retry_policy(policy: Any) -> None:
+def _check_retry_policy(policy: pubsub_v1.RetryPolicy) -> None:
     if not policy.HasField("minimum_backoff"):
         policy.minimum_backoff.seconds = 10
     if not policy.HasField("maximum_backoff"):
@@ -213,5 +213,5 @@ def _check_range(field: str, value: float, lowest: int, highest: int) -> None:
         )
 
 
-def _seconds(duration: Any) -> float:
+def _seconds(duration: well_known.Duration) -> float:
     return float(duration.seconds + duration.nanos / 1e9)
