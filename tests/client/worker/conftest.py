@@ -104,6 +104,16 @@ class Stage:
 
 @pytest.fixture
 def stage(suite: BackgroundSuite, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    yield from stage_over(suite, monkeypatch)
+
+
+@pytest.fixture
+def deployed_stage(functions_suite: BackgroundSuite, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """Where the project's functions run."""
+    yield from stage_over(functions_suite, monkeypatch)
+
+
+def stage_over(suite: BackgroundSuite, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     suite.clear_faults()
     environment = {
         **suite.environment(),
