@@ -42,7 +42,7 @@ class Attempt:
         else:
             self.lines_left_out += 1
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "id": self.id,
             "function": self.function,

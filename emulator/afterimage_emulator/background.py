@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.suite import Suite
@@ -60,7 +60,7 @@ class BackgroundSuite:
 
     # -- reaching into the suite's thread
 
-    def run(self, work: Coroutine[Any, Any, T], timeout_seconds: float | None = None) -> T:
+    def run(self, work: Coroutine[object, object, T], timeout_seconds: float | None = None) -> T:
         if self._loop is None:
             work.close()
             raise RuntimeError("the suite is not running")

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from afterimage_emulator.configuration import ConfigurationError
 from afterimage_emulator.hub.locator import VERSION
@@ -30,7 +30,7 @@ async def export_services(services: Mapping[str, Exporter], target: Path) -> Non
     unfinished = target.with_name(f".{target.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    metadata: dict[str, Any] = {"version": VERSION}
+    metadata: dict[str, object] = {"version": VERSION}
     for name, service in services.items():
         folder = f"{name}_export"
         (unfinished / folder).mkdir()

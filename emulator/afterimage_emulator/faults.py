@@ -61,7 +61,7 @@ class FaultRule:
         _check_types(known)
         return FaultRule(**known)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             name: (self.code.name if name == "code" else getattr(self, name)) for name in FaultRule.__dataclass_fields__
         }

@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -385,7 +385,7 @@ def _chosen(configuration: Configuration, only: Collection[str] | None) -> tuple
 
 
 @contextlib.contextmanager
-def _reported(name: str) -> Any:
+def _reported(name: str) -> Iterator[None]:
     """One service that cannot stop must not keep the others from stopping."""
     try:
         yield

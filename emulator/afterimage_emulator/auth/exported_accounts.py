@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from afterimage_emulator.auth.accounts.account_json import account_json
 from afterimage_emulator.auth.accounts.project_config import config_json, update_config
@@ -65,7 +64,7 @@ def _read_project(folder: Path, project_id: str, now_ms: int) -> Project:
     return project
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def _read_file(path: Path) -> dict[str, object]:
     try:
         return read_json_object(path.read_bytes())
     except FileNotFoundError:

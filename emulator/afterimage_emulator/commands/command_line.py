@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from afterimage_emulator.commands.send import add_send
 from afterimage_emulator.credentials.local_signer import UNKNOWN_SIGNERS_FLAG
@@ -86,7 +85,7 @@ def command_parser() -> argparse.ArgumentParser:
 class Version(argparse.Action):
     """Reads the version only when it is asked for: looking it up takes as long as parsing everything else."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
         from importlib.metadata import version
 
         sys.stdout.write(f"afterimage-emulator {version('afterimage-emulator')} (Python {sys.version.split()[0]})\n")

@@ -25,7 +25,9 @@ class HandMadeEventError(ValueError):
     """What was typed makes no event; the message says why."""
 
 
-def storage_event(*, kind: str, bucket: str, name: str, metadata: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def storage_event(
+    *, kind: str, bucket: str, name: str, metadata: Mapping[str, object], now: datetime
+) -> dict[str, object]:
     if name.startswith("gs://"):
         raise HandMadeEventError(f"`{name}`: give the object's name alone, and its bucket with --bucket")
     generation = str(int(now.timestamp() * 1e6))
@@ -50,11 +52,11 @@ def firestore_event(
     project_id: str,
     database: str,
     path: str,
-    before: Mapping[str, Any] | None,
-    after: Mapping[str, Any] | None,
+    before: Mapping[str, object] | None,
+    after: Mapping[str, object] | None,
     now: datetime,
     auth: tuple[str, str] | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """`auth`: type and id of the caller, for the triggers that ask for it."""
     if len(path.strip("/").split("/")) % 2:
         raise HandMadeEventError(f"`{path}` is no path of a document: give collection/document, such as cards/one")
@@ -89,7 +91,7 @@ def firestore_event(
 
 def message_event(
     *, project_id: str, topic: str, text: str, attributes: Mapping[str, str], now: datetime
-) -> dict[str, Any]:
+) -> dict[str, object]:
     if "/" in topic:
         raise HandMadeEventError(f"`{topic}`: give the topic's name alone, such as {topic.rpartition('/')[2]}")
     event = _event(
@@ -109,8 +111,8 @@ def message_event(
 
 
 def custom_event(
-    *, event_type: str, source: str, subject: str | None, data: Any, attributes: Mapping[str, str], now: datetime
-) -> dict[str, Any]:
+    *, event_type: str, source: str, subject: str | None, data: object, attributes: Mapping[str, str], now: datetime
+) -> dict[str, object]:
     for name in attributes:
         if name in _OWN_MEMBERS:
             raise HandMadeEventError(
@@ -122,7 +124,7 @@ def custom_event(
     return _event(event_type, now=now, source=source, subject=subject, data=data) | dict(attributes)
 
 
-def _event(event_type: str, *, now: datetime, **members: Any) -> dict[str, Any]:
+def _event(event_type: str, *, now: datetime, **members: object) -> dict[str, object]:
     fixed = {"specversion": "1.0", "id": str(uuid.uuid4()), "type": event_type, "time": _stamp(now)}
     return {**{name: value for name, value in members.items() if value is not None}, **fixed}
 
@@ -131,7 +133,7 @@ def _stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _document(name: str, fields: Mapping[str, Any], now: datetime) -> bytes:
+def _document(name: str, fields: Mapping[str, object], now: datetime) -> bytes:
     from afterimage_emulator.protos import firestore_v1
 
     types = firestore_v1
@@ -168,7 +170,7 @@ def _set(target: Any, value: Any) -> None:
             _set(target.map_value.fields[key], each)
 
 
-def read_object(text: str, option: str) -> dict[str, Any]:
+def read_object(text: str, option: str) -> dict[str, object]:
     """An option that takes a JSON object."""
     try:
         value = json.loads(text)

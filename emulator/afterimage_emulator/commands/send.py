@@ -113,7 +113,7 @@ def run_send(options: argparse.Namespace) -> int:
     return 0
 
 
-def _event_of_file(file: str) -> dict[str, Any]:
+def _event_of_file(file: str) -> dict[str, object]:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -124,7 +124,7 @@ def _event_of_file(file: str) -> dict[str, Any]:
     return event
 
 
-def _event(options: argparse.Namespace, now: datetime) -> dict[str, Any]:
+def _event(options: argparse.Namespace, now: datetime) -> dict[str, object]:
     if options.kind == "storage":
         bucket = options.bucket or _default_bucket(options.project)
         metadata = read_object(options.metadata, "--metadata")
@@ -167,6 +167,6 @@ def _default_bucket(project: str | None) -> str:
     return configuration.default_bucket
 
 
-def _attributes(event: dict[str, Any]) -> str:
+def _attributes(event: dict[str, object]) -> str:
     plain = ("bucket", "document", "topic", "database", "project", "subject", "source")
     return ", ".join(f"{name} `{event[name]}`" for name in plain if name in event)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final
+from typing import Final
 
 _STRING_OR_COMMENT: Final = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
 _NOT_A_LINE_END: Final = re.compile(r"[^\n]")
 
 
-def parse_commented_json(text: str) -> Any:
+def parse_commented_json(text: str) -> object:
     """Raises `json.JSONDecodeError` with the place in the text as it was given, or `RecursionError`."""
     plain = _STRING_OR_COMMENT.sub(_blank, text)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 _HOOKS: Final = frozenset({"predeploy", "postdeploy"})
 _ADDRESS: Final = frozenset({"host", "port"})
@@ -31,7 +31,7 @@ _EMULATORS: Final[Mapping[str, frozenset[str]]] = {
 _WITHOUT_KEYS: Final = frozenset({"extensions", "singleProjectMode"})
 
 
-def unknown_keys(body: Mapping[str, Any], file_name: str) -> Iterator[str]:
+def unknown_keys(body: Mapping[str, object], file_name: str) -> Iterator[str]:
     """One warning for each key that the schema does not have: a key of a later Firebase CLI must not stop the suite."""
     yield from _unknown(body, _TOP, "", file_name)
     for section, known in _SECTIONS.items():
@@ -46,7 +46,7 @@ def unknown_keys(body: Mapping[str, Any], file_name: str) -> Iterator[str]:
             yield from _unknown(emulators.get(name), known, f"emulators.{name}", file_name)
 
 
-def _unknown(section: Any, known: frozenset[str], place: str, file_name: str) -> Iterator[str]:
+def _unknown(section: object, known: frozenset[str], place: str, file_name: str) -> Iterator[str]:
     if not isinstance(section, dict):
         return
     for key in section:

@@ -143,12 +143,12 @@ class _Reader:
     def wrong(self, place: str, problem: str) -> ConfigurationError:
         return ConfigurationError(f"{self._file}: `{place}` {problem}")
 
-    def mapping(self, value: Any, place: str) -> Mapping[str, Any]:
+    def mapping(self, value: object, place: str) -> Mapping[str, object]:
         if not isinstance(value, dict):
             raise self.wrong(place, f"must be an object, not {json.dumps(value)[:60]}")
         return value
 
-    def each(self, value: Any, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def each(self, value: object, place: str) -> Iterator[tuple[str, Mapping[str, object]]]:
         """One object or a list of them: firebase.json allows both nearly everywhere."""
         if isinstance(value, list):
             for index, item in enumerate(value):
@@ -162,7 +162,7 @@ class _Reader:
             raise self.wrong(f"{place}.{key}", f"must be a string, not {json.dumps(value)[:60]}")
         return value
 
-    def file(self, section: Mapping[str, Any], key: str, place: str) -> Path | None:
+    def file(self, section: Mapping[str, object], key: str, place: str) -> Path | None:
         """A file that need not be there yet: whoever reads it says what its absence means."""
         value = self.text(section, key, place)
         if value is not None and "\0" in value:
@@ -195,7 +195,7 @@ class _Reader:
                 indexes=self.file(section, "indexes", place),
             )
 
-    def storage(self, value: Any, targets: Mapping[str, list[str]]) -> Iterator[StorageTarget]:
+    def storage(self, value: object, targets: Mapping[str, list[str]]) -> Iterator[StorageTarget]:
         for place, section in self.each(value, "storage"):
             rules = self.file(section, "rules", place)
             target = self.text(section, "target", place)
@@ -210,7 +210,7 @@ class _Reader:
             for bucket in targets[target]:
                 yield StorageTarget(bucket=bucket, rules=rules)
 
-    def addresses(self, emulators: Mapping[str, Any]) -> Iterator[tuple[str, Address]]:
+    def addresses(self, emulators: Mapping[str, object]) -> Iterator[tuple[str, Address]]:
         for name in DEFAULT_PORTS:
             place = f"emulators.{name}"
             section = self.mapping(emulators.get(name, {}), place)
@@ -232,7 +232,7 @@ def _read_json(file: Path) -> Mapping[str, Any]:
     return body
 
 
-def _default_project(runcom: Mapping[str, Any]) -> str | None:
+def _default_project(runcom: Mapping[str, object]) -> str | None:
     projects = runcom.get("projects", {})
     default = projects.get("default") if isinstance(projects, dict) else None
     return default if isinstance(default, str) else None

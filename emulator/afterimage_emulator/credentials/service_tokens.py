@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from typing import Any
 
 
 def oidc_token(email: str, audience: str, *, now_seconds: int) -> str:
@@ -23,5 +22,5 @@ def oidc_token(email: str, audience: str, *, now_seconds: int) -> str:
     return f"{_part({'alg': 'none', 'typ': 'JWT'})}.{_part(claims)}."
 
 
-def _part(value: Mapping[str, Any]) -> str:
+def _part(value: Mapping[str, object]) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.front.json_reading import UnreadableJsonError, read_json_object
 
@@ -26,7 +26,7 @@ class Caller:
 
     is_admin: bool = False
     uid: str | None = None
-    claims: Mapping[str, Any] = field(default_factory=dict)
+    claims: Mapping[str, object] = field(default_factory=dict)
     wants_explanations: bool = False
     """Whether the response to a denied request should say why; see `explanation`."""
 
@@ -65,7 +65,7 @@ def caller_from_authorization(header: str | None) -> Caller:
     return Caller(uid=uid if isinstance(uid, str) else None, claims=claims)
 
 
-def decode_claims(token: str) -> dict[str, Any] | None:
+def decode_claims(token: str) -> dict[str, object] | None:
     """The payload of a JWT, or None where it is not one."""
     parts = token.split(".")
     if len(parts) != 3:

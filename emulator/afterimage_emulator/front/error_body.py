@@ -16,13 +16,13 @@ def error_response(error: StatusError) -> HttpResponse:
     return respond_with_error(error_body(error), HTTP_STATUS[error.code])
 
 
-def error_body(error: StatusError) -> dict[str, Any]:
+def error_body(error: StatusError) -> dict[str, object]:
     return error_body_with(error, HTTP_STATUS[error.code], status=error.code.name)
 
 
 def error_body_with(
-    error: StatusError, http_status: int, *, status: str | None = None, entries: Sequence[Mapping[str, Any]] = ()
-) -> dict[str, Any]:
+    error: StatusError, http_status: int, *, status: str | None = None, entries: Sequence[Mapping[str, object]] = ()
+) -> dict[str, object]:
     """`entries` are the `errors` that older APIs list; `status` is the code's name, which some of them leave out."""
     body: dict[str, Any] = {"code": http_status, "message": error.message}
     if entries:
@@ -34,7 +34,7 @@ def error_body_with(
     return {"error": body}
 
 
-def respond_with_error(body: Any, http_status: int) -> HttpResponse:
+def respond_with_error(body: object, http_status: int) -> HttpResponse:
     # Half of a surrogate pair that a client sent is quoted in the message; as `\udc80` it can be sent back.
     encoded = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace")
     return HttpResponse(http_status, [("content-type", "application/json; charset=UTF-8")], encoded)

@@ -10,7 +10,7 @@ class UnreadableJsonError(ValueError):
     """The text is not JSON, or JSON that could not be written down again."""
 
 
-def read_json(text: str | bytes) -> Any:
+def read_json(text: str | bytes) -> object:
     """Refuses what Python's reader lets through: NaN and infinities, half of a surrogate pair, endless nesting."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
@@ -32,5 +32,5 @@ def read_json_object(text: str | bytes) -> dict[str, Any]:
     return value
 
 
-def _refuse_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> object:
     raise ValueError(f"`{name}` is no JSON number")

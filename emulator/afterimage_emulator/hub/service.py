@@ -205,7 +205,7 @@ class Hub:
         return json_response({})
 
 
-async def _object(request: HttpRequest) -> Mapping[str, Any]:
+async def _object(request: HttpRequest) -> Mapping[str, object]:
     body = await request.json()
     if body is None:
         return {}

@@ -134,7 +134,7 @@ class _Outcome:
 
     __slots__ = ("captures", "error", "plan", "value")
 
-    def __init__(self, plan: AllowPlan, captures: Sequence[Any], value: Any, error: Exception | None) -> None:
+    def __init__(self, plan: AllowPlan, captures: Sequence[object], value: object, error: Exception | None) -> None:
         self.plan = plan
         self.captures = captures
         self.value = value
@@ -169,7 +169,7 @@ class _Evaluation:
     def decide(self) -> Decision:
         """Allowed when each case (of a query: each disjunct) has an allow that is true."""
         granted: AllowPlan | None = None
-        debugged: list[Any] = []
+        debugged: list[object] = []
         try:
             cases = cases_of(self.request)
         except TooManyDisjunctsError:
@@ -197,7 +197,7 @@ class _Evaluation:
                 return Decision(self, case=case, outcomes=outcomes, debugged=debugged)
         return Decision(self, granted=granted, debugged=debugged)
 
-    def covering(self, case: Case) -> list[tuple[MatchBlock, tuple[Any, ...]]]:
+    def covering(self, case: Case) -> list[tuple[MatchBlock, tuple[object, ...]]]:
         if self.service is None or (case.needs_version_2 and self.ruleset.version < 2):
             return []
         return self.service.blocks.covering(case.path)
@@ -213,7 +213,7 @@ class _Evaluation:
         )
 
     def _try_each(
-        self, case: Case, covering: list[tuple[MatchBlock, tuple[Any, ...]]], context: Context, *, watch: str = ""
+        self, case: Case, covering: list[tuple[MatchBlock, tuple[object, ...]]], context: Context, *, watch: str = ""
     ) -> Iterator[_Outcome]:
         service = self.service
         assert service is not None or not covering
@@ -276,7 +276,7 @@ class Decision:
         failure: str | None = None,
         case: Case | None = None,
         outcomes: list[_Outcome] | None = None,
-        debugged: list[Any] | None = None,
+        debugged: list[object] | None = None,
     ) -> None:
         self.allowed = granted is not None
         self.granted_by = granted

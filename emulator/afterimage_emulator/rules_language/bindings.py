@@ -25,9 +25,9 @@ class Case:
 
     def __init__(
         self,
-        path: tuple[Any, ...],
-        request: Mapping[str, Any],
-        resource: Any,
+        path: tuple[object, ...],
+        request: Mapping[str, object],
+        resource: object,
         *,
         database: str = "(default)",
         needs_version_2: bool = False,
@@ -53,7 +53,7 @@ def cases_of(request: FirestoreRequest | StorageRequest) -> list[Case]:
 def _document_case(request: FirestoreRequest) -> Case:
     segments = ("databases", request.database, "documents", *request.path.split("/"))
     path = Path(segments)
-    seen: dict[str, Any] = {
+    seen: dict[str, object] = {
         "auth": request.auth,
         "method": request.method,
         "path": path,
@@ -73,7 +73,7 @@ def _query_cases(request: FirestoreRequest) -> list[Case]:
     base = ("databases", request.database, "documents")
     parents = (ANY_PARENT,) if query.all_descendants else ()
     path = (*base, *collection[:-1], *parents, collection[-1], UNKNOWN_DOCUMENT)
-    seen: dict[str, Any] = {
+    seen: dict[str, object] = {
         "auth": request.auth,
         "method": "list",
         "path": Path((*base, *collection)),
@@ -106,7 +106,7 @@ def _storage_case(request: StorageRequest) -> Case:
     return Case(path, seen, _object_value(request.resource), needs_version_2=request.method == "list")
 
 
-def _object_value(fields: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _object_value(fields: Mapping[str, object] | None) -> dict[str, object] | None:
     """An object's metadata: every field that rules know is there, null where the object has none."""
     if fields is None:
         return None

@@ -63,7 +63,7 @@ def _bounded(found: list[Conjunct]) -> list[Conjunct]:
     return found
 
 
-def synthetic_data(conjunct: Sequence[FieldFilter]) -> dict[str, Any]:
+def synthetic_data(conjunct: Sequence[FieldFilter]) -> dict[str, object]:
     """The data of any document that fulfils these conditions, as far as they say: only the filtered fields exist.
 
     A field that some condition equates has that value; the others have a constraint.
@@ -83,7 +83,7 @@ def synthetic_data(conjunct: Sequence[FieldFilter]) -> dict[str, Any]:
     return data
 
 
-def _put(data: _Partial, field: tuple[str, ...], value: Any) -> None:
+def _put(data: _Partial, field: tuple[str, ...], value: object) -> None:
     """Sets a nested field, unless a condition on a field around it has already said all there is."""
     for name in field[:-1]:
         inner = data.setdefault(name, _Partial())
@@ -94,6 +94,6 @@ def _put(data: _Partial, field: tuple[str, ...], value: Any) -> None:
         data[field[-1]] = value
 
 
-def query_value(query: ListedQuery) -> Mapping[str, Any]:
+def query_value(query: ListedQuery) -> Mapping[str, object]:
     """`request.query` as rules see it: an absent limit is null, an absent offset 0."""
     return {"limit": query.limit, "offset": query.offset, "orderBy": dict(query.order_by or {})}

@@ -83,14 +83,14 @@ class MatchBlock:
         """The blocks around this one, outermost first, and itself."""
         return [*(self.around.lineage() if self.around else ()), self]
 
-    def covers(self, path: Sequence[Any], at: int) -> Iterable[tuple[int, tuple[Any, ...]]]:
+    def covers(self, path: Sequence[object], at: int) -> Iterable[tuple[int, tuple[object, ...]]]:
         """Where this pattern can end in a path that it enters at `at`, with what it captures on the way."""
         if self._glob is not None:
             return self._glob_covers(path, at, self._glob)
         captured = _fits(self._pattern, path, at)
         return () if captured is None else ((at + len(self._pattern), captured),)
 
-    def _glob_covers(self, path: Sequence[Any], at: int, glob: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    def _glob_covers(self, path: Sequence[object], at: int, glob: int) -> Iterator[tuple[int, tuple[object, ...]]]:
         before, after = self._pattern[:glob], self._pattern[glob + 1 :]
         captured = _fits(before, path, at)
         if captured is None:
@@ -105,11 +105,11 @@ class MatchBlock:
             yield stop + len(after), (*captured, Path(tuple(path[start:stop])), *behind)
 
 
-def _fits(pattern: Sequence[str | None], path: Sequence[Any], at: int) -> tuple[Any, ...] | None:
+def _fits(pattern: Sequence[str | None], path: Sequence[object], at: int) -> tuple[object, ...] | None:
     """What the pattern's single segments (None: any) capture; None where the path is shorter or differs."""
     if at + len(pattern) > len(path):
         return None
-    captured: list[Any] = []
+    captured: list[object] = []
     for text, given in zip(pattern, path[at : at + len(pattern)], strict=True):
         if text is not None:
             if text != given:
@@ -139,7 +139,7 @@ class MatchIndex:
         for block in blocks:
             if block.starts_with is not None:
                 by_start.setdefault(block.starts_with, []).append(block)
-        self._by_start: dict[Any, tuple[MatchBlock, ...]] = {
+        self._by_start: dict[object, tuple[MatchBlock, ...]] = {
             text: (*fixed, *self._open) for text, fixed in by_start.items()
         }
 
@@ -149,7 +149,7 @@ class MatchIndex:
     def __iter__(self) -> Iterator[MatchBlock]:
         return iter(self._blocks)
 
-    def covering(self, path: Sequence[Any]) -> list[tuple[MatchBlock, tuple[Any, ...]]]:
+    def covering(self, path: Sequence[object]) -> list[tuple[MatchBlock, tuple[object, ...]]]:
         """Every block that covers the whole path, in the order of the text, once for each way it does."""
         found: list[tuple[MatchBlock, tuple[Any, ...]]] = []
         self._collect(path, 0, (), found, [0])
@@ -159,10 +159,10 @@ class MatchIndex:
 
     def _collect(
         self,
-        path: Sequence[Any],
+        path: Sequence[object],
         at: int,
-        captures: tuple[Any, ...],
-        found: list[tuple[MatchBlock, tuple[Any, ...]]],
+        captures: tuple[object, ...],
+        found: list[tuple[MatchBlock, tuple[object, ...]]],
         steps: list[int],
     ) -> None:
         candidates = self._open if at >= len(path) else self._by_start.get(path[at], self._open)

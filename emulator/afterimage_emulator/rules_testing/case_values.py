@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.rules_language import LatLng, Path, Timestamp
 
@@ -19,7 +19,7 @@ class CaseValueError(ValueError):
     """A tagged value that cannot be read; the message names it and the way out."""
 
 
-def to_rule_value(value: Any, *, now: Timestamp) -> Any:
+def to_rule_value(value: object, *, now: Timestamp) -> object:
     """A value of a case file as rules see it."""
     if isinstance(value, Mapping):
         tags = [key for key in value if isinstance(key, str) and key.startswith("$")]
@@ -35,7 +35,7 @@ def to_rule_value(value: Any, *, now: Timestamp) -> Any:
     return value
 
 
-def to_timestamp(value: Any) -> Timestamp:
+def to_timestamp(value: object) -> Timestamp:
     """A moment written as an ISO text, or as YAML's own timestamps."""
     if isinstance(value, (datetime, date)):
         found = to_rule_value(value, now=Timestamp(0))
@@ -48,26 +48,26 @@ def to_timestamp(value: Any) -> Timestamp:
     return Timestamp.from_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
-def _key(key: Any) -> str:
+def _key(key: object) -> str:
     if not isinstance(key, str):
         raise CaseValueError(f"the map key `{key}` is not a string; put it in quotes")
     return key
 
 
-def _bytes(value: Any) -> bytes:
+def _bytes(value: object) -> bytes:
     try:
         return base64.b64decode(str(value), validate=True)
     except (ValueError, binascii.Error):
         raise CaseValueError(f"`$bytes: {value}` is not base64") from None
 
 
-def _latlng(value: Any) -> LatLng:
+def _latlng(value: object) -> LatLng:
     if not (isinstance(value, list) and len(value) == 2 and all(isinstance(part, (int, float)) for part in value)):
         raise CaseValueError(f"`$latlng: {value}` is not a list of latitude and longitude")
     return LatLng(float(value[0]), float(value[1]))
 
 
-_TAGS: Final[dict[str, Callable[[Any, Timestamp], Any]]] = {
+_TAGS: Final[dict[str, Callable[[object, Timestamp], object]]] = {
     "$timestamp": lambda value, now: to_timestamp(value),
     "$bytes": lambda value, now: _bytes(value),
     "$latlng": lambda value, now: _latlng(value),
@@ -76,7 +76,7 @@ _TAGS: Final[dict[str, Callable[[Any, Timestamp], Any]]] = {
 }
 
 
-def _tagged(value: Mapping[str, Any], tag: str, now: Timestamp) -> Any:
+def _tagged(value: Mapping[str, object], tag: str, now: Timestamp) -> object:
     if tag not in _TAGS or len(value) != 1:
         raise CaseValueError(f"unknown tagged value `{tag}`; known are {', '.join(_TAGS)}, each alone in its map")
     return _TAGS[tag](value[tag], now)

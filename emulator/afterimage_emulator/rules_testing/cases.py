@@ -144,7 +144,7 @@ def _case_lines(text: str) -> list[int]:
     return []
 
 
-def _refuse_unknown(path: Path, line: int | None, entry: Mapping[str, Any], known: frozenset[str]) -> None:
+def _refuse_unknown(path: Path, line: int | None, entry: Mapping[str, object], known: frozenset[str]) -> None:
     unknown = sorted(str(key) for key in entry if key not in known)
     if unknown:
         raise CaseFileError(path, line, f"unknown field `{unknown[0]}`; known are {', '.join(sorted(known))}")
@@ -193,7 +193,7 @@ class _CaseReader:
                 because=None if entry.get("because") is None else str(entry["because"]),
             )
 
-    def _setting(self, name: str, default: Any) -> Any:
+    def _setting(self, name: str, default: object) -> Any:
         return self._entry.get(name, self._shared.get(name, default))
 
     def _value(self, value: Any) -> Any:
@@ -273,5 +273,5 @@ class _CaseReader:
         return FieldFilter(field=field_path(str(item[0])), op=item[1], value=self._value(item[2]))
 
 
-def _named(path: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def _named(path: str, fields: Mapping[str, object]) -> Mapping[str, object]:
     return {"name": path, **fields}

@@ -146,7 +146,7 @@ def _write(text: str) -> None:
     sys.stdout.write(text.rstrip("\n") + "\n")
 
 
-def _write_json(content: Any) -> None:
+def _write_json(content: object) -> None:
     _write(json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True))
 
 
@@ -257,7 +257,7 @@ def _write_page(path: Path, files: Sequence[CoveredFile]) -> None:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    explained: list[Any] = []
+    explained: list[object] = []
     for rules, cases in _cases_by_rules(options):
         driver = InProcessDriver(rules)
         for case in cases:

@@ -48,7 +48,7 @@ class RulesEnvironment:
         source: str | bytes,
         *,
         file_name: str = "firestore.rules",
-        documents: Mapping[str, Mapping[str, Any]] | None = None,
+        documents: Mapping[str, Mapping[str, object]] | None = None,
         now: Timestamp | None = None,
         database: str = "(default)",
         wire: WireDriver | None = None,
@@ -69,7 +69,7 @@ class RulesEnvironment:
         lookups = CommitLookups(MemoryLookup(self.documents, after=after, database=self.database))
         return [self.ruleset.decide(request, lookups) for request in requests]
 
-    def seed(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
+    def seed(self, documents: Mapping[str, Mapping[str, object]]) -> None:
         """Stores documents as an administrator would: no rule is asked."""
         for path, data in documents.items():
             self.documents[checked_path("seed", path)] = dict(data)
@@ -77,7 +77,7 @@ class RulesEnvironment:
     def clear(self) -> None:
         self.documents.clear()
 
-    def as_user(self, uid: str, /, **claims: Any) -> Actor:
+    def as_user(self, uid: str, /, **claims: object) -> Actor:
         """Somebody signed in, with the claims of their token."""
         return Actor(self, {"uid": uid, "token": {"sub": uid, "user_id": uid, **claims}})
 
@@ -88,7 +88,7 @@ class RulesEnvironment:
 class Actor:
     """Does things under the rules; each answers the decision."""
 
-    def __init__(self, environment: RulesEnvironment, auth: Mapping[str, Any] | None) -> None:
+    def __init__(self, environment: RulesEnvironment, auth: Mapping[str, object] | None) -> None:
         self._environment = environment
         self._auth = auth
 
@@ -133,10 +133,10 @@ class Actor:
         )
         return environment.decide([request], {})[0]
 
-    def create(self, path: str, data: Mapping[str, Any]) -> Answer:
+    def create(self, path: str, data: Mapping[str, object]) -> Answer:
         return self.commit([("create", path, data)])[0]
 
-    def set(self, path: str, data: Mapping[str, Any]) -> Answer:
+    def set(self, path: str, data: Mapping[str, object]) -> Answer:
         """Replaces a document, or creates it."""
         return self.commit([("set", path, data)])[0]
 
@@ -179,11 +179,13 @@ class Actor:
                     environment.documents[path] = left
         return decisions
 
-    def _resolved(self, method: str, stored: Mapping[str, Any] | None, data: Mapping[str, Any]) -> dict[str, Any]:
+    def _resolved(
+        self, method: str, stored: Mapping[str, object] | None, data: Mapping[str, object]
+    ) -> dict[str, object]:
         written = changed_fields(stored or {}, data) if method == "update" else dict(data)
         return {name: self._timed(value) for name, value in written.items() if value is not DELETED}
 
-    def _timed(self, value: Any) -> Any:
+    def _timed(self, value: object) -> object:
         """A written value with the server's time where it was asked for, inside maps too."""
         if value is SERVER_TIME:
             return self._environment.now

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 DELETED: Final = object()
 """In an update: this field goes."""
@@ -53,7 +53,7 @@ def _names(text: str) -> Iterator[str]:
     raise ValueError(f"`{text}` is no field path; put names with odd characters into backticks, as in `a.`b.c``")
 
 
-def changed_fields(stored: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def changed_fields(stored: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
     """A document after an update: each change goes to its field path, what stands beside it stays."""
     paths = {name: field_path(name) for name in changes}
     ordered = sorted(paths.values())
@@ -66,7 +66,7 @@ def changed_fields(stored: Mapping[str, Any], changes: Mapping[str, Any]) -> dic
     return written
 
 
-def _put(written: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+def _put(written: dict[str, object], path: tuple[str, ...], value: object) -> None:
     """Sets or removes one nested field; the maps on the way are copied, for others may hold them."""
     for name in path[:-1]:
         inner = written.get(name)

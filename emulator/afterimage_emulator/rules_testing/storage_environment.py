@@ -32,8 +32,8 @@ class StorageRulesEnvironment:
         *,
         file_name: str = "storage.rules",
         bucket: str = "demo-bucket",
-        files: Mapping[str, Mapping[str, Any]] | None = None,
-        documents: Mapping[str, Mapping[str, Any]] | None = None,
+        files: Mapping[str, Mapping[str, object]] | None = None,
+        documents: Mapping[str, Mapping[str, object]] | None = None,
         now: Timestamp | None = None,
         wire: StorageWireDriver | None = None,
     ) -> None:
@@ -58,12 +58,12 @@ class StorageRulesEnvironment:
         )
         return ask(self._wire, said, documents=self.documents, after={})
 
-    def seed(self, files: Mapping[str, Mapping[str, Any]]) -> None:
+    def seed(self, files: Mapping[str, Mapping[str, object]]) -> None:
         """Stores files as an administrator would: no rule is asked."""
         for path, fields in files.items():
             self.files[path] = self.described(path, fields)
 
-    def seed_documents(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
+    def seed_documents(self, documents: Mapping[str, Mapping[str, object]]) -> None:
         """Stores documents for `firestore.get` and `firestore.exists`."""
         self.documents.update({path: dict(data) for path, data in documents.items()})
 
@@ -71,14 +71,14 @@ class StorageRulesEnvironment:
         self.files.clear()
         self.documents.clear()
 
-    def as_user(self, uid: str, /, **claims: Any) -> StorageActor:
+    def as_user(self, uid: str, /, **claims: object) -> StorageActor:
         """Somebody signed in, with the claims of their token."""
         return StorageActor(self, {"uid": uid, "token": {"sub": uid, "user_id": uid, **claims}})
 
     def as_nobody(self) -> StorageActor:
         return StorageActor(self, None)
 
-    def described(self, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    def described(self, path: str, fields: Mapping[str, object]) -> dict[str, object]:
         """A file as rules see it: what every file has, and what is said of this one."""
         return {
             "name": path,
@@ -95,7 +95,7 @@ class StorageRulesEnvironment:
 class StorageActor:
     """Does things under the rules; each answers the decision."""
 
-    def __init__(self, environment: StorageRulesEnvironment, auth: Mapping[str, Any] | None) -> None:
+    def __init__(self, environment: StorageRulesEnvironment, auth: Mapping[str, object] | None) -> None:
         self._environment = environment
         self._auth = auth
 
@@ -113,7 +113,7 @@ class StorageActor:
         size: int = 0,
         content_type: str = DEFAULT_CONTENT_TYPE,
         metadata: Mapping[str, str] | None = None,
-        **more: Any,
+        **more: object,
     ) -> Answer:
         """An upload; over an existing file, too, it is asked as `create`. `more` are fields such as `md5Hash`."""
         said = {"size": size, "contentType": content_type, "metadata": dict(metadata or {}), **more}
@@ -129,7 +129,7 @@ class StorageActor:
     def delete(self, path: str) -> Answer:
         return self._write("delete", path, None)
 
-    def _write(self, method: str, path: str, after: dict[str, Any] | None) -> Answer:
+    def _write(self, method: str, path: str, after: dict[str, object] | None) -> Answer:
         decision = self._decide(method, path, after)
         if decision.allowed and after is not None:
             self._environment.files[path] = after
@@ -137,7 +137,7 @@ class StorageActor:
             self._environment.files.pop(path, None)
         return decision
 
-    def _decide(self, method: str, path: str, proposed: Mapping[str, Any] | None) -> Answer:
+    def _decide(self, method: str, path: str, proposed: Mapping[str, object] | None) -> Answer:
         environment = self._environment
         request = StorageRequest(
             method=method,
@@ -151,6 +151,6 @@ class StorageActor:
         return environment.decide(request)
 
 
-def _without_times(fields: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def _without_times(fields: Mapping[str, object] | None) -> Mapping[str, object] | None:
     """What the wire can say of a file: the times of those that lie there are the server's own."""
     return None if fields is None else {name: value for name, value in fields.items() if name not in SERVER_FIELDS}

@@ -72,7 +72,7 @@ class StorageExports:
             raise invalid(f"`{file}`: its bytes in `{blob_file}` cannot be read: {error.strerror}") from error
         self._store.adopt(record)
 
-    async def _record(self, body: Mapping[str, Any], blob_file: Path, *, is_current: bool) -> ObjectRecord:
+    async def _record(self, body: Mapping[str, object], blob_file: Path, *, is_current: bool) -> ObjectRecord:
         bucket, name = body.get("bucket"), body.get("name")
         if not isinstance(bucket, str) or not isinstance(name, str):
             raise invalid("it names no bucket or no object")
@@ -111,7 +111,7 @@ class StorageExports:
             while chunk := await self._files.disk.run(source.read, _READ_BYTES):
                 yield chunk
 
-    def _bucket(self, entry: Mapping[str, Any]) -> BucketRecord:
+    def _bucket(self, entry: Mapping[str, object]) -> BucketRecord:
         name = entry.get("id")
         if not isinstance(name, str):
             raise invalid("`buckets.json` has a bucket without an `id`")
@@ -132,7 +132,7 @@ class StorageExports:
         )
 
 
-def _bucket_entry(bucket: BucketRecord) -> dict[str, Any]:
+def _bucket_entry(bucket: BucketRecord) -> dict[str, object]:
     return {
         "id": bucket.name,
         "project": bucket.project,
@@ -160,7 +160,7 @@ def _write_object(directory: Path, file_name: str, record: ObjectRecord) -> None
     _write_json(folder / "metadata" / f"{file_name}.json", body)
 
 
-def _write_json(file: Path, body: Mapping[str, Any]) -> None:
+def _write_json(file: Path, body: Mapping[str, object]) -> None:
     file.write_text(json.dumps(body, indent=2, ensure_ascii=False), "utf-8")
 
 
@@ -176,12 +176,12 @@ def _read_json(file: Path) -> Mapping[str, Any]:
     return body
 
 
-def _time(body: Mapping[str, Any], field: str) -> int | None:
+def _time(body: Mapping[str, object], field: str) -> int | None:
     value = body.get(field)
     return parse_time(value) if isinstance(value, str) else None
 
 
-def _number(body: Mapping[str, Any], field: str) -> int | None:
+def _number(body: Mapping[str, object], field: str) -> int | None:
     value = body.get(field)
     if isinstance(value, int) and not isinstance(value, bool):
         return value

@@ -13,7 +13,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import OK, Attempt
@@ -108,7 +108,7 @@ class Queue:
         self.settings = settings
         self.declared: object = None
         """What the function says whose queue it is; None for a queue that somebody made."""
-        self.policy: Any = None
+        self.policy: object = None
         self._clock = clock
         self._activity = activity
         self._deliver = deliver

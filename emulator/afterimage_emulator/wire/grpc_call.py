@@ -136,7 +136,7 @@ class GrpcCall:
         else:
             self._accept(result)
 
-    def _invoke(self, request: Message) -> Any:
+    def _invoke(self, request: Message) -> object:
         if self.method.unary is not None:
             return self.method.unary(request, self.call)
         if self.method.server_stream is not None:
@@ -296,7 +296,7 @@ class GrpcCall:
             self._arrived.set_result(None)
 
 
-async def _exhaust(result: Any) -> None:
+async def _exhaust(result: object) -> None:
     """Lets a handler do all it would have done, for a fault that hides its answer."""
     if isinstance(result, AsyncIterator):
         async for _ in result:

@@ -8,7 +8,7 @@ from typing import Any
 from afterimage_emulator.auth.accounts.accounts import Account, ProviderLink
 
 
-def account_json(account: Account) -> dict[str, Any]:
+def account_json(account: Account) -> dict[str, object]:
     """The password hash is not hidden, as the official emulator does not hide it: tests look at it."""
     password = account.password
     fields: dict[str, Any] = {
@@ -33,7 +33,7 @@ def account_json(account: Account) -> dict[str, Any]:
     return present(fields)
 
 
-def link_json(link: ProviderLink) -> dict[str, Any]:
+def link_json(link: ProviderLink) -> dict[str, object]:
     return present(
         {
             "providerId": link.provider_id,
@@ -47,7 +47,7 @@ def link_json(link: ProviderLink) -> dict[str, Any]:
     )
 
 
-def present(fields: dict[str, Any]) -> dict[str, Any]:
+def present(fields: dict[str, object]) -> dict[str, object]:
     """SDKs take a missing field for an unset one; null they do not expect."""
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from afterimage_emulator.auth.errors import refused
 from afterimage_emulator.front.json_reading import UnreadableJsonError, read_json
 
@@ -38,7 +36,7 @@ def check_serialized_claims(text: str) -> None:
     check_claims(claims)
 
 
-def check_claims(claims: Any) -> dict[str, Any]:
+def check_claims(claims: object) -> dict[str, object]:
     if not isinstance(claims, dict):
         raise refused("INVALID_CLAIMS")
     for name in RESERVED:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from afterimage_emulator.auth.accounts.projects import Project
 from afterimage_emulator.auth.errors import malformed, not_in_auth
@@ -11,14 +10,14 @@ from afterimage_emulator.auth.errors import malformed, not_in_auth
 _KNOWN = {"signIn": "allowDuplicateEmails", "emailPrivacyConfig": "enableImprovedEmailPrivacy"}
 
 
-def config_json(project: Project) -> dict[str, Any]:
+def config_json(project: Project) -> dict[str, object]:
     return {
         "signIn": {"allowDuplicateEmails": project.allow_duplicate_emails},
         "emailPrivacyConfig": {"enableImprovedEmailPrivacy": project.improved_email_privacy},
     }
 
 
-def update_config(project: Project, body: Mapping[str, Any]) -> None:
+def update_config(project: Project, body: Mapping[str, object]) -> None:
     """Sets what the body has and leaves the rest; sets nothing where something cannot be set."""
     wanted: dict[str, bool] = {}
     for section, switch in _KNOWN.items():

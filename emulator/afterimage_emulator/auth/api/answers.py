@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from afterimage_emulator.auth.errors import AuthError, malformed
 from afterimage_emulator.front.callers import caller_from_authorization
@@ -54,7 +53,7 @@ def require_api_key(request: HttpRequest) -> None:
         raise AuthError(Code.PERMISSION_DENIED, "The request is missing a valid API key.", reason="forbidden")
 
 
-async def json_body(request: HttpRequest) -> Mapping[str, Any]:
+async def json_body(request: HttpRequest) -> Mapping[str, object]:
     raw = await request.body.read()
     if not raw:
         return {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from afterimage_emulator.auth.accounts.account_json import account_json, present
 from afterimage_emulator.auth.accounts.oob_codes import OobCode, Purpose
 from afterimage_emulator.auth.accounts.project_config import config_json, update_config
@@ -106,7 +104,7 @@ class AuthControlApi:
         return self._projects.get(request.params["project"])
 
 
-def _code_json(code: OobCode) -> dict[str, Any]:
+def _code_json(code: OobCode) -> dict[str, object]:
     return present(
         {
             "email": code.email,
@@ -118,5 +116,5 @@ def _code_json(code: OobCode) -> dict[str, Any]:
     )
 
 
-def _page(content: dict[str, Any], status: int) -> HttpResponse:
+def _page(content: dict[str, object], status: int) -> HttpResponse:
     return json_response({"authEmulator": content}, status)

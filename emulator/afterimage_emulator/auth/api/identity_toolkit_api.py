@@ -174,7 +174,7 @@ class IdentityToolkitApi:
 
         return answer
 
-    def _project_meant(self, body: Mapping[str, Any], *, is_admin: bool) -> Project:
+    def _project_meant(self, body: Mapping[str, object], *, is_admin: bool) -> Project:
         """API keys name no project here: the default one is meant, unless a token or a code belongs to another."""
         target, id_token, code = body.get("targetProjectId"), body.get("idToken"), body.get("oobCode")
         if is_admin and isinstance(target, str):
@@ -214,7 +214,7 @@ class IdentityToolkitApi:
         )
         return json_response(answer)
 
-    def _target(self, body: Mapping[str, Any]) -> Project:
+    def _target(self, body: Mapping[str, object]) -> Project:
         target = body.get("targetProjectId")
         if not isinstance(target, str) or not target:
             raise refused("INSUFFICIENT_PERMISSION")

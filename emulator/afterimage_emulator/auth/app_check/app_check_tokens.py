@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from afterimage_emulator.auth.tokens.unsigned_jwt import unsigned_jwt
 from afterimage_emulator.front.callers import decode_claims
@@ -31,7 +30,7 @@ class AppCheckToken:
     app_id: str
     token_id: str
     expires_at_seconds: float
-    claims: Mapping[str, Any]
+    claims: Mapping[str, object]
 
 
 def make_app_check_token(

@@ -73,7 +73,7 @@ class AccountChanges:
 
     # -- deleting
 
-    def delete(self, project: Project, request: Delete, *, is_admin: bool) -> dict[str, Any]:
+    def delete(self, project: Project, request: Delete, *, is_admin: bool) -> dict[str, object]:
         if is_admin and not request.id_token:
             if not request.local_id:
                 raise refused("MISSING_LOCAL_ID")
@@ -88,7 +88,7 @@ class AccountChanges:
 
     # -- codes by e-mail
 
-    def send_oob_code(self, project: Project, request: SendOobCode, *, is_admin: bool) -> dict[str, Any]:
+    def send_oob_code(self, project: Project, request: SendOobCode, *, is_admin: bool) -> dict[str, object]:
         purpose = _purpose(request.request_type)
         if request.return_oob_link and not is_admin:
             raise refused("INSUFFICIENT_PERMISSION")
@@ -136,7 +136,7 @@ class AccountChanges:
             raise refused("MISSING_ID_TOKEN")
         return self._sessions.authenticate(project, request.id_token)[0]
 
-    def reset_password(self, project: Project, request: ResetPassword, *, is_admin: bool) -> dict[str, Any]:
+    def reset_password(self, project: Project, request: ResetPassword, *, is_admin: bool) -> dict[str, object]:
         """Without a new password it only tells what the code is for."""
         if not request.oob_code:
             raise refused("MISSING_OOB_CODE")
@@ -167,7 +167,7 @@ class AccountChanges:
             }
         )
 
-    def _apply_code(self, project: Project, text: str) -> dict[str, Any]:
+    def _apply_code(self, project: Project, text: str) -> dict[str, object]:
         code = project.oob_codes.get(text)
         if code is None or code.purpose is Purpose.PASSWORD_RESET:
             raise refused("INVALID_OOB_CODE")
@@ -190,8 +190,8 @@ class AccountChanges:
         return account
 
 
-def _admin_changes(request: Update) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
+def _admin_changes(request: Update) -> dict[str, object]:
+    changes: dict[str, object] = {}
     if request.phone_number:
         changes["phone_number"] = check_phone_number(request.phone_number)
     if request.custom_attributes is not None:
@@ -209,8 +209,8 @@ def _admin_changes(request: Update) -> dict[str, Any]:
     return changes
 
 
-def _removals(account: Account, request: Update) -> dict[str, Any]:
-    removed: dict[str, Any] = {}
+def _removals(account: Account, request: Update) -> dict[str, object]:
+    removed: dict[str, object] = {}
     for attribute in request.delete_attribute:
         match attribute:
             case "USER_ATTRIBUTE_NAME_UNSPECIFIED":
@@ -235,7 +235,7 @@ def _removals(account: Account, request: Update) -> dict[str, Any]:
     return removed
 
 
-def _updated(account: Account) -> dict[str, Any]:
+def _updated(account: Account) -> dict[str, object]:
     return present(
         {
             "kind": "identitytoolkit#SetAccountInfoResponse",

@@ -52,7 +52,7 @@ class Administration:
         # Admin SDKs tell "nobody" by the field's absence.
         return {**answer, "users": list(found.values())} if found else answer
 
-    def batch_get(self, project: Project, *, page_token: str | None, max_results: str | None) -> dict[str, Any]:
+    def batch_get(self, project: Project, *, page_token: str | None, max_results: str | None) -> dict[str, object]:
         accounts, more = project.accounts.page(after_uid=page_token or None, limit=_page_size(max_results))
         answer: dict[str, Any] = {
             "kind": "identitytoolkit#DownloadAccountResponse",
@@ -62,7 +62,7 @@ class Administration:
             answer["nextPageToken"] = accounts[-1].uid
         return answer
 
-    def query(self, project: Project, request: QueryAccounts, *, is_admin: bool) -> dict[str, Any]:
+    def query(self, project: Project, request: QueryAccounts, *, is_admin: bool) -> dict[str, object]:
         if request.return_user_info is False:
             return {"recordsCount": str(len(project.accounts))}
         if request.sort_by not in (None, "SORT_BY_FIELD_UNSPECIFIED", "USER_ID"):
@@ -75,7 +75,7 @@ class Administration:
         users = [account_json(account) for account in accounts[first:last]]
         return {"recordsCount": str(len(users)), "userInfo": users}
 
-    def batch_create(self, project: Project, request: BatchCreate, *, is_admin: bool) -> dict[str, Any]:
+    def batch_create(self, project: Project, request: BatchCreate, *, is_admin: bool) -> dict[str, object]:
         """Imports what can be imported and names what cannot, by its place in the list."""
         if not request.users:
             raise refused("MISSING_USER_ACCOUNT")
@@ -90,7 +90,7 @@ class Administration:
                 errors.append({"index": index, "message": message})
         return {"kind": "identitytoolkit#UploadAccountResponse", "error": errors}
 
-    def _import(self, project: Project, fields: Mapping[str, Any], *, allow_overwrite: bool) -> str | None:
+    def _import(self, project: Project, fields: Mapping[str, object], *, allow_overwrite: bool) -> str | None:
         try:
             account = imported_account(read_request(ImportedUser, fields), now_ms=self._sessions.now_ms())
             if account.valid_since_seconds is None:
@@ -103,7 +103,7 @@ class Administration:
             return _FRIENDLY.get(error.message.partition(" : ")[0], error.message)
         return None
 
-    def batch_delete(self, project: Project, request: BatchDelete, *, is_admin: bool) -> dict[str, Any]:
+    def batch_delete(self, project: Project, request: BatchDelete, *, is_admin: bool) -> dict[str, object]:
         if not 0 < len(request.local_ids) <= LARGEST_BATCH:
             raise refused("LOCAL_ID_LIST_EXCEEDS_LIMIT")
         errors = []
@@ -128,7 +128,7 @@ def _named(project: Project, request: LookUpAccounts) -> Iterable[Account]:
     return [account for account in found if account is not None]
 
 
-def _check_distinct_uids(users: Iterable[Mapping[str, Any]]) -> None:
+def _check_distinct_uids(users: Iterable[Mapping[str, object]]) -> None:
     seen = set()
     for user in users:
         uid = user.get("localId")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from afterimage_emulator.auth.accounts.accounts import PASSWORD_PROVIDER, PHONE_PROVIDER, Account, ProviderLink
 from afterimage_emulator.auth.accounts.custom_claims import check_serialized_claims
@@ -58,7 +57,7 @@ def _password(user: ImportedUser, now_ms: int) -> StoredPassword | None:
     return None
 
 
-def _link(fields: Mapping[str, Any]) -> ProviderLink:
+def _link(fields: Mapping[str, object]) -> ProviderLink:
     link = read_request(ImportedLink, fields)
     if link.provider_id in (PASSWORD_PROVIDER, PHONE_PROVIDER):
         # These follow from the account's own fields; only their name matters here.

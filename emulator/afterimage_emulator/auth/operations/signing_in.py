@@ -26,7 +26,7 @@ class SigningIn:
     def __init__(self, *, sessions: SignedInUsers) -> None:
         self._sessions = sessions
 
-    def sign_up(self, project: Project, request: SignUp, *, is_admin: bool) -> dict[str, Any]:
+    def sign_up(self, project: Project, request: SignUp, *, is_admin: bool) -> dict[str, object]:
         if is_admin:
             return self._create_for_admin(project, request)
         if request.local_id:
@@ -54,11 +54,11 @@ class SigningIn:
         )
         return self._signed_up(account, self._sessions.issue(project, account, PASSWORD_PROVIDER))
 
-    def _sign_up_anonymously(self, project: Project) -> dict[str, Any]:
+    def _sign_up_anonymously(self, project: Project) -> dict[str, object]:
         account = replace(self._new_account(project), last_login_at_ms=self._sessions.now_ms())
         return self._signed_up(account, self._sessions.issue(project, account, "anonymous"))
 
-    def _create_for_admin(self, project: Project, request: SignUp) -> dict[str, Any]:
+    def _create_for_admin(self, project: Project, request: SignUp) -> dict[str, object]:
         if request.id_token is not None:
             raise refused("UNEXPECTED_PARAMETER : ID token")
         if request.local_id is not None and not 0 < len(request.local_id) <= 128:
@@ -89,7 +89,7 @@ class SigningIn:
             uid = "".join(secrets.choice(_UID_CHARACTERS) for _ in range(28))
         return Account(uid=uid, created_at_ms=self._sessions.now_ms())
 
-    def _signed_up(self, account: Account, tokens: dict[str, str]) -> dict[str, Any]:
+    def _signed_up(self, account: Account, tokens: dict[str, str]) -> dict[str, object]:
         answer = {
             "kind": "identitytoolkit#SignupNewUserResponse",
             "localId": account.uid,
@@ -98,7 +98,9 @@ class SigningIn:
         }
         return present({**answer, **tokens})
 
-    def sign_in_with_password(self, project: Project, request: SignInWithPassword, *, is_admin: bool) -> dict[str, Any]:
+    def sign_in_with_password(
+        self, project: Project, request: SignInWithPassword, *, is_admin: bool
+    ) -> dict[str, object]:
         if request.email is None:
             raise refused("MISSING_EMAIL")
         if not is_email(request.email):
@@ -126,7 +128,7 @@ class SigningIn:
 
     def sign_in_with_custom_token(
         self, project: Project, request: SignInWithCustomToken, *, is_admin: bool
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         if not request.token:
             raise refused("MISSING_CUSTOM_TOKEN")
         token = read_custom_token(request.token)
@@ -140,7 +142,7 @@ class SigningIn:
         tokens = self._sessions.issue(project, account, "custom", extra_claims=token.claims)
         return {"kind": "identitytoolkit#VerifyCustomTokenResponse", "isNewUser": known is None, **tokens}
 
-    def create_auth_uri(self, project: Project, request: CreateAuthUri, *, is_admin: bool) -> dict[str, Any]:
+    def create_auth_uri(self, project: Project, request: CreateAuthUri, *, is_admin: bool) -> dict[str, object]:
         """How somebody with this email address may sign in; nothing, where the project keeps that private."""
         if not request.identifier:
             raise refused("MISSING_IDENTIFIER")

@@ -51,7 +51,7 @@ def _types(kind: type[Request]) -> Mapping[str, str]:
     return _TYPES[kind]
 
 
-def _read(name: str, wanted: str, value: Any) -> Any:
+def _read(name: str, wanted: str, value: object) -> object:
     """`wanted` is the annotation's text: four kinds are all there are."""
     if wanted.startswith("tuple["):
         kind: type = dict if "Mapping" in wanted else str
@@ -69,7 +69,7 @@ def _read(name: str, wanted: str, value: Any) -> Any:
     return value
 
 
-def _numeral(name: str, value: Any) -> Numeral:
+def _numeral(name: str, value: object) -> Numeral:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**_LONGEST_NUMBER:
         return Numeral(value)
     if isinstance(value, float) and abs(value) < 10**15:

@@ -59,7 +59,7 @@ class LookUpAccounts(Request):
     local_id: tuple[str, ...] = ()
     email: tuple[str, ...] = ()
     phone_number: tuple[str, ...] = ()
-    federated_user_id: tuple[Mapping[str, Any], ...] = ()
+    federated_user_id: tuple[Mapping[str, object], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,7 +159,7 @@ class ImportedUser(_DescribedAccount):
     last_refresh_at: str | None = None
     valid_since: Numeral | None = None
     disabled: bool | None = None
-    provider_user_info: tuple[Mapping[str, Any], ...] = ()
+    provider_user_info: tuple[Mapping[str, object], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

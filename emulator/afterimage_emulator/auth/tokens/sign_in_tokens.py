@@ -11,7 +11,6 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from afterimage_emulator.auth.accounts.accounts import PASSWORD_PROVIDER, Account
 from afterimage_emulator.auth.accounts.custom_claims import check_claims
@@ -44,7 +43,7 @@ class RefreshToken:
     sign_in_provider: str
     issued_at_seconds: int
     auth_time_seconds: int
-    extra_claims: Mapping[str, Any] = field(default_factory=dict)
+    extra_claims: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +51,7 @@ class CustomToken:
     """Whom a server vouches for, and the claims it adds."""
 
     uid: str
-    claims: Mapping[str, Any]
+    claims: Mapping[str, object]
 
 
 def encode_id_token(
@@ -62,7 +61,7 @@ def encode_id_token(
     sign_in_provider: str,
     now_seconds: int,
     auth_time_seconds: int,
-    extra_claims: Mapping[str, Any],
+    extra_claims: Mapping[str, object],
 ) -> str:
     """The claims in the official emulator's order of precedence: what the token itself says is never overridden."""
     identities: dict[str, list[str]] = {}
@@ -71,7 +70,7 @@ def encode_id_token(
     for link in account.links:
         if link.provider_id != PASSWORD_PROVIDER:
             identities.setdefault(link.provider_id, []).append(link.raw_id)
-    claims: dict[str, Any] = {
+    claims: dict[str, object] = {
         "name": account.display_name,
         "picture": account.photo_url,
         **(json.loads(account.custom_claims) if account.custom_claims else {}),
@@ -178,7 +177,7 @@ def read_custom_token(text: str) -> CustomToken:
     return CustomToken(uid=uid, claims=claims)
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

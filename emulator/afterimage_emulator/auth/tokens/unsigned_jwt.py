@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from typing import Any
 
 
-def unsigned_jwt(claims: Mapping[str, Any]) -> str:
+def unsigned_jwt(claims: Mapping[str, object]) -> str:
     return f"{_part({'alg': 'none', 'typ': 'JWT'})}.{_part(claims)}."
 
 
-def _part(value: Mapping[str, Any]) -> str:
+def _part(value: Mapping[str, object]) -> str:
     text = json.dumps(value, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.firestore.operations.operations import Conversation, Operation, Operations
 from afterimage_emulator.front.callers import caller_of
@@ -20,7 +20,7 @@ def grpc_methods(operations: Operations) -> Sequence[GrpcMethod]:
 def _unary(operation: Operation) -> GrpcMethod:
     answer: Callable[..., bytes | Awaitable[bytes]] = operation.answer
 
-    def handle(request: Any, call: Call) -> bytes | Awaitable[bytes]:
+    def handle(request: object, call: Call) -> bytes | Awaitable[bytes]:
         return answer(request, caller_of(call.metadata.get))
 
     return GrpcMethod(path=SERVICE + operation.name, request_class=operation.request_class, unary=handle)
@@ -29,7 +29,7 @@ def _unary(operation: Operation) -> GrpcMethod:
 def _server_stream(operation: Operation) -> GrpcMethod:
     answer: Callable[..., Iterable[bytes] | Awaitable[Iterable[bytes]]] = operation.answer
 
-    def handle(request: Any, call: Call) -> Iterable[bytes] | Awaitable[Iterable[bytes]]:
+    def handle(request: object, call: Call) -> Iterable[bytes] | Awaitable[Iterable[bytes]]:
         return answer(request, caller_of(call.metadata.get))
 
     return GrpcMethod(path=SERVICE + operation.name, request_class=operation.request_class, server_stream=handle)

@@ -142,7 +142,7 @@ async def _from_body(request: HttpRequest, request_class: type[M], place: str = 
     return message
 
 
-def _parse(body: dict[str, Any], message: M) -> M:
+def _parse(body: dict[str, object], message: M) -> M:
     _check_bytes(body)
     try:
         json_format.ParseDict(body, message)
@@ -151,7 +151,7 @@ def _parse(body: dict[str, Any], message: M) -> M:
     return message
 
 
-def _check_bytes(body: Any) -> None:
+def _check_bytes(body: object) -> None:
     """Refuses what is no base64: the parser drops what it does not know, and other bytes would be stored."""
     for name, value in body.items() if isinstance(body, dict) else ():
         if name in _BYTES_FIELDS and isinstance(value, str) and not _BASE64.fullmatch(value):

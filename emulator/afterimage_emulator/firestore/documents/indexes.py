@@ -77,7 +77,7 @@ class _AfterAll:
         return "AFTER_ALL"
 
 
-AFTER_ALL: Final[Any] = _AfterAll()
+AFTER_ALL: Final[object] = _AfterAll()
 
 
 @dataclass(frozen=True, slots=True)

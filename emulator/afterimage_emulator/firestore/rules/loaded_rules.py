@@ -48,7 +48,7 @@ class LoadedRules:
 
     def load_for_database(
         self, database: str, source: str, *, file_name: str, over: str | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> list[dict[str, object]]:
         """For a database id in every project that has no rules of its own, as firebase.json says it.
 
         `over` is a project that loses its own: the last to load wins, be it a tool or the edited file.
@@ -98,7 +98,7 @@ class LoadedRules:
         loaded = self._of(project)
         return loaded.file_name, loaded.text
 
-    def coverage(self, project: str) -> dict[str, Any]:
+    def coverage(self, project: str) -> dict[str, object]:
         return self._of(project).counted.to_json()
 
     def coverage_page(self, project: str) -> str:

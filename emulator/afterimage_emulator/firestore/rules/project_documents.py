@@ -20,5 +20,5 @@ class ProjectDocuments:
     def get(self, path: str, *, database: str) -> Mapping[str, Any] | None:
         return rule_document(self._store.database(DatabaseName(self._project, database)).get(path))
 
-    def get_after(self, path: str, *, database: str) -> Mapping[str, Any] | None:
+    def get_after(self, path: str, *, database: str) -> Mapping[str, object] | None:
         return self.get(path, database=database)

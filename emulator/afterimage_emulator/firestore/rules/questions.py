@@ -116,7 +116,7 @@ class _Lookup:
             return None
         return rule_document(self._database.get(path))
 
-    def get_after(self, path: str, *, database: str) -> Mapping[str, Any] | None:
+    def get_after(self, path: str, *, database: str) -> Mapping[str, object] | None:
         if database == self._database.name.database and path in self._after:
             return rule_document(self._after[path])
         return self.get(path, database=database)
@@ -126,7 +126,7 @@ def _now(database: Database) -> Timestamp:
     return Timestamp(database.read_time() * 1000)
 
 
-def _auth(caller: Caller) -> Mapping[str, Any] | None:
+def _auth(caller: Caller) -> Mapping[str, object] | None:
     return None if caller.uid is None else {"uid": caller.uid, "token": caller.claims}
 
 

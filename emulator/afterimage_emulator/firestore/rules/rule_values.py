@@ -18,9 +18,9 @@ class RuleDocument(Mapping[str, Any]):
 
     def __init__(self, fields: Fields) -> None:
         self._fields = fields
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, object] = {}
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> object:
         if name not in self._known:
             if name not in self._fields:
                 raise KeyError(name)
@@ -41,7 +41,7 @@ def rule_document(document: StoredDocument | None) -> RuleDocument | None:
     return None if document is None else RuleDocument(document.fields())
 
 
-def rule_value(value: firestore_v1.Value) -> Any:
+def rule_value(value: firestore_v1.Value) -> object:
     return _CONVERSIONS[value.WhichOneof("value_type")](value)
 
 
@@ -49,7 +49,7 @@ def _timestamp(value: firestore_v1.Value) -> Timestamp:
     return Timestamp(value.timestamp_value.seconds * 1_000_000_000 + value.timestamp_value.nanos)
 
 
-_CONVERSIONS: Final[dict[str | None, Callable[[firestore_v1.Value], Any]]] = {
+_CONVERSIONS: Final[dict[str | None, Callable[[firestore_v1.Value], object]]] = {
     None: lambda value: None,
     "null_value": lambda value: None,
     "boolean_value": lambda value: value.boolean_value,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 
 class CodebaseError(Exception):
@@ -14,7 +14,7 @@ class CodebaseHost(Protocol):
     """`load` waits for the manifest; from then on instances can be started."""
 
     @property
-    def manifest(self) -> Mapping[str, Any]: ...
+    def manifest(self) -> Mapping[str, object]: ...
 
     @property
     def unforkable(self) -> str: ...
@@ -37,7 +37,7 @@ class CodebaseHost(Protocol):
     def start_instance(
         self,
         number: int,
-        command: Mapping[str, Any],
+        command: Mapping[str, object],
         fds: tuple[int, int],
         *,
         started: Callable[[int], None],

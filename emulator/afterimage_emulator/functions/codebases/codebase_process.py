@@ -11,7 +11,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.functions.codebases.codebase_host import CodebaseError
 from afterimage_emulator.functions.instances.output import OutputPipe
@@ -29,7 +29,7 @@ class CodebaseProcess:
         self._show = show
         self._loop = asyncio.get_running_loop()
         self._unread = b""
-        self._loaded: asyncio.Future[Mapping[str, Any]] = self._loop.create_future()
+        self._loaded: asyncio.Future[Mapping[str, object]] = self._loop.create_future()
         self._ended: dict[int, Callable[[int | None], None]] = {}
         self._started: dict[int, Callable[[int], None]] = {}
         self._process: subprocess.Popen[bytes] | None = None
@@ -37,7 +37,7 @@ class CodebaseProcess:
         self._output: OutputPipe | None = None
         self.when_lost: Callable[[], None] = lambda: None
         """Called when the process has ended though nobody closed it, before its instances are told."""
-        self.manifest: Mapping[str, Any] = {}
+        self.manifest: Mapping[str, object] = {}
         self.files: tuple[Path, ...] = ()
         self.unforkable = ""
         self.runtime = ""
@@ -118,7 +118,7 @@ class CodebaseProcess:
     def start_instance(
         self,
         number: int,
-        command: Mapping[str, Any],
+        command: Mapping[str, object],
         fds: tuple[int, int],
         *,
         started: Callable[[int], None],
@@ -186,7 +186,7 @@ class CodebaseProcess:
         for line in lines:
             self._hear(json.loads(line))
 
-    def _hear(self, message: Mapping[str, Any]) -> None:
+    def _hear(self, message: Mapping[str, object]) -> None:
         kind = message["event"]
         if kind == "started":
             self._started.pop(message["id"])(message["pid"])

@@ -30,7 +30,7 @@ class InProcessCodebase:
     runtime: Final = loading.runtime()
 
     def __init__(self, *, source: Path, environment: Mapping[str, str]) -> None:
-        self.manifest: Mapping[str, Any] = {}
+        self.manifest: Mapping[str, object] = {}
         self._source = source
         self._environment = environment
         self._loop = asyncio.get_running_loop()
@@ -44,7 +44,7 @@ class InProcessCodebase:
         os.environ.update(self._environment)
         self._codebase, self.manifest = await asyncio.to_thread(self._load)
 
-    def _load(self) -> tuple[loading.ImportedCodebase, Mapping[str, Any]]:
+    def _load(self) -> tuple[loading.ImportedCodebase, Mapping[str, object]]:
         try:
             codebase = loading.load(str(self._source / "main.py"))
             return codebase, codebase.manifest()
@@ -54,7 +54,7 @@ class InProcessCodebase:
     def start_instance(
         self,
         number: int,
-        command: Mapping[str, Any],
+        command: Mapping[str, object],
         fds: tuple[int, int],
         *,
         started: Callable[[int], None],
@@ -129,13 +129,13 @@ class _Traces:
         _put_back({name: self._environment.get(name) for name in {*os.environ, *self._environment}})
 
 
-def _registry(module: str, name: str) -> dict[str, Any]:
+def _registry(module: str, name: str) -> dict[str, object]:
     """A package's own record of what was declared, which it offers no public way to take back."""
     found = getattr(sys.modules.get(module), name, None)
     return found if isinstance(found, dict) else {}
 
 
-def _put_back_module(name: str, module: Any) -> None:
+def _put_back_module(name: str, module: object) -> None:
     if module is None:
         del sys.modules[name]
     else:

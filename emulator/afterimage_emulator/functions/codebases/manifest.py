@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.functions.codebases.parameters import Values, resolve
 
@@ -105,7 +105,7 @@ class Manifest:
     problems: tuple[str, ...]
 
 
-def read_manifest(body: Mapping[str, Any], values: Values) -> Manifest:
+def read_manifest(body: Mapping[str, object], values: Values) -> Manifest:
     """One function that makes no sense, or that cannot run here, does not keep the others from running."""
     functions: list[FunctionSpec] = []
     problems: list[str] = []
@@ -122,7 +122,7 @@ def read_manifest(body: Mapping[str, Any], values: Values) -> Manifest:
     return Manifest(functions=tuple(functions), problems=tuple(problems))
 
 
-def _function(name: str, endpoint: Mapping[str, Any]) -> FunctionSpec:
+def _function(name: str, endpoint: Mapping[str, object]) -> FunctionSpec:
     concurrency = _number(endpoint, "concurrency")
     if concurrency is None:
         cpu = endpoint.get("cpu")
@@ -141,7 +141,7 @@ def _function(name: str, endpoint: Mapping[str, Any]) -> FunctionSpec:
     )
 
 
-def _trigger(name: str, endpoint: Mapping[str, Any]) -> Trigger:
+def _trigger(name: str, endpoint: Mapping[str, object]) -> Trigger:
     for key, what in _NOT_HERE.items():
         if key in endpoint:
             raise ManifestError(f"{what} are not implemented here")
@@ -167,7 +167,7 @@ def _trigger(name: str, endpoint: Mapping[str, Any]) -> Trigger:
     raise ManifestError("it has no trigger that is known here")
 
 
-def _retry_schedule(config: Mapping[str, Any]) -> RetrySchedule:
+def _retry_schedule(config: Mapping[str, object]) -> RetrySchedule:
     standard = RetrySchedule()
     return RetrySchedule(
         count=int(_number(config, "retryCount") or 0),
@@ -189,7 +189,7 @@ _QUEUE_BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
 }
 
 
-def _task_queue_trigger(name: str, trigger: Mapping[str, Any]) -> TaskQueueTrigger:
+def _task_queue_trigger(name: str, trigger: Mapping[str, object]) -> TaskQueueTrigger:
     """What is left out, or is null, has the values that the Firebase CLI deploys."""
     standard = TaskQueueTrigger(function=name)
     given = {**(trigger.get("retryConfig") or {}), **(trigger.get("rateLimits") or {})}
@@ -217,7 +217,7 @@ def _task_queue_trigger(name: str, trigger: Mapping[str, Any]) -> TaskQueueTrigg
     )
 
 
-def _number(section: Mapping[str, Any], key: str) -> float | None:
+def _number(section: Mapping[str, object], key: str) -> float | None:
     value = section.get(key)
     if value is None:
         return None
@@ -229,16 +229,16 @@ def _number(section: Mapping[str, Any], key: str) -> float | None:
         raise ManifestError(f"`{key}` must be a number, not `{value}`") from None
 
 
-def _regions(value: Any) -> tuple[str, ...]:
+def _regions(value: object) -> tuple[str, ...]:
     listed = [value] if isinstance(value, str) else list(value or ())
     return tuple(str(region) for region in listed if region) or (DEFAULT_REGION,)
 
 
-def _texts(section: Mapping[str, Any] | None) -> dict[str, str]:
+def _texts(section: Mapping[str, object] | None) -> dict[str, str]:
     return {str(key): str(value) for key, value in (section or {}).items()}
 
 
-def _path_patterns(section: Mapping[str, Any] | None) -> dict[str, str]:
+def _path_patterns(section: Mapping[str, object] | None) -> dict[str, str]:
     patterns = _texts(section)
     for name, pattern in patterns.items():
         if len(pattern) > PATH_PATTERN_LIMIT:
@@ -250,7 +250,7 @@ def _path_patterns(section: Mapping[str, Any] | None) -> dict[str, str]:
     return patterns
 
 
-def _secret_names(section: Iterable[Any]) -> Iterable[str]:
+def _secret_names(section: Iterable[object]) -> Iterable[str]:
     for secret in section:
         if isinstance(secret, Mapping) and secret.get("key"):
             yield str(secret["key"])

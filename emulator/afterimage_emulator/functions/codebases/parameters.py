@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 Value = str | int | float | bool | list[str]
 Values = Mapping[str, Value]
@@ -72,7 +72,7 @@ def parse_environment_file(text: str, name: str = ".env") -> dict[str, str]:
     return entries
 
 
-def built_in_values(project_id: str, firebase_config: Mapping[str, Any]) -> dict[str, Value]:
+def built_in_values(project_id: str, firebase_config: Mapping[str, object]) -> dict[str, Value]:
     """The parameters that every codebase has without declaring them."""
     database = str(firebase_config.get("databaseURL") or "")
     return {
@@ -85,7 +85,7 @@ def built_in_values(project_id: str, firebase_config: Mapping[str, Any]) -> dict
 
 
 def parameter_values(
-    declared: Any, environment: Mapping[str, str], built_in: Values
+    declared: object, environment: Mapping[str, str], built_in: Values
 ) -> tuple[dict[str, Value], list[str]]:
     """What each declared parameter is worth, and the names of those that have neither a value nor a default."""
     values: dict[str, Value] = dict(built_in)
@@ -112,7 +112,7 @@ def as_environment(values: Values) -> dict[str, str]:
     return {name: _as_text(value) for name, value in values.items()}
 
 
-def resolve(node: Any, values: Values) -> Any:
+def resolve(node: object, values: Values) -> object:
     """Replaces every `{{ … }}` in a manifest; an expression that is the whole text keeps its type."""
     if isinstance(node, Mapping):
         return {key: resolve(value, values) for key, value in node.items()}

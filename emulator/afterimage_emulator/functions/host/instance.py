@@ -16,7 +16,7 @@ _DATA_SLACK_BYTES = 1024 * 1024 * 1024
 
 
 def become_forked(
-    codebase: loading.ImportedCodebase, command: dict[str, Any], listener: int, output: int, control: socket.socket
+    codebase: loading.ImportedCodebase, command: dict[str, object], listener: int, output: int, control: socket.socket
 ) -> None:
     """In the child, right after the fork: forget the host, then serve. Never returns."""
     host = os.getppid()

@@ -22,7 +22,7 @@ class ImportedCodebase:
         self.source = source
         self.module = module
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> dict[str, object]:
         """The SDK's manifest; a `functions.yaml` beside main.py takes its place."""
         import yaml
 
@@ -72,13 +72,13 @@ def load(source: str) -> ImportedCodebase:
     return ImportedCodebase(source, module)
 
 
-def application(codebase: ImportedCodebase, target: str, signature: str) -> Any:
+def application(codebase: ImportedCodebase, target: str, signature: str) -> object:
     """The functions-framework application of one function, around the module that is loaded already."""
     import functions_framework
     from functions_framework import _function_registry
 
     class _Loaded:
-        loader: Any
+        loader: object
 
         @staticmethod
         def exec_module(module: ModuleType) -> None:
@@ -109,7 +109,7 @@ def handlers_traceback(error: BaseException, folder: str) -> str:
     return "".join(whole.format())
 
 
-def _replace(module: ModuleType, name: str, function: Any) -> None:
+def _replace(module: ModuleType, name: str, function: object) -> None:
     setattr(module, name, function)
 
 

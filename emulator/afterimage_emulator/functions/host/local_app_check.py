@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 _ISSUER = "https://firebaseappcheck.googleapis.com/"
-_official: Any = None
+_official: object = None
 
 
 def install() -> None:
@@ -55,7 +55,7 @@ def verify_token(token: str, app: Any = None, consume: bool = False) -> dict[str
     return claims
 
 
-def verified_claims(token: str, *, project_id: str, now_seconds: float) -> dict[str, Any]:
+def verified_claims(token: str, *, project_id: str, now_seconds: float) -> dict[str, object]:
     """Raises ValueError, saying why."""
     claims = _claims(token)
     audience, issuer, app_id, expires = (claims.get(name) for name in ("aud", "iss", "sub", "exp"))
@@ -70,7 +70,7 @@ def verified_claims(token: str, *, project_id: str, now_seconds: float) -> dict[
     return {**claims, "app_id": app_id}
 
 
-def _claims(token: str) -> dict[str, Any]:
+def _claims(token: str) -> dict[str, object]:
     parts = token.split(".") if isinstance(token, str) else []
     claims = None
     if len(parts) == 3:

@@ -164,7 +164,7 @@ def _kill_group(pid: int) -> None:
             continue
 
 
-def _tell(control: socket.socket, message: dict[str, Any]) -> None:
+def _tell(control: socket.socket, message: dict[str, object]) -> None:
     try:
         control.sendall(json.dumps(message, default=str).encode() + b"\n")
     except OSError:
@@ -178,7 +178,7 @@ def _files(source: str) -> list[str]:
     return [file for file in loaded if file and os.path.realpath(file).startswith(folder)]
 
 
-def _wait_for_debugger(options: dict[str, Any], control: socket.socket) -> None:
+def _wait_for_debugger(options: dict[str, object], control: socket.socket) -> None:
     try:
         import debugpy
     except ImportError:

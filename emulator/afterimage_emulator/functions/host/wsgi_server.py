@@ -20,21 +20,21 @@ _WITHOUT_BODY = frozenset({204, 304})
 _HEAD_LIMIT_BYTES = 1024 * 1024
 
 
-def serve(application: Any, listener: socket.socket, *, may_exit: bool = True) -> None:
+def serve(application: object, listener: socket.socket, *, may_exit: bool = True) -> None:
     """Never returns; the process ends when it is killed, or, with `may_exit`, when a handler says so."""
     while True:
         connection, _ = listener.accept()
         threading.Thread(target=_serve_connection, args=(application, connection, may_exit), daemon=True).start()
 
 
-def serve_in_one_thread(application: Any, listener: socket.socket) -> None:
+def serve_in_one_thread(application: object, listener: socket.socket) -> None:
     """For a debugger: requests one after another, in the main thread."""
     while True:
         connection, _ = listener.accept()
         _serve_connection(application, connection, may_exit=True)
 
 
-def _serve_connection(application: Any, connection: socket.socket, may_exit: bool) -> None:
+def _serve_connection(application: object, connection: socket.socket, may_exit: bool) -> None:
     reader = connection.makefile("rb", 65_536)
     try:
         while _serve_request(application, reader, connection):
@@ -49,7 +49,7 @@ def _serve_connection(application: Any, connection: socket.socket, may_exit: boo
         connection.close()
 
 
-def _exit_as_told(code: Any) -> None:
+def _exit_as_told(code: object) -> None:
     """As the interpreter itself would: nothing is 0, a text is printed and is 1."""
     if code is not None and not isinstance(code, int):
         sys.stderr.write(f"{code}\n")
@@ -78,9 +78,9 @@ def _serve_request(application: Any, reader: Any, connection: socket.socket) -> 
     return _answer(application, environ, method, connection)
 
 
-def _environ(method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> dict[str, Any]:
+def _environ(method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> dict[str, object]:
     path, _, query = target.partition("?")
-    environ: dict[str, Any] = {
+    environ: dict[str, object] = {
         "REQUEST_METHOD": method,
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
@@ -113,7 +113,7 @@ def _environ(method: str, target: str, headers: list[tuple[str, str]], body: byt
 def _answer(application: Any, environ: dict[str, Any], method: str, connection: socket.socket) -> bool:
     started: list[Any] = []
 
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Callable[[bytes], None]:
         started[:] = [status, headers]
         return lambda data: None
 

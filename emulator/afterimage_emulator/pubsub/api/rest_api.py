@@ -79,7 +79,7 @@ class PubSubRestApi:
         return await self._routes(request)
 
     def _add(
-        self, method: str, pattern: str, request_class: Any, field: str, handler: Handler, *, answer: Any = None
+        self, method: str, pattern: str, request_class: object, field: str, handler: Handler, *, answer: object = None
     ) -> None:
         self._routes.add(method, pattern, _translated(pattern, request_class, field, handler, answer))
 

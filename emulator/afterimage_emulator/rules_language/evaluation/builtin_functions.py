@@ -27,14 +27,14 @@ NAMESPACES: Final = ("duration", "hashing", "latlng", "math", "timestamp")
 FUNCTIONS: Final[dict[str, Builtin]] = {}
 
 
-def _add(name: str, *overloads: tuple[str, ...], compute: Callable[..., Any]) -> None:
+def _add(name: str, *overloads: tuple[str, ...], compute: Callable[..., object]) -> None:
     FUNCTIONS[name] = Builtin(name, overloads or ((),), compute)
 
 
 # -- casts
 
 
-def _conversion_error(value: Any, target: str) -> EvaluationError:
+def _conversion_error(value: object, target: str) -> EvaluationError:
     shown = str(value)[:200]
     return EvaluationError(
         f"Type conversion error. Argument: [{shown}], From type: [{kind_of(value)}], To type: [{target}]."
@@ -67,7 +67,7 @@ def _to_float(value: Any) -> float:
     return float(value)
 
 
-def _to_string(value: Any) -> str:
+def _to_string(value: object) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -154,29 +154,29 @@ _add("bytes", "toHexString", compute=lambda data: data.hex().upper())
 # -- lists and sets
 
 
-def _known(values: Iterable[Any]) -> RuleSet:
+def _known(values: Iterable[object]) -> RuleSet:
     return values if isinstance(values, RuleSet) else RuleSet(values)
 
 
-def _has_all(values: Iterable[Any], wanted: Iterable[Any]) -> bool:
+def _has_all(values: Iterable[object], wanted: Iterable[object]) -> bool:
     return _known(wanted).is_within(_known(values))
 
 
-def _has_any(values: Iterable[Any], wanted: Iterable[Any]) -> bool:
+def _has_any(values: Iterable[object], wanted: Iterable[object]) -> bool:
     return _known(values).meets(_known(wanted))
 
 
-def _has_only(values: Iterable[Any], wanted: Iterable[Any]) -> bool:
+def _has_only(values: Iterable[object], wanted: Iterable[object]) -> bool:
     return _known(values).is_within(_known(wanted))
 
 
-def _concat(first: list[Any], second: list[Any]) -> list[Any]:
+def _concat(first: list[object], second: list[object]) -> list[object]:
     if len(first) + len(second) > MAXIMUM_LIST_LENGTH:
         raise EvaluationError(f"List error. A list may have at most {MAXIMUM_LIST_LENGTH} items.")
     return [*first, *second]
 
 
-def _join(items: list[Any], separator: str) -> str:
+def _join(items: list[object], separator: str) -> str:
     texts: list[str] = []
     for item in items:
         if kind_of(item) not in ("string", "int"):
@@ -186,7 +186,7 @@ def _join(items: list[Any], separator: str) -> str:
     return separator.join(texts) if length <= MAXIMUM_TEXT_LENGTH else checked_text(" " * length)
 
 
-def _remove_all(items: list[Any], removed: list[Any]) -> list[Any]:
+def _remove_all(items: list[object], removed: list[object]) -> list[object]:
     gone = RuleSet(removed)
     return [item for item in items if item not in gone]
 

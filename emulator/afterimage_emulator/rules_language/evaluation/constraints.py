@@ -15,11 +15,11 @@ class Constraint:
     rule_kind: ClassVar[str] = "constraint"
     __slots__ = ("field", "filters")
 
-    def __init__(self, field: str, filters: list[tuple[str, Any]]) -> None:
+    def __init__(self, field: str, filters: list[tuple[str, object]]) -> None:
         self.field = field
         self.filters = filters
 
-    def implies(self, operator: str, value: Any) -> bool:
+    def implies(self, operator: str, value: object) -> bool:
         """True where one of the filters alone makes `field operator value` true for every document found."""
         if kind_of(value) != "constraint" and any(_follows(operator, value, op, bound) for op, bound in self.filters):
             return True

@@ -46,8 +46,8 @@ class Context:
     def __init__(
         self,
         *,
-        request: Mapping[str, Any],
-        resource: Any,
+        request: Mapping[str, object],
+        resource: object,
         database: str,
         lookups: RequestLookups,
         withheld: bool = False,
@@ -62,7 +62,7 @@ class Context:
         self.spent = 0
         self.counts = {} if counts is None else counts
         self.trace: TraceNode | None = None
-        self.debugged: list[Any] = []
+        self.debugged: list[object] = []
 
     def document(self, function: str, path: Any, *, after: bool = False) -> Mapping[str, Any] | None:
         """The document that a rule asks for with `get` and its like, as a resource; None where there is none."""
@@ -87,7 +87,7 @@ class Context:
         return None if data is None else resource_value(path, data)
 
 
-def resource_value(path: Path, data: Mapping[str, Any] | None) -> dict[str, Any]:
+def resource_value(path: Path, data: Mapping[str, object] | None) -> dict[str, object]:
     """A document as rules see it."""
     return {"data": data, "id": path.segments[-1], "__name__": path}
 

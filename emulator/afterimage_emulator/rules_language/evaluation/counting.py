@@ -13,7 +13,7 @@ _OTHERS: Final = ("other values",)
 ValueCounts = dict[Any, int]
 
 
-def count_value(counts: dict[int, ValueCounts], node_id: int, value: Any) -> None:
+def count_value(counts: dict[int, ValueCounts], node_id: int, value: object) -> None:
     """Notes one value of an expression: bools and strings as themselves, all else by a text in a tuple."""
     known = counts.get(node_id)
     if known is None:

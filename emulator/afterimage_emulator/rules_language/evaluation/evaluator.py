@@ -88,7 +88,7 @@ class _Failed:
         self.error = error
 
 
-def not_boolean(value: Any) -> EvaluationError:
+def not_boolean(value: object) -> EvaluationError:
     return EvaluationError(f"Type error. Received: [{kind_of(value)}] Expected: [bool].")
 
 
@@ -176,7 +176,7 @@ class Planner:
         target, cost = self._plan(node.target, names)
         name = node.name
 
-        def member(c: Context, values: Locals) -> Any:
+        def member(c: Context, values: Locals) -> object:
             value = target(c, values)
             if value.__class__ is dict and name in value:
                 return value[name]
@@ -259,7 +259,7 @@ class Planner:
         condition, cost = self._plan(node.condition, names)
         then, otherwise = self._block(node.then, names), self._block(node.otherwise, names)
 
-        def conditional(c: Context, values: Locals) -> Any:
+        def conditional(c: Context, values: Locals) -> object:
             chosen = condition(c, values)
             if chosen is True:
                 return then(c, values)
@@ -282,7 +282,7 @@ class Planner:
         keys, key_cost = self._plan_all([key for key, _ in node.entries], names)
         contents, content_cost = self._plan_all([value for _, value in node.entries], names)
 
-        def map_literal(c: Context, values: Locals) -> dict[str, Any]:
+        def map_literal(c: Context, values: Locals) -> dict[str, object]:
             entries: dict[str, Any] = {}
             for key, content in zip(keys, contents, strict=True):
                 name = key(c, values)
@@ -354,7 +354,7 @@ class Planner:
             return method_call(name, target, arguments), cost + target_cost
         methods = METHODS.named(name)
 
-        def plain_call(c: Context, values: Locals) -> Any:
+        def plain_call(c: Context, values: Locals) -> object:
             value = target(c, values)
             return call_method(methods, name, value, [argument(c, values) for argument in arguments])
 
@@ -381,7 +381,7 @@ class Planner:
         body, body_cost, let_count = self._function(function, scope)
         unset = [_UNSET] * let_count
 
-        def function_call(c: Context, values: Locals) -> Any:
+        def function_call(c: Context, values: Locals) -> object:
             frame: Locals = []
             for argument in arguments:
                 try:
@@ -411,7 +411,7 @@ def _charging(evaluate: Evaluate, cost: int) -> Evaluate:
     if cost == 0:
         return evaluate
 
-    def charged(c: Context, values: Locals) -> Any:
+    def charged(c: Context, values: Locals) -> object:
         c.spent += cost
         if c.spent > MAXIMUM_EXPRESSIONS:
             raise ExpressionLimitError
@@ -454,7 +454,7 @@ def counted(node: Expression, evaluate: Evaluate) -> Evaluate:
 def traced(node: Expression, evaluate: Evaluate) -> Evaluate:
     """Watches an expression by growing a tree of all that is evaluated."""
 
-    def trace(c: Context, values: Locals) -> Any:
+    def trace(c: Context, values: Locals) -> object:
         parent = c.trace
         here = c.trace = TraceNode(node, parent)
         if parent is not None:
@@ -474,7 +474,7 @@ def traced(node: Expression, evaluate: Evaluate) -> Evaluate:
 def _let_reader(slot: int, evaluate: Evaluate) -> Evaluate:
     """Evaluates the `let` when it is first needed, and keeps its value or error."""
 
-    def read(c: Context, values: Locals) -> Any:
+    def read(c: Context, values: Locals) -> object:
         value = values[slot]
         if value is _UNSET:
             try:
@@ -490,7 +490,7 @@ def _let_reader(slot: int, evaluate: Evaluate) -> Evaluate:
 
 
 def _parameter_reader(slot: int) -> Evaluate:
-    def read(c: Context, values: Locals) -> Any:
+    def read(c: Context, values: Locals) -> object:
         value = values[slot]
         if value.__class__ is _Failed:
             raise value.error
@@ -499,14 +499,14 @@ def _parameter_reader(slot: int) -> Evaluate:
     return read
 
 
-def _stored_resource(c: Context, values: Locals) -> Any:
+def _stored_resource(c: Context, values: Locals) -> object:
     if c.withheld and c.request["method"] != "list":
         raise DocumentWithheldError("a stored document is needed")
     return c.resource
 
 
 def _raiser(make: Callable[[], EvaluationError]) -> Evaluate:
-    def raise_it(c: Context, values: Locals) -> Any:
+    def raise_it(c: Context, values: Locals) -> object:
         raise make()
 
     return raise_it
@@ -520,7 +520,7 @@ def _builtin_call(name: str, builtin: Builtin | None, arguments: list[Evaluate])
 
 
 def _debug_call(builtin: Builtin, arguments: list[Evaluate]) -> Evaluate:
-    def debug(c: Context, values: Locals) -> Any:
+    def debug(c: Context, values: Locals) -> object:
         value = builtin.call([argument(c, values) for argument in arguments])
         c.debugged.append(value)
         return value
@@ -535,7 +535,7 @@ def _document_call(name: str, shown: str, arguments: list[Evaluate]) -> Evaluate
         return _raiser(lambda: EvaluationError(text))
     argument = arguments[0]
 
-    def lookup(c: Context, values: Locals) -> Any:
+    def lookup(c: Context, values: Locals) -> object:
         document = c.document(name, argument(c, values), after=after)
         return document is not None if only_existence else document
 

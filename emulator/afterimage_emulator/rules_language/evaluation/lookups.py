@@ -20,7 +20,7 @@ class DocumentLookup(Protocol):
         """The stored data before the request, or None where there is no document."""
         ...
 
-    def get_after(self, path: str, *, database: str) -> Mapping[str, Any] | None:
+    def get_after(self, path: str, *, database: str) -> Mapping[str, object] | None:
         """The data as the whole pending commit would leave it, or None where it would be missing."""
         ...
 
@@ -30,9 +30,9 @@ class MemoryLookup:
 
     def __init__(
         self,
-        documents: Mapping[str, Mapping[str, Any]] | None = None,
+        documents: Mapping[str, Mapping[str, object]] | None = None,
         *,
-        after: Mapping[str, Mapping[str, Any] | None] | None = None,
+        after: Mapping[str, Mapping[str, object] | None] | None = None,
         database: str = "(default)",
     ) -> None:
         self._documents = documents or {}
@@ -42,7 +42,7 @@ class MemoryLookup:
     def get(self, path: str, *, database: str) -> Mapping[str, Any] | None:
         return self._documents.get(path) if database == self._database else None
 
-    def get_after(self, path: str, *, database: str) -> Mapping[str, Any] | None:
+    def get_after(self, path: str, *, database: str) -> Mapping[str, object] | None:
         if database == self._database and path in self._after:
             return self._after[path]
         return self.get(path, database=database)
@@ -68,7 +68,7 @@ class RequestLookups:
         lookup: DocumentLookup,
         *,
         limit: int = LOOKUPS_PER_REQUEST,
-        shared: dict[_Key, Mapping[str, Any] | None] | None = None,
+        shared: dict[_Key, Mapping[str, object] | None] | None = None,
         shared_limit: int = LOOKUPS_PER_COMMIT,
     ) -> None:
         self._lookup = lookup
@@ -76,9 +76,9 @@ class RequestLookups:
         self._seen: set[_Key] = set()
         self._shared = shared
         self._shared_limit = shared_limit
-        self._documents: dict[_Key, Mapping[str, Any] | None] = {} if shared is None else shared
+        self._documents: dict[_Key, Mapping[str, object] | None] = {} if shared is None else shared
 
-    def read(self, database: str, path: str, *, after: bool) -> Mapping[str, Any] | None:
+    def read(self, database: str, path: str, *, after: bool) -> Mapping[str, object] | None:
         key = (database, path, after)
         if key in self._seen:
             return self._documents[key]
@@ -98,7 +98,7 @@ class CommitLookups:
 
     def __init__(self, lookup: DocumentLookup) -> None:
         self._lookup = lookup
-        self._documents: dict[_Key, Mapping[str, Any] | None] = {}
+        self._documents: dict[_Key, Mapping[str, object] | None] = {}
 
     def for_operation(self) -> RequestLookups:
         return RequestLookups(self._lookup, shared=self._documents)

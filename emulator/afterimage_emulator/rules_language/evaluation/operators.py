@@ -52,7 +52,7 @@ def checked_timestamp(nanos: int) -> Timestamp:
 # -- arithmetic
 
 
-def _operands_error(left: Any, operator: str, right: Any, expected: str) -> EvaluationError:
+def _operands_error(left: object, operator: str, right: object, expected: str) -> EvaluationError:
     kinds = kind_of(left), kind_of(right)
     if "null" in kinds:
         return EvaluationError(NULL_ERROR)
@@ -95,7 +95,7 @@ def subtract(left: Any, right: Any) -> Any:
     raise _operands_error(left, "-", right, f"{_numbers('-')}, {others}")
 
 
-def _both_numbers(left: Any, operator: str, right: Any) -> bool:
+def _both_numbers(left: object, operator: str, right: object) -> bool:
     """Whether both are ints; an error where one is no number."""
     kinds = kind_of(left), kind_of(right)
     if kinds == ("int", "int"):
@@ -153,7 +153,7 @@ def negate(value: Any) -> Any:
 # -- comparison
 
 
-def equal(left: Any, right: Any) -> bool:
+def equal(left: object, right: object) -> bool:
     if left.__class__ is Constraint:
         return left.implies("==", right)
     if right.__class__ is Constraint:
@@ -161,7 +161,7 @@ def equal(left: Any, right: Any) -> bool:
     return equals(left, right)
 
 
-def not_equal(left: Any, right: Any) -> bool:
+def not_equal(left: object, right: object) -> bool:
     if left.__class__ is Constraint:
         return left.implies("!=", right)
     if right.__class__ is Constraint:
@@ -219,7 +219,7 @@ def contained_in(item: Any, collection: Any) -> bool:
     raise EvaluationError("Function not found error: Name: [in].")
 
 
-def _is_item(item: Any, collection: Iterable[Any]) -> bool:
+def _is_item(item: object, collection: Iterable[object]) -> bool:
     answers = [alike(item, other) for other in collection]
     if None in answers and True not in answers:
         raise EvaluationError(UNSURE)
@@ -233,7 +233,7 @@ TYPE_NAMES: Final = frozenset(
 TESTABLE_TYPES: Final = TYPE_NAMES - {"null", "map_diff", "constraint"}
 
 
-def is_of_type(value: Any, type_name: str) -> bool:
+def is_of_type(value: object, type_name: str) -> bool:
     """The `is` operator; a value that a query leaves open has no type that rules may rely on."""
     kind = kind_of(value)
     if kind == "constraint":
@@ -301,7 +301,7 @@ def property_of(value: Any, name: str) -> Any:
     raise EvaluationError(f"Type error. Received: [{kind}] Expected: [map,path].")
 
 
-BINARY_OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
+BINARY_OPERATORS: Final[dict[str, Callable[[object, object], object]]] = {
     "+": add,
     "-": subtract,
     "*": multiply,

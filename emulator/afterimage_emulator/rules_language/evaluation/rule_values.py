@@ -123,8 +123,8 @@ class RuleSet:
     rule_kind: ClassVar[str] = "set"
     __slots__ = ("_items", "_numbers")
 
-    def __init__(self, values: Iterable[Any] = ()) -> None:
-        self._items: dict[Any, Any] = {}
+    def __init__(self, values: Iterable[object] = ()) -> None:
+        self._items: dict[object, object] = {}
         self._numbers: dict[Any, Any] = {}  # of what holds numbers: the identity that takes no notice of their kinds
         for value in values:
             key = identity(value)
@@ -141,7 +141,7 @@ class RuleSet:
         made._items.update(zip(made._items, made._items, strict=True))
         return made
 
-    def _note_numbers(self, key: Any) -> None:
+    def _note_numbers(self, key: object) -> None:
         blurred = _blurred(key)
         if blurred != key and self._numbers.setdefault(blurred, key) != key:
             raise EvaluationError(UNSURE)
@@ -160,7 +160,7 @@ class RuleSet:
     def __len__(self) -> int:
         return len(self._items)
 
-    def identities(self) -> AbstractSet[Any]:
+    def identities(self) -> AbstractSet[object]:
         return self._items.keys()
 
     def is_within(self, other: RuleSet) -> bool:
@@ -179,7 +179,7 @@ class RuleSet:
             raise EvaluationError(UNSURE)
         return False
 
-    def _blurred_keys(self) -> set[Any]:
+    def _blurred_keys(self) -> set[object]:
         return {_blurred(key) for key in self._items}
 
     def __repr__(self) -> str:
@@ -264,7 +264,7 @@ def is_same(left: Any, right: Any) -> bool:
     return alike(left, right) is True
 
 
-def alike(left: Any, right: Any) -> bool | None:
+def alike(left: object, right: object) -> bool | None:
     """Whether two values are the same as parts of others; None where only the kind of a number sets them apart."""
     waiting = [(left, right)]
     steps = 0
@@ -316,7 +316,7 @@ UNSURE: Final = (
 )
 
 
-def identity(value: Any) -> Any:
+def identity(value: object) -> object:
     """A hashable key that is the same for exactly the values that are `alike`."""
     return value if value.__class__ is str else _identity(value, 0, [0])
 
@@ -339,7 +339,7 @@ def _identity(value: Any, depth: int, steps: list[int]) -> Any:
     return ("map", frozenset((key, _identity(item, depth + 1, steps)) for key, item in value.items()))
 
 
-def _blurred(key: Any) -> Any:
+def _blurred(key: object) -> object:
     """An identity that takes no notice of whether a number is an int or a float."""
     if key.__class__ is not tuple:
         return key
@@ -355,7 +355,7 @@ def _blurred(key: Any) -> Any:
     return key
 
 
-def describe(value: Any, limit: int = 120) -> str:
+def describe(value: object, limit: int = 120) -> str:
     """A value as rules would write it, for people, cut to `limit` characters."""
     text = _describe(value, limit, 0)
     return text if len(text) <= limit else text[: limit - 1] + "…"

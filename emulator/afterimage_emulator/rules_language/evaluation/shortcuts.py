@@ -41,7 +41,7 @@ def equality(operator: str, left: Evaluate, right: Evaluate, right_node: Express
     if isinstance(right_node, Literal):
         return _equality_with_constant(operate, same, left, right_node.value)
 
-    def compare(c: Context, values: Locals) -> Any:
+    def compare(c: Context, values: Locals) -> object:
         one, other = left(c, values), right(c, values)
         cls = one.__class__
         if cls is other.__class__ and (cls is str or cls is int):
@@ -52,11 +52,11 @@ def equality(operator: str, left: Evaluate, right: Evaluate, right_node: Express
 
 
 def _equality_with_constant(
-    operate: Callable[[Any, Any], Any], same: bool, left: Evaluate, constant: bool | int | float | str | None
+    operate: Callable[[object, object], object], same: bool, left: Evaluate, constant: bool | int | float | str | None
 ) -> Evaluate:
     if constant is None:
 
-        def is_null(c: Context, values: Locals) -> Any:
+        def is_null(c: Context, values: Locals) -> object:
             one = left(c, values)
             if one is None:
                 return same
@@ -65,7 +65,7 @@ def _equality_with_constant(
         return is_null
     cls = constant.__class__
 
-    def is_constant(c: Context, values: Locals) -> Any:
+    def is_constant(c: Context, values: Locals) -> object:
         one = left(c, values)
         return (one == constant) is same if one.__class__ is cls else operate(one, constant)
 
@@ -79,7 +79,7 @@ def membership(item: Evaluate, item_node: Expression, collection: Evaluate) -> E
         return lambda c, values: operate(item(c, values), collection(c, values))
     name = item_node.value
 
-    def has_name(c: Context, values: Locals) -> Any:
+    def has_name(c: Context, values: Locals) -> object:
         found = collection(c, values)
         return name in found if found.__class__ is dict else operate(name, found)
 
@@ -108,7 +108,7 @@ def type_test(operand: Evaluate, type_name: str) -> Evaluate:
 def request_member(name: str) -> Evaluate:
     """`request.name`"""
 
-    def member(c: Context, values: Locals) -> Any:
+    def member(c: Context, values: Locals) -> object:
         request = c.request
         return request[name] if name in request else property_of(request, name)
 
@@ -121,7 +121,7 @@ def constant_list(node: ListLiteral) -> list[Any] | None:
     return items if len(items) == len(node.items) else None
 
 
-def wanted_texts(node: CallExpression) -> list[Any] | None:
+def wanted_texts(node: CallExpression) -> list[object] | None:
     """The constant texts that a `hasAll`, `hasAny` or `hasOnly` asks for; None for all other calls."""
     if node.name not in _SET_TESTS or len(node.arguments) != 1 or not isinstance(node.arguments[0], ListLiteral):
         return None
@@ -142,7 +142,7 @@ def set_test(name: str, wanted: list[Any], target: Evaluate) -> Evaluate:
     test = _tests(frozenset(wanted))[name]
     methods, arguments = METHODS.named(name), [wanted]
 
-    def tested(c: Context, values: Locals) -> Any:
+    def tested(c: Context, values: Locals) -> object:
         value = target(c, values)
         if value.__class__ is RuleSet:
             return test(value.identities())
@@ -161,7 +161,7 @@ def keys_test(name: str, wanted: list[Any], target: Evaluate) -> Evaluate:
     test = _tests(frozenset(wanted))[name]
     methods, keys = METHODS.named(name), METHODS.named("keys")
 
-    def tested(c: Context, values: Locals) -> Any:
+    def tested(c: Context, values: Locals) -> object:
         value = target(c, values)
         if value.__class__ is dict or kind_of(value) == "map":
             return test(value)
@@ -170,7 +170,7 @@ def keys_test(name: str, wanted: list[Any], target: Evaluate) -> Evaluate:
     return tested
 
 
-def _tests(wanted: frozenset[str]) -> dict[str, Callable[[Iterable[Any]], bool]]:
+def _tests(wanted: frozenset[str]) -> dict[str, Callable[[Iterable[object]], bool]]:
     return {
         "hasAll": wanted.issubset,
         "hasAny": lambda values: not wanted.isdisjoint(values),
@@ -181,9 +181,9 @@ def _tests(wanted: frozenset[str]) -> dict[str, Callable[[Iterable[Any]], bool]]
 def method_call(name: str, target: Evaluate, arguments: Sequence[Evaluate]) -> Evaluate:
     """A method, found by the classes of the values."""
     methods = METHODS.named(name)
-    known: dict[Any, Callable[..., Any]] = {}
+    known: dict[object, Callable[..., object]] = {}
 
-    def learn(key: Any, receiver: Any, given: tuple[Any, ...]) -> Any:
+    def learn(key: object, receiver: object, given: tuple[object, ...]) -> object:
         method = methods.get(kind_of(receiver))
         compute = None if method is None else method.for_kinds(tuple(map(kind_of, given)))
         if compute is None:
@@ -203,7 +203,7 @@ def method_call(name: str, target: Evaluate, arguments: Sequence[Evaluate]) -> E
     if len(arguments) == 1:
         argument = arguments[0]
 
-        def call_with_one(c: Context, values: Locals) -> Any:
+        def call_with_one(c: Context, values: Locals) -> object:
             receiver, given = target(c, values), argument(c, values)
             key = receiver.__class__, given.__class__
             compute = known.get(key)
@@ -211,7 +211,7 @@ def method_call(name: str, target: Evaluate, arguments: Sequence[Evaluate]) -> E
 
         return call_with_one
 
-    def call_with_more(c: Context, values: Locals) -> Any:
+    def call_with_more(c: Context, values: Locals) -> object:
         receiver, given = target(c, values), tuple([argument(c, values) for argument in arguments])
         key = receiver.__class__, *[one.__class__ for one in given]
         compute = known.get(key)

@@ -18,13 +18,13 @@ class Builtin:
 
     shown: str
     overloads: tuple[tuple[str, ...], ...]
-    compute: Callable[..., Any]
+    compute: Callable[..., object]
 
     @property
     def expected(self) -> str:
         return ", ".join(f"{self.shown}({', '.join(kinds)})" for kinds in self.overloads)
 
-    def for_kinds(self, kinds: tuple[str, ...]) -> Callable[..., Any] | None:
+    def for_kinds(self, kinds: tuple[str, ...]) -> Callable[..., object] | None:
         """What computes the answer for arguments of these kinds, if there is an overload for them."""
         for overload in self.overloads:
             if overload == kinds or (
@@ -65,7 +65,7 @@ class MethodTable:
         return sorted((kind, name) for name, kinds in self._by_name.items() for kind in kinds)
 
 
-def call_method(methods: dict[str, Builtin], name: str, receiver: Any, arguments: Sequence[Any]) -> Any:
+def call_method(methods: dict[str, Builtin], name: str, receiver: object, arguments: Sequence[object]) -> object:
     kind = kind_of(receiver)
     method = methods.get(kind)
     if method is None:

@@ -150,7 +150,7 @@ class Coverage:
             "report": [self._node_json(root) for root in _roots(self._rules)],
         }
 
-    def _node_json(self, node: Expression) -> dict[str, Any]:
+    def _node_json(self, node: Expression) -> dict[str, object]:
         position = self.source.position(node.span.start)
         counts = shown_counts(self.counts.get(id(node), {}))
         report: dict[str, Any] = {
@@ -167,7 +167,7 @@ class Coverage:
         return {**report, "children": inner} if inner else report
 
 
-def _value_json(shown: str) -> dict[str, Any]:
+def _value_json(shown: str) -> dict[str, object]:
     if shown in ("true", "false"):
         return {"boolValue": shown == "true"}
     if shown == "null":

@@ -195,7 +195,7 @@ def _caller(auth: Any) -> str:
     return "nobody" if auth is None else f"uid {describe(auth.get('uid'))}"
 
 
-def _outcome(value: Any, error: Exception | None) -> str:
+def _outcome(value: object, error: Exception | None) -> str:
     if error is not None:
         return f"an error: {getattr(error, 'message', error)}"
     return describe(value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from afterimage_emulator.rules_language.syntax.source_span import SourceText, Span
 
@@ -30,7 +29,7 @@ class Issue:
     length: int
     excerpt: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The shape in which the official rules API reports an issue."""
         return {
             "sourcePosition": {"fileName": self.file_name, "line": self.line, "column": self.column},

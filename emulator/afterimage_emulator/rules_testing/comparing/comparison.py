@@ -25,7 +25,7 @@ class ChangedDecision:
     new_why: str
     count: int = 1
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         verdicts = ("allowed", "denied") if self.was_allowed else ("denied", "allowed")
         return {
             "request": self.title,
@@ -70,7 +70,7 @@ class Comparison:
         lines.append(f"{changed} of {self.tried} verdicts changed")
         return "\n".join(lines)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {"tried": self.tried, "changes": [change.to_json() for change in self.changes]}
 
 
@@ -79,7 +79,7 @@ def compare(
 ) -> Comparison:
     """Puts the same requests before both rulesets; cases one by one, made-up requests grouped by what decided them."""
     tried = 0
-    changes: dict[tuple[Any, ...], ChangedDecision] = {}
+    changes: dict[tuple[object, ...], ChangedDecision] = {}
     for case in cases:
         tried += 1
         verdicts = old.decide(case.request, case.lookup), new.decide(case.request, case.lookup)
@@ -94,8 +94,8 @@ def compare(
 
 
 def _note(
-    changes: dict[tuple[Any, ...], ChangedDecision],
-    key: tuple[Any, ...],
+    changes: dict[tuple[object, ...], ChangedDecision],
+    key: tuple[object, ...],
     title: str,
     method: str,
     before: Decision,
@@ -118,7 +118,7 @@ def _note(
         )
 
 
-def _deciders(decision: Decision) -> tuple[Any, ...]:
+def _deciders(decision: Decision) -> tuple[object, ...]:
     """The places that decided: the allow that granted, or what made each one say no."""
     if decision.allow is not None:
         return ("allow", decision.allow.line, decision.allow.column)

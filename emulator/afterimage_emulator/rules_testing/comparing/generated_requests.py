@@ -72,7 +72,7 @@ class _Maker:
         self._looked_up = vocabulary.looked_up
         constants = sorted(vocabulary.constants.values(), key=repr)
         self._strings = [value for value in constants if isinstance(value, str)]
-        self._numbers = [value for value in constants if not isinstance(value, str)]
+        self._numbers: list[Any] = [value for value in constants if not isinstance(value, str)]
 
     def make(self, service: str, pattern: tuple[Segment, ...]) -> GeneratedRequest:
         chance = self._chance
@@ -119,7 +119,7 @@ class _Maker:
             return ["size", "contentType", "metadata"]
         return [*self._fields, "unexpected"]
 
-    def _perturbed(self, data: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    def _perturbed(self, data: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:
         changed = dict(data)
         name = self._chance.choice([*names, *(changed if self._chance.random() < 0.5 else ())])
         if name in changed and self._chance.random() < 0.25:
@@ -145,7 +145,7 @@ class _Maker:
         named = [text for text in self._strings if text and "/" not in text and len(text) < 30]
         return self._chance.choice([USER, USER, "other", *named[:3]])
 
-    def _auth(self) -> dict[str, Any] | None:
+    def _auth(self) -> dict[str, object] | None:
         chance = self._chance
         if chance.random() < 0.15:
             return None
@@ -168,7 +168,7 @@ class _Maker:
             return USER
         return chance.choice([True, False, None, 0, 1, "x", NOW, [USER], [], {}])
 
-    def _data(self) -> dict[str, Any]:
+    def _data(self) -> dict[str, object]:
         return {name: self._value(name) for name in self._fields if self._chance.random() < 0.6}
 
     def _written(self, stored: dict[str, Any] | None) -> dict[str, Any]:
@@ -194,7 +194,7 @@ class _Maker:
         where = FieldFilter(field=(name,), op=operator, value=value) if chance.random() < 0.8 else None
         return ListedQuery(where=where, limit=chance.choice([None, 1, 10, 100]))
 
-    def _storage(self, path: list[str], auth: dict[str, Any] | None) -> StorageRequest:
+    def _storage(self, path: list[str], auth: dict[str, object] | None) -> StorageRequest:
         chance = self._chance
         method = chance.choice(_METHODS)
         written = self._object() if method in ("create", "update") else None
@@ -204,7 +204,7 @@ class _Maker:
             method=method, bucket="bucket", path=name, time=NOW, auth=auth, resource=stored, request_resource=written
         )
 
-    def _object(self) -> dict[str, Any]:
+    def _object(self) -> dict[str, object]:
         chance = self._chance
         types = [text for text in self._strings if "/" in text] or ["image/png"]
         sizes = [number for number in self._numbers if isinstance(number, int)] or [1000]
@@ -215,7 +215,7 @@ class _Maker:
             "metadata": metadata,
         }
 
-    def _stored_documents(self) -> Mapping[str, Mapping[str, Any]]:
+    def _stored_documents(self) -> Mapping[str, Mapping[str, object]]:
         """Documents where the rules' own path literals lead, most of the time."""
         found: dict[str, Mapping[str, Any]] = {}
         for literal in self._looked_up:

@@ -79,7 +79,7 @@ class MutationReport:
                 lines += [f"    if {mutant.change}" for mutant in on_line]
         return "\n".join(lines)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "total": self.total,
             "score_percent": round(self.score_percent, 2),

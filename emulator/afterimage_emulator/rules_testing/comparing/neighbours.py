@@ -16,7 +16,7 @@ NEIGHBOURS = 6
 
 
 def requests_on_the_edge(
-    rulesets: Sequence[Ruleset], *, count: int, chance: random.Random, values: Mapping[str, Sequence[Any]]
+    rulesets: Sequence[Ruleset], *, count: int, chance: random.Random, values: Mapping[str, Sequence[object]]
 ) -> Iterator[tuple[Request, MemoryLookup]]:
     """About `count` requests: what satisfies allows that the rulesets do not share, and some with one thing changed.
 
@@ -62,8 +62,8 @@ def _neighbours(request: Request, values: Mapping[str, Sequence[Any]]) -> Iterat
 
 
 def _changed(
-    data: Mapping[str, Any], values: Mapping[str, Sequence[Any]], *, is_open: bool
-) -> Iterator[dict[str, Any]]:
+    data: Mapping[str, object], values: Mapping[str, Sequence[object]], *, is_open: bool
+) -> Iterator[dict[str, object]]:
     """Data with one field less, changed by a step or in its type, or with one more."""
     for name, value in data.items():
         if is_open:

@@ -69,7 +69,7 @@ class RequestInTheMaking:
     def is_storage(self) -> bool:
         return self._service == "firebase.storage"
 
-    def _capture(self, segment: Segment) -> Any:
+    def _capture(self, segment: Segment) -> object:
         if segment.text == "database":
             return "(default)"
         if not segment.is_glob:
@@ -220,7 +220,7 @@ class _Solver:
             case _:
                 return None
 
-    def _inside(self, target: Expression, key: Any) -> Place | None:
+    def _inside(self, target: Expression, key: object) -> Place | None:
         around = self._place(target)
         names = key if isinstance(key, list) else [key]
         return (*around, *names) if around and all(isinstance(name, str) for name in names) else None
@@ -239,7 +239,7 @@ class _Solver:
         into[place[-1]] = copy.deepcopy(value)
         return True
 
-    def _map(self, node: Expression | None) -> dict[str, Any] | None:
+    def _map(self, node: Expression | None) -> dict[str, object] | None:
         """The map at a place, made where there is none."""
         if not isinstance(self._value(node) if node is not None else None, dict) and not self._set(node, {}):
             return None
@@ -260,7 +260,7 @@ class _Solver:
                 if not self._mend_comparison(left, needed, right):
                     self._mend_comparison(right, _MIRRORED[needed], left)
             case TypeTest(_, operand, type_name) if type_name in SAMPLES:
-                others: tuple[Any, ...] = ({}, [], "text", 1)
+                others: tuple[object, ...] = ({}, [], "text", 1)
                 self._set(operand, self._chance.choice(SAMPLES[type_name] if want else others))
             case CallExpression(_, receiver, "matches", (pattern,)) if want:
                 self._set(receiver, self._matching(self._value(pattern)))
@@ -271,7 +271,7 @@ class _Solver:
             case _:
                 self._set(node, want)
 
-    def _matching(self, pattern: Any) -> Any:
+    def _matching(self, pattern: object) -> object:
         try:
             return matching_text(pattern, self._chance) if isinstance(pattern, str) else _FAILED
         except UnknownSyntaxError:
@@ -320,7 +320,7 @@ class _Solver:
             return self._set(target, another(bound))
         return self._set(target, _compared(operator, bound))
 
-    def _mend_sum(self, target: Binary, operator: str, bound: Any) -> bool:
+    def _mend_sum(self, target: Binary, operator: str, bound: object) -> bool:
         step = self._value(target.right)
         value = _compared(operator, bound)
         if not isinstance(step, int):
@@ -329,7 +329,7 @@ class _Solver:
             return self._set(target.left, 1)
         return self._set(target.left, value - step if target.operator == "+" else value + step)
 
-    def _resize(self, receiver: Expression, operator: str, bound: Any, *, exactly: bool) -> bool:
+    def _resize(self, receiver: Expression, operator: str, bound: object, *, exactly: bool) -> bool:
         size = _compared(operator if operator != "!=" else ">", bound)
         if operator in ("<", "<=") and isinstance(size, int) and not exactly:
             size = min(size, 1)
@@ -405,14 +405,14 @@ def _mend_keys(
             put(key, want)
 
 
-def _put_or_drop(into: dict[str, Any], key: str, present: bool) -> None:
+def _put_or_drop(into: dict[str, object], key: str, present: bool) -> None:
     if present:
         into.setdefault(key, "x")
     else:
         into.pop(key, None)
 
 
-def _compared(operator: str, bound: Any) -> Any:
+def _compared(operator: str, bound: object) -> object:
     """A value that compares so to the bound, as near to it as can be."""
     if operator in ("==", "<=", ">="):
         return bound
@@ -426,7 +426,7 @@ def _compared(operator: str, bound: Any) -> Any:
     return _FAILED
 
 
-def another(value: Any) -> Any:
+def another(value: object) -> object:
     """Some other value, of the same kind where there is one."""
     match value:
         case bool():

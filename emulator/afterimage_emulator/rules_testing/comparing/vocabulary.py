@@ -26,7 +26,7 @@ from afterimage_emulator.rules_language.syntax.syntax_tree import (
 NOW: Final = Timestamp(1_714_564_800_000_000_000)
 USER: Final = "alice"
 _LONGEST_SAMPLE: Final = 20_000
-SAMPLES: Final[dict[str, tuple[Any, ...]]] = {
+SAMPLES: Final[dict[str, tuple[object, ...]]] = {
     "bool": (True,), "bytes": (b"x",), "float": (1.5,), "int": (3,), "latlng": (LatLng(1.0, 2.0),), "list": (["x"],),
     "map": ({"x": 1},), "number": (2, 2.5), "path": (Path(("a", "b")),), "string": ("text",), "timestamp": (NOW,),
 }  # fmt: skip
@@ -39,8 +39,8 @@ class Vocabulary:
     patterns: dict[str, list[tuple[Segment, ...]]] = field(default_factory=dict)
     fields: set[str] = field(default_factory=set)
     claims: set[str] = field(default_factory=set)
-    near: dict[str, list[Any]] = field(default_factory=dict)
-    constants: dict[Any, Any] = field(default_factory=dict)
+    near: dict[str, list[object]] = field(default_factory=dict)
+    constants: dict[object, object] = field(default_factory=dict)
     looked_up: list[PathLiteral] = field(default_factory=list)
 
     def learn(self, rules: RulesFile) -> None:
@@ -113,7 +113,7 @@ class Vocabulary:
                     self._note(name, "x" * sample)
                     self._note(name, ["x"] * sample)
 
-    def _note(self, name: str | None, value: Any) -> None:
+    def _note(self, name: str | None, value: object) -> None:
         if name is not None:
             known = self.near.setdefault(name, [])
             if len(known) < 40 and all(type(value) is not type(other) or value != other for other in known):

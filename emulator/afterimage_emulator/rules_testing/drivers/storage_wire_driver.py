@@ -117,7 +117,7 @@ class StorageWireDriver:
         }
         return self._call("POST", f"/v0/b/{request.bucket}/o?{urlencode({'name': request.path})}", body, given)
 
-    def _call(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, Any]:
+    def _call(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, object]:
         status, content = send_as_client(self._host, self._port, method, path, body, headers)
         try:
             return status, json.loads(content) if content.strip() else {}

@@ -39,7 +39,7 @@ def credentials(auth: Mapping[str, Any] | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {'.'.join(encoded)}."}
 
 
-def message_of(answer: Any) -> str:
+def message_of(answer: object) -> str:
     """The text of an error response, of whichever shape."""
     error = _error(answer)
     return str(error.get("message", ""))
@@ -51,7 +51,7 @@ def explanation_of(answer: Any) -> str:
     return next((str(detail["detail"]) for detail in details if "detail" in detail), "")
 
 
-def _error(answer: Any) -> Mapping[str, Any]:
+def _error(answer: object) -> Mapping[str, Any]:
     found = answer[0] if isinstance(answer, list) and answer else answer
     error = found.get("error", {}) if isinstance(found, dict) else {}
     return error if isinstance(error, dict) else {"message": str(error)}

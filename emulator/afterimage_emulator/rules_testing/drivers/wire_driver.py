@@ -113,7 +113,7 @@ class WireDriver:
             if status != 200:
                 raise NotOverTheWireError(f"the documents cannot be stored: {message_of(answer)}")
 
-    def _document(self, database: str, path: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    def _document(self, database: str, path: str, data: Mapping[str, object]) -> dict[str, object]:
         name = f"{database}/documents/{path}"
         return {"name": name, "fields": {key: self._value(value) for key, value in data.items()}}
 
@@ -159,7 +159,7 @@ class WireDriver:
         writes = [asked, *(self._write(request, path, data) for path, data in also.items())]
         return self._call("POST", f"{documents}:commit", {"writes": writes}, headers)
 
-    def _write(self, request: FirestoreRequest, path: str, data: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _write(self, request: FirestoreRequest, path: str, data: Mapping[str, object] | None) -> dict[str, object]:
         """What leaves `data` behind, its server timestamps as transforms; None deletes."""
         database = self._database(request.database)
         if data is None:
@@ -172,7 +172,7 @@ class WireDriver:
             ]
         return write
 
-    def _structured_query(self, collection: str, query: ListedQuery) -> dict[str, Any]:
+    def _structured_query(self, collection: str, query: ListedQuery) -> dict[str, object]:
         written: dict[str, Any] = {
             "from": [{"collectionId": collection, "allDescendants": query.all_descendants}],
             "offset": query.offset,
@@ -202,16 +202,16 @@ class WireDriver:
         parts: Sequence[dict[str, Any]] = [self._filter(part) for part in where.filters]
         return {"compositeFilter": {"op": "OR" if isinstance(where, Either) else "AND", "filters": parts}}
 
-    def _call(self, method: str, path: str, body: Any, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
+    def _call(self, method: str, path: str, body: object, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
         sent = b"" if body is None else json.dumps(body).encode()
         given = {"Content-Type": "application/json", **(headers or {})}
         status, content = send_as_client(self._host, self._port, method, path, sent, given)
         return status, json.loads(content) if content.strip() else {}
 
 
-def _without_time(data: Mapping[str, Any], now: Timestamp) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
+def _without_time(data: Mapping[str, object], now: Timestamp) -> tuple[dict[str, object], list[tuple[str, ...]]]:
     """The data but for fields that are the time of the request, and the paths of those fields."""
-    fixed: dict[str, Any] = {}
+    fixed: dict[str, object] = {}
     timed: list[tuple[str, ...]] = []
     for name, value in data.items():
         if isinstance(value, Mapping):

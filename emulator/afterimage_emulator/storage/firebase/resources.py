@@ -13,7 +13,7 @@ from afterimage_emulator.storage.objects.records import ObjectMetadata, ObjectRe
 from afterimage_emulator.storage.rules.questions import TOKENS_KEY
 
 
-def firebase_resource(record: ObjectRecord) -> dict[str, Any]:
+def firebase_resource(record: ObjectRecord) -> dict[str, object]:
     """Download tokens are a field of their own here; in Cloud Storage's dialect they are custom metadata."""
     metadata = record.metadata
     resource: dict[str, Any] = {
@@ -47,7 +47,9 @@ def default_disposition(name: str) -> str:
     return f"inline; filename*=utf-8''{quote(name.rpartition('/')[2], safe='')}"
 
 
-def firebase_upload_metadata(body: Mapping[str, Any], name: str, media_type: str | None, token: str) -> ObjectMetadata:
+def firebase_upload_metadata(
+    body: Mapping[str, object], name: str, media_type: str | None, token: str
+) -> ObjectMetadata:
     """What an upload stores: `token` is the first download token, unless the client brought its own."""
     metadata = patch_metadata(ObjectMetadata(), {key: value for key, value in body.items() if value is not None})
     return with_tokens(
@@ -60,7 +62,7 @@ def firebase_upload_metadata(body: Mapping[str, Any], name: str, media_type: str
     )
 
 
-def firebase_patched(old: ObjectMetadata, body: Mapping[str, Any]) -> ObjectMetadata:
+def firebase_patched(old: ObjectMetadata, body: Mapping[str, object]) -> ObjectMetadata:
     """A client's update changes everything but the download tokens."""
     return with_tokens(patch_metadata(old, body), download_tokens(old))
 

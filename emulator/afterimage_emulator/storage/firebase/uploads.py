@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from afterimage_emulator.front.callers import caller_of
@@ -97,7 +97,7 @@ class FirebaseUploads:
     def _inserter(self, request: HttpRequest) -> Callable[[Upload, Blob], ObjectRecord]:
         return self._objects.inserter(caller_of(request.headers.get))
 
-    def _upload(self, request: HttpRequest, body: Mapping[str, Any], media_type: str | None) -> Upload:
+    def _upload(self, request: HttpRequest, body: Mapping[str, object], media_type: str | None) -> Upload:
         name = request.params.get("object") or request.query_value("name") or body.get("name") or body.get("fullPath")
         if name is not None and not isinstance(name, str):
             raise invalid(f"Invalid value for `name`: it must be a string, not `{name!r}`")

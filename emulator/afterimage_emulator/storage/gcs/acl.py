@@ -26,18 +26,18 @@ _PREDEFINED: Final[Mapping[str, Acl]] = {
 }
 
 
-def predefined_acl(request: HttpRequest, parameter: str = "predefinedAcl") -> tuple[Mapping[str, Any], ...] | None:
+def predefined_acl(request: HttpRequest, parameter: str = "predefinedAcl") -> tuple[Mapping[str, object], ...] | None:
     """The list that a name like `publicRead` stands for; None where the request names none."""
     name = request.query_value(parameter)
     return None if name is None else _named(name, parameter, _PREDEFINED)
 
 
-def predefined_acl_of(name: str) -> tuple[Mapping[str, Any], ...]:
+def predefined_acl_of(name: str) -> tuple[Mapping[str, object], ...]:
     """The same from the XML API's header, whose names are spelt `public-read`."""
     return _named(name, "x-goog-acl", {_dashed(one): acl for one, acl in _PREDEFINED.items()})
 
 
-def _named(name: str, parameter: str, predefined: Mapping[str, Acl]) -> tuple[Mapping[str, Any], ...]:
+def _named(name: str, parameter: str, predefined: Mapping[str, Acl]) -> tuple[Mapping[str, object], ...]:
     if name not in predefined:
         raise invalid(f"Invalid value for `{parameter}`: `{name}`; choose one of {', '.join(predefined)}")
     return tuple(predefined[name])
@@ -130,12 +130,12 @@ def _kind(request: HttpRequest) -> str:
     return "storage#bucketAccessControl" if is_bucket else "storage#objectAccessControl"
 
 
-def _found(entries: Acl, entity: str) -> Mapping[str, Any]:
+def _found(entries: Acl, entity: str) -> Mapping[str, object]:
     for entry in entries:
         if entry.get("entity") == entity:
             return entry
     raise StorageError(Reason.NOT_FOUND, f"No ACL entry for `{entity}`")
 
 
-def _printed(entry: Mapping[str, Any], request: HttpRequest) -> dict[str, Any]:
+def _printed(entry: Mapping[str, object], request: HttpRequest) -> dict[str, object]:
     return {"kind": _kind(request), "bucket": request.params["bucket"], **entry}

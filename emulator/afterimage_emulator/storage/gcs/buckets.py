@@ -106,11 +106,11 @@ class GcsBuckets:
         return _resource(request, self._store.edit_bucket(edit))
 
 
-def _renewed(old: BucketRecord, body: Mapping[str, Any]) -> BucketRecord:
+def _renewed(old: BucketRecord, body: Mapping[str, object]) -> BucketRecord:
     return replace(old, storage_class=read_storage_class(body) or old.storage_class)
 
 
-def _patched(old: Mapping[str, Any], body: Mapping[str, Any]) -> Mapping[str, Any]:
+def _patched(old: Mapping[str, object], body: Mapping[str, object]) -> Mapping[str, object]:
     """Objects merge key by key, null removes, everything else replaces: the JSON API's patch."""
     for field in sorted(_UNSUPPORTED & body.keys()):
         if body[field]:
@@ -129,7 +129,7 @@ def _patched(old: Mapping[str, Any], body: Mapping[str, Any]) -> Mapping[str, An
     return settings
 
 
-def _check_access_configuration(settings: Mapping[str, Any]) -> None:
+def _check_access_configuration(settings: Mapping[str, object]) -> None:
     configuration = settings.get("iamConfiguration", {})
     if not isinstance(configuration, Mapping):
         raise invalid("Invalid value for `iamConfiguration`: it must be an object")
@@ -138,7 +138,7 @@ def _check_access_configuration(settings: Mapping[str, Any]) -> None:
         raise invalid(f"Invalid value for `publicAccessPrevention`: `{prevention}`; use inherited or enforced")
 
 
-def _merged(old: Any, new: Any) -> Any:
+def _merged(old: object, new: object) -> object:
     if not isinstance(new, Mapping):
         return new
     merged = dict(old) if isinstance(old, Mapping) else {}

@@ -68,7 +68,7 @@ def _answer(request: HttpRequest, key: HmacKey) -> HttpResponse:
     return json_response(select_fields(resource, request.query_value("fields")), headers=[("etag", key.etag)])
 
 
-def _resource(request: HttpRequest, key: HmacKey) -> dict[str, Any]:
+def _resource(request: HttpRequest, key: HmacKey) -> dict[str, object]:
     """Without the secret, which is told once."""
     return {
         "kind": "storage#hmacKeyMetadata",

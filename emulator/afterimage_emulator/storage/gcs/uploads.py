@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from afterimage_emulator.storage.errors import invalid
 from afterimage_emulator.storage.gcs.acl import check_acl_allowed, predefined_acl
@@ -100,7 +99,7 @@ class GcsUploads:
                 raise invalid(f"two checksums are announced for this object: `{before}` and `{said}`")
         session.request = replace(old, md5=old.md5 or md5, crc32c=old.crc32c or crc32c)
 
-    def _upload(self, request: HttpRequest, body: Mapping[str, Any], media_type: str | None) -> Upload:
+    def _upload(self, request: HttpRequest, body: Mapping[str, object], media_type: str | None) -> Upload:
         name = request.query_value("name") or body.get("name")
         if name is not None and not isinstance(name, str):
             raise invalid(f"Invalid value for `name`: it must be a string, not `{name!r}`")

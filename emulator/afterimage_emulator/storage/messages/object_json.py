@@ -26,7 +26,7 @@ _UNSUPPORTED: Final = (
 CUSTOM_METADATA_LIMIT_BYTES: Final = 8 * 1024
 
 
-def object_resource(record: ObjectRecord, *, origin: str) -> dict[str, Any]:
+def object_resource(record: ObjectRecord, *, origin: str) -> dict[str, object]:
     """The resource as production prints it; numbers of 64 bits are strings."""
     name = quote(record.name, safe="")
     metadata = record.metadata
@@ -89,7 +89,7 @@ def bucket_resource(record: BucketRecord, *, origin: str) -> dict[str, Any]:
     }
 
 
-def read_metadata(body: Mapping[str, Any]) -> ObjectMetadata:
+def read_metadata(body: Mapping[str, object]) -> ObjectMetadata:
     """For uploads, `update` and copies with new metadata: what is not said is empty."""
     return patch_metadata(ObjectMetadata(), {key: value for key, value in body.items() if value is not None})
 
@@ -110,32 +110,32 @@ def patch_metadata(old: ObjectMetadata, body: Mapping[str, Any]) -> ObjectMetada
     return replace(old, **changes)
 
 
-def refuse_unsupported(body: Mapping[str, Any]) -> None:
+def refuse_unsupported(body: Mapping[str, object]) -> None:
     """By name: an object without its hold, key or contexts is not what was asked for."""
     for field in _UNSUPPORTED:
         if body.get(field):
             raise not_implemented(field)
 
 
-def says_metadata(body: Mapping[str, Any]) -> bool:
+def says_metadata(body: Mapping[str, object]) -> bool:
     """Whether a copy's body asks for metadata of its own."""
     return any(field in _WRITABLE for field in body)
 
 
-def read_storage_class(body: Mapping[str, Any]) -> str | None:
+def read_storage_class(body: Mapping[str, object]) -> str | None:
     value = body.get("storageClass")
     if value is not None and value not in STORAGE_CLASSES:
         raise invalid(f"Invalid storage class `{value}`; choose one of {', '.join(sorted(STORAGE_CLASSES))}")
     return value
 
 
-def _text(value: Any, field: str) -> str | None:
+def _text(value: object, field: str) -> str | None:
     if value is None or isinstance(value, str):
         return value or None
     raise invalid(f"Invalid value for `{field}`: it must be a string, not `{value!r}`")
 
 
-def _patched_custom(old: Mapping[str, str], body: Any) -> Mapping[str, str]:
+def _patched_custom(old: Mapping[str, str], body: object) -> Mapping[str, str]:
     if body is None:
         return {}
     if not isinstance(body, Mapping):
@@ -157,7 +157,7 @@ def _patched_custom(old: Mapping[str, str], body: Any) -> Mapping[str, str]:
     return custom
 
 
-def _custom_time(old: str | None, value: Any) -> str | None:
+def _custom_time(old: str | None, value: object) -> str | None:
     moment = parse_time(value) if isinstance(value, str) else None
     if moment is None or not isinstance(value, str):
         if value is None and old is None:
@@ -168,7 +168,7 @@ def _custom_time(old: str | None, value: Any) -> str | None:
     return value
 
 
-def _acl(value: Any) -> tuple[Mapping[str, Any], ...]:
+def _acl(value: object) -> tuple[Mapping[str, object], ...]:
     if value is None:
         return ()
     if isinstance(value, list) and all(isinstance(entry, Mapping) for entry in value):

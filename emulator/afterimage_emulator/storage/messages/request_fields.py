@@ -82,7 +82,7 @@ async def json_object(request: HttpRequest) -> dict[str, Any]:
     return body
 
 
-def expected_hashes(request: HttpRequest, body: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def expected_hashes(request: HttpRequest, body: Mapping[str, object]) -> tuple[str | None, str | None]:
     """(md5, crc32c) as the metadata or an X-Goog-Hash header announces them."""
     announced: dict[str, str] = {}
     for header in request.headers.all("x-goog-hash"):
@@ -95,7 +95,7 @@ def expected_hashes(request: HttpRequest, body: Mapping[str, Any]) -> tuple[str 
     return md5, _string(body, "crc32c") or announced.get("crc32c")
 
 
-def _string(body: Mapping[str, Any], field: str) -> str | None:
+def _string(body: Mapping[str, object], field: str) -> str | None:
     value = body.get(field)
     if value is not None and not isinstance(value, str):
         raise invalid(f"Invalid value for `{field}`: it must be a string, not `{value!r}`")

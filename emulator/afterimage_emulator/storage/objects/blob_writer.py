@@ -263,7 +263,7 @@ class BlobWriter:
             os.close(self._file)
             self._file = None
 
-    def _remove(self, job: Future[Any] | None) -> None:
+    def _remove(self, job: Future[object] | None) -> None:
         if job is not None:
             wait_for_jobs([job])  # it stands before this one in the queue, so this cannot wait for ever
         self._close()

@@ -25,7 +25,7 @@ class RulesUpdate:
 
     rejected: bool = False
     errors: Sequence[Mapping[str, Any]] = ()
-    warnings: Sequence[Mapping[str, Any]] = ()
+    warnings: Sequence[Mapping[str, object]] = ()
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ class BucketRules:
         """Replaces all rules by (file name, source) for each bucket; None guards the buckets not named."""
         compiled: dict[str | None, _Guard] = {}
         errors: list[Mapping[str, Any]] = []
-        warnings: list[Mapping[str, Any]] = []
+        warnings: list[Mapping[str, object]] = []
         for bucket, (file_name, source) in sources.items():
             ruleset, issues = _compile(source, file_name)
             for issue in issues:
@@ -87,7 +87,7 @@ class BucketRules:
         self._guards = compiled
         return RulesUpdate(warnings=warnings)
 
-    def set_rules_from_json(self, body: Any) -> RulesUpdate:
+    def set_rules_from_json(self, body: object) -> RulesUpdate:
         """The body of PUT /internal/setRules: one file for every bucket, or several that name theirs in `resource`."""
         files = body.get("rules", {}).get("files") if isinstance(body, dict) and _is_object(body.get("rules")) else None
         if not isinstance(files, list) or not files or not all(_is_object(file) for file in files):
@@ -112,7 +112,7 @@ class BucketRules:
         return guard.ruleset
 
 
-def _compile(source: str, file_name: str) -> tuple[Ruleset | None, list[Mapping[str, Any]]]:
+def _compile(source: str, file_name: str) -> tuple[Ruleset | None, list[Mapping[str, object]]]:
     # Imported on first need: a suite without storage rules starts without the compiler.
     from afterimage_emulator.rules_language import RulesetRejected, compile_ruleset
 
@@ -123,5 +123,5 @@ def _compile(source: str, file_name: str) -> tuple[Ruleset | None, list[Mapping[
     return ruleset, [issue.to_json() for issue in ruleset.issues]
 
 
-def _is_object(value: Any) -> bool:
+def _is_object(value: object) -> bool:
     return isinstance(value, dict)

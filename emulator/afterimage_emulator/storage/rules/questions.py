@@ -59,8 +59,8 @@ def _question(
     asking: Asking,
     method: str,
     path: str,
-    resource: Mapping[str, Any] | None = None,
-    proposed: Mapping[str, Any] | None = None,
+    resource: Mapping[str, object] | None = None,
+    proposed: Mapping[str, object] | None = None,
 ) -> Question:
     # Imported where there is something to ask: a suite without storage rules runs without their compiler.
     from afterimage_emulator.rules_language import StorageRequest, Timestamp
@@ -77,7 +77,7 @@ def _question(
     return Question((request,), asking.documents)
 
 
-def stored_resource(record: ObjectRecord | None) -> Mapping[str, Any] | None:
+def stored_resource(record: ObjectRecord | None) -> Mapping[str, object] | None:
     """`resource` as rules read it."""
     if record is None:
         return None
@@ -94,7 +94,7 @@ def stored_resource(record: ObjectRecord | None) -> Mapping[str, Any] | None:
     }
 
 
-def edited_resource(record: ObjectRecord, metadata: ObjectMetadata, now_ns: int) -> Mapping[str, Any]:
+def edited_resource(record: ObjectRecord, metadata: ObjectMetadata, now_ns: int) -> Mapping[str, object]:
     """`request.resource` of a metadata update."""
     return {
         **(stored_resource(record) or {}),
@@ -104,7 +104,7 @@ def edited_resource(record: ObjectRecord, metadata: ObjectMetadata, now_ns: int)
     }
 
 
-def uploaded_resource(upload: Upload, blob: Blob, now_ns: int) -> Mapping[str, Any]:
+def uploaded_resource(upload: Upload, blob: Blob, now_ns: int) -> Mapping[str, object]:
     """`request.resource` of an upload."""
     return {
         **_described(upload.bucket, upload.name, upload.metadata),
@@ -117,7 +117,7 @@ def uploaded_resource(upload: Upload, blob: Blob, now_ns: int) -> Mapping[str, A
     }
 
 
-def _described(bucket: str, name: str, metadata: ObjectMetadata) -> dict[str, Any]:
+def _described(bucket: str, name: str, metadata: ObjectMetadata) -> dict[str, object]:
     return {
         "bucket": bucket,
         "name": name,
@@ -130,7 +130,7 @@ def _described(bucket: str, name: str, metadata: ObjectMetadata) -> dict[str, An
     }
 
 
-def _auth(caller: Caller) -> Mapping[str, Any] | None:
+def _auth(caller: Caller) -> Mapping[str, object] | None:
     if caller.uid is None and not caller.claims:
         return None
     return {"uid": caller.uid, "token": dict(caller.claims)}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.storage.errors import Reason, SpecificError
@@ -156,7 +156,7 @@ def check_form(policy: Policy, fields: Mapping[str, str], *, key: str) -> None:
             raise _refused(f"Policy did not reference these fields: {shown(field)}")
 
 
-def _conditions(entry: Any) -> list[PolicyCondition]:
+def _conditions(entry: object) -> list[PolicyCondition]:
     if isinstance(entry, dict) and entry:
         return [_condition(field, value, entry={field: value}) for field, value in entry.items()]
     if isinstance(entry, list) and len(entry) == 3 and all(isinstance(part, str) for part in entry):
@@ -166,7 +166,7 @@ def _conditions(entry: Any) -> list[PolicyCondition]:
     raise _refused(f"`{_printed(entry)}` is no condition of a policy")
 
 
-def _condition(field: Any, value: Any, *, entry: Any, is_prefix: bool = False) -> PolicyCondition:
+def _condition(field: object, value: object, *, entry: object, is_prefix: bool = False) -> PolicyCondition:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(field, str) or not field or not isinstance(value, str):
@@ -174,7 +174,7 @@ def _condition(field: Any, value: Any, *, entry: Any, is_prefix: bool = False) -
     return PolicyCondition(field=field.lower(), value=value, is_prefix=is_prefix, printed=_printed(entry))
 
 
-def _size_range(entry: Any) -> tuple[int, int] | None:
+def _size_range(entry: object) -> tuple[int, int] | None:
     if not isinstance(entry, list) or not entry or entry[0] != "content-length-range":
         return None
     bounds = [_whole(part) for part in entry[1:]]
@@ -183,13 +183,13 @@ def _size_range(entry: Any) -> tuple[int, int] | None:
     return bounds[0], bounds[1]
 
 
-def _whole(part: Any) -> int | None:
+def _whole(part: object) -> int | None:
     if isinstance(part, str) and re.fullmatch(r"[0-9]{1,19}", part):
         return int(part)
     return part if isinstance(part, int) and not isinstance(part, bool) and 0 <= part < 2**63 else None
 
 
-def _expiration(value: Any) -> int:
+def _expiration(value: object) -> int:
     found = _TIME.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise _refused("the policy's `expiration` is not written YYYY-MM-DDTHH:MM:SSZ")
@@ -200,7 +200,7 @@ def _expiration(value: Any) -> int:
     return int(moment.timestamp()) * SECOND_NS + int((found[2] or "0").ljust(9, "0"))
 
 
-def _printed(entry: Any) -> str:
+def _printed(entry: object) -> str:
     return shown(json.dumps(entry))
 
 

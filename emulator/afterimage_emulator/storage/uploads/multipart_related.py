@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid
 from afterimage_emulator.storage.uploads.bounded_body import HEAD_LIMIT_BYTES, BoundedBody
@@ -29,7 +29,7 @@ class MultipartRelated:
         self._body = BoundedBody(body, boundary, kind="multipart request", too_large=_too_large)
         self.media_type: str | None = None
 
-    async def metadata(self) -> dict[str, Any]:
+    async def metadata(self) -> dict[str, object]:
         await self._body.read_until(self._body.mark, HEAD_LIMIT_BYTES)
         await self._part_head()
         raw = await self._body.read_until(self._body.mark, _METADATA_LIMIT_BYTES)
