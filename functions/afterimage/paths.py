@@ -95,18 +95,29 @@ OPERATIONS_TOTALS: Final = "operations/totals"
 NOTHING: Final = "_none/none"
 """A document that nobody writes: asked for where only the answer counts."""
 
+ARTIFACTS: Final = "artifacts"
+"""What users save with versions: files and documents alike stand below each user."""
+ARTIFACT_FILES: Final = "files"
+ARTIFACT_VERSIONS: Final = "versions"
+ARTIFACT_BLOBS: Final = "blobs"
+ARTIFACT_UPLOADS: Final = "uploads"
+QUOTA: Final = "quota"
+QUOTA_ALERT_WRITTEN: Final = "quota/{uid}/alerts/{level}"
+"""The pattern of the documents that say that a user's room is running out."""
+
 OWNED_FILES: Final = ("users", "generating", "artifacts")
 """Folders of which each user owns one."""
 GENERATED_FILES: Final = "generating/"
 """What workers have made, for all users."""
 SHARED_FILES: Final = "media/"
-OWNED_DOCUMENTS: Final = ("users", "ai_outputs", "generations", "players")
+OWNED_DOCUMENTS: Final = ("users", "ai_outputs", "generations", "players", "artifacts", "quota")
 """Collections in which each user owns one document with everything beneath it, beside the books."""
 
 _NO_OUTPUT: Final = Output()
 _RESERVED_ID = re.compile(r"__.*__", re.DOTALL)
 _GENERATED_NAME = re.compile(r"(?P<file_uid>.+?)(?:_(?P<index>\d+))?", re.DOTALL)
 _VERSION = re.compile(r"v[1-9]\d*")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _DERIVED_TAIL = re.compile(
     r"(?P<name>.+)/(?P<generation>[0-9]{1,19})/(?P<plan>[0-9a-f]+)/(?P<variant>[^/]+)", re.DOTALL
 )
@@ -289,6 +300,79 @@ def dead_letter_path(key: str) -> str:
     return f"{DEAD_LETTERS}/{key}"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArtifactFile:
+    """What the name of a stored file below `artifacts/` says."""
+
+    user: str
+    is_upload: bool
+    """Whether it has only arrived; otherwise it holds bytes that versions refer to."""
+    id: str
+    """The id of the upload, or the digest of the content."""
+
+
+def artifact_path(user: str, file: str) -> str:
+    """The head of a saved file; its versions lie beneath it."""
+    return f"{ARTIFACTS}/{user}/{ARTIFACT_FILES}/{file}"
+
+
+def artifacts_path(user: str) -> str:
+    return f"{ARTIFACTS}/{user}/{ARTIFACT_FILES}"
+
+
+def artifact_versions_path(user: str, file: str) -> str:
+    return f"{artifact_path(user, file)}/{ARTIFACT_VERSIONS}"
+
+
+def artifact_version_path(user: str, file: str, number: int) -> str:
+    return f"{artifact_versions_path(user, file)}/{number}"
+
+
+def blobs_path(user: str) -> str:
+    """The collection that counts who refers to each content; `blob_path` is also the name of the stored file."""
+    return f"{ARTIFACTS}/{user}/{ARTIFACT_BLOBS}"
+
+
+def blob_path(user: str, digest: str) -> str:
+    """Where a document and the stored file itself stand: bytes once for each user, under their digest."""
+    return f"{blobs_path(user)}/{digest}"
+
+
+def uploads_path(user: str) -> str:
+    return f"{ARTIFACTS}/{user}/{ARTIFACT_UPLOADS}"
+
+
+def upload_path(user: str, upload: str) -> str:
+    """Where the document of an upload and the stored file itself stand."""
+    return f"{uploads_path(user)}/{upload}"
+
+
+def parse_artifact_file(name: str) -> ArtifactFile | None:
+    """What the name of a stored file says; None for any that is no artifact's."""
+    match name.split("/"):
+        case [root, user, "blobs" | "uploads" as kind, identifier] if root == ARTIFACTS and is_document_id(user):
+            is_upload = kind == ARTIFACT_UPLOADS
+            if is_document_id(identifier) if is_upload else _DIGEST.fullmatch(identifier):
+                return ArtifactFile(user=user, is_upload=is_upload, id=identifier)
+    return None
+
+
+def quota_path(user: str) -> str:
+    return f"{QUOTA}/{user}"
+
+
+def quota_alert_path(user: str, level: int) -> str:
+    return f"{quota_path(user)}/alerts/{level}"
+
+
+def parse_quota_alert(path: str) -> str | None:
+    """Whose room an alert is about; None where no alert stands."""
+    match path.split("/"):
+        case [root, user, "alerts", _] if root == QUOTA:
+            return user
+    return None
+
+
 def _owned(owner: str, family: Family, output: Output) -> Place | None:
     if not is_document_id(owner):
         return None
@@ -367,9 +451,9 @@ def _projects(segments: list[str], _metadata: Mapping[str, str]) -> Place | None
 
 def _artifacts(segments: list[str], _metadata: Mapping[str, str]) -> Place | None:
     match segments:
-        case [_, owner, file_id, version, file] if file_id and file and _VERSION.fullmatch(version):
-            parts = {"file_id": file_id, "version": version[1:], "name": file}
-            return _owned(owner, Family.ARTIFACT, Output(parts=parts))
+        # What has only arrived below `uploads` is nobody's yet: it is looked at when it has been taken.
+        case [_, owner, "blobs", digest] if _DIGEST.fullmatch(digest):
+            return _owned(owner, Family.ARTIFACT, Output(parts={"sha256": digest}))
     return None
 
 

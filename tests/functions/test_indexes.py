@@ -11,7 +11,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 BY_FUNCTIONS = {
     ("_events", "status"),  # replay: the open letters
+<<<<<<< HEAD
     ("files", "status"),  # expiry: what is being made, of all users
+=======
+    ("files", "active_at"),  # a user's saved files, those changed last first
+    ("files", "archived_at"),
+    ("versions", "version_number"),  # the history of one of them
+>>>>>>> 15ff8e3 (Saved files have versions: thirty kept beside the pinned, bytes stored once, compared within bounds, and an exact account of them)
     ("usage", "touched_at"),  # the roll-up: whose books changed
 }
 BY_CLIENTS = {

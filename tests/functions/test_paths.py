@@ -45,8 +45,7 @@ UNDERSTOOD = [
     ("generating/u/video/f_x.mp4", Family.GENERATED_VIDEO, "u", "generations/u/files/f_x", {"file_uid": "f_x"}),
     ("media/asset/pic.jpg", Family.MEDIA, None, "mediaAssets/asset", {"asset_id": "asset"}),
     ("media/pic.jpg", Family.MEDIA, None, None, {}),
-    ("artifacts/u/file/v3/notes.txt", Family.ARTIFACT, "u", None,
-     {"file_id": "file", "version": "3", "name": "notes.txt"}),
+    ("artifacts/u/blobs/" + "0a" * 32, Family.ARTIFACT, "u", None, {"sha256": "0a" * 32}),
     ("projects/p/generations/g/v2.tar.gz", Family.PROJECT_ARCHIVE, None, None,
      {"project_id": "p", "generation_id": "g", "version": "2"}),
     ("users/ü/ai_generated/images/кот_portrait.webp", Family.AI_IMAGE, "ü", "ai_outputs/ü/images/кот_portrait",
@@ -71,7 +70,8 @@ OUTSIDE = [
     "users/u/ai_generated/images/deeper/x.png", "users//ai_generated/images/x.png", "/users/u/ai_generated/images/x",
     "users/../ai_generated/images/x.png", "users/__x__/ai_generated/images/x.png", "Users/u/ai_generated/images/x.png",
     "generating/u/audio/x.opus", "generating/u/image/", "media/", "media//x.png", "media/a/b/c.png", "media/a/",
-    "artifacts/u/file/v0/x", "artifacts/u/file/3/x", "projects/p/generations/g/v1.zip", "other/thing.png",
+    "artifacts/u/blobs/0a", "artifacts/u/blobs/" + "0A" * 32, "artifacts/u/uploads/x", "artifacts/u/file/v3/x",
+    "projects/p/generations/g/v1.zip", "other/thing.png",
     "users/u/ai_generated/audio/drums.opus",
 ]  # fmt: skip
 

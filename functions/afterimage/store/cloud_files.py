@@ -41,10 +41,7 @@ class CloudFiles:
         return content
 
     def write(self, bucket: str, name: str, data: bytes, about: FileAbout, *, expected: Expect | int) -> StoredFile:
-        blob = self._blob(bucket, name)
-        blob.cache_control = about.cache_control or None
-        if about.metadata:
-            blob.metadata = dict(about.metadata)
+        blob = self._described(bucket, name, about)
         try:
             blob.upload_from_string(
                 data, about.content_type, if_generation_match=_generation_of(expected), timeout=_TIMEOUT_SECONDS
@@ -52,6 +49,30 @@ class CloudFiles:
         except exceptions.PreconditionFailed as error:
             raise ConflictError(str(error)) from error
         return _stored(blob)
+
+    def copy(self, file: StoredFile, name: str, about: FileAbout, *, expected: Expect | int) -> StoredFile:
+        source, target = self._blob(file.bucket, file.name), self._described(file.bucket, name, about)
+        target.content_type = about.content_type
+        token: str | None = None
+        try:
+            while True:
+                token, _, _ = target.rewrite(
+                    source,
+                    token=token,
+                    if_generation_match=_generation_of(expected),
+                    if_source_generation_match=file.generation,
+                    timeout=_TIMEOUT_SECONDS,
+                )
+                if token is None:
+                    return _stored(target)
+        except exceptions.NotFound as error:
+            raise GoneError(str(error)) from error
+        except exceptions.PreconditionFailed as error:
+            # One answer for both conditions: only a look at the source tells which one failed.
+            live = self.find(file.bucket, file.name)
+            if live is None or live.generation != file.generation:
+                raise GoneError(str(error)) from error
+            raise ConflictError(str(error)) from error
 
     def stamp(self, file: StoredFile, metadata: Mapping[str, str]) -> None:
         blob = self._blob(file.bucket, file.name)
@@ -96,6 +117,15 @@ class CloudFiles:
 
     def _blob(self, bucket: str, name: str) -> Blob:
         return self._client.bucket(bucket).blob(name)
+
+    def _described(self, bucket: str, name: str, about: FileAbout) -> Blob:
+        blob = self._blob(bucket, name)
+        blob.cache_control = about.cache_control or None
+        if about.content_encoding:
+            blob.content_encoding = about.content_encoding
+        if about.metadata:
+            blob.metadata = dict(about.metadata)
+        return blob
 
 
 def _generation_of(expected: Expect | int) -> int | None:

@@ -43,6 +43,8 @@ class FileAbout:
     """What is said about a file as it is written."""
 
     content_type: str
+    content_encoding: str = ""
+    """`gzip` where the bytes are packed; readers of the web get them unpacked."""
     cache_control: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -68,6 +70,13 @@ class FileStore(Protocol):
 
     def write(self, bucket: str, name: str, data: bytes, about: FileAbout, *, expected: Expect | int) -> StoredFile:
         """Stores a new generation where `expected` (ANYTHING, ABSENT or a generation) holds; or ConflictError."""
+        ...
+
+    def copy(self, file: StoredFile, name: str, about: FileAbout, *, expected: Expect | int) -> StoredFile:
+        """Stores the bytes of a live generation under another name of its bucket, without reading them; or GoneError.
+
+        ConflictError if what is under that name is not as expected.
+        """
         ...
 
     def stamp(self, file: StoredFile, metadata: Mapping[str, str]) -> None:

@@ -43,8 +43,18 @@ class MemoryFiles:
         generation = live[0].generation if live else Expect.ABSENT
         if expected is not Expect.ANYTHING and expected != generation:
             raise ConflictError(f"{bucket}/{name}")
-        stored = self.put(bucket, name, data, content_type=about.content_type, metadata=about.metadata)
+        stored = self._put(bucket, name, data, about)
         self.after("write")
+        return stored
+
+    def copy(self, file: StoredFile, name: str, about: FileAbout, *, expected: Expect | int) -> StoredFile:
+        self.before("copy")
+        data = self._live(file)[1]
+        live = self.files.get((file.bucket, name))
+        if expected is not Expect.ANYTHING and expected != (live[0].generation if live else Expect.ABSENT):
+            raise ConflictError(f"{file.bucket}/{name}")
+        stored = self._put(file.bucket, name, data, about)
+        self.after("copy")
         return stored
 
     def stamp(self, file: StoredFile, metadata: Mapping[str, str]) -> None:
@@ -80,16 +90,20 @@ class MemoryFiles:
         self, bucket: str, name: str, data: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None
     ) -> StoredFile:
         """A client's own upload."""
+        return self._put(bucket, name, data, FileAbout(content_type=content_type, metadata=dict(metadata or {})))
+
+    def _put(self, bucket: str, name: str, data: bytes, about: FileAbout) -> StoredFile:
         self.generations += 1
         stored = StoredFile(
             bucket=bucket,
             name=name,
             generation=self.generations,
             size=len(data),
-            content_type=content_type,
+            content_type=about.content_type,
+            content_encoding=about.content_encoding,
             md5=b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode(),
             created=self.clock(),
-            metadata=dict(metadata or {}),
+            metadata=dict(about.metadata),
         )
         self.files[bucket, name] = (stored, data)
         return stored

@@ -50,6 +50,39 @@ def test_packed_bytes_come_as_they_are_stored(files: FileStore, bucket: str) -> 
     assert files.read(write(files, bucket, "x.gz", packed)) == packed
 
 
+def test_a_file_is_copied_whole_and_described_anew(files: FileStore, bucket: str) -> None:
+    """The bytes of exactly this generation, under another name, which is not overwritten unless that is wanted."""
+    first = write(files, bucket, "from", b"one", card_id="c")
+    about = FileAbout(content_type="image/png", content_encoding="gzip", metadata={"a": "b"})
+    copied = files.copy(first, "to", about, expected=Expect.ABSENT)
+    assert (copied.name, copied.size, copied.content_type, copied.content_encoding, copied.metadata) == (
+        "to", 3, "image/png", "gzip", {"a": "b"},
+    )  # fmt: skip
+    assert files.find(bucket, "to") == copied
+    assert files.read(copied) == b"one"
+    with pytest.raises(ConflictError):
+        files.copy(first, "to", PLAIN, expected=Expect.ABSENT)
+    second = write(files, bucket, "from", b"two")
+    with pytest.raises(GoneError):
+        files.copy(first, "other", PLAIN, expected=Expect.ABSENT)
+    files.copy(second, "to", PLAIN, expected=copied.generation)
+    files.delete(bucket, "from")
+    with pytest.raises(GoneError):
+        files.copy(second, "other", PLAIN, expected=Expect.ABSENT)
+    assert files.find(bucket, "other") is None
+
+
+def test_a_file_says_how_its_bytes_are_packed(files: FileStore, bucket: str) -> None:
+    """The store keeps the packed bytes, and their encoding beside them."""
+    packed = gzip.compress(b"text" * 100)
+    about = FileAbout(content_type="text/plain", content_encoding="gzip")
+    written = files.write(bucket, "packed", packed, about, expected=Expect.ABSENT)
+    found = files.find(bucket, "packed")
+    assert found is not None
+    assert (found.content_encoding, found.size) == (written.content_encoding, written.size) == ("gzip", len(packed))
+    assert files.read(found) == packed
+
+
 def test_a_file_is_written_only_where_it_was_expected(files: FileStore, bucket: str) -> None:
     """Absent, one generation, or anything; generations grow, and who is late has changed nothing."""
     with pytest.raises(ConflictError):

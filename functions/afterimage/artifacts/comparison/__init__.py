@@ -1,0 +1,1 @@
+"""Comparison: what differs between two versions, within bounds of bytes and of steps."""

@@ -1,0 +1,97 @@
+"""The bytes of contents in the store of files: put there once under their digest, read back, packed where it pays."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from afterimage.artifacts.contents import Content, ContentState
+from afterimage.artifacts.file_types import PACKABLE
+from afterimage.faults import TransientError
+from afterimage.paths import blob_path
+from afterimage.store.documents import ConflictError, Expect
+from afterimage.store.files import FileAbout, FileStore, GoneError, StoredFile
+
+PIECE_BYTES: Final = 8 * 1024 * 1024
+_CACHE_CONTROL: Final = "private, max-age=0, no-transform"
+_ROUNDS: Final = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContentBytes:
+    """Bytes of all users, in one bucket."""
+
+    files: FileStore
+    bucket: str
+    pack_from_bytes: int
+    """Larger contents are packed, where their type allows it."""
+
+    def put(
+        self, user: str, digest: str, source: bytes | StoredFile, content_type: str, known: Content | None
+    ) -> Content:
+        """Makes sure that the bytes are there; `known` is what the content's document said before.
+
+        Whoever comes second finds what the first has stored: the name is the digest, so the bytes are the same.
+        """
+        name = blob_path(user, digest)
+        if known is not None and known.state is ContentState.DELETING:
+            # Its collector may be dead. What it was to delete is deleted; nothing newer can be.
+            self.files.delete(self.bucket, name, generation=known.generation)
+        size = source.size if isinstance(source, StoredFile) else len(source)
+        is_packed = size > self.pack_from_bytes and content_type in PACKABLE
+        for _ in range(_ROUNDS):
+            try:
+                stored = self._stored(name, source, content_type, is_packed=is_packed)
+            except ConflictError:
+                there = self.files.find(self.bucket, name)
+                if there is None:
+                    continue
+                stored = there
+            return Content(
+                digest=digest,
+                size=size,
+                stored_bytes=stored.size,
+                generation=stored.generation,
+                content_type=content_type,
+                is_packed=stored.content_encoding == "gzip",
+            )
+        raise TransientError(f"the bytes of `{digest}` come and go; try again")
+
+    def read(self, user: str, content: Content, most: int) -> bytes:
+        """The content itself, unpacked; its first `most` bytes at most."""
+        file = self._file(user, content)
+        if not content.is_packed:
+            return self.files.read(file, 0, most)
+        return zlib.decompressobj(wbits=31).decompress(self.files.read(file), most)
+
+    def delete(self, user: str, content: Content) -> None:
+        """Deletes this generation and no other."""
+        self.files.delete(self.bucket, blob_path(user, content.digest), generation=content.generation)
+
+    def pieces(self, file: StoredFile) -> Iterator[bytes]:
+        """The stored bytes in pieces that fit into memory."""
+        for start in range(0, file.size, PIECE_BYTES):
+            yield self.files.read(file, start, min(start + PIECE_BYTES, file.size))
+
+    def _stored(self, name: str, source: bytes | StoredFile, content_type: str, *, is_packed: bool) -> StoredFile:
+        about = FileAbout(
+            content_type=content_type,
+            content_encoding="gzip" if is_packed else "",
+            cache_control=_CACHE_CONTROL if not is_packed else "private, max-age=0",
+        )
+        if isinstance(source, StoredFile) and not is_packed:
+            return self.files.copy(source, name, about, expected=Expect.ABSENT)
+        data = b"".join(self.pieces(source)) if isinstance(source, StoredFile) else source
+        if is_packed:
+            data = gzip.compress(data, compresslevel=6, mtime=0)
+        return self.files.write(self.bucket, name, data, about, expected=Expect.ABSENT)
+
+    def _file(self, user: str, content: Content) -> StoredFile:
+        name = blob_path(user, content.digest)
+        found = self.files.find(self.bucket, name)
+        if found is None or found.generation != content.generation:
+            raise GoneError(name)
+        return found
