@@ -3,6 +3,7 @@
 from afterimage.delivery.triggers import on_document_written, on_message, on_object, on_schedule, on_web_request
 from afterimage.deployment import (
     AS_API,
+    AS_ARTIFACTS,
     AS_ERASE,
     AS_LEDGER,
     AS_LEDGER_JOBS,
@@ -12,9 +13,10 @@ from afterimage.deployment import (
     BATCH_WORK,
     IMAGE_WORK,
     LIGHT_WORK,
+    UPLOAD_WORK,
     WEB_WORK,
 )
-from afterimage.paths import CAMPAIGN_WRITTEN, GENERATION_WRITTEN, OUTPUT_WRITTEN
+from afterimage.paths import CAMPAIGN_WRITTEN, GENERATION_WRITTEN, OUTPUT_WRITTEN, QUOTA_ALERT_WRITTEN
 
 # What clients and workers store in the originals' bucket.
 media_finalized = on_object(
@@ -107,3 +109,29 @@ ledger_nightly = on_schedule(
 
 # What clients call: the table of routes is in afterimage/api.
 api = on_web_request("api", "afterimage.api.serving:serve", **WEB_WORK, **AS_API)
+# Saved files: uploads that arrive, contents that somebody else deletes, and room that runs out.
+artifact_finalized = on_object(
+    "finalized", "artifact_finalized", "afterimage.artifacts.handlers:artifact_arrived", **UPLOAD_WORK, **AS_ARTIFACTS
+)
+artifact_deleted = on_object(
+    "deleted", "artifact_deleted", "afterimage.artifacts.handlers:artifact_gone", **LIGHT_WORK, **AS_ARTIFACTS
+)
+artifact_archived = on_object(
+    "archived", "artifact_archived", "afterimage.artifacts.handlers:artifact_gone", **LIGHT_WORK, **AS_ARTIFACTS
+)
+quota_alert_written = on_document_written(
+    QUOTA_ALERT_WRITTEN, "quota_alert_written", "afterimage.quota.alerts:alert_written", **LIGHT_WORK, **AS_ARTIFACTS
+)
+artifacts_cleanup = on_message(
+    "artifacts.cleanup", "artifacts_cleanup", "afterimage.jobs.artifact_handlers:clean_up", **BATCH_WORK, **AS_ARTIFACTS
+)
+quota_audit = on_message(
+    "quota.audit", "quota_audit", "afterimage.jobs.artifact_handlers:audit_quota", **BATCH_WORK, **AS_ARTIFACTS
+)
+artifacts_nightly = on_schedule(
+    "10 4 * * *",
+    "artifacts_nightly",
+    "afterimage.jobs.artifact_handlers:start_nightly_artifacts",
+    **LIGHT_WORK,
+    **AS_SCHEDULES,
+)

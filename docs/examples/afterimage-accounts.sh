@@ -2,7 +2,7 @@
 # An account of its own for each kind of function, with what it needs and no more. Run as an owner; again is harmless.
 #
 #   afterimage-accounts.sh before PROJECT ORIGINALS_BUCKET DERIVED_BUCKET    ahead of the first deploy
-#   afterimage-accounts.sh after PROJECT REGION [MEDIA_READY_TOPIC]          when functions and topics are there
+#   afterimage-accounts.sh after PROJECT REGION [MEDIA_READY_TOPIC [QUOTA_ALERT_TOPIC]]   when functions and topics are there
 #
 # Between the two, events wait and are delivered later. `before` ends by saying what to write into functions/.env.PROJECT.
 set -euo pipefail
@@ -12,7 +12,8 @@ MEDIA_JOBS="media_backfill media_replay media_sweep"
 ERASE="user_erase generations_expire"
 LEDGER="ledger_output_written ledger_generation_written ledger_object_finalized ledger_object_deleted ledger_object_archived ledger_roll_up campaign_written"
 LEDGER_JOBS="ledger_audit ledger_rebuild ledger_close_day ledger_reprice ledger_replay"
-SCHEDULES="nightly_sweep generations_look ledger_nightly"
+ARTIFACTS="artifact_finalized artifact_deleted artifact_archived quota_alert_written artifacts_cleanup quota_audit"
+SCHEDULES="nightly_sweep generations_look ledger_nightly artifacts_nightly"
 
 account() { echo "serviceAccount:afterimage-$1@$PROJECT.iam.gserviceaccount.com"; }
 
@@ -49,12 +50,14 @@ before() {
   create_account ledger "keeps the books"
   create_account ledger-jobs "audit, rebuild, close-day, reprice, replay"
   create_account api "serves clients"
+  create_account artifacts "takes uploads over, clears away, audits quotas"
   create_account schedules "starts nightly jobs"
 
   # `list` too: without it, asking for a file that is gone is answered `forbidden` instead of `not found`.
   set_role afterimageStamp storage.objects.get,storage.objects.list,storage.objects.update
   set_role afterimageList storage.objects.get,storage.objects.list
   set_role afterimageEmpty storage.objects.list,storage.objects.delete
+  set_role afterimageKeep storage.objects.get,storage.objects.list,storage.objects.create,storage.objects.delete
   set_role afterimageDerive storage.objects.list,storage.objects.create,storage.objects.delete
 
   in_bucket media "$ORIGINALS" afterimageStamp
@@ -64,21 +67,22 @@ before() {
   in_bucket erase "$ORIGINALS" afterimageEmpty
   in_bucket erase "$DERIVED" afterimageEmpty
   in_bucket ledger-jobs "$ORIGINALS" afterimageList
+  in_bucket artifacts "$ORIGINALS" afterimageKeep
 
-  for name in media media-jobs erase ledger ledger-jobs; do
+  for name in media media-jobs erase ledger ledger-jobs artifacts; do
     in_project "$name" roles/datastore.user
     in_project "$name" roles/eventarc.eventReceiver
   done
   in_project api roles/datastore.user
   # Only so are App Check tokens consumed; to verify them alone needs no role.
   in_project api roles/firebaseappcheck.tokenVerifier
-  for name in media media-jobs erase ledger ledger-jobs api schedules; do
+  for name in media media-jobs erase ledger ledger-jobs artifacts api schedules; do
     in_project "$name" roles/logging.logWriter
   done
 
   echo
   echo "Into functions/.env.$PROJECT:"
-  for name in media media-jobs erase ledger ledger-jobs api schedules; do
+  for name in media media-jobs erase ledger ledger-jobs artifacts api schedules; do
     echo "$(tr 'a-z-' 'A-Z_' <<<"$name")_ACCOUNT=afterimage-$name"
   done
 }
@@ -89,21 +93,24 @@ after() {
   may_call erase $ERASE
   may_call ledger $LEDGER
   may_call ledger-jobs $LEDGER_JOBS
+  may_call artifacts $ARTIFACTS
   may_call schedules $SCHEDULES
 
   # A job publishes its next page on its own topic; the schedules start the nightly jobs.
   for topic in media.backfill media.replay media.sweep; do to_topic media-jobs "$topic"; done
   for topic in ledger.audit ledger.rebuild ledger.close-day ledger.reprice ledger.replay; do to_topic ledger-jobs "$topic"; done
-  for topic in media.sweep generations.expire ledger.close-day ledger.audit; do to_topic schedules "$topic"; done
   for topic in user.erase generations.expire; do to_topic erase "$topic"; done
+  for topic in artifacts.cleanup quota.audit; do to_topic artifacts "$topic"; done
+  for topic in media.sweep generations.expire ledger.close-day ledger.audit artifacts.cleanup quota.audit; do to_topic schedules "$topic"; done
   if [ -n "$READY" ]; then
     to_topic media "$READY"
     to_topic media-jobs "$READY"
   fi
+  if [ -n "$ALERT" ]; then to_topic artifacts "$ALERT"; fi
 }
 
 case "${1:-}:$#" in
   before:4) PROJECT=$2 ORIGINALS=$3 DERIVED=$4; before ;;
-  after:3 | after:4) PROJECT=$2 REGION=$3 READY=${4:-}; after ;;
+  after:3 | after:4 | after:5) PROJECT=$2 REGION=$3 READY=${4:-} ALERT=${5:-}; after ;;
   *) sed -n '4,5s/^# *//p' "$0" >&2; exit 2 ;;
 esac

@@ -91,6 +91,26 @@ API_MAX_INSTANCES: Final = params.IntParam(
     default=20,
     description="How many instances of the API there are, at most.",
 )
+QUOTA_GB: Final = params.IntParam(
+    "QUOTA_GB",
+    default=5,
+    description="How much each user may keep in saved files; `quota/{uid}.limit_bytes` gives one user another limit.",
+)
+MAX_FILE_SIZE_MB: Final = params.IntParam(
+    "MAX_FILE_SIZE_MB",
+    default=100,
+    description="The largest file that can be saved or uploaded; a function has to hold it in memory.",
+)
+COMPRESS_FROM_MB: Final = params.IntParam(
+    "COMPRESS_FROM_MB",
+    default=10,
+    description="Larger saved files are stored packed with gzip, where their type gains by it.",
+)
+QUOTA_ALERT_TOPIC: Final = params.StringParam(
+    "QUOTA_ALERT_TOPIC",
+    default="",
+    description="A Pub/Sub topic that is told when a user's room runs out, for example `quota.alert`; empty: none.",
+)
 
 
 def _account(name: str, who: str) -> params.StringParam:
@@ -109,6 +129,7 @@ LEDGER_JOBS_ACCOUNT: Final = _account(
     "LEDGER_JOBS_ACCOUNT", "the ledger's audit, rebuild, close-day, reprice and replay"
 )
 API_ACCOUNT: Final = _account("API_ACCOUNT", "the API")
+ARTIFACTS_ACCOUNT: Final = _account("ARTIFACTS_ACCOUNT", "the functions that take uploads over, and their jobs")
 SCHEDULES_ACCOUNT: Final = _account("SCHEDULES_ACCOUNT", "the nightly schedules, which only publish")
 
 
@@ -131,6 +152,7 @@ AS_ERASE: Final = run_as(ERASE_ACCOUNT)
 AS_LEDGER: Final = run_as(LEDGER_ACCOUNT)
 AS_LEDGER_JOBS: Final = run_as(LEDGER_JOBS_ACCOUNT)
 AS_API: Final = run_as(API_ACCOUNT)
+AS_ARTIFACTS: Final = run_as(ARTIFACTS_ACCOUNT)
 AS_SCHEDULES: Final = run_as(SCHEDULES_ACCOUNT)
 
 IMAGE_WORK: Final[dict[str, Any]] = {
@@ -166,6 +188,13 @@ WEB_WORK: Final[dict[str, Any]] = {
     "invoker": "public",
 }
 """The function that clients call."""
+UPLOAD_WORK: Final[dict[str, Any]] = LIGHT_WORK | {
+    # An upload of the largest size and its packed bytes, twice.
+    "memory": 1024,
+    "concurrency": 2,
+    "timeout_sec": 300,
+}
+"""Functions that read whole uploads."""
 
 BATCH_WORK: Final[dict[str, Any]] = {
     "region": REGION,

@@ -110,8 +110,11 @@ OWNED_FILES: Final = ("users", "generating", "artifacts")
 GENERATED_FILES: Final = "generating/"
 """What workers have made, for all users."""
 SHARED_FILES: Final = "media/"
-OWNED_DOCUMENTS: Final = ("users", "ai_outputs", "generations", "players", "artifacts", "quota")
-"""Collections in which each user owns one document with everything beneath it, beside the books."""
+OWNED_DOCUMENTS: Final = ("users", "ai_outputs", "generations", "players", "quota", "artifacts")
+"""Collections in which each user owns one document with everything beneath it, beside the books.
+
+In the order in which they are erased: without an account of bytes, late events about contents write nothing.
+"""
 
 _NO_OUTPUT: Final = Output()
 _RESERVED_ID = re.compile(r"__.*__", re.DOTALL)

@@ -39,6 +39,13 @@ class Settings:
     """How long a closed letter and a finished job stay before a TTL policy may delete them."""
     stuck_after: timedelta = STUCK_AFTER
     """How long nothing may be heard of a generation's worker before it is taken for dead."""
+    quota_bytes: int = 5 * 1024**3
+    """What a user may keep in saved files, unless an operator has given that user another limit."""
+    most_file_bytes: int = 100 * 1024**2
+    pack_from_bytes: int = 10 * 1024**2
+    """Larger saved files are stored packed, where their type gains by it."""
+    quota_alert_topic: str = ""
+    """Where it is announced that a user's room is running out; empty: nowhere."""
     ready_topic: str = ""
     """Where settled objects are announced; empty: nowhere."""
     plan_overrides: Mapping[str, Mapping[str, object]]
@@ -79,6 +86,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         stuck_after=timedelta(
             minutes=_whole_number(variables, "GENERATION_STUCK_MINUTES", default=STUCK_AFTER.seconds // 60, least=3)
         ),
+        quota_bytes=_whole_number(variables, "QUOTA_GB", default=5, least=1) * 1024**3,
+        most_file_bytes=_whole_number(variables, "MAX_FILE_SIZE_MB", default=100, least=1) * 1024**2,
+        pack_from_bytes=_whole_number(variables, "COMPRESS_FROM_MB", default=10, least=1) * 1024**2,
+        quota_alert_topic=_value(variables, "QUOTA_ALERT_TOPIC"),
         ready_topic=_value(variables, "MEDIA_READY_TOPIC"),
         plan_overrides=_plans(variables),
         allowed_origins=_origins(variables, project_id),

@@ -15,8 +15,15 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "docs/examples/afterimage-accounts.sh"
-STARTED_BY_SCHEDULES = {"media.sweep", "generations.expire", "ledger.close-day", "ledger.audit"}
-NAMES = ("media", "media-jobs", "erase", "ledger", "ledger-jobs", "api", "schedules")
+NAMES = ("media", "media-jobs", "erase", "ledger", "ledger-jobs", "artifacts", "api", "schedules")
+STARTED_BY_SCHEDULES = {
+    "media.sweep",
+    "generations.expire",
+    "ledger.close-day",
+    "ledger.audit",
+    "artifacts.cleanup",
+    "quota.audit",
+}
 GCLOUD = """#!/usr/bin/env bash
 printf '%q ' "$@" >> "$CALLS"; echo >> "$CALLS"
 [[ -n "$EXISTS" || "$*" != *" describe "* ]]
@@ -67,7 +74,9 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     variables, before = said_by_the_script(
         tmp_path_factory.mktemp("before"), "before", "demo-x", "originals", "derived"
     )
-    _, after = said_by_the_script(tmp_path_factory.mktemp("after"), "after", "demo-x", "europe-west1", "media.ready")
+    _, after = said_by_the_script(
+        tmp_path_factory.mktemp("after"), "after", "demo-x", "europe-west1", "media.ready", "quota.alert"
+    )
     lines = [line for line in variables.splitlines() if "_ACCOUNT=" in line]
     return {"before": before, "after": after, "variables": dict(line.split("=") for line in lines)}
 
@@ -108,7 +117,7 @@ def test_an_account_may_be_named_in_three_ways(written: str, address: str) -> No
 
 
 def test_the_buckets_are_open_for_what_the_code_does_and_no_more(given: dict[str, Any]) -> None:
-    """Only `erase` deletes originals, nobody creates them; the schedules see no bucket and no document.
+    """Only `erase` and `artifacts` delete originals, only the latter creates some; the schedules see no bucket.
 
     Whoever gets or deletes may list, too: without it, what is gone is answered `forbidden` instead of `not found`.
     """
@@ -131,6 +140,7 @@ def test_the_buckets_are_open_for_what_the_code_does_and_no_more(given: dict[str
         ("erase", "originals"): {"list", "delete"},
         ("erase", "derived"): {"list", "delete"},
         ("ledger-jobs", "originals"): {"get", "list"},
+        ("artifacts", "originals"): {"get", "list", "create", "delete"},
     }
     roles: defaultdict[str, set[str]] = defaultdict(set)
     for command in given["before"]:
@@ -151,14 +161,14 @@ def test_running_it_again_changes_what_is_there_and_makes_nothing_twice(tmp_path
 
 
 def test_a_topic_takes_messages_from_those_who_publish_on_it(given: dict[str, Any]) -> None:
-    """Every topic that a function listens to is covered: a job on its own, the schedules on four."""
+    """Every topic that a function listens to is covered: a job on its own, the schedules on those they start."""
     publishers: defaultdict[str, set[str]] = defaultdict(set)
     for command in given["after"]:
         if command[:3] == ["pubsub", "topics", "add-iam-policy-binding"]:
             assert options(command)["role"] == "roles/pubsub.publisher"
             publishers[command[3]].add(member(command))
     endpoints = manifest(**given["variables"])
-    expected: dict[str, set[str]] = {"media.ready": {"media", "media-jobs"}}
+    expected: dict[str, set[str]] = {"media.ready": {"media", "media-jobs"}, "quota.alert": {"artifacts"}}
     for endpoint in endpoints.values():
         topic = endpoint.get("eventTrigger", {}).get("eventFilters", {}).get("topic")
         if topic:

@@ -11,13 +11,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 BY_FUNCTIONS = {
     ("_events", "status"),  # replay: the open letters
-<<<<<<< HEAD
     ("files", "status"),  # expiry: what is being made, of all users
-=======
     ("files", "active_at"),  # a user's saved files, those changed last first
     ("files", "archived_at"),
     ("versions", "version_number"),  # the history of one of them
->>>>>>> 15ff8e3 (Saved files have versions: thirty kept beside the pinned, bytes stored once, compared within bounds, and an exact account of them)
     ("usage", "touched_at"),  # the roll-up: whose books changed
 }
 BY_CLIENTS = {
@@ -111,6 +108,7 @@ def test_what_grows_or_is_never_asked_for_is_exempt() -> None:
         ("_events", "data"),
         ("_events", "expires_at"),
         ("_jobs", "expires_at"),
+        ("files", "kept"),
         ("dialogues", "text"),
         ("dialogues", "personality_traits"),
         ("objects", "variants"),
@@ -124,5 +122,6 @@ def test_lifetimes_are_set_on_the_field_that_is_made_for_them_alone() -> None:
     """A policy on `recorded_at` or `started_at` would delete everything at once."""
     lifetimes = {place for place, entry in exemptions().items() if entry.get("ttl")}
     assert lifetimes == {
-        (collection, "expires_at") for collection in ("_events", "_jobs", "usage", "_limits", "_operations")
+        (collection, "expires_at")
+        for collection in ("_events", "_jobs", "usage", "_limits", "_operations", "blobs", "uploads")
     }

@@ -58,6 +58,9 @@ def test_storage_triggers_listen_to_the_originals_and_are_retried(manifest: dict
         "ledger_object_finalized": "finalized",
         "ledger_object_deleted": "deleted",
         "ledger_object_archived": "archived",
+        "artifact_finalized": "finalized",
+        "artifact_deleted": "deleted",
+        "artifact_archived": "archived",
     }
     for trigger in storage.values():
         assert trigger["eventFilters"] == {"bucket": "{{ params.ORIGINALS_BUCKET }}"}

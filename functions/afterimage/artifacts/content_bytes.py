@@ -17,6 +17,8 @@ from afterimage.store.files import FileAbout, FileStore, GoneError, StoredFile
 
 PIECE_BYTES: Final = 8 * 1024 * 1024
 _CACHE_CONTROL: Final = "private, max-age=0, no-transform"
+_PACKED_CACHE: Final = "private, max-age=0"
+"""Without `no-transform`: Cloud Storage unpacks for a reader that does not take gzip."""
 _ROUNDS: Final = 5
 
 
@@ -41,10 +43,10 @@ class ContentBytes:
             # Its collector may be dead. What it was to delete is deleted; nothing newer can be.
             self.files.delete(self.bucket, name, generation=known.generation)
         size = source.size if isinstance(source, StoredFile) else len(source)
-        is_packed = size > self.pack_from_bytes and content_type in PACKABLE
+        may_pack = size > self.pack_from_bytes and content_type in PACKABLE
         for _ in range(_ROUNDS):
             try:
-                stored = self._stored(name, source, content_type, is_packed=is_packed)
+                stored = self._stored(name, source, content_type, may_pack=may_pack)
             except ConflictError:
                 there = self.files.find(self.bucket, name)
                 if there is None:
@@ -76,18 +78,18 @@ class ContentBytes:
         for start in range(0, file.size, PIECE_BYTES):
             yield self.files.read(file, start, min(start + PIECE_BYTES, file.size))
 
-    def _stored(self, name: str, source: bytes | StoredFile, content_type: str, *, is_packed: bool) -> StoredFile:
-        about = FileAbout(
-            content_type=content_type,
-            content_encoding="gzip" if is_packed else "",
-            cache_control=_CACHE_CONTROL if not is_packed else "private, max-age=0",
-        )
-        if isinstance(source, StoredFile) and not is_packed:
+    def _stored(self, name: str, source: bytes | StoredFile, content_type: str, *, may_pack: bool) -> StoredFile:
+        if may_pack:
+            data = b"".join(self.pieces(source)) if isinstance(source, StoredFile) else source
+            packed = gzip.compress(data, compresslevel=6, mtime=0)
+            # What packing does not make smaller would take more than was reserved for it.
+            if len(packed) < len(data):
+                about = FileAbout(content_type=content_type, content_encoding="gzip", cache_control=_PACKED_CACHE)
+                return self.files.write(self.bucket, name, packed, about, expected=Expect.ABSENT)
+        about = FileAbout(content_type=content_type, cache_control=_CACHE_CONTROL)
+        if isinstance(source, StoredFile):
             return self.files.copy(source, name, about, expected=Expect.ABSENT)
-        data = b"".join(self.pieces(source)) if isinstance(source, StoredFile) else source
-        if is_packed:
-            data = gzip.compress(data, compresslevel=6, mtime=0)
-        return self.files.write(self.bucket, name, data, about, expected=Expect.ABSENT)
+        return self.files.write(self.bucket, name, source, about, expected=Expect.ABSENT)
 
     def _file(self, user: str, content: Content) -> StoredFile:
         name = blob_path(user, content.digest)

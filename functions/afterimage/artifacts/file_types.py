@@ -91,6 +91,11 @@ def refuse_by_name(name: str, declared_type: str) -> None:
         raise _refused(f"`{name}` is declared `{declared}`, but its name says `{expected}`: let both say the same")
 
 
+def declared_or_named(name: str, declared_type: str) -> str:
+    """The type that a file's bytes are sent under; it decides nothing."""
+    return declared_type or _BINARY.get(_extension(name), "application/octet-stream")
+
+
 def kept_type(name: str, declared_type: str, head: bytes, *, is_text: bool) -> str:
     """The type that a content is kept under, or a refusal. `head` is its beginning, `is_text` about all of it."""
     found = identify(head[:HEAD_BYTES])

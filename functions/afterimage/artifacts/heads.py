@@ -27,6 +27,8 @@ class VersionEntry:
     size: int
     is_pinned: bool = False
     is_auto_saved: bool = False
+    saved_at: datetime | None = None
+    """By the clock of whoever saved it: near enough to tell old versions from new ones."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,6 +140,7 @@ def head_fields(head: Head) -> dict[str, Any]:
                 "size": entry.size,
                 "pinned": entry.is_pinned,
                 "auto_saved": entry.is_auto_saved,
+                "saved_at": entry.saved_at,
             }
             for entry in head.versions
         ],
@@ -151,4 +154,5 @@ def _entry(fields: Mapping[str, Any]) -> VersionEntry:
         size=fields["size"],
         is_pinned=fields["pinned"],
         is_auto_saved=fields["auto_saved"],
+        saved_at=fields["saved_at"],
     )

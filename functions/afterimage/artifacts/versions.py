@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from afterimage.artifacts.content_bytes import ContentBytes
 from afterimage.artifacts.contents import Content, ContentMoves, content_in
@@ -70,15 +70,14 @@ class SavedVersion:
     content_type: str
 
 
-class Companion(Protocol):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Companion:
     """A document that moves in the same commit: an upload that becomes a version."""
 
-    @property
-    def path(self) -> str: ...
-
-    def decide(self, found: Document | None, file: str, number: int) -> tuple[Sequence[Write], int]:
-        """What is written, and by how much the reserved bytes move; raises what ends the save."""
-        ...
+    path: str
+    decide: Callable[[Document | None, str, int], tuple[Sequence[Write], int]]
+    """Given the document, the file and the number: what is written, and by how much the reserved bytes move; raises
+    what ends the save."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +151,7 @@ class Versions:
         content = content_in(stored_content)
         is_same = head is not None and _says_nothing_new(head, new) and content is not None and content.has_bytes
         moves = ContentMoves(user=new.user, found={new.digest: stored_content})
-        decided = _decided(head, file, new, is_same=is_same)
+        decided = _decided(head, file, new, self.now(), is_same=is_same)
         writes: list[Write] = []
         reserved = 0
         if companion is not None:
@@ -286,7 +285,7 @@ def file_of_save(user: str, save: str) -> str:
     return hashlib.sha256(f"{user}\n{save}".encode()).hexdigest()[:32]
 
 
-def _decided(head: Head | None, file: str, new: NewVersion, *, is_same: bool) -> _Decided:
+def _decided(head: Head | None, file: str, new: NewVersion, now: datetime, *, is_same: bool) -> _Decided:
     said = new.said
     if head is None:
         if said.name is None:
@@ -304,10 +303,12 @@ def _decided(head: Head | None, file: str, new: NewVersion, *, is_same: bool) ->
         return _Decided(head=described, number=head.newest.number)
     newest = head.newest if head.versions else None
     if not new.creates_version and new.is_auto_saved and newest and newest.is_auto_saved and not newest.is_pinned:
-        entry = replace(newest, digest=new.digest, size=new.size)
+        entry = replace(newest, digest=new.digest, size=new.size, saved_at=now)
         after = described.with_newest_replaced(entry, save=new.save)
         return _Decided(head=after, number=entry.number, replaced=newest)
-    entry = VersionEntry(number=head.last_number + 1, digest=new.digest, size=new.size, is_auto_saved=new.is_auto_saved)
+    entry = VersionEntry(
+        number=head.last_number + 1, digest=new.digest, size=new.size, is_auto_saved=new.is_auto_saved, saved_at=now
+    )
     after, gone = described.with_version(entry, save=new.save)
     return _Decided(head=after, number=entry.number, gone=gone)
 

@@ -63,6 +63,8 @@ class PerUser:
     store: DocumentStore
     work: Checked
     options: Mapping[str, type]
+    users: Callable[[DocumentStore, str, int], list[str]] | None = None
+    """The next users behind an id; those that have books, or anything to be booked, where nothing else is said."""
     page: int = USERS_A_TURN
     seconds: float = SECONDS_A_TURN
     monotonic: Callable[[], float] = time.monotonic
@@ -93,9 +95,10 @@ class PerUser:
     def _users(self, request: Mapping[str, Any], at: Standing) -> list[str]:
         if "user" in request:
             return [request["user"]]
+        following = self.users or users_after
         if at.under_way:
-            return [at.under_way, *users_after(self.store, at.under_way, self.page)]
-        return users_after(self.store, at.done, self.page)
+            return [at.under_way, *following(self.store, at.under_way, self.page)]
+        return following(self.store, at.done, self.page)
 
 
 def users_after(store: DocumentStore, after: str, limit: int) -> list[str]:

@@ -43,12 +43,13 @@ class Account:
     def free_bytes(self) -> int:
         return max(0, self.limit_bytes - self.committed_bytes)
 
-    def moved(self, *, used: int = 0, reserved: int = 0) -> Account:
+    def moved(self, *, used: int = 0, reserved: int = 0, is_forced: bool = False) -> Account:
         """The account after a move; refused where it would grow beyond the limit.
 
         What does not make it larger is never refused: a limit that was lowered must not keep anybody from deleting.
+        Nor is what has happened already (`is_forced`): an account tells the truth, also beyond its limit.
         """
-        if used + reserved > 0 and used + reserved > self.limit_bytes - self.committed_bytes:
+        if not is_forced and used + reserved > 0 and used + reserved > self.limit_bytes - self.committed_bytes:
             raise RefusedError(
                 RefusalKind.STORAGE_QUOTA_EXCEEDED,
                 f"{used + reserved} bytes more do not fit: {self.used_bytes} of {self.limit_bytes} are used and "

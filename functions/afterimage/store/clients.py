@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from google.cloud.storage import Client as StorageClient
 
     from afterimage.store.cloud_files import CloudFiles
+    from afterimage.store.cloud_links import CloudLinks
     from afterimage.store.firestore_documents import FirestoreDocuments
 
 T = TypeVar("T")
@@ -91,3 +92,14 @@ def files() -> CloudFiles:
     from afterimage.store.cloud_files import CloudFiles
 
     return CloudFiles(client)
+
+
+@_client
+def links() -> CloudLinks:
+    import google.auth
+
+    from afterimage.store.cloud_links import CloudLinks
+
+    # Asked for apart from the client's: beside an emulator that one has none.
+    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    return CloudLinks(storage(), credentials)

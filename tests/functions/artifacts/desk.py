@@ -9,12 +9,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from afterimage.artifacts.arrivals import Arrival, Arrivals
+from afterimage.artifacts.collector import Collector
 from afterimage.artifacts.content_bytes import ContentBytes
 from afterimage.artifacts.descriptions import Description
 from afterimage.artifacts.library import Library, Saving
+from afterimage.artifacts.uploads import Announced, Announcement, Uploads
 from afterimage.artifacts.versions import Rounds, SavedVersion, Versions
+from afterimage.store.files import StoredFile
 from afterimage.store.memory_documents import EPOCH, MemoryDocuments
 from afterimage.store.memory_files import MemoryFiles
+from afterimage.store.memory_links import MemoryLinks
 
 BUCKET = "originals"
 ROOM = 1_000_000
@@ -44,6 +49,9 @@ class Desk:
             now=lambda: self.clock,
         )
         self.library = Library(versions=self.versions, most_bytes=self.most_bytes)
+        self.uploading = Uploads(library=self.library, links=MemoryLinks(clock=lambda: self.clock))
+        self.arrivals = Arrivals(uploads=self.uploading)
+        self.collector = Collector(arrivals=self.arrivals)
         self.saves = 0
 
     def pass_time(self, **span: float) -> None:
@@ -62,6 +70,42 @@ class Desk:
         key = said.pop("save", f"save-{self.saves}")
         about = Description(name=name if file is None else None, **said)
         return self.library.save(user, data, about, saving, save=key)
+
+    def announce(self, size: int, *, user: str = "ana", name: str = "large.txt", **said: Any) -> Announced:
+        """One file, which no operation before has announced."""
+        self.saves += 1
+        more = {key: said.pop(key) for key in ("declared_type", "file", "digest") if key in said}
+        about = Announcement(said=Description(name=None if more.get("file") else name, **said), size=size, **more)
+        [found] = self.uploading.announce(user, [about], operation=f"upload-{self.saves}")
+        return found
+
+    def send(self, announced: Announced, data: bytes, user: str = "ana") -> StoredFile:
+        """A client's bytes, all of them, by the link it was given."""
+        assert announced.upload is not None
+        name = f"artifacts/{user}/uploads/{announced.upload.id}"
+        return self.uploads.put(BUCKET, name, data, content_type="text/plain")
+
+    def tell(self, file: StoredFile) -> Arrival:
+        """The event of a file that was stored."""
+        return self.arrivals.finalized(file.bucket, file.name, file.generation)
+
+    def upload(self, announced: Announced, user: str = "ana") -> dict[str, Any]:
+        assert announced.upload is not None
+        return self.store.fields(f"artifacts/{user}/uploads/{announced.upload.id}")
+
+    def clean_up(self) -> None:
+        """Everything the clean-up job walks through, in its order."""
+        for path in sorted(path for path in self.store.documents if "/uploads/" in path):
+            stored = self.store.read(path)
+            if stored is not None:
+                self.collector.upload(path.split("/")[1], stored)
+        for path in sorted(path for path in self.store.documents if "/blobs/" in path):
+            stored = self.store.read(path)
+            if stored is not None:
+                self.collector.content(path.split("/")[1], stored)
+                self.collector.lost_content(path.split("/")[1], stored)
+        for file, _ in list(self.uploads.files.values()):
+            self.collector.file(file)
 
     def read(self, file: str, number: int, user: str = "ana") -> bytes:
         entry = self.library.head(user, file).version(number)

@@ -1,0 +1,31 @@
+"""What the messages and the schedule of the artifacts' jobs call: builds the job and gives it its turn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from afterimage.artifacts.handlers import collector
+from afterimage.delivery.events import MessageEvent
+from afterimage.delivery.messages import publish
+from afterimage.jobs.take_turn import take_turn
+from afterimage.store import clients
+
+
+def clean_up(event: MessageEvent) -> None:
+    from afterimage.jobs.artifact_jobs import ArtifactCleanup
+
+    take_turn("artifacts.cleanup", event, ArtifactCleanup(collector=collector()).turn)
+
+
+def audit_quota(event: MessageEvent) -> None:
+    from afterimage.jobs.artifact_jobs import quota_audit_job
+    from afterimage.quota.audit import QuotaAuditor
+
+    auditor = QuotaAuditor(store=clients.documents(), collector=collector())
+    take_turn("quota.audit", event, quota_audit_job(auditor).turn)
+
+
+def start_nightly_artifacts(event: Any) -> None:
+    """The schedule only publishes: one clean-up and one audit a day, however often it fires for that day."""
+    for topic in ("artifacts.cleanup", "quota.audit"):
+        publish(topic, {"job": f"{topic}-{event.schedule_time:%Y-%m-%d}"})
