@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from google.api_core.exceptions import FailedPrecondition
 from PIL import Image
 
 from afterimage_client.errors import WorkerError
@@ -257,12 +258,32 @@ def test_two_workers_at_one_file_uid_make_it_once(stage: Stage, user: User) -> N
 
 def test_without_waiting_the_second_worker_says_that_one_is_at_it(stage: Stage, user: User) -> None:
     """While the first beats, whatever its age: its beats are as good as a new document."""
-    with stage.worker(beat_every_seconds=0.05, takeover_after_seconds=0.2).generation(user.asks()) as job:
-        first = user.firestore.document(f"generations/{user.uid}/files/f1/worker/beat")
-        while first.get().to_dict()["beats"] < 5:
-            pass
+    with stage.worker().generation(user.asks()) as job:
+        assert job._record is not None
+        stage.suite.advance_clock(TAKEOVER_AFTER_SECONDS - 1)
+        job._record.beat()
+        stage.suite.advance_clock(TAKEOVER_AFTER_SECONDS - 1)
         with refused("in-progress"):
-            stage.worker(beat_every_seconds=20, takeover_after_seconds=60).handle(user.asks(), draw)
+            stage.worker().handle(user.asks(), draw)
+        draw(job)
+    user.check_whole(job.response)
+
+
+def test_of_two_that_take_over_at_the_same_moment_one_has_it(stage: Stage, user: User) -> None:
+    """Both saw the dead worker's document; the second one's claim finds it changed, and it looks again."""
+    asked = user.asks(seed=1)
+    dead = stage.worker().generation(asked)
+    assert dead._record is not None
+    dead._record.open()
+    stage.suite.advance_clock(TAKEOVER_AFTER_SECONDS)
+    late = stage.worker().generation(asked)._record
+    assert late is not None
+    seen = late._look()
+    with stage.worker().generation(asked) as job:
+        with pytest.raises(FailedPrecondition):
+            late._claim(seen.generation)
+        with refused("in-progress"):
+            late.open()
         draw(job)
     user.check_whole(job.response)
 
