@@ -75,7 +75,6 @@ class Endpoints:
     firestore_is_emulator: bool = False
     auth_is_emulator: bool = False
     storage: str = "https://firebasestorage.googleapis.com"
-    storage_is_emulator: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -92,7 +91,6 @@ class Endpoints:
             found["firestore_is_emulator"] = True
         if storage := _host(variables, "FIREBASE_STORAGE_EMULATOR_HOST"):
             found["storage"] = f"http://{storage}"
-            found["storage_is_emulator"] = True
         return cls(**found)
 
 

@@ -90,6 +90,8 @@ def discard(store: Store, screen: Screen, asked: argparse.Namespace) -> int:
     for each in chosen:
         if each.kind == PUSH:
             discard_push(store, each.id)
+        elif each.kind == "upload":
+            MediaCache(store).discard_upload(each.id)
         else:
             store.queue.discard(each.id)
     kept = sum(each.kind == PUSH for each in chosen)

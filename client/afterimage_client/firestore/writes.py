@@ -80,11 +80,6 @@ def verify_write(name: str, precondition: Precondition) -> Any:
     return _completed(messages.Write(verify=name), [], precondition)
 
 
-def name_of(write: Any) -> str:
-    kind = write.WhichOneof("operation")
-    return str(write.update.name if kind == "update" else getattr(write, kind))
-
-
 def may_repeat(writes: Sequence[Any]) -> bool:
     """Whether applying them twice is applying them once, so that a lost answer does no harm."""
     for write in writes:

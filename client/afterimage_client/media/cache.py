@@ -201,6 +201,25 @@ class MediaCache:
             (self._store.clock.now() + self._keep_seconds, asset_id, storage_path),
         )
 
+    def discard_upload(self, entry_id: int) -> bool:
+        """Gives an upload up that waits or has failed; False where there is none of this id, or it runs.
+
+        Its file is then no copy of anything: nobody is given it as one, and it goes with what has expired.
+        """
+        with self._store.database.transaction() as transaction:
+            transfer = self._store.storage_queue.transfer(entry_id)
+            if transfer is None or transfer.operation != "upload" or not self._store.queue.discard(entry_id):
+                return False
+            file = self.find(transfer.asset_id, transfer.storage_path)
+            # Added again meanwhile, the place has another file, which its own entry will bring up.
+            if file is not None and str(file.path) == transfer.local_path:
+                transaction.execute(
+                    "UPDATE media_files SET is_uploaded = 1, session = NULL, expires_at = ?"
+                    " WHERE asset_id = ? AND storage_path = ?",
+                    (self._store.clock.now(), transfer.asset_id, transfer.storage_path),
+                )
+            return True
+
     def session(self, asset_id: str, storage_path: str) -> str | None:
         """The upload that was begun, so that another run goes on with it. Its address is a secret, so it is sealed."""
         found = self._store.database.row(

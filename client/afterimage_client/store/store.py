@@ -31,7 +31,6 @@ from afterimage_client.store.watching import Documents, LocalQuery, Notify, Watc
 PUSH: Final = "push"
 POLL_SECONDS: Final = 0.05
 MEDIA_ASSETS: Final = "mediaAssets"
-ApplyOps = Callable[[Mapping[str, Any], Sequence[PatchOp]], dict[str, Any]]
 
 
 class Store:

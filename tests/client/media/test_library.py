@@ -310,3 +310,36 @@ def test_a_store_keeps_its_files_beside_it(tmp_path: Path) -> None:
     store = Store(tmp_path / "content.db")
     assert MediaCache(store).folder == tmp_path / "media_cache"
     store.close()
+
+
+async def test_an_upload_that_is_given_up_leaves_no_file_for_ever(shelf: Shelf) -> None:
+    """Nobody is given its bytes as the file of that place, and it goes with what has expired."""
+    path = await shelf.put("theirs")
+    entry_id = shelf.library.add("theirs", path, DATA[:100], mime_type="text/plain")
+    await shelf.library.sync_all()
+    [dead] = shelf.store.queue.dead_letters()
+    assert dead.id == entry_id
+    kept = shelf.cache.find("theirs", path)
+    assert kept is not None
+    assert not kept.may_go
+    assert shelf.cache.discard_upload(entry_id)
+    assert not shelf.cache.discard_upload(entry_id)
+    assert shelf.cache.use("theirs", path) is None
+    assert shelf.store.queue.dead_letters() == []
+    shelf.library.start()
+    assert not kept.path.exists()
+    assert (await shelf.library.fetch("theirs", path)).read_bytes() == DATA
+    await shelf.library.stop()
+
+
+async def test_a_file_that_was_added_again_stays_when_the_older_upload_is_given_up(shelf: Shelf) -> None:
+    """The newer one waits for its own upload."""
+    path = shelf.picture("a")
+    older = shelf.library.add("a", path, DATA[:100], mime_type="image/png")
+    shelf.library.add("a", path, DATA, mime_type="image/png")
+    assert shelf.cache.discard_upload(older)
+    found = shelf.cache.find("a", path)
+    assert found is not None
+    assert (found.may_go, found.path.read_bytes()) == (False, DATA)
+    await shelf.library.sync_all()
+    assert await shelf.app.storage.object(path).read() == DATA
