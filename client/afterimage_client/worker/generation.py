@@ -94,6 +94,8 @@ class Generation:
         self._stored: list[WorkerFile] = []
         self._is_lost = False
         self._stopped: str | None = None
+        self._ending = threading.RLock()
+        self._is_completed = self._is_failed = False
         self._inline_because = ""
         self._model = ""
         self._cost_nano_usd: int | None = None
@@ -188,8 +190,15 @@ class Generation:
         self._on_step(WorkerStep.OPENED)
 
     def _complete(self) -> None:
-        if self._stopped is not None:
-            raise WorkerError("failed", self._stopped)
+        """One ends it: the block itself, or whoever stops it from another thread."""
+        with self._ending:
+            if self._stopped is not None:
+                # What was still going up when the stop came is nobody's.
+                self._remove_stored()
+                raise WorkerError("failed", self._stopped)
+            self._end_well()
+
+    def _end_well(self) -> None:
         if not self._made:
             self._fail("nothing was made")
             raise WorkerError("failed", "nothing was made", way_out="call `add` within the block")
@@ -198,6 +207,7 @@ class Generation:
             self._response = answer(self.request, self.user_id, inline)
             return
         links = [] if self._inline_because else [file.url for file in self._stored]
+        self._is_completed = True
         try:
             self._end({"status": "completed", **self._results(links)})
         except LostError:
@@ -234,15 +244,21 @@ class Generation:
 
     def _fail(self, reason: str) -> None:
         """Never in the way of what ended the block: what cannot be told is left to the expiry."""
-        if self._record is None:
-            return
+        with self._ending:
+            if self._record is None or self._is_completed:
+                return
+            if not self._is_failed:
+                self._is_failed = True
+                self._tell_failed(self._record, reason)
+            self._remove_stored()
+
+    def _tell_failed(self, record: GenerationRecord, reason: str) -> None:
         try:
             self._end({"status": "failed", "reason": reason})
         except LostError:
             pass
         except cloud_faults() as error:
-            _log.warning("`%s` could not be ended: %s", self._record.path, error)
-        self._remove_stored()
+            _log.warning("`%s` could not be ended: %s", record.path, error)
 
     def _end(self, fields: Mapping[str, Any]) -> None:
         assert self._record is not None

@@ -20,7 +20,7 @@ import pytest
 from afterimage_client.errors import WorkerError
 from afterimage_client.worker.callers.proof import SIGNATURE_HEADERS
 from afterimage_client.worker.callers.signing import SigningKeys
-from afterimage_client.worker.generation import Generation
+from afterimage_client.worker.generation import Generation, WorkerStep
 from afterimage_client.worker.handlers.http import http_application
 from afterimage_client.worker.handlers.runpod import runpod_handler
 from afterimage_client.worker.offline.drawing import draw
@@ -197,6 +197,35 @@ def test_a_server_that_stops_ends_what_is_open(stage: Stage, user: User) -> None
     assert [error.message for error in told] == ["the worker was stopped"]
     assert user.document() == document
     assert user.files() == {}
+
+
+def test_a_stop_that_comes_too_late_takes_nothing_away(stage: Stage, user: User) -> None:
+    """The generation is completed, and its files are its own."""
+    with stage.worker().generation(user.asks()) as job:
+        draw(job)
+    job.stop("the worker was stopped")
+    user.check_whole(job.response)
+
+
+def test_a_stop_in_the_middle_of_an_upload_leaves_no_file(stage: Stage, user: User) -> None:
+    """The upload ends after the stop; what it stored goes when the block is left."""
+    jobs: list[Generation] = []
+
+    def stop(step: WorkerStep) -> None:
+        if step is WorkerStep.UPLOADING:
+            thread = threading.Thread(target=jobs[0].stop, args=["the worker was stopped"])
+            thread.start()
+            thread.join()
+
+    def make(job: Generation) -> None:
+        jobs.append(job)
+        draw(job)
+
+    with pytest.raises(WorkerError, match="the worker was stopped"):
+        stage.worker(on_step=stop).handle(user.asks(), make)
+    document = user.document()
+    assert document is not None
+    assert (document["status"], user.files(), user.has_beat()) == ("failed", {}, False)
 
 
 def test_without_a_cloud_the_http_form_answers_inline() -> None:
