@@ -7,11 +7,14 @@ import itertools
 import os
 import re
 import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
 from afterimage_emulator.background import BackgroundSuite
+from tests.browser.chromium import Chromium, why_no_browser
+from tests.browser.page import Browser, PageServer
 
 _numbers = itertools.count(1)
 
@@ -58,3 +61,23 @@ def sdk_environment(suite: BackgroundSuite, project_id: str, monkeypatch: pytest
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return environment
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[tuple[Chromium, PageServer]]:
+    """The browser's process and the server of its pages, for the whole run."""
+    missing = why_no_browser()
+    if missing is not None:
+        pytest.skip(missing)
+    running, pages = Chromium(), PageServer()
+    yield running, pages
+    running.close()
+    pages.close()
+
+
+@pytest.fixture
+def browser(chromium: tuple[Chromium, PageServer]) -> Iterator[Browser]:
+    """A headless Chromium that was never used before; how to use it is told in tests/browser/page.py."""
+    opened = Browser(*chromium)
+    yield opened
+    opened.close()

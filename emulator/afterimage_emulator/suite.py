@@ -261,6 +261,7 @@ class Suite:
             events=self.events,
             shut_down=self.shut_down,
             index_settings=self._index_settings(),
+            guard=self._guard,
         )
         rules = RulesFiles(
             self.configuration.firestore,

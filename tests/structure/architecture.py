@@ -173,9 +173,16 @@ def rooms_of_a_service_import_downwards(graph: Graph) -> Iterator[str]:
 
 
 def adapters_know_operations_and_not_each_other(graph: Graph) -> Iterator[str]:
-    for module in graph.within(f"{SUITE}.firestore.adapters.grpc", f"{SUITE}.firestore.adapters.rest"):
+    adapters = f"{SUITE}.firestore.adapters"
+    session = f"{adapters}.web_channel_session"
+    for module in graph.within(*(f"{adapters}.{wire}" for wire in ("grpc", "rest", "web_channel")), session):
         for found in module.imports:
-            allowed = (f"{SUITE}.firestore.operations.operations", f"{SUITE}.firestore.documents.resource_paths")
+            allowed = (
+                f"{SUITE}.firestore.operations.operations",
+                f"{SUITE}.firestore.documents.resource_paths",
+                f"{adapters}.json_messages",
+                *([session] if module.name == f"{adapters}.web_channel" else []),
+            )
             if is_within(found.name, f"{SUITE}.firestore") and not any(is_within(found.name, one) for one in allowed):
                 yield _met(graph, module, found)
 

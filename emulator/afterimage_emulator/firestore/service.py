@@ -12,6 +12,8 @@ from afterimage_emulator.firestore.adapters.control_routes import ControlRoutes
 from afterimage_emulator.firestore.adapters.grpc import grpc_methods
 from afterimage_emulator.firestore.adapters.http_front import FirestoreHttpFront
 from afterimage_emulator.firestore.adapters.rest import FirestoreRestApi
+from afterimage_emulator.firestore.adapters.web_channel import WebChannel
+from afterimage_emulator.firestore.adapters.web_channel_session import Patience
 from afterimage_emulator.firestore.documents.document_store import DocumentStore
 from afterimage_emulator.firestore.documents.exports import export_databases, import_databases
 from afterimage_emulator.firestore.documents.index_limits import IndexSettings
@@ -25,6 +27,7 @@ from afterimage_emulator.firestore.operations.reads import Reads
 from afterimage_emulator.firestore.rules.loaded_rules import LoadedRules
 from afterimage_emulator.firestore.transactions.sessions import Sessions
 from afterimage_emulator.firestore.triggers import DEFAULT_LOCATION, Triggers
+from afterimage_emulator.front.origin_guard import OriginGuard
 from afterimage_emulator.front.rules_gate import RulesGate
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpHandler
@@ -44,6 +47,8 @@ class FirestoreService:
         location: str = DEFAULT_LOCATION,
         shut_down: Callable[[], None] | None = None,
         index_settings: Mapping[str, IndexSettings] | None = None,
+        guard: OriginGuard | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self.store = DocumentStore(clock=clock)
         self.sessions = Sessions(self.store, clock)
@@ -68,7 +73,10 @@ class FirestoreService:
         self.store.observe(Expiry(self.sessions, clock, lifetimes))
         self.grpc: Sequence[GrpcMethod] = grpc_methods(self.operations)
         control = ControlRoutes(store=self.store, sessions=self.sessions, rules=self.rules, shut_down=shut_down)
-        front = FirestoreHttpFront(rest=FirestoreRestApi(self.operations), control=control)
+        self.web_channel = WebChannel(self.operations, clock, guard or OriginGuard(), patience=patience)
+        front = FirestoreHttpFront(
+            rest=FirestoreRestApi(self.operations), web_channel=self.web_channel, control=control
+        )
         self.http: HttpHandler = front
         self.is_admin_route = front.is_admin_route
 
@@ -83,4 +91,5 @@ class FirestoreService:
         await import_databases(self.store, directory)
 
     async def close(self) -> None:
+        await self.web_channel.close()
         self.sessions.reset()

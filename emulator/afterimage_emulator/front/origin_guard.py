@@ -54,13 +54,18 @@ class OriginGuard:
         """The handler of a port, guarded."""
 
         async def guarded(request: HttpRequest) -> HttpResponse:
-            refused = self.refusal(request, is_admin_route)
-            if refused is not None:
-                self._tell(service, refused)
-                return error_response(StatusError(Code.PERMISSION_DENIED, refused))
-            return await handler(request)
+            refused = self.judge(request, service=service, is_admin_route=is_admin_route)
+            return error_response(refused) if refused is not None else await handler(request)
 
         return guarded
+
+    def judge(self, request: HttpRequest, *, service: str, is_admin_route: IsAdminRoute) -> StatusError | None:
+        """The refusal, if it is one, told on the console too."""
+        refused = self.refusal(request, is_admin_route)
+        if refused is None:
+            return None
+        self._tell(service, refused)
+        return StatusError(Code.PERMISSION_DENIED, refused)
 
     def check_grpc_origin(self, origin: str) -> StatusError | None:
         """gRPC clients send no Origin. Browsers cannot speak gRPC, so its `:authority` is not looked at."""

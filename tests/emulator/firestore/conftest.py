@@ -16,6 +16,7 @@ from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.faults import Faults
+from afterimage_emulator.firestore.adapters.web_channel_session import Patience
 from afterimage_emulator.firestore.service import FirestoreService
 from afterimage_emulator.wire.observers import RequestObserver
 from afterimage_emulator.wire.server import WireServer
@@ -25,14 +26,14 @@ from tests.emulator.firestore.whole_stores import check_used_stores
 class RunningFirestore:
     """The service, its clock and its bus, reachable from the test's thread through `call` and `run`."""
 
-    def __init__(self, observer: RequestObserver | None = None) -> None:
+    def __init__(self, observer: RequestObserver | None = None, patience: Patience | None = None) -> None:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.clock = Clock()
         self.faults = Faults()
         self.activity = Activity()
         self.events = EventBus(clock=self.clock, faults=self.faults, activity=self.activity)
-        self.service = FirestoreService(clock=self.clock, events=self.events)
+        self.service = FirestoreService(clock=self.clock, events=self.events, patience=patience)
         self.server = WireServer(
             name="firestore",
             http=self.service.http,

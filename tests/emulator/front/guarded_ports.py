@@ -99,6 +99,14 @@ ROUTES = (
     Route(service="firestore", method="GET", path=f"{_DOCUMENTS}/a/b", headers=_OWNER),
     Route(service="firestore", method="GET", path=f"{_DOCUMENTS}/a/b", headers={"authorization": "bearer  OWNER"}),
     Route(service="firestore", method="GET", path=f"{_DOCUMENTS}/a/b", headers={"authorization": "Bearer ya29.x"}),
+    Route(
+        service="firestore", method="POST", path="/google.firestore.v1.Firestore/Listen/channel?VER=8&RID=1",
+        body="headers=&count=0", admin=False,
+    ),
+    Route(
+        service="firestore", method="POST", path="/google.firestore.v1.Firestore/Listen/channel?VER=8&RID=1",
+        body="headers=Authorization:Bearer+owner%0D%0A&count=0",
+    ),
     Route(service="firestore", method="POST", path="/reset"),
     Route(service="firestore", method="GET", path=f"/emulator/v1/projects/{PROJECT}:securityRules"),
     Route(

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final
 
-from afterimage_emulator.firestore.operations.operations import Conversation, Operation, Operations
+from afterimage_emulator.firestore.operations.operations import SERVICE, Conversation, Operation, Operations
 from afterimage_emulator.front.callers import caller_of
 from afterimage_emulator.wire.grpc_methods import Call, GrpcMethod, MessageStream
-
-SERVICE: Final = "/google.firestore.v1.Firestore/"
 
 
 def grpc_methods(operations: Operations) -> Sequence[GrpcMethod]:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from google.protobuf import json_format
 
+from afterimage_emulator.firestore.adapters.json_messages import message_from_json
 from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
 from afterimage_emulator.firestore.operations.operations import Operation, Operations
 from afterimage_emulator.front.callers import Caller, caller_of
@@ -33,8 +34,6 @@ _VERBS: Final = {
     "runAggregationQuery": ("RunAggregationQuery", "parent"),
 }
 _NOT_BUILT: Final = frozenset({"partitionQuery", "executePipeline", "listen", "write"})
-_BYTES_FIELDS: Final = {"bytesValue", "bytes_value", "transaction", "retryTransaction", "retry_transaction"}
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 _VERB: Final = re.compile(r":([a-zA-Z]+)$")
 # What Google's front end takes on any method; none of it means anything here.
 _SYSTEM_PARAMETERS: Final = frozenset(
@@ -125,44 +124,17 @@ class _Parameters:
                 value = values[-1]
                 place[last] = _BOOLEANS.get(value, value) if last in ("exists", "showMissing") else value
         if body:
-            _parse(body, message)
+            message_from_json(body, message)
 
 
 async def _from_body(request: HttpRequest, request_class: type[M], place: str = "", resource: str = "") -> M:
     body = await request.json()
-    if body is None:
-        body = {}
-    if not isinstance(body, dict):
-        raise invalid_argument("Invalid JSON payload received. The request body must be an object.")
-    message = _parse(body, request_class())
+    message = message_from_json({} if body is None else body, request_class())
     if place == "database":
         setattr(message, place, resource.removesuffix("/documents"))
     elif place:
         setattr(message, place, resource)
     return message
-
-
-def _parse(body: dict[str, object], message: M) -> M:
-    _check_bytes(body)
-    try:
-        json_format.ParseDict(body, message)
-    except (json_format.ParseError, RecursionError) as error:
-        raise invalid_argument(f"Invalid JSON payload received. {error}") from None
-    return message
-
-
-def _check_bytes(body: object) -> None:
-    """Refuses what is no base64: the parser drops what it does not know, and other bytes would be stored."""
-    for name, value in body.items() if isinstance(body, dict) else ():
-        if name in _BYTES_FIELDS and isinstance(value, str) and not _BASE64.fullmatch(value):
-            raise invalid_argument(
-                f"Invalid JSON payload received. Invalid value at `{name}`: `{value[:40]}` is no base64."
-            )
-        if isinstance(value, dict | list):
-            _check_bytes(value)
-    for element in body if isinstance(body, list) else ():
-        if isinstance(element, dict):
-            _check_bytes(element)
 
 
 async def _answered(operation: Operation, message: Message, caller: Caller) -> HttpResponse:

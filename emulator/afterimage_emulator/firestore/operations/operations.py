@@ -28,6 +28,7 @@ from afterimage_emulator.protos.message import Message
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import MessageStream
 
+SERVICE: Final = "/google.firestore.v1.Firestore/"
 _ID_LETTERS: Final = string.ascii_letters + string.digits
 
 
@@ -53,6 +54,7 @@ class Conversation:
 
     name: str
     request_class: type[Message]
+    reply_class: type[Message]
     serve: Callable[[MessageStream, Caller], Awaitable[None]]
 
 
@@ -92,8 +94,8 @@ class Operations:
 
     def conversations(self) -> Sequence[Conversation]:
         return (
-            Conversation(name="Listen", request_class=firestore_v1.ListenRequest, serve=self.listens.listen),
-            Conversation(name="Write", request_class=firestore_v1.WriteRequest, serve=self.writes.write),
+            _conversation("Listen", self.listens.listen, reply=firestore_v1.ListenResponse),
+            _conversation("Write", self.writes.write, reply=firestore_v1.WriteResponse),
         )
 
     def commit(self, request: firestore_v1.CommitRequest, caller: Caller) -> bytes | Awaitable[bytes]:
@@ -161,6 +163,12 @@ def _one(name: str, answer: Answering, *, reply: type[Message] | None = None) ->
 
 def _streamed(name: str, answer: Answering, *, reply: type[Message]) -> Operation:
     return Operation(name=name, request_class=_request_of(name), reply_class=reply, answer=answer, streams=True)
+
+
+def _conversation(
+    name: str, serve: Callable[[MessageStream, Caller], Awaitable[None]], *, reply: type[Message]
+) -> Conversation:
+    return Conversation(name=name, request_class=_request_of(name), reply_class=reply, serve=serve)
 
 
 def _request_of(name: str) -> type[Message]:
