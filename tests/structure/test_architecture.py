@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.structure.architecture import PROTOCOLS_OF_ONE, ROOMS, RULES, SUITE, Rule
+from tests.structure.architecture import PROTOCOLS_OF_ONE, ROOMS, RULES, SUITE, Rule, repository
 from tests.structure.import_graph import EmptyGraphError, Graph, read_graph
 from tests.structure.protocols import protocols
 
-ROOT = Path(__file__).resolve().parents[2]
-REPOSITORY = read_graph(ROOT, ROOMS)
+REPOSITORY = repository()
 
 
 def named(rule: Rule) -> str:

@@ -7,14 +7,12 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.structure.architecture import ROOMS
-from tests.structure.import_graph import read_graph
+from tests.structure.architecture import ROOT, repository
+from tests.structure.import_graph import Module
 
-ROOT = Path(__file__).resolve().parents[2]
 OPENING = re.compile(
     r"(?:^|(?<=[.!?] )|(?<=[.!?]\n))(Of (?!course)|The same of |All of (?:them|it)\b|Who )", re.MULTILINE
 )
@@ -29,31 +27,33 @@ def openings(text: str) -> Iterator[str]:
             yield found.string[found.start() : found.start() + 80]
 
 
-def prose_of(path: Path) -> Iterator[str]:
-    """What people read of a file: a document whole, of a module its docstrings and comments."""
-    text = path.read_text()
-    if path.suffix == ".md":
-        yield text
-        return
-    for node in ast.walk(ast.parse(text)):
+def prose_of(module: Module) -> Iterator[str]:
+    """What people read of a module: its docstrings and comments."""
+    for node in ast.walk(module.tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.value.value
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    for token in tokenize.generate_tokens(io.StringIO(module.text).readline):
         if token.type == tokenize.COMMENT:
             yield token.string.lstrip("# ")
 
 
-def documents() -> list[Path]:
-    found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "emulator/README.md"]
-    modules = [module.path for module in read_graph(ROOT, ROOMS).in_room("emulator", "functions", "rules", "bench")]
-    assert len(found) > 10
-    return [*found, *modules]
-
-
-@pytest.mark.parametrize("path", documents(), ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_sentence_begins_in_the_middle_of_a_thought(path: Path) -> None:
+def test_no_sentence_of_a_document_begins_in_the_middle_of_a_thought() -> None:
     """A newcomer meets every sentence alone: in a search result, an editor's hint, a diff."""
-    found = [opening for prose in prose_of(path) for opening in openings(prose)]
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "emulator/README.md"]
+    assert len(documents) > 10
+    found = [(path.name, opening) for path in documents for opening in openings(path.read_text())]
+    assert not found
+
+
+def test_no_sentence_of_a_module_begins_in_the_middle_of_a_thought() -> None:
+    """Docstrings and comments are read where an editor shows them: without what stands above."""
+    modules = repository().in_room("emulator", "functions", "client", "rules", "bench")
+    found = [
+        (repository().where(module), opening)
+        for module in modules
+        for prose in prose_of(module)
+        for opening in openings(prose)
+    ]
     assert not found
 
 

@@ -57,7 +57,7 @@ class WriteBatch:
         return self._add(delete_write(reference.name, condition))
 
     async def commit(self, *, repeat_if_lost: bool = True) -> list[WriteResult]:
-        """All of them. With `repeat_if_lost=False` a lost answer is never asked for again by itself."""
+        """Commits all writes. With `repeat_if_lost=False` a lost answer is never asked for again by itself."""
         if self._is_done:
             raise FirestoreError("failed-precondition", "this batch was committed", way_out="make another")
         self._is_done = True

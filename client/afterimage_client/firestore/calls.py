@@ -47,7 +47,7 @@ class Calls:
         return found
 
     async def commit(self, writes: Sequence[Any], *, repeat_if_lost: bool = True) -> Any:
-        """All of them, or none. `repeat_if_lost` sends a commit again whose answer was lost, where that is safe."""
+        """Commits all writes, or none. `repeat_if_lost` repeats a commit whose answer was lost, where that is safe."""
         if len(writes) > MOST_WRITES:
             raise FirestoreError(
                 "invalid-argument",

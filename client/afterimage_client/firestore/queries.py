@@ -45,7 +45,7 @@ class FieldFilter:
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All of them hold."""
+    """A document matches where every part holds."""
 
     filters: Sequence[Filter]
 

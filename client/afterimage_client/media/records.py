@@ -84,7 +84,7 @@ def place_of(storage_path: str) -> tuple[str | None, str]:
 
 
 def _one_of_each_size(variants: tuple[Variant, ...]) -> list[Variant]:
-    """Of several formats of one size, WebP: every program that shows pictures at all can show it."""
+    """Where one size has several formats, WebP is taken: every program that shows pictures at all can show it."""
     found: dict[tuple[int, int], Variant] = {}
     for each in variants:
         size = (each.width, each.height)

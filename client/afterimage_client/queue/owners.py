@@ -1,4 +1,4 @@
-"""Who runs entries of a file, and whether they still live: told by the operating system, not by a clock.
+"""The processes that run entries of a file, and whether they still live: told by the operating system, not by a clock.
 
 Each owner holds a lock on a small file beside the database for as long as its process lives. The system lets go of the
 lock when the process ends, however it ends. So a killed process's entries come back at once, and those of a slow one

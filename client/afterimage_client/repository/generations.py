@@ -33,7 +33,7 @@ class PastGeneration:
     request: Mapping[str, Any]
     result: Mapping[str, Any]
     paths: tuple[str, ...] = ()
-    """Of its files in the bucket."""
+    """Where its files lie in the bucket."""
     snapshot: DocumentSnapshot = field(repr=False)
 
     @classmethod

@@ -45,7 +45,7 @@ def checksum_for(metadata: ObjectMetadata) -> Checksum:
 
 
 def checksum_of_file(path: Path, checksum: Checksum, size: int | None = None) -> Checksum:
-    """Of a file, or of its first `size` bytes. Blocks: run it in a thread."""
+    """The checksum of a file, or of its first `size` bytes. Blocks: run it in a thread."""
     with path.open("rb") as file:
         while piece := file.read(_PIECE_BYTES if size is None else min(_PIECE_BYTES, size - checksum.size)):
             checksum.add(piece)

@@ -19,7 +19,7 @@ class UploadSource(Protocol):
     can_rewind: bool
 
     async def md5(self) -> str | None:
-        """Of all the bytes; None where they are not there yet."""
+        """The checksum of all the bytes; None where they are not there yet."""
         ...
 
     async def read_at(self, offset: int, count: int) -> bytes:

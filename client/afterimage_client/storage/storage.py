@@ -139,7 +139,7 @@ class StoredObject:
         return Download(self._http, self.bucket, self.path, Path(target), on_progress=on_progress)
 
     async def read(self, *, most_bytes: int | None = 100 * 1024 * 1024) -> bytes:
-        """All of it, in memory."""
+        """Reads the whole file into memory."""
         return await read_bytes(self._http, self.bucket, self.path, most_bytes=most_bytes)
 
     async def stream(self) -> AsyncIterator[bytes]:

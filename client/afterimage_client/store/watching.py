@@ -147,7 +147,7 @@ class _Subscription:
 
 
 class Watchers:
-    """Who watches what. `find` reads all documents of a collection, `get` one of them."""
+    """Knows who watches what. `find` reads all documents of a collection, `get` one of them."""
 
     def __init__(
         self,

@@ -136,7 +136,7 @@ class Pusher:
         except FirebaseError as error:
             if error.code not in ON_PURPOSE:
                 raise _as_failure(error) from error
-            # Who may not read may still be allowed to write: the write's own answer will tell.
+            # A user who may not read may still be allowed to write: the write's own answer will tell.
             remote, seen_at = _as_known(copies), ""
         with self._store.database.transaction() as transaction:
             copies = self._load(config, document_id)

@@ -23,7 +23,7 @@ SILENCE_SECONDS: Final = 120.0
 
 
 class Hearer(Protocol):
-    """Who listens to a target."""
+    """The listener of a target."""
 
     def raised(self, step: Raised) -> None: ...
 

@@ -1,1 +1,1 @@
-"""Who a request is from, and the signature of servers that ask in a user's name."""
+"""The user whom a request comes from, and the signature of servers that ask in a user's name."""

@@ -31,7 +31,7 @@ class Callers:
     http: SignatureVerifier
 
     def of_job(self, given: Mapping[str, Any]) -> str | None:
-        """Who a queue's job is from, by what stands in its input; None where there is no proof."""
+        """The user whom a queue's job comes from, by what stands in its input; None where there is no proof."""
         if "signature" in given or "signed_request" in given:
             signature, text = given.get("signature"), given.get("signed_request")
             if not isinstance(signature, Mapping) or not isinstance(text, str):
@@ -45,7 +45,7 @@ class Callers:
         return self._of_token(given.get("id_token"))
 
     def of_http(self, *, method: str, path: str, headers: Mapping[str, str], body: bytes) -> str | None:
-        """Who an HTTP request is from; header names are in lower case."""
+        """The user whom an HTTP request comes from; header names are in lower case."""
         if any(name in headers for name in SIGNATURE_HEADERS):
             fields: dict[str, object] = {own: headers.get(name, "") for name, own in SIGNATURE_HEADERS.items()}
             fields["uid"] = unquote(str(fields["uid"]), errors="replace")
