@@ -115,7 +115,8 @@ def firebase_shared_suite(firebase_configuration: Configuration) -> Iterator[Bac
     """Every service but functions, on free ports, for fixtures of yours that outlive a test."""
     from afterimage_emulator.suite import SERVICES
 
-    yield from _running(firebase_configuration, only=tuple(name for name in SERVICES if name != "functions"))
+    left_out = {"functions"} if firebase_configuration.hosting else {"functions", "hosting"}
+    yield from _running(firebase_configuration, only=tuple(name for name in SERVICES if name not in left_out))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import AttemptRecord
 from afterimage_emulator.clock import Clock
-from afterimage_emulator.configuration import DEFAULT_HOST, Address, Configuration, ConfigurationError
+from afterimage_emulator.configuration import (
+    DEFAULT_HOST,
+    DEFAULT_PORTS,
+    Address,
+    Configuration,
+    ConfigurationError,
+    load_configuration,
+)
 from afterimage_emulator.configuration.commented_json import parse_commented_json
 from afterimage_emulator.credentials.local_credentials import account_email, service_account
 from afterimage_emulator.credentials.local_signer import LocalSigner, accepts_unknown_signers
@@ -34,16 +41,19 @@ from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpHandler
 from afterimage_emulator.wire.observers import RequestObserver
-from afterimage_emulator.wire.server import WireServer
+from afterimage_emulator.wire.server import PortInUseError, WireServer
 
 if TYPE_CHECKING:
     from afterimage_emulator.firestore.documents.index_limits import IndexSettings
     from afterimage_emulator.firestore.rules.project_documents import ProjectDocuments
 
 CREDENTIALS_FILE = "local-service-account.json"
-SERVICES = ("firestore", "storage", "auth", "pubsub", "functions", "tasks")
+SERVICES = ("firestore", "storage", "auth", "pubsub", "functions", "tasks", "hosting")
 SERVE_PAGES = frozenset({"storage", "hosting"})
 """Services whose answers are pages that users made: the guard lets none of these be an administrator."""
+WITHOUT_DATA = frozenset({"functions", "hosting"})
+FURTHER_PORTS = 100
+"""How far above the first site's port the others may be."""
 _log = logging.getLogger("afterimage_emulator")
 
 
@@ -104,7 +114,9 @@ class Suite:
         self._accepts_unknown_signers = accept_unknown_signers
         self._guard = OriginGuard(
             self._allowed,
-            own_ports=lambda: {server.port for name, server in self._servers.items() if name in SERVE_PAGES},
+            own_ports=lambda: {
+                server.port for name, server in self._servers.items() if name.partition(":")[0] in SERVE_PAGES
+            },
         )
         self.services: dict[str, Any] = {}
         self.warnings: list[str] = list(configuration.warnings)
@@ -143,6 +155,7 @@ class Suite:
                 self.services["functions"].prepare()  # imports the codebases while the ports are being opened
             for name, service in self.services.items():
                 await self._serve(name, service.http, service.grpc, service.is_admin_route)
+            await self._serve_further_sites()
             hub = Hub(self)
             await self._serve("hub", hub.http, (), hub.is_admin_route)
             if self._import_from is not None:
@@ -181,8 +194,36 @@ class Suite:
             if self._data is not None:
                 shutil.rmtree(self._data, ignore_errors=True)
 
+    async def _serve_further_sites(self) -> None:
+        """Each site but the first has a port four and more above, as in the official suite, or the next free one."""
+        hosting = self.services.get("hosting")
+        if hosting is None:
+            return
+        first = self.configuration.address("hosting")
+        taken = {self.configuration.address(name).port for name in DEFAULT_PORTS}
+        wanted = first.port + 4
+        for name, handler in hosting.further_sites().items():
+            while True:
+                wanted += 1
+                if wanted in taken and first.port:
+                    continue
+                at = Address(host=first.host, port=wanted if first.port else 0)
+                try:
+                    await self._serve(f"hosting:{name}", handler, (), hosting.is_admin_route, wanted=at)
+                except PortInUseError:
+                    if wanted > first.port + FURTHER_PORTS:
+                        raise
+                else:
+                    break
+
     async def _serve(
-        self, name: str, http: HttpHandler, grpc: Sequence[GrpcMethod], is_admin_route: IsAdminRoute
+        self,
+        name: str,
+        http: HttpHandler,
+        grpc: Sequence[GrpcMethod],
+        is_admin_route: IsAdminRoute,
+        *,
+        wanted: Address | None = None,
     ) -> None:
         """The one place where a port is opened, so that none is without the guard."""
         server = WireServer(
@@ -193,7 +234,7 @@ class Suite:
             observer=self.observer,
             check_grpc_origin=self._guard.check_grpc_origin,
         )
-        wanted = self.configuration.address(name)
+        wanted = wanted or self.configuration.address(name)
         if self._free_ports:
             wanted = Address(host=DEFAULT_HOST, port=0)
         await server.start(wanted.host, wanted.port)
@@ -225,7 +266,7 @@ class Suite:
         await export_services(self._exporters(), directory)
 
     def _exporters(self) -> dict[str, Any]:
-        return {name: service for name, service in self.services.items() if name != "functions"}
+        return {name: service for name, service in self.services.items() if name not in WITHOUT_DATA}
 
     def records(self, *, failed_only: bool) -> list[dict[str, Any]]:
         return self.attempts.listing(failed_only=failed_only)
@@ -351,6 +392,30 @@ class Suite:
             may_call=lambda host: is_this_machine(host) or host in self._allowed.hosts,
         )
 
+    def _build_hosting(self) -> Service:
+        from afterimage_emulator.hosting.service import HostingService
+
+        configuration = self.configuration
+        file = configuration.file
+        named = [path for target in configuration.firestore for path in (target.rules, target.indexes)]
+        named += [target.rules for target in configuration.storage]
+        service = HostingService(
+            sections=configuration.hosting,
+            root=configuration.root,
+            project_id=self.project_id,
+            default_bucket=configuration.default_bucket,
+            addresses=self.addresses,
+            functions=self.services.get("functions"),
+            file=file,
+            read_again=lambda: () if file is None else load_configuration(file, project_id=self.project_id).hosting,
+            private_files=[path for path in (file, *named) if path is not None],
+            private_folders=[codebase.source for codebase in configuration.codebases],
+            # A debugger holds a function for as long as somebody thinks.
+            **({} if self._inspect is None else {"answer_limit_seconds": None}),
+        )
+        self.warnings += service.warnings()
+        return service
+
     def _note_rules(self, notices: Sequence[RulesNotice]) -> None:
         self.warnings += [notice.text for notice in notices if not notice.is_broken]
         self.broken_rules += [notice.text for notice in notices if notice.is_broken]
@@ -378,7 +443,8 @@ class Suite:
 def _chosen(configuration: Configuration, only: Collection[str] | None) -> tuple[str, ...]:
     """The services to run, in the order they start; everything by default, functions only where there are some."""
     if only is None:
-        return tuple(name for name in SERVICES if name != "functions" or configuration.codebases)
+        wanted = {"functions": configuration.codebases, "hosting": configuration.hosting}
+        return tuple(name for name in SERVICES if wanted.get(name, True))
     unknown = sorted(set(only) - set(SERVICES))
     if unknown:
         raise ConfigurationError(f"`{unknown[0]}` is no service; --only takes {', '.join(SERVICES)}")

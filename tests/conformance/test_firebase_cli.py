@@ -28,28 +28,11 @@ from afterimage_emulator.functions.codebases.manifest import EventTrigger, Funct
 pytestmark = pytest.mark.conformance
 
 ROOT = Path(__file__).resolve().parents[2]
-VERSION = "15.34.0"
-INSTALL_TIMEOUT_SECONDS = 600
 RUN_TIMEOUT_SECONDS = 240
 CALLED = ("media_finalized", "ledger_object_finalized")
 NAME = "users/cli-user/ai_generated/images/dragon_portrait.png"
 # Everything the CLI would open here; those with fixed ports of their own would meet what runs on this machine.
 EMULATORS = ("functions", "auth", "hub", "logging", "eventarc", "tasks")
-
-
-@pytest.fixture(scope="module")
-def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The CLI of the pinned version, in a folder that goes away with the run."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed")
-    folder = tmp_path_factory.mktemp("firebase-tools")
-    subprocess.run(
-        [npm, "install", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund", "--silent",
-         f"firebase-tools@{VERSION}"],
-        check=True, timeout=INSTALL_TIMEOUT_SECONDS,
-    )  # fmt: skip
-    return folder / "node_modules"
 
 
 @dataclass(frozen=True, kw_only=True)

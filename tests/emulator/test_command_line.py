@@ -230,9 +230,9 @@ def test_post_shutdown_stops_the_command(tmp_path: Path, project_id: str) -> Non
 
 def test_what_is_not_served_is_named(tmp_path: Path, project_id: str) -> None:
     """Whoever relies on another part of the official suite learns at the start that it is not there."""
-    file = project(tmp_path, hosting={"public": "public"}, database={"rules": "database.rules.json"})
+    file = project(tmp_path, dataconnect={"source": "dataconnect"}, database={"rules": "database.rules.json"})
     ended = run("exec", "--only", "firestore", "--project", project_id, "--config", str(file), "true")
-    assert "not emulated, though firebase.json names it: database, hosting" in ended.stderr
+    assert "not emulated, though firebase.json names it: database, dataconnect" in ended.stderr
     assert re.search(r"ready in \d+\.\d\d s", ended.stderr)
 
 

@@ -127,7 +127,7 @@ def test_keys_that_the_schema_allows_are_no_warnings(tmp_path: Path) -> None:
     hooks = {"predeploy": "x", "postdeploy": ["y"]}
     body = {
         "$schema": "https://raw.githubusercontent.com/firebase/firebase-tools/master/schema/firebase-config.json",
-        "hosting": {"public": "public", "anything": 1},
+        "hosting": {"public": "public", "appAssociation": "AUTO", **hooks},
         "apphosting": {}, "auth": {}, "database": {}, "dataconnect": {}, "extensions": {"a": "b"}, "remoteconfig": {},
         "firestore": {"location": "nam5", "edition": "standard", "rules": "firestore.rules", **hooks},
         "storage": [{"bucket": "b", "target": None, "rules": "storage.rules", **hooks}],

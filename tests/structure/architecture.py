@@ -83,7 +83,7 @@ _A_PATH = re.compile(
     r"(usage|_jobs|_events|ai_outputs|generations|generating|users|players|artifacts|media|mediaAssets|operations|campaigns)/"
     r"|(_jobs|_events|ai_outputs|mediaObjects|mediaAssets|campaignOwners)($|/)"
 )
-SERVICES = {"firestore", "storage", "auth", "pubsub", "tasks", "functions"}
+SERVICES = {"firestore", "storage", "auth", "pubsub", "tasks", "functions", "hosting"}
 COMPOSERS = {f"{SUITE}.suite"}
 FLOORS: Mapping[str, tuple[str, ...]] = {
     "firestore": ("documents", "queries", "rules", "transactions", "listening", "operations", "adapters"),

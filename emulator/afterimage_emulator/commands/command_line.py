@@ -11,7 +11,8 @@ from afterimage_emulator.credentials.local_signer import UNKNOWN_SIGNERS_FLAG
 from afterimage_emulator.front.allowed_pages import HOSTS_FLAG, ORIGINS_FLAG
 
 DESCRIPTION = """\
-A local Firebase in pure Python: Firestore, Storage, Auth, Pub/Sub, task queues and Python functions, no Java, no Node.
+A local Firebase in pure Python: Firestore, Storage, Auth, Pub/Sub, task queues, Python functions and Hosting. No Java,
+no Node.
 
   afterimage-emulator start                        everything that firebase.json names, until Ctrl-C
   afterimage-emulator start --only firestore,auth  only these
@@ -94,7 +95,7 @@ class Version(argparse.Action):
 
 def _add_suite_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--only", metavar="NAMES", help="firestore,storage,auth,pubsub,functions,tasks: any, with commas"
+        "--only", metavar="NAMES", help="firestore,storage,auth,pubsub,functions,tasks,hosting: any, with commas"
     )
     command.add_argument("--project", metavar="ID", help="project id (default: .firebaserc, else demo-no-project)")
     command.add_argument("--config", metavar="FILE", type=Path, help="firebase.json (default: here or above)")

@@ -16,6 +16,9 @@ _SECTIONS: Final[Mapping[str, frozenset[str]]] = {
     "firestore": _HOOKS
     | {"dataAccessMode", "database", "edition", "indexes", "location", "rules", "target"},
     "storage": _HOOKS | {"bucket", "rules", "target"},
+    "hosting": _HOOKS
+    | {"appAssociation", "cleanUrls", "frameworksBackend", "headers", "i18n", "ignore", "public", "redirects",
+       "rewrites", "site", "source", "target", "trailingSlash"},
     "functions": _HOOKS
     | {"codebase", "configDir", "disallowLegacyRuntimeConfig", "ignore", "instances", "kit", "prefix", "remoteSource",
        "runtime", "source", "sourcePackage"},

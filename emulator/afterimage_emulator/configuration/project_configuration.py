@@ -15,6 +15,7 @@ from afterimage_emulator.configuration.firebase_json_keys import unknown_keys
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORTS: Final[Mapping[str, int]] = {
     "hub": 4400,
+    "hosting": 5000,
     "functions": 5001,
     "firestore": 8080,
     "pubsub": 8085,
@@ -23,7 +24,7 @@ DEFAULT_PORTS: Final[Mapping[str, int]] = {
     "tasks": 9499,
 }
 """What our suite serves, and where the official one serves it."""
-_SERVED_ELSEWHERE: Final = ("apphosting", "database", "dataconnect", "eventarc", "extensions", "hosting")
+_SERVED_ELSEWHERE: Final = ("apphosting", "database", "dataconnect", "eventarc", "extensions")
 """What firebase.json may configure, at its top or in `emulators`, that only the official suite serves."""
 
 
@@ -61,6 +62,20 @@ class StorageTarget:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class HostingSection:
+    """What firebase.json says of one site; Hosting itself reads it."""
+
+    place: str
+    content: Mapping[str, object]
+
+    @property
+    def name(self) -> str | None:
+        """The deploy target or the site, where one is named."""
+        named = self.content.get("target") or self.content.get("site")
+        return named if isinstance(named, str) else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Address:
     """Where a service listens."""
 
@@ -80,6 +95,9 @@ class Configuration:
     codebases: tuple[Codebase, ...] = ()
     firestore: tuple[FirestoreTarget, ...] = ()
     storage: tuple[StorageTarget, ...] = ()
+    hosting: tuple[HostingSection, ...] = ()
+    file: Path | None = None
+    """The firebase.json that all this was read from."""
     addresses: Mapping[str, Address] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     not_emulated: tuple[str, ...] = ()
@@ -127,6 +145,8 @@ def load_configuration(file: Path, *, project_id: str | None = None) -> Configur
         codebases=tuple(reader.codebases(body.get("functions", []))),
         firestore=tuple(reader.firestore(body.get("firestore", []))),
         storage=tuple(reader.storage(body.get("storage", []), _storage_targets(runcom, project))),
+        hosting=tuple(reader.hosting(body.get("hosting", []))),
+        file=file.resolve(),
         addresses=dict(reader.addresses(emulators)),
         warnings=tuple(unknown_keys(body, file.name)),
         not_emulated=tuple(name for name in _SERVED_ELSEWHERE if name in body or name in emulators),
@@ -209,6 +229,18 @@ class _Reader:
                 )
             for bucket in targets[target]:
                 yield StorageTarget(bucket=bucket, rules=rules)
+
+    def hosting(self, value: object) -> Iterator[HostingSection]:
+        seen: set[str | None] = set()
+        for place, section in self.each(value, "hosting"):
+            if all([self.text(section, "target", place), self.text(section, "site", place)]):
+                raise self.wrong(place, "names a `target` and a `site`; the Firebase CLI takes one of them")
+            one = HostingSection(place=place, content=section)
+            if one.name in seen:
+                known = f"the site `{one.name}` is described twice" if one.name else "two sites have no name"
+                raise self.wrong(place, f"cannot be told from another: {known}; give each its own `target` or `site`")
+            seen.add(one.name)
+            yield one
 
     def addresses(self, emulators: Mapping[str, object]) -> Iterator[tuple[str, Address]]:
         for name in DEFAULT_PORTS:

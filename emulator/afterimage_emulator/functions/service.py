@@ -161,6 +161,11 @@ class FunctionsService:
         """Functions decide themselves who may do what."""
         return False
 
+    def regions_of(self, name: str) -> tuple[str, ...] | None:
+        """Where a function with a URL of its own runs."""
+        pool = self._pools.get(name)
+        return pool.spec.regions if pool is not None and isinstance(pool.spec.trigger, HttpTrigger) else None
+
     def functions(self) -> Mapping[str, FunctionSpec]:
         """All functions that are loaded, by name."""
         return {name: pool.spec for name, pool in self._pools.items()}

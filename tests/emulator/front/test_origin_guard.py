@@ -17,11 +17,11 @@ import grpc
 import pytest
 
 from afterimage_emulator.background import BackgroundSuite
-from afterimage_emulator.configuration import Codebase, Configuration, ConfigurationError
+from afterimage_emulator.configuration import Codebase, Configuration, ConfigurationError, HostingSection
 from afterimage_emulator.front.allowed_pages import AllowedPages
 from afterimage_emulator.front.origin_guard import OriginGuard
 from afterimage_emulator.protos import messages
-from afterimage_emulator.suite import SERVICES, Suite
+from afterimage_emulator.suite import SERVE_PAGES, SERVICES, Suite
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 from afterimage_emulator.wire.server import WireServer
 from tests.emulator.front.guarded_ports import (
@@ -50,7 +50,12 @@ by_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.s
 
 def start(folder: Path, project: str, allowed: AllowedPages) -> Suite:
     (folder / "main.py").write_text(FUNCTIONS)
-    configuration = Configuration(root=folder, project_id=project, codebases=(Codebase(name="default", source=folder),))
+    configuration = Configuration(
+        root=folder,
+        project_id=project,
+        codebases=(Codebase(name="default", source=folder),),
+        hosting=(HostingSection(place="hosting", content={"public": "public"}),),
+    )
     return Suite(configuration, free_ports=True, allowed=allowed)
 
 
@@ -68,8 +73,8 @@ def refused(answer: Answer) -> bool:
     )
 
 
-def own_page(suite: BackgroundSuite, name: str = "127.0.0.1") -> str:
-    return f"http://{name}:{suite.address('storage').rpartition(':')[2]}"
+def own_page(suite: BackgroundSuite, name: str = "127.0.0.1", service: str = "storage") -> str:
+    return f"http://{name}:{suite.address(service).rpartition(':')[2]}"
 
 
 def test_the_tables_try_every_port(suite: BackgroundSuite) -> None:
@@ -128,13 +133,15 @@ def test_foreign_names_are_refused(suite: BackgroundSuite, route: Route) -> None
 
 @by_route
 def test_stored_pages_are_no_administrators(suite: BackgroundSuite, route: Route) -> None:
-    """An HTML file that somebody stored may do what an app may, and nothing that takes an administrator."""
-    for name in ("127.0.0.1", "localhost", "a.localhost", "[::1]"):
-        answer = ask(suite.address(route.service), route, origin=own_page(suite, name))
-        assert refused(answer) == route.admin, (name, answer)
-    if route.service == "storage":  # what a page reads of its own origin carries no Origin header
-        same = {"host": own_page(suite, "localhost").removeprefix("http://"), "sec_fetch_site": "same-origin"}
-        assert refused(ask(suite.address("storage"), route, **same)) == route.admin
+    """A page of Storage or of Hosting may do what an app may, and nothing that takes an administrator."""
+    for service in SERVE_PAGES:
+        for name in ("127.0.0.1", "localhost", "a.localhost", "[::1]"):
+            answer = ask(suite.address(route.service), route, origin=own_page(suite, name, service))
+            assert refused(answer) == route.admin, (service, name, answer)
+    if route.service in SERVE_PAGES:  # what a page reads of its own origin carries no Origin header
+        page = own_page(suite, "localhost", route.service)
+        same = {"host": page.removeprefix("http://"), "sec_fetch_site": "same-origin"}
+        assert refused(ask(suite.address(route.service), route, **same)) == route.admin
 
 
 @by_route

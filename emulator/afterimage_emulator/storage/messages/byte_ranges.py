@@ -6,42 +6,19 @@ import re
 from dataclasses import dataclass
 
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid
+from afterimage_emulator.wire.byte_ranges import RangeOutsideError, Slice, read_range
 
-_RANGE = re.compile(r"bytes=\s*(\d{0,19})-(\d{0,19})\s*")
 _CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d{1,19})-(\d{1,19}|\*)|\*)/(\d{1,19}|\*)")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Slice:
-    """Bytes `offset` to `offset + length` of an object."""
-
-    offset: int
-    length: int
-
-
 def parse_range(header: str | None, size: int) -> Slice | None:
-    """What to send; None means the whole. Forms that are not one simple range are ignored, as RFC 9110 wants."""
-    found = _RANGE.fullmatch(header.strip()) if header else None
-    if found is None or not (found[1] or found[2]):
-        return None
-    if not found[1]:
-        length = min(int(found[2]), size)
-        if length == 0:
-            raise _unsatisfiable(header, size)
-        return Slice(offset=size - length, length=length)
-    first = int(found[1])
-    last = int(found[2]) if found[2] else size - 1
-    if found[2] and last < first:
-        return None
-    if first >= size:
-        raise _unsatisfiable(header, size)
-    return Slice(offset=first, length=min(last, size - 1) - first + 1)
-
-
-def _unsatisfiable(header: str | None, size: int) -> StorageError:
-    return StorageError(
-        Reason.RANGE_NOT_SATISFIABLE, f"The requested range cannot be satisfied: `{header}` of {size} bytes."
-    )
+    """What to send; None means the whole."""
+    try:
+        return read_range(header, size)
+    except RangeOutsideError:
+        raise StorageError(
+            Reason.RANGE_NOT_SATISFIABLE, f"The requested range cannot be satisfied: `{header}` of {size} bytes."
+        ) from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterimage_emulator.storage.errors import StorageError
-from afterimage_emulator.storage.messages.byte_ranges import ContentRange, Slice, parse_content_range, parse_range
+from afterimage_emulator.storage.messages.byte_ranges import ContentRange, parse_content_range, parse_range
+from afterimage_emulator.wire.byte_ranges import Slice
 
 
 @given(st.integers(0, 50), st.integers(0, 60), st.integers(0, 60))
