@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.structure.equal_lines import equal_blocks
 from tests.structure.import_graph import Graph, Import, Module, is_within, read_graph
 from tests.structure.protocols import protocols
 
@@ -78,6 +79,12 @@ PROTOCOLS_OF_ONE: Mapping[str, str] = {
     "Hearer": "listeners make the stream that they hear: a stream that imported them would close a circle",
 }
 """Protocols that one class alone fulfils, each with what forbids to name that class instead."""
+TOLD_APART: Mapping[frozenset[str], str] = {
+    frozenset({"emulator/afterimage_emulator/protos/collect.py", "client/collect_descriptors.py"}): (
+        "both read descriptors for a distribution of their own, and neither may import the other"
+    ),
+}
+"""Modules that say the same in equal lines, each pair with what keeps them from sharing it."""
 PATHS = "afterimage.paths"
 _A_PATH = re.compile(
     r"(usage|_jobs|_events|ai_outputs|generations|generating|users|players|artifacts|media|mediaAssets|operations|campaigns)/"
@@ -274,7 +281,22 @@ def protocols_have_two_users(graph: Graph) -> Iterator[str]:
             yield f"{protocol.where} `{protocol.name}` is fulfilled by {names} alone: name the class instead"
 
 
+def nothing_is_written_twice(graph: Graph) -> Iterator[str]:
+    modules = graph.in_room("emulator", "functions", "client", "server", "rules", "demo", "bench")
+    for block in equal_blocks((graph.where(module), module.text) for module in modules):
+        if frozenset({block.first[0], block.second[0]}) not in TOLD_APART:
+            yield str(block)
+
+
 RULES = (
+    Rule(
+        promise="What is written once is mended once: no six equal lines stand in two places",
+        broken_by=nothing_is_written_twice,
+        example={
+            f"functions/afterimage/{name}.py": "\n".join(f"a{number} = {number}" for number in range(6))
+            for name in ("media", "ledger")
+        },
+    ),
     Rule(
         promise="A Protocol stands where two things are exchanged; with one alone it would hide what runs",
         broken_by=protocols_have_two_users,

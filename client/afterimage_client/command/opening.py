@@ -9,7 +9,7 @@ from pathlib import Path
 from afterimage_client.database.encoding import ValueKind
 from afterimage_client.database.errors import StoreError
 from afterimage_client.database.sealing import StoreKey
-from afterimage_client.firestore.values import GeoPoint, Vector
+from afterimage_client.firestore.kept_kinds import PLACES_AND_VECTORS
 from afterimage_client.store.store import Store
 
 
@@ -23,18 +23,7 @@ class KeptReference:
 def offline_kinds() -> tuple[ValueKind, ...]:
     """As the sync's kinds, with references that lead nowhere: what is read is written back as it was."""
     return (
-        ValueKind(
-            tag="place",
-            kind=GeoPoint,
-            encode=lambda place: [place.latitude, place.longitude],
-            decode=lambda place: GeoPoint(*place),
-        ),
-        ValueKind(
-            tag="vector",
-            kind=Vector,
-            encode=lambda vector: list(vector.numbers),
-            decode=lambda numbers: Vector(tuple(numbers)),
-        ),
+        *PLACES_AND_VECTORS,
         ValueKind(tag="reference", kind=KeptReference, encode=lambda reference: reference.path, decode=KeptReference),
     )
 

@@ -10,10 +10,10 @@ from afterimage_client.database.encoding import ValueKind
 from afterimage_client.errors import FirebaseError
 from afterimage_client.firestore.batches import WriteBatch
 from afterimage_client.firestore.firestore import Firestore
+from afterimage_client.firestore.kept_kinds import PLACES_AND_VECTORS
 from afterimage_client.firestore.references import DocumentReference
 from afterimage_client.firestore.snapshots import DocumentSnapshot
 from afterimage_client.firestore.transforms import DELETE_FIELD, SERVER_TIMESTAMP
-from afterimage_client.firestore.values import GeoPoint, Vector
 from afterimage_client.store.copies import MARKS, REV, Mutation, Remote
 from afterimage_client.store.fields import ABSENT, Path, field_at
 from afterimage_client.sync.configuration import CollectionSyncConfig
@@ -29,18 +29,7 @@ ON_PURPOSE: Final = frozenset(
 def value_kinds(firestore: Firestore) -> tuple[ValueKind, ...]:
     """What a store needs to keep Firestore's own types: `Store(path, kinds=value_kinds(app.firestore))`."""
     return (
-        ValueKind(
-            tag="place",
-            kind=GeoPoint,
-            encode=lambda place: [place.latitude, place.longitude],
-            decode=lambda place: GeoPoint(*place),
-        ),
-        ValueKind(
-            tag="vector",
-            kind=Vector,
-            encode=lambda vector: list(vector.numbers),
-            decode=lambda numbers: Vector(tuple(numbers)),
-        ),
+        *PLACES_AND_VECTORS,
         ValueKind(
             tag="reference",
             kind=DocumentReference,

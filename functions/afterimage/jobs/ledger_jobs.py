@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from afterimage.delivery.dead_letters import DeadLetter, DeadLetters, UnreadableLetter
+from afterimage.delivery.dead_letters import DeadLetter, DeadLetters
 from afterimage.delivery.events import decode_document_event, decode_object_event
 from afterimage.faults import PermanentError
-from afterimage.jobs.faults import passed_over
+from afterimage.jobs.faults import handled_again, passed_over
 from afterimage.jobs.ledger_cursor import Standing, packed, standing, unpacked
 from afterimage.jobs.progress import Page, Turn
 from afterimage.ledger.audit import Auditor
@@ -207,29 +207,19 @@ class LedgerReplay:
 
     def turn(self, turn: Turn) -> Page:
         checked_request("ledger.replay", turn.request, {})
-        counts: Counter[str] = Counter()
-        failures: list[str] = []
-        found = self.letters.open_letters(after=turn.cursor, limit=self.page)
-        for letter in found:
-            if isinstance(letter, UnreadableLetter):
-                counts["unreadable"] += 1
-                failures.append(f"{letter.key}: {letter.reason}")
-            elif letter.trigger in DOCUMENT_TRIGGERS | OBJECT_TRIGGERS:
-                counts["letters"] += 1
-                with passed_over(letter.key, counts, failures, count="failed again"):
-                    self._handle(letter)
-                    self.letters.close(letter.key, "booked")
-        following = found[-1].key if len(found) == self.page else None
-        return Page(next_cursor=following, counts=dict(counts), failures=tuple(failures))
+        triggers = DOCUMENT_TRIGGERS | OBJECT_TRIGGERS
+        page, _ = handled_again(self.letters, turn, triggers=triggers, page=self.page, handle=self._handle)
+        return page
 
-    def _handle(self, letter: DeadLetter) -> None:
+    def _handle(self, letter: DeadLetter) -> str:
         keeper = self.auditor.keeper
         if letter.trigger in DOCUMENT_TRIGGERS:
             event = decode_document_event(letter.attributes, letter.raw_data())
             book_document(event, keeper, self.auditor.prices)
-            return
+            return "booked"
         stored = decode_object_event(letter.attributes, letter.raw_data())
         book_object(stored, keeper, is_deleted=letter.trigger != "ledger_object_finalized")
+        return "booked"
 
 
 def checked_request(name: str, request: Mapping[str, Any], options: Mapping[str, type]) -> dict[str, Any]:

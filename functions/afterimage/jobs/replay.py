@@ -1,17 +1,13 @@
-"""media.replay: hands recorded events of the media triggers to their handlers once more.
-
-A letter is closed when its event has been handled; one that fails again stays open, and the job says so.
-"""
+"""media.replay: hands recorded events of the media triggers to their handlers once more."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from afterimage.delivery.dead_letters import DeadLetter, DeadLetters, UnreadableLetter
+from afterimage.delivery.dead_letters import DeadLetter, DeadLetters
 from afterimage.delivery.events import decode_object_event
-from afterimage.jobs.faults import passed_over
+from afterimage.jobs.faults import handled_again
 from afterimage.jobs.progress import Page, Turn
 from afterimage.media.pipeline import MediaOutcome, Pipeline
 
@@ -28,21 +24,10 @@ class Replay:
     page: int = PAGE
 
     def turn(self, turn: Turn) -> Page:
-        counts: Counter[str] = Counter()
-        failures: list[str] = []
-        found = self.letters.open_letters(after=turn.cursor, limit=self.page)
-        for letter in found:
-            if isinstance(letter, UnreadableLetter):
-                counts["unreadable"] += 1
-                failures.append(f"{letter.key}: {letter.reason}")
-            elif letter.trigger in TRIGGERS:
-                counts["letters"] += 1
-                with passed_over(letter.key, counts, failures, count="failed again"):
-                    outcome = self._handle(letter)
-                    self.letters.close(letter.key, str(outcome))
-                    counts[str(outcome)] += 1
-        following = found[-1].key if len(found) == self.page else None
-        return Page(next_cursor=following, counts=dict(counts), failures=tuple(failures))
+        page, outcomes = handled_again(
+            self.letters, turn, triggers=TRIGGERS, page=self.page, handle=lambda letter: str(self._handle(letter))
+        )
+        return replace(page, counts={**page.counts, **outcomes})
 
     def _handle(self, letter: DeadLetter) -> MediaOutcome:
         event = decode_object_event(letter.attributes, letter.raw_data())

@@ -8,7 +8,6 @@ from typing import Any
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.front.rules_gate import Closed, Rules
 from afterimage_emulator.rules_language import Coverage, Ruleset, RulesetRejected, compile_ruleset
-from afterimage_emulator.rules_language.reporting.coverage_page import CoveredFile, coverage_page
 from afterimage_emulator.status import Code, StatusError
 
 
@@ -102,4 +101,7 @@ class LoadedRules:
         return self._of(project).counted.to_json()
 
     def coverage_page(self, project: str) -> str:
+        # Only whoever asks for the page needs what draws it; every start would wait for it.
+        from afterimage_emulator.rules_language.reporting.coverage_page import CoveredFile, coverage_page
+
         return coverage_page([CoveredFile(coverage=self._of(project).counted)])
