@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import re
+import time
 from collections.abc import AsyncIterator
+from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from hypothesis import strategies as st
 
 from afterimage_emulator.faults import FaultRule, Faults
 from afterimage_emulator.status import Code, StatusError
-from afterimage_emulator.wire.http1 import BODY_BUFFER_BYTES, Http1Limits
+from afterimage_emulator.wire.http1 import BODY_BUFFER_BYTES, Http1Limits, http_date
 from afterimage_emulator.wire.http_messages import FileSlice, HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router
 from afterimage_emulator.wire.server import WireServer
@@ -38,6 +41,22 @@ async def test_requests_of_one_connection_are_answered_in_order(serve: Serve) ->
         [answer.find(b'"path":"/1"'), answer.find(b'"path":"/2"'), answer.find(b'"path":"/last"')]
     )
     assert answer.count(b"HTTP/1.1 200 OK") == 3
+
+
+async def test_an_answer_says_when_it_was_given(serve: Serve) -> None:
+    """The Date header is the second between asking and having the answer, in the only form that HTTP allows."""
+    server = await serve(http=echo)
+    before = int(time.time())
+    answer = await talk(server.port, b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n")
+    told = re.search(rb"\r\ndate: ([^\r]+ GMT)\r\n", answer)
+    assert told is not None
+    assert before <= parsedate_to_datetime(told[1].decode()).timestamp() <= time.time()
+
+
+def test_each_second_has_a_date_of_its_own() -> None:
+    """A date that is written once for a second never stands for another one."""
+    seconds = (0, 1_700_000_000, 1_700_000_001, 1_700_000_000, 4_102_444_800)
+    assert [parsedate_to_datetime(http_date(second)).timestamp() for second in seconds] == list(seconds)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
