@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from afterimage_emulator.front.json_reading import UnreadableJsonError, read_json_object
+from afterimage_emulator.status import Code, StatusError
 
 EXPLAIN_HEADER: Final = "x-explain-denials"
 _ASKING: Final = frozenset({"true", "1", "yes"})
@@ -29,15 +30,26 @@ class Caller:
     claims: Mapping[str, object] = field(default_factory=dict)
     wants_explanations: bool = False
     """Whether the response to a denied request should say why; see `explanation`."""
+    has_unreadable_token: bool = False
+    """Whether it sent a bearer token that is no JWT: it is nobody, and some services refuse it."""
 
 
 ADMIN = Caller(is_admin=True)
 NOBODY = Caller()
+UNREADABLE = Caller(has_unreadable_token=True)
 
 
 def caller_of(header: Callable[[str], str | None]) -> Caller:
     """Whoever sent a request: `header` gives its HTTP headers or its gRPC metadata by their lower-case names."""
     return _caller_with(header("authorization"), header(EXPLAIN_HEADER))
+
+
+def caller_with_readable_token(header: Callable[[str], str | None]) -> Caller:
+    """As `caller_of`, for services that refuse a bearer token which is no JWT instead of taking it for nobody's."""
+    caller = caller_of(header)
+    if caller.has_unreadable_token:
+        raise StatusError(Code.INVALID_ARGUMENT, "invalid jwt")
+    return caller
 
 
 @functools.lru_cache(maxsize=_REMEMBERED_CALLERS)
@@ -60,7 +72,7 @@ def caller_from_authorization(header: str | None) -> Caller:
         return ADMIN
     claims = decode_claims(credential)
     if claims is None:
-        return NOBODY
+        return UNREADABLE if scheme.lower() == "bearer" else NOBODY
     uid = claims.get("user_id") or claims.get("sub")
     return Caller(uid=uid if isinstance(uid, str) else None, claims=claims)
 
@@ -71,6 +83,7 @@ def decode_claims(token: str) -> dict[str, object] | None:
     if len(parts) != 3:
         return None
     try:
-        return read_json_object(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        _, claims = (read_json_object(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))) for part in parts[:2])
+        return claims
     except (UnreadableJsonError, ValueError, binascii.Error):
         return None

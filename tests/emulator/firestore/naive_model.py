@@ -215,12 +215,14 @@ def value_at(path: str, document: str, fields: dict[str, Any]) -> Any:
     return value
 
 
-def unequal_fields(where: Any) -> set[str]:
+def leaves(where: Any) -> list[Any]:
     if where is None:
-        return set()
-    if where[0] in ("and", "or"):
-        return set().union(*(unequal_fields(part) for part in where[1]))
-    return {where[0]} if where[1] in ("<", "<=", ">", ">=", "!=", "not-in") else set()
+        return []
+    return [leaf for part in where[1] for leaf in leaves(part)] if where[0] in ("and", "or") else [where]
+
+
+def unequal_fields(where: Any) -> set[str]:
+    return {leaf[0] for leaf in leaves(where) if leaf[1] in ("<", "<=", ">", ">=", "!=", "not-in")}
 
 
 def holds(where: Any, document: str, fields: dict[str, Any]) -> bool:
@@ -244,9 +246,11 @@ def holds(where: Any, document: str, fields: dict[str, Any]) -> bool:
         case "in":
             return any(not unknowable(w) and compare(value, w) == 0 for w in wanted)
         case "not-in":
-            return value is not None and None not in wanted and all(compare(value, w) != 0 for w in wanted)
+            different = all(unknowable(w) or compare(value, w) != 0 for w in wanted)
+            return value is not None and None not in wanted and different
         case "array-contains":
-            return isinstance(value, list) and any(compare(element, wanted) == 0 for element in value)
+            known = [] if unknowable(wanted) else [wanted]
+            return isinstance(value, list) and any(compare(element, w) == 0 for element in value for w in known)
         case "array-contains-any":
             known = [w for w in wanted if not unknowable(w)]
             return isinstance(value, list) and any(compare(element, w) == 0 for element in value for w in known)
@@ -277,7 +281,8 @@ def structured_query(query: NaiveQuery, prefix: str) -> Any:
     source.from_.add(collection_id=query.collection.rpartition("/")[2], all_descendants=query.is_group)
     if query.where is not None:
         _fill_filter(source.where, query.where, prefix)
-    for path, descending in query.orders:
+    has_cursor = query.start is not None or query.end is not None
+    for path, descending in query.all_orders() if has_cursor else query.orders:
         order = source.order_by.add(direction=2 if descending else 1)
         order.field.field_path = path
     for bound, cursor in ((query.start, "start_at"), (query.end, "end_at")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from afterimage_emulator.firestore.operations.operations import SERVICE, Conversation, Operation, Operations
-from afterimage_emulator.front.callers import caller_of
+from afterimage_emulator.front.callers import caller_with_readable_token
 from afterimage_emulator.wire.grpc_methods import Call, GrpcMethod, MessageStream
 
 
@@ -18,7 +18,7 @@ def _unary(operation: Operation) -> GrpcMethod:
     answer: Callable[..., bytes | Awaitable[bytes]] = operation.answer
 
     def handle(request: object, call: Call) -> bytes | Awaitable[bytes]:
-        return answer(request, caller_of(call.metadata.get))
+        return answer(request, caller_with_readable_token(call.metadata.get))
 
     return GrpcMethod(path=SERVICE + operation.name, request_class=operation.request_class, unary=handle)
 
@@ -27,13 +27,13 @@ def _server_stream(operation: Operation) -> GrpcMethod:
     answer: Callable[..., Iterable[bytes] | Awaitable[Iterable[bytes]]] = operation.answer
 
     def handle(request: object, call: Call) -> Iterable[bytes] | Awaitable[Iterable[bytes]]:
-        return answer(request, caller_of(call.metadata.get))
+        return answer(request, caller_with_readable_token(call.metadata.get))
 
     return GrpcMethod(path=SERVICE + operation.name, request_class=operation.request_class, server_stream=handle)
 
 
 def _conversation(conversation: Conversation) -> GrpcMethod:
     async def handle(stream: MessageStream) -> None:
-        await conversation.serve(stream, caller_of(stream.call.metadata.get))
+        await conversation.serve(stream, caller_with_readable_token(stream.call.metadata.get))
 
     return GrpcMethod(path=SERVICE + conversation.name, request_class=conversation.request_class, stream=handle)

@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from afterimage_emulator.firestore.adapters.json_messages import message_from_json
 from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
 from afterimage_emulator.firestore.operations.operations import Operation, Operations
-from afterimage_emulator.front.callers import Caller, caller_of
+from afterimage_emulator.front.callers import Caller, caller_with_readable_token
 from afterimage_emulator.front.error_body import error_body, respond_with_error
 from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.protos.message import Message
@@ -54,7 +54,7 @@ class FirestoreRestApi:
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         path = request.raw_path.removeprefix(PREFIX)
         verb = _VERB.search(path) if request.method == "POST" else None
-        caller = caller_of(request.headers.get)
+        caller = caller_with_readable_token(request.headers.get)
         if verb is None or verb[1] not in _VERBS:
             if verb is not None and verb[1] in _NOT_BUILT:
                 raise StatusError(Code.UNIMPLEMENTED, f"`{verb[1]}` is not implemented here")

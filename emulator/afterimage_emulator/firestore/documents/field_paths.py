@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -92,14 +91,15 @@ def delete_field(fields: Fields, path: FieldPath) -> None:
 
 
 def parse_mask(field_paths: Iterable[str]) -> list[FieldPath]:
-    """The paths of a mask; one inside another is refused, for it would not be clear what it means."""
+    """The paths of a mask; one that lies inside another adds nothing to it and is left out."""
     paths = [parse_field_path(text) for text in field_paths]
-    if len(paths) > 1:
-        ordered = sorted(paths)
-        for shorter, longer in itertools.pairwise(ordered):
-            if shorter != longer and longer[: len(shorter)] == shorter:
-                raise invalid_argument(f"The field paths `{'.'.join(shorter)}` and `{'.'.join(longer)}` conflict.")
-    return paths
+    if len(paths) < 2:
+        return paths
+    outermost: list[FieldPath] = []
+    for path in sorted(set(paths)):
+        if not outermost or path[: len(outermost[-1])] != outermost[-1]:
+            outermost.append(path)
+    return outermost
 
 
 def masked_copy(fields: Fields, paths: Iterable[FieldPath], target: Fields) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 
 from afterimage_emulator.firestore.documents.field_paths import FieldPath, get_field, parse_field_path
 from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
-from afterimage_emulator.firestore.documents.values import Fields, name_size, sort_key, value_size
+from afterimage_emulator.firestore.documents.values import VECTOR_MARK, Fields, name_size, sort_key, value_size
 from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.status import StatusError
 
@@ -27,7 +27,6 @@ ENTRY_BYTES: Final = 32
 """What an entry takes beside names and values."""
 SURELY_FEW_BYTES: Final = 100_000
 """No smaller document has that many entries: each takes more than two bytes and a half, and most take ten."""
-VECTOR_MARK: Final = "__type__"
 _ALL_FIELDS: Final[FieldPath] = ("*",)
 
 

@@ -8,7 +8,14 @@ from typing import Final
 
 from afterimage_emulator.firestore.documents.field_paths import field_to_set, get_field, parse_field_path
 from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
-from afterimage_emulator.firestore.documents.values import NAN, Fields, check_value, is_number, number_of, sort_key
+from afterimage_emulator.firestore.documents.values import (
+    NAN,
+    Fields,
+    check_element,
+    is_number,
+    number_of,
+    sort_key,
+)
 from afterimage_emulator.firestore.documents.wire_bytes import MICROS_PER_SECOND
 from afterimage_emulator.protos import firestore_v1
 
@@ -35,9 +42,7 @@ def check_transform(transform: firestore_v1.DocumentTransform.FieldTransform) ->
             raise invalid_argument(f"the operand of `{kind}` on `{transform.field_path}` must be a number")
         return
     for element in operand.values:
-        if element.WhichOneof("value_type") == "array_value":
-            raise invalid_argument("Cannot convert an array value in an array value.")
-        check_value(element, name=transform.field_path, depth=2)
+        check_element(element, name=transform.field_path)
 
 
 def apply_transform(

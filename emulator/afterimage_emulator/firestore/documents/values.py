@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from afterimage_emulator.firestore.documents.resource_paths import (
@@ -14,12 +16,14 @@ from afterimage_emulator.firestore.documents.resource_paths import (
 )
 from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.protos.message import MessageMap
+from afterimage_emulator.status import StatusError
 
 MAXIMUM_DOCUMENT_BYTES: Final = 1_048_576
 MAXIMUM_DEPTH: Final = 20
 MAXIMUM_FIELD_NAME_BYTES: Final = 1500
 MAXIMUM_VALUE_BYTES: Final = 1_048_487
 MAXIMUM_VECTOR_DIMENSIONS: Final = 2048
+VECTOR_MARK: Final = "__type__"
 VECTOR_TYPE: Final = "__vector__"
 _RESERVED_NAME: Final = re.compile(r"__.*__", re.DOTALL)
 # Below this many serialized bytes no document can reach the limit, whatever its fields: no need to count.
@@ -95,7 +99,7 @@ def reference_key(name: str) -> SortKey:
 
 
 def is_vector(fields: Fields) -> bool:
-    kind = fields.get("__type__")
+    kind = fields.get(VECTOR_MARK)
     return kind is not None and kind.string_value == VECTOR_TYPE and "value" in fields
 
 
@@ -113,50 +117,101 @@ def number_of(value: firestore_v1.Value) -> int | float:
 # -- validity; one walk over what a client sent
 
 
-def check_fields(fields: Fields, depth: int = 1) -> None:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a value stands: how deep a map or an array would be there, and the bytes of the path that leads there."""
+
+    depth: int
+    path_bytes: int
+
+    def within(self, name: str) -> _Place:
+        place = _Place(self.depth + 1, self.path_bytes + 1 + len(name.encode()))
+        if place.path_bytes > MAXIMUM_FIELD_NAME_BYTES:
+            raise _InvalidNestingError
+        return place
+
+
+class _InvalidNestingError(Exception):
+    """Something inside a map or an array that the service names by the field which holds it all."""
+
+
+def check_fields(fields: Fields) -> None:
     """Refuses what Firestore refuses, and cuts timestamps to the microsecond as it does."""
     for name, value in fields.items():
         if len(name) > 375 and len(name.encode()) > MAXIMUM_FIELD_NAME_BYTES:
-            raise invalid_argument(f"The property name `{name[:40]}…` is longer than {MAXIMUM_FIELD_NAME_BYTES} bytes.")
-        if name == "":
-            raise invalid_argument("The property name is the empty string.")
-        if name[0] == "_" and _RESERVED_NAME.fullmatch(name):
-            raise invalid_argument(f'The property name "{name}" is reserved: it begins and ends with "__".')
+            raise invalid_argument(f"The property.name is longer than {MAXIMUM_FIELD_NAME_BYTES} bytes.")
+        _check_name(name)
+        kind = value.WhichOneof("value_type")
+        if kind in _PLAIN_KINDS:
+            continue
+        try:
+            _check_value(kind, name, value, _Place(1, len(name.encode())) if kind in _NESTING_KINDS else _TOP)
+        except _InvalidNestingError:
+            raise invalid_argument(f"Property {name} contains an invalid nested entity.") from None
+
+
+def _check_name(name: str) -> None:
+    if name == "":
+        raise invalid_argument("The property name is the empty string.")
+    if is_reserved(name):
+        raise invalid_argument(f"field name {name} is reserved")
+
+
+def is_reserved(name: str) -> bool:
+    return name[0] == "_" and _RESERVED_NAME.fullmatch(name) is not None
+
+
+def _check_nested_fields(fields: Fields, place: _Place) -> None:
+    for name, value in fields.items():
+        _check_name(name)
+        within = place.within(name)
         kind = value.WhichOneof("value_type")
         if kind not in _PLAIN_KINDS:
-            _check_value(kind, name, value, depth)
+            _check_value(kind, name, value, within)
 
 
 _PLAIN_KINDS: Final = frozenset({"null_value", "boolean_value", "integer_value", "double_value"})
+_NESTING_KINDS: Final = frozenset({"map_value", "array_value"})
+_TOP: Final = _Place(1, 0)
 
 
-def check_value(value: firestore_v1.Value, *, name: str = "value", depth: int = 1) -> None:
+def check_element(value: firestore_v1.Value, *, name: str) -> None:
+    """Checks a value that is to stand in the array of this name."""
     kind = value.WhichOneof("value_type")
+    if kind == "array_value":
+        raise _array_in_array()
     if kind not in _PLAIN_KINDS:
-        _check_value(kind, name, value, depth)
+        try:
+            _check_value(kind, name, value, _Place(2, len(name.encode())))
+        except _InvalidNestingError:
+            raise invalid_argument(f"Property {name} contains an invalid nested entity.") from None
 
 
-def _check_value(kind: str | None, name: str, value: firestore_v1.Value, depth: int) -> None:
+def _array_in_array() -> StatusError:
+    return invalid_argument("Cannot convert an array value in an array value.")
+
+
+def _check_value(kind: str | None, name: str, value: firestore_v1.Value, place: _Place) -> None:
     check = _CHECKS.get(kind)
     if check is None:
         if kind is None:
             raise invalid_argument(f'The value of property "{name}" has no type set.')
         raise invalid_argument(f'The value of property "{name}" is a `{kind}`, which cannot be stored.')
-    check(name, value, depth)
+    check(name, value, place)
 
 
-def _check_string(name: str, value: firestore_v1.Value, depth: int) -> None:
+def _check_string(name: str, value: firestore_v1.Value, place: _Place) -> None:
     text = value.string_value
     if len(text) > MAXIMUM_VALUE_BYTES // 4 and len(text.encode()) > MAXIMUM_VALUE_BYTES:
         raise invalid_argument(f'The value of property "{name}" is longer than {MAXIMUM_VALUE_BYTES} bytes.')
 
 
-def _check_bytes(name: str, value: firestore_v1.Value, depth: int) -> None:
+def _check_bytes(name: str, value: firestore_v1.Value, place: _Place) -> None:
     if len(value.bytes_value) > MAXIMUM_VALUE_BYTES:
         raise invalid_argument(f'The value of property "{name}" is longer than {MAXIMUM_VALUE_BYTES} bytes.')
 
 
-def _check_timestamp(name: str, value: firestore_v1.Value, depth: int) -> None:
+def _check_timestamp(name: str, value: firestore_v1.Value, place: _Place) -> None:
     moment = value.timestamp_value
     if not MINIMUM_TIMESTAMP_SECONDS <= moment.seconds <= MAXIMUM_TIMESTAMP_SECONDS or not 0 <= moment.nanos < 10**9:
         raise invalid_argument(
@@ -167,12 +222,12 @@ def _check_timestamp(name: str, value: firestore_v1.Value, depth: int) -> None:
         moment.nanos -= beyond
 
 
-def _check_reference(name: str, value: firestore_v1.Value, depth: int) -> None:
+def _check_reference(name: str, value: firestore_v1.Value, place: _Place) -> None:
     _, path = split_name(value.reference_value)
     check_document_path(path, value.reference_value)
 
 
-def _check_geo_point(name: str, value: firestore_v1.Value, depth: int) -> None:
+def _check_geo_point(name: str, value: firestore_v1.Value, place: _Place) -> None:
     point = value.geo_point_value
     if not -90 <= point.latitude <= 90:
         raise invalid_argument(f'The latitude of property "{name}" must be between -90 and 90, not {point.latitude}.')
@@ -182,46 +237,58 @@ def _check_geo_point(name: str, value: firestore_v1.Value, depth: int) -> None:
         )
 
 
-def _check_array(name: str, value: firestore_v1.Value, depth: int) -> None:
-    if depth >= MAXIMUM_DEPTH:
-        raise _too_deep(name)
+def _check_array(name: str, value: firestore_v1.Value, place: _Place) -> None:
+    if place.depth > MAXIMUM_DEPTH:
+        raise _InvalidNestingError
+    within = _Place(place.depth + 1, place.path_bytes)
     for element in value.array_value.values:
         kind = element.WhichOneof("value_type")
         if kind == "array_value":
-            raise invalid_argument("Cannot convert an array value in an array value.")
+            raise _array_in_array()
         if kind not in _PLAIN_KINDS:
-            _check_value(kind, name, element, depth + 1)
+            _check_value(kind, name, element, within)
 
 
-def _check_map(name: str, value: firestore_v1.Value, depth: int) -> None:
-    if depth >= MAXIMUM_DEPTH:
-        raise _too_deep(name)
+def _check_map(name: str, value: firestore_v1.Value, place: _Place) -> None:
     fields = value.map_value.fields
-    if "__type__" in fields:
-        _check_vector(name, fields)
-    else:
-        check_fields(fields, depth + 1)
+    if VECTOR_MARK in fields:  # a vector is one value, however deep it stands
+        _check_stored_vector(name, fields)
+        return
+    if place.depth > MAXIMUM_DEPTH:
+        raise _InvalidNestingError
+    _check_nested_fields(fields, place)
 
 
-def _check_vector(name: str, fields: Fields) -> None:
-    if not is_vector(fields) or len(fields) != 2 or fields["value"].WhichOneof("value_type") != "array_value":
-        raise invalid_argument(f'The map in property "{name}" has the reserved name "__type__" but is no vector.')
-    elements = fields["value"].array_value.values
-    if not 0 < len(elements) <= MAXIMUM_VECTOR_DIMENSIONS:
-        raise invalid_argument(
-            f'The vector in property "{name}" must have 1 to {MAXIMUM_VECTOR_DIMENSIONS} dimensions.'
-        )
-    if any(not is_number(element) for element in elements):
-        raise invalid_argument(f'The vector in property "{name}" must hold numbers only.')
+def _check_stored_vector(name: str, fields: Fields) -> None:
+    mark = fields[VECTOR_MARK]
+    if mark.WhichOneof("value_type") != "string_value":
+        raise invalid_argument(f'Field {VECTOR_MARK} of the map in property "{name}" must be a string.')
+    if mark.string_value != VECTOR_TYPE:
+        raise _InvalidNestingError
+    if any(math.isnan(number) for number in vector_elements(fields)):
+        raise invalid_argument("Vector cannot contain NaN values.")
 
 
-def _too_deep(name: str) -> Exception:
-    return invalid_argument(
-        f'Property "{name}" contains an invalid nested entity: maps and arrays go {MAXIMUM_DEPTH} deep.'
-    )
+def vector_elements(fields: Fields) -> list[float]:
+    """The numbers of a map that says it is a vector. NaN is for the caller to judge: a query may hold it."""
+    values = fields.get("value")
+    if values is None:
+        raise invalid_argument("Vector map is missing key 'value'.")
+    if values.WhichOneof("value_type") != "array_value":
+        raise invalid_argument("Vector value type must be an array.")
+    if len(fields) != 2:
+        raise invalid_argument("Vector value map has extraneous entries.")
+    elements = values.array_value.values
+    if not elements:
+        raise invalid_argument("Cannot have a zero length vector.")
+    if len(elements) > MAXIMUM_VECTOR_DIMENSIONS:
+        raise invalid_argument(f"Vectors must be at most {MAXIMUM_VECTOR_DIMENSIONS} dimensions.")
+    if any(element.WhichOneof("value_type") != "double_value" for element in elements):
+        raise invalid_argument("Vector must only contain values of type 'double'")
+    return [element.double_value for element in elements]
 
 
-_CHECKS: Final[dict[str | None, Callable[[str, firestore_v1.Value, int], None]]] = {
+_CHECKS: Final[dict[str | None, Callable[[str, firestore_v1.Value, _Place], None]]] = {
     "string_value": _check_string,
     "bytes_value": _check_bytes,
     "timestamp_value": _check_timestamp,

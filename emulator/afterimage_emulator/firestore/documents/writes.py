@@ -39,6 +39,13 @@ class CheckedWrite:
     transforms: Sequence[firestore_v1.DocumentTransform.FieldTransform] = ()
     precondition: firestore_v1.Precondition | None = None
 
+    @property
+    def must_exist(self) -> bool:
+        precondition = self.precondition
+        return (
+            precondition is not None and precondition.WhichOneof("condition_type") == "exists" and precondition.exists
+        )
+
 
 def check_request_size(
     request: firestore_v1.CommitRequest | firestore_v1.BatchWriteRequest | firestore_v1.WriteRequest,
@@ -86,7 +93,22 @@ def _check_verify(
     return CheckedWrite(path, write.verify, "verify", precondition=precondition)
 
 
-def check_verifies(writes: Sequence[CheckedWrite]) -> None:
+def check_together(writes: Sequence[CheckedWrite]) -> None:
+    """Refuses writes that contradict each other, whatever is stored."""
+    _check_verifies(writes)
+    deleted: set[str] = set()
+    for write in writes:
+        if write.kind == "delete":
+            deleted.add(write.path)
+        elif write.path in deleted:
+            if write.must_exist:
+                raise invalid_argument(
+                    f"`{write.name}` is deleted by an earlier write of the request, so it cannot be updated after that"
+                )
+            deleted.discard(write.path)
+
+
+def _check_verifies(writes: Sequence[CheckedWrite]) -> None:
     """A document is verified once in a commit, and then not written there."""
     if not any(write.kind == "verify" for write in writes):
         return

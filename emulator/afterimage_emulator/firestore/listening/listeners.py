@@ -35,7 +35,7 @@ class _Registry:
             return [(self.by_document, path) for path in target.paths]
         assert isinstance(target, QueryTarget | WindowTarget)
         query = target.query
-        if query.all_descendants:
+        if query.is_of_many_collections:
             return [(self.by_group, query.collection_id)]
         return [(self.by_collection, query.collection_path)]
 

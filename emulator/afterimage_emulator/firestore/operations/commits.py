@@ -14,7 +14,7 @@ from afterimage_emulator.firestore.documents.writes import (
     PendingCommit,
     check_precondition,
     check_request_size,
-    check_verifies,
+    check_together,
     check_write,
 )
 from afterimage_emulator.firestore.rules.questions import WriteAccess, about_writes
@@ -38,20 +38,16 @@ class Commits:
     def commit(self, session: Session, request: firestore_v1.CommitRequest, caller: Caller) -> bytes | Awaitable[bytes]:
         """The serialized CommitResponse."""
         transaction = session.transactions.find(request.transaction) if request.transaction else None
-        try:
-            check_request_size(request)
-            name = session.database.name
-            writes = [check_write(write, name) for write in request.writes]
-            check_verifies(writes)
-            if transaction is not None and transaction.is_read_only:
-                if writes:
-                    raise invalid_argument("Cannot modify entities in a read-only transaction.")
-                session.transactions.end(transaction)
-                return timestamp_field(2, session.database.read_time())
-        except StatusError:
-            if transaction is not None:
-                session.transactions.end(transaction)
-            raise
+        # A write that is wrong in itself is refused before locks are asked for, and leaves the transaction open.
+        check_request_size(request)
+        name = session.database.name
+        writes = [check_write(write, name) for write in request.writes]
+        check_together(writes)
+        if transaction is not None and transaction.is_read_only:
+            session.transactions.end(transaction)
+            if writes:
+                raise invalid_argument("Cannot modify entities in a read-only transaction.")
+            return timestamp_field(2, session.database.read_time())
         if session.transactions.locks.are_free_for(transaction, [write.path for write in writes]):
             return _commit_response(self._apply(session, writes, transaction, caller))
         return self._commit_later(session, writes, transaction, caller)
@@ -65,7 +61,7 @@ class Commits:
     async def write(self, session: Session, writes: Sequence[firestore_v1.Write], caller: Caller) -> PendingCommit:
         """Writes without a transaction, for adapters that put together an answer of their own."""
         checked = [check_write(write, session.database.name) for write in writes]
-        check_verifies(checked)
+        check_together(checked)
         if session.transactions.locks.are_free_for(None, [write.path for write in checked]):
             return self._apply(session, checked, None, caller)
         return await self._apply_later(session, checked, None, caller)
@@ -131,41 +127,26 @@ class Commits:
     # -- independent writes
 
     async def batch_write(self, session: Session, request: firestore_v1.BatchWriteRequest, caller: Caller) -> bytes:
-        """Each write succeeds or fails alone. The serialized BatchWriteResponse."""
+        """Each write succeeds or fails alone, once all are well formed. The serialized BatchWriteResponse."""
         self._gate.check_admin(caller, session.database, "BatchWrite")
         check_request_size(request)
-        checked: list[CheckedWrite | StatusError] = []
-        seen: set[str] = set()
-        for write in request.writes:
-            try:
-                one = check_write(write, session.database.name)
-            except StatusError as error:
-                checked.append(error)
-                continue
-            if one.path in seen:
-                raise invalid_argument(
-                    "Cannot write to the same document more than once in a single batch write request."
-                )
-            seen.add(one.path)
-            checked.append(one)
+        checked = [check_write(write, session.database.name) for write in request.writes]
+        if len({write.path for write in checked}) < len(checked):
+            raise invalid_argument("Cannot write to the same document more than once in a single batch write request.")
         results: list[bytes] = []
         statuses: list[bytes] = []
-        for item in checked:
-            result, status = await self._write_alone(session, item, caller)
+        for write in checked:
+            result, status = await self._write_alone(session, write, caller)
             results.append(field(1, result))
             statuses.append(field(2, status))
         return b"".join(results + statuses)
 
-    async def _write_alone(
-        self, session: Session, item: CheckedWrite | StatusError, caller: Caller
-    ) -> tuple[bytes, bytes]:
+    async def _write_alone(self, session: Session, write: CheckedWrite, caller: Caller) -> tuple[bytes, bytes]:
         try:
-            if isinstance(item, StatusError):
-                raise item
-            if session.transactions.locks.are_free_for(None, (item.path,)):
-                pending = self._apply(session, (item,), None, caller)
+            if session.transactions.locks.are_free_for(None, (write.path,)):
+                pending = self._apply(session, (write,), None, caller)
             else:
-                pending = await self._apply_later(session, (item,), None, caller)
+                pending = await self._apply_later(session, (write,), None, caller)
         except StatusError as error:
             return b"", _status(error)
         return pending.results[0], b""
@@ -176,12 +157,7 @@ def _method(write: CheckedWrite, before: StoredDocument | None) -> str:
         return "get"
     if write.kind == "delete":
         return "delete"
-    return "update" if before is not None or _must_exist(write) else "create"
-
-
-def _must_exist(write: CheckedWrite) -> bool:
-    precondition = write.precondition
-    return precondition is not None and precondition.WhichOneof("condition_type") == "exists" and precondition.exists
+    return "update" if before is not None or write.must_exist else "create"
 
 
 def _commit_response(pending: PendingCommit) -> bytes:

@@ -65,17 +65,17 @@ class Listings:
 
     def _as_query(self, request: firestore_v1.ListDocumentsRequest, page_size: int) -> firestore_v1.StructuredQuery:
         source = firestore_v1.StructuredQuery()
-        selector = source.from_.add()
-        if request.collection_id:
-            selector.collection_id = request.collection_id
-        else:
-            selector.all_descendants = True
+        if request.collection_id:  # without one: all collections directly below the parent
+            source.from_.add(collection_id=request.collection_id)
         for part in filter(None, (part.strip() for part in request.order_by.split(","))):
             path, _, direction = part.partition(" ")
             if direction.strip().lower() not in ("", "asc", "desc"):
                 raise invalid_argument(f"`order_by` has the direction `{direction}`; it must be asc or desc")
             order = source.order_by.add(direction=2 if direction.strip().lower() == "desc" else 1)
             order.field.field_path = path
+        if all(order.field.field_path != "__name__" for order in source.order_by):  # page tokens say the name too
+            last = source.order_by[-1].direction if source.order_by else 1
+            source.order_by.add(direction=last).field.field_path = "__name__"
         if request.page_token:
             source.start_at.CopyFrom(_parse_token(request.page_token))
         source.limit.value = page_size + 1

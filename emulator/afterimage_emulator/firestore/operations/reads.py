@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.field_paths import FieldPath, masked_copy, parse_mask
@@ -24,6 +24,8 @@ from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.status import Code, StatusError
 
 T = TypeVar("T")
+_DONE: Final = number_field(6, 1)
+"""Tells the client of a query that nothing follows."""
 
 
 @dataclass(slots=True)
@@ -153,6 +155,8 @@ class Reads:
         return (reply + field(2, view.started) if view.started else reply,)
 
     def authorize_query(self, session: Session, query: Query, caller: Caller) -> None:
+        if not query.collection_id:
+            self._gate.check_admin(caller, session.database, "a query without a collection id")
         self._gate.check(caller, session.database, about_query, query)
 
     def _query_when_locked(
@@ -224,12 +228,13 @@ def _query_replies(
     first = field(2, started) if started else b""
     if not documents:
         skipped = number_field(4, query.offset) if query.offset else b""
-        yield first + ending + skipped
+        yield first + ending + skipped + _DONE
         return
     projection = query.projection
+    last = documents[-1]
     for document in documents:
         wire = document.wire if projection is None else masked(document, projection)
-        yield field(1, wire) + ending + first
+        yield field(1, wire) + ending + first + (_DONE if document is last else b"")
         first = b""
 
 

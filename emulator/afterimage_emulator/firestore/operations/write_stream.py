@@ -29,12 +29,13 @@ class WriteService:
             number += 1
             token = f"{stream_id}-{number}".encode()
             if session is None:
-                if not request.database:
-                    raise invalid_argument("the first message of a Write stream must name its `database`")
+                _check_handshake(request)
                 session = self._sessions.named(request.database)
-                if not request.writes:
-                    stream.send(field(1, stream_id.encode()) + field(2, token))
-                    continue
+                stream.send(field(1, stream_id.encode()) + field(2, token))
+                continue
+            if not request.writes:  # how clients say that they are done
+                stream.send(field(2, token))
+                return
             stream.send(await self._commit(session, request, caller, token))
 
     async def _commit(
@@ -44,3 +45,13 @@ class WriteService:
         pending = await self._commits.write(session, request.writes, caller)
         results = b"".join([field(3, result) for result in pending.results])
         return field(2, token) + results + timestamp_field(4, pending.commit_time)
+
+
+def _check_handshake(request: firestore_v1.WriteRequest) -> None:
+    """The first message opens the stream and does nothing else."""
+    if request.stream_id:
+        raise invalid_argument("Resuming streams is not supported, do not set stream ID.")
+    if not request.database:
+        raise invalid_argument("'database' must be set on an initial write request.")
+    if request.writes:
+        raise invalid_argument("'writes' must not be set on an initial write request.")

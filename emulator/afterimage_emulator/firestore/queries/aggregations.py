@@ -11,7 +11,7 @@ from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.field_paths import DOCUMENT_NAME, FieldPath, get_field, parse_field_path
 from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
 from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
-from afterimage_emulator.firestore.documents.values import is_number, number_of
+from afterimage_emulator.firestore.documents.values import is_number, is_reserved, number_of
 from afterimage_emulator.firestore.queries.query import Order, Query
 from afterimage_emulator.firestore.queries.query_executor import count_matches, run_query
 from afterimage_emulator.protos import firestore_v1
@@ -31,7 +31,10 @@ def aggregate(
     if not wanted:
         raise invalid_argument("Aggregations can not be empty.")
     if len(wanted) > MAXIMUM_AGGREGATIONS:
-        raise invalid_argument(f"The query has {len(wanted)} aggregations; at most {MAXIMUM_AGGREGATIONS} are allowed.")
+        raise invalid_argument(
+            "The maximum number of aggregations allowed in an aggregation query is "
+            f"{MAXIMUM_AGGREGATIONS}. Received: {len(wanted)}"
+        )
     result = firestore_v1.AggregationResult()
     named = _with_aliases(wanted)
     paths = {alias: _field_of(alias, aggregation) for alias, aggregation in named}
@@ -62,8 +65,10 @@ def _with_aliases(
         if not alias:
             unnamed += 1
             alias = f"field_{unnamed}"
+        if is_reserved(alias):
+            raise invalid_argument(f'The property.name "{alias}" is reserved.')
         if any(alias == other for other, _ in named):
-            raise invalid_argument(f"Aggregation aliases contain duplicate alias: `{alias}`.")
+            raise invalid_argument(f"Aggregation aliases contain duplicate alias: {alias}.")
         named.append((alias, aggregation))
     return named
 
@@ -72,8 +77,13 @@ def _field_of(alias: str, aggregation: firestore_v1.StructuredAggregationQuery.A
     """The field that is summed or averaged; None for a count."""
     kind = aggregation.WhichOneof("operator")
     if kind is None:
-        raise invalid_argument(f"the aggregation `{alias}` has no operator; give it one of count, sum, avg")
-    return None if kind == "count" else parse_field_path(getattr(aggregation, kind).field.field_path)
+        raise invalid_argument("Operator field in Aggregation is not set.")
+    if kind == "count":
+        return None
+    path = parse_field_path(getattr(aggregation, kind).field.field_path)
+    if path == DOCUMENT_NAME:
+        raise invalid_argument("Aggregations are not supported for the property: __key__")
+    return path
 
 
 def _ordered_by(query: Query, fields: Sequence[FieldPath]) -> Query:
@@ -83,7 +93,7 @@ def _ordered_by(query: Query, fields: Sequence[FieldPath]) -> Query:
     name_at = next(i for i, order in enumerate(orders) if order.path == DOCUMENT_NAME)
     cursors = max((len(bound.keys) for bound in (query.start, query.end) if bound is not None), default=0)
     for path in fields:
-        if path != DOCUMENT_NAME and all(order.path != path for order in orders):
+        if all(order.path != path for order in orders):
             descending = orders[name_at].descending
             if cursors > name_at:  # a cursor already says which name: the field may only be required, behind it
                 orders.append(Order(path, descending))
@@ -97,8 +107,8 @@ def _up_to(count: firestore_v1.StructuredAggregationQuery.Aggregation.Count) -> 
     if not count.HasField("up_to"):
         return None
     limit: int = count.up_to.value
-    if limit <= 0:
-        raise invalid_argument(f"`up_to` of a count must be greater than 0, not {limit}")
+    if limit < 0:
+        raise invalid_argument("The `up_to` value in a COUNT aggregation must be greater than or equal to zero.")
     return limit
 
 

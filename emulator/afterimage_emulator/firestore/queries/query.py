@@ -90,13 +90,19 @@ class Query:
     def collection_path(self) -> str:
         return f"{self.parent}/{self.collection_id}" if self.parent else self.collection_id
 
+    @property
+    def is_of_many_collections(self) -> bool:
+        return self.all_descendants or not self.collection_id
+
     def document_key(self, path: str) -> SortKey:
-        return path_key(path) if self.all_descendants else id_key(path[path.rfind("/") + 1 :])
+        return path_key(path) if self.is_of_many_collections else id_key(path[path.rfind("/") + 1 :])
 
     def covers(self, path: str) -> bool:
         """Whether a document lies where the query looks."""
         collection = path[: path.rfind("/")]
         if not self.all_descendants:
+            if not self.collection_id:
+                return collection.rpartition("/")[0] == self.parent
             return collection == self.collection_path
         if self.parent and not path.startswith(f"{self.parent}/"):
             return False

@@ -184,8 +184,13 @@ def _sorted_past(database: Database, query: Query, paths: set[str], at: int | No
 
 
 def _sorted_matches(database: Database, query: Query, at: int | None) -> Iterator[Found]:
-    """Queries over every collection below a document have no index: they are read and sorted."""
-    paths = {d.path for collection in database.collections_under(query.parent) for d in collection.documents.values()}
+    """Queries without a collection id have no index: all that lies below their parent is read and sorted."""
+    paths = {
+        document.path
+        for collection in database.collections_under(query.parent)
+        if query.all_descendants or collection.parent == query.parent
+        for document in collection.documents.values()
+    }
     if at is not None:
         paths |= {path for path in database.changed_since(at) if query.covers(path)}
     return _sorted_past(database, query, paths, at)

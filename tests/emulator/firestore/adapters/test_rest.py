@@ -59,7 +59,7 @@ def test_errors_have_the_official_body(rest: Rest) -> None:
     assert refused.json()["error"]["message"] == (
         f"No document to update: projects/{rest.project}/databases/(default)/documents/rooms/none"
     )
-    query = rest("POST", ":runQuery", json={"structuredQuery": {"from": []}})
+    query = rest("POST", ":runQuery", json={"structuredQuery": {"limit": -1}})
     assert query.status_code == 400
     assert query.json()[0]["error"]["status"] == "INVALID_ARGUMENT"
     for body in (b"{", b"[]", b'{"unknown": 1}', b'{"fields": {"a": {"integerValue": "x"}}}'):

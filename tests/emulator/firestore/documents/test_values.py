@@ -90,12 +90,20 @@ def fields(**given: Any) -> Any:
     ("bad", "said"),
     [
         (fields(a=[[1]]), "Cannot convert an array value in an array value."),
-        (fields(__a__=1), "reserved"),
+        (fields(__a__=1), "field name __a__ is reserved"),
         (fields(**{"": 1}), "empty string"),
         (fields(**{"x" * 1501: 1}), "longer than 1500 bytes"),
         (fields(a="é" * 600_000), "longer than 1048487 bytes"),
         (fields(a=Geo(91, 0)), "latitude"),
-        (fields(a={"__type__": "__vector__", "value": ["x"]}), "numbers only"),
+        (fields(a={"__type__": "__vector__", "value": [1]}), "only contain values of type 'double'"),
+        (fields(a={"__type__": "__vector__", "value": [math.nan]}), "cannot contain NaN"),
+        (fields(a={"__type__": "__vector__", "value": []}), "Cannot have a zero length vector."),
+        (fields(a=Vector((1.0,) * 2049)), "at most 2048 dimensions"),
+        (fields(a={"__type__": "__vector__"}), "missing key 'value'"),
+        (fields(a={"__type__": "__vector__", "value": 1.0}), "must be an array"),
+        (fields(a={"__type__": "__vector__", "value": [1.0], "x": 1}), "extraneous"),
+        (fields(m={"a": {"__type__": "__x__"}}), "Property m contains an invalid nested entity."),
+        (fields(m={"x" * 800: {"y" * 800: 1}}), "Property m contains an invalid nested entity."),
         (fields(a={"b": Reference("nonsense")}), "no resource name"),
     ],
 )
@@ -106,17 +114,19 @@ def test_what_firestore_refuses_is_refused(bad: Any, said: str) -> None:
 
 
 def test_nesting_ends_at_twenty() -> None:
-    """Twenty levels pass, one more does not."""
+    """Twenty maps and arrays around a value pass, one more does not; a vector is a value."""
 
-    def nested(depth: int) -> Any:
-        value: Any = 1
+    def nested(depth: int, *, innermost: Any) -> Any:
+        value: Any = innermost
         for _ in range(depth - 1):
             value = {"m": value}
-        return fields(m=value)
+        return fields(top=value)
 
-    check_fields(nested(20))
-    with pytest.raises(StatusError, match="20 deep"):
-        check_fields(nested(21))
+    vector = Vector((1.0, 2.0))
+    for innermost in ({"m": 1}, [1], [vector], {"m": vector}):
+        check_fields(nested(20, innermost=innermost))
+        with pytest.raises(StatusError, match=r"^Property top contains an invalid nested entity\.$"):
+            check_fields(nested(21, innermost=innermost))
 
 
 def test_sizes_follow_the_formula() -> None:

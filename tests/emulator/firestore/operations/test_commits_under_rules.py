@@ -70,7 +70,7 @@ async def test_a_write_is_applied_once(direct: Direct, caller: Caller, monkeypat
 @pytest.mark.parametrize(
     ("first", "then", "code"),
     [
-        ("delete", {"exists": True}, Code.NOT_FOUND),
+        ("delete", {"exists": True}, Code.INVALID_ARGUMENT),
         ("set", {"exists": False}, Code.ALREADY_EXISTS),
         ("set", {"update_time": {"seconds": 1}}, Code.FAILED_PRECONDITION),
     ],
