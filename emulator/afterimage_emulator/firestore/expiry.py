@@ -64,7 +64,7 @@ class Expiry:
             return
         if due > self._clock.now_ns() // 1000:
             self._await(database, document)
-        elif self._sessions.of(database.name).transactions.locks.are_free_for(None, (path,)):
+        elif self._sessions.of(database.name).transactions.locks.are_free_to_write(None, (path,)):
             database.commit([Change(path, document, None)], database.next_commit_time(), EXPIRED)
         else:
             self._look_in(LOCKED_RETRY_SECONDS, database, path)

@@ -132,7 +132,7 @@ def test_a_transaction_that_holds_it_is_waited_for(letters: Letters) -> None:
     letters.write("letters/a", 60.0)
     locks = letters.service.sessions.of(letters.database.name).transactions.locks
     holder = LockHolder()
-    locks.take_free(holder, ["letters/a"])
+    locks.share(holder, ["letters/a"])
     letters.clock.advance(90)
     assert letters.has("letters/a")
     locks.release_all(holder)

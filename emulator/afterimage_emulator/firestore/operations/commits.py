@@ -44,11 +44,11 @@ class Commits:
         writes = [check_write(write, name) for write in request.writes]
         check_together(writes)
         if transaction is not None and transaction.is_read_only:
-            session.transactions.end(transaction)
+            session.transactions.end(transaction, is_committed=not writes)
             if writes:
                 raise invalid_argument("Cannot modify entities in a read-only transaction.")
             return timestamp_field(2, session.database.read_time())
-        if session.transactions.locks.are_free_for(transaction, [write.path for write in writes]):
+        if session.transactions.locks.are_free_to_write(transaction, [write.path for write in writes]):
             return _commit_response(self._apply(session, writes, transaction, caller))
         return self._commit_later(session, writes, transaction, caller)
 
@@ -62,31 +62,28 @@ class Commits:
         """Writes without a transaction, for adapters that put together an answer of their own."""
         checked = [check_write(write, session.database.name) for write in writes]
         check_together(checked)
-        if session.transactions.locks.are_free_for(None, [write.path for write in checked]):
+        if session.transactions.locks.are_free_to_write(None, [write.path for write in checked]):
             return self._apply(session, checked, None, caller)
         return await self._apply_later(session, checked, None, caller)
 
     async def _apply_later(
         self, session: Session, writes: Sequence[CheckedWrite], transaction: Transaction | None, caller: Caller
     ) -> PendingCommit:
-        """Waits for the locks that others hold."""
+        """Waits until nobody else reads under a lock what is to be written."""
         paths = [write.path for write in writes]
         if transaction is not None:
-            await session.transactions.lock(transaction, paths)
+            await session.transactions.wait_to_write(transaction, paths)
             return self._apply(session, writes, transaction, caller)
-        holder = LockHolder()
-        try:
-            await session.transactions.locks.take(holder, paths)
-            return self._apply(session, writes, None, caller)
-        finally:
-            session.transactions.locks.release_all(holder)
+        await session.transactions.locks.wait_to_write(LockHolder(), paths)
+        return self._apply(session, writes, None, caller)
 
     def _apply(
         self, session: Session, writes: Sequence[CheckedWrite], transaction: Transaction | None, caller: Caller
     ) -> PendingCommit:
         database = session.database
+        is_committed = False
         try:
-            if transaction is not None:
+            if transaction is not None and (writes or not transaction.is_optimistic):
                 session.transactions.refresh(transaction)
             commit_time = database.next_commit_time()
             pending = PendingCommit({write.path: database.get(write.path) for write in writes}, commit_time)
@@ -100,10 +97,11 @@ class Commits:
             changes = pending.changes()
             self._check_index_entries(database, changes)
             database.commit(changes, commit_time, caller)
+            is_committed = True
             return pending
         finally:
             if transaction is not None:
-                session.transactions.end(transaction)
+                session.transactions.end(transaction, is_committed=is_committed)
 
     def _apply_if_allowed(
         self, database: Database, writes: Sequence[CheckedWrite], pending: PendingCommit, caller: Caller
@@ -143,7 +141,7 @@ class Commits:
 
     async def _write_alone(self, session: Session, write: CheckedWrite, caller: Caller) -> tuple[bytes, bytes]:
         try:
-            if session.transactions.locks.are_free_for(None, (write.path,)):
+            if session.transactions.locks.are_free_to_write(None, (write.path,)):
                 pending = self._apply(session, (write,), None, caller)
             else:
                 pending = await self._apply_later(session, (write,), None, caller)

@@ -54,6 +54,7 @@ class Listings:
         query = parse_query(name, parent, source)
         self._reads.authorize_query(session, query, caller)
         documents = list(run_query(session.database, query, at=view.at))
+        view.note((), query)
         if view.transaction is not None and view.locks:
             session.transactions.refresh(view.transaction)
             view.transaction.queries.append(query)

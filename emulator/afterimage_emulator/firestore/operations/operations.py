@@ -109,8 +109,7 @@ class Operations:
         return field(1, transaction.id)
 
     def rollback(self, request: firestore_v1.RollbackRequest, caller: Caller) -> bytes:
-        transactions = self.sessions.named(request.database).transactions
-        transactions.end(transactions.find(request.transaction))
+        self.sessions.named(request.database).transactions.roll_back(request.transaction)
         return b""
 
     async def create_document(self, request: firestore_v1.CreateDocumentRequest, caller: Caller) -> bytes:

@@ -39,7 +39,14 @@ class View:
 
     @property
     def locks(self) -> bool:
-        return self.transaction is not None and not self.transaction.is_read_only
+        return self.transaction is not None and self.transaction.locks_what_it_reads
+
+    def note(self, paths: Iterable[str], query: Query | None = None) -> None:
+        """Has the transaction's commit depend on what it reads without a lock."""
+        if self.transaction is not None and self.transaction.is_optimistic:
+            self.transaction.read_paths.update(paths)
+            if query is not None:
+                self.transaction.queries.append(query)
 
     def read_time(self) -> int:
         return self.at if self.at is not None else self.session.database.read_time()
@@ -55,10 +62,15 @@ def view_of(session: Session, request: Any, *, may_begin: bool = True) -> View:
         session.database.check_read_time(at)
         return View(session, at=at)
     if selector == "new_transaction" and may_begin:
-        transaction = session.transactions.begin(request.new_transaction)
-        return View(session, transaction, transaction.read_at, transaction.id)
+        transaction = session.transactions.begin(request.new_transaction, reads_only_by_default=True)
+        return View(session, transaction, _moment_of(session, transaction), transaction.id)
     transaction = session.transactions.find(request.transaction)
-    return View(session, transaction, transaction.read_at)
+    return View(session, transaction, _moment_of(session, transaction))
+
+
+def _moment_of(session: Session, transaction: Transaction) -> int | None:
+    """None for those that read what stands now, under locks."""
+    return session.transactions.moment_of(transaction) if transaction.is_optimistic else transaction.read_at
 
 
 class Reads:
@@ -109,16 +121,17 @@ class Reads:
         """Reads at once, or, in a transaction, when it has the locks."""
         transaction = view.transaction
         if transaction is None or not view.locks:
+            view.note(paths)
             return read()
         transactions = view.session.transactions
-        if transactions.locks.are_free_for(transaction, paths):
-            transactions.locks.take_free(transaction, paths)
+        if transactions.locks.are_free_to_read(transaction, paths):
+            transactions.locks.share(transaction, paths)
             transactions.refresh(transaction)
             return read()
         return self._read_later(view, transaction, paths, read)
 
     async def _read_later(self, view: View, transaction: Transaction, paths: Sequence[str], read: Callable[[], T]) -> T:
-        await view.session.transactions.lock(transaction, paths)
+        await view.session.transactions.wait_to_read(transaction, paths)
         view.session.transactions.refresh(transaction)
         return read()
 
@@ -147,6 +160,7 @@ class Reads:
         query = parse_query(name, parent, source.structured_query)
         self.authorize_query(session, query, caller)
         view = view_of(session, request)
+        view.note((), query)
         if view.transaction is not None and view.locks:
             session.transactions.refresh(view.transaction)
             view.transaction.queries.append(query)
@@ -166,11 +180,12 @@ class Reads:
         documents = list(run_query(database, query, at=view.at))
         transaction = view.transaction
         if transaction is None or not view.locks:
+            view.note((), query)
             return reply(documents)
         transactions = view.session.transactions
         paths = [document.path for document in documents]
-        if transactions.locks.are_free_for(transaction, paths):
-            transactions.locks.take_free(transaction, paths)
+        if transactions.locks.are_free_to_read(transaction, paths):
+            transactions.locks.share(transaction, paths)
             transactions.refresh(transaction)
             transaction.queries.append(query)
             return reply(documents)
@@ -185,7 +200,7 @@ class Reads:
         reply: Callable[[Sequence[StoredDocument]], Iterable[bytes]],
     ) -> Iterable[bytes]:
         """While it waits for a lock the results may change, so it asks again until it holds them all."""
-        await view.session.transactions.lock(transaction, paths)
+        await view.session.transactions.wait_to_read(transaction, paths)
         again = self._query_when_locked(view, query, reply)
         return await again if isinstance(again, Awaitable) else again
 

@@ -19,7 +19,7 @@ DATABASE = "projects/demo-malformed/databases/(default)"
 ROOT = f"{DATABASE}/documents"
 DOCUMENT = f"{ROOT}/rooms/a"
 NOBODYS = "bm9uZQ=="  # a transaction that was never begun
-UNKNOWN_TRANSACTION = "The referenced transaction has expired or is no longer valid"
+UNKNOWN_TRANSACTION = "^Invalid transaction.$"
 INVALID, UNIMPLEMENTED, PRECONDITION = "INVALID_ARGUMENT", "UNIMPLEMENTED", "FAILED_PRECONDITION"
 Json = dict[str, Any]
 

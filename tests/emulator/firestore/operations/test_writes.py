@@ -200,9 +200,8 @@ async def test_the_async_client_runs_transactions(running: RunningFirestore, cli
         snapshot = await document.get(transaction=transaction)
         transaction.update(document, {"n": snapshot.get("n") + 1})
 
-    run: Callable[[Any], Awaitable[None]] = firestore.async_transactional(bump)
-
     async def worker() -> None:
+        run: Callable[[Any], Awaitable[None]] = firestore.async_transactional(bump)
         for _ in range(4):
             await run(async_client.transaction())
 
