@@ -44,7 +44,6 @@ from afterimage_emulator.wire.observers import RequestObserver
 from afterimage_emulator.wire.server import PortInUseError, WireServer
 
 if TYPE_CHECKING:
-    from afterimage_emulator.firestore.documents.index_limits import IndexSettings
     from afterimage_emulator.firestore.rules.project_documents import ProjectDocuments
 
 CREDENTIALS_FILE = "local-service-account.json"
@@ -97,6 +96,7 @@ class Suite:
         functions_in_process: bool = False,
         allowed: AllowedPages | None = None,
         accept_unknown_signers: bool | None = None,
+        strict_indexes: bool = False,
     ) -> None:
         if configuration is None:
             configuration = Configuration(root=Path.cwd(), project_id=project_id or "demo-suite")
@@ -112,6 +112,7 @@ class Suite:
         self._allowed = AllowedPages.read(os.environ) if allowed is None else allowed
         self.signer = LocalSigner(accounts=(account_email(self.project_id),))
         self._accepts_unknown_signers = accept_unknown_signers
+        self._strict_indexes = strict_indexes
         self._guard = OriginGuard(
             self._allowed,
             own_ports=lambda: {
@@ -277,6 +278,11 @@ class Suite:
         count = 0 if functions is None else await functions.replay(event_id)
         return int(count or (0 if tasks is None else tasks.replay(event_id)))
 
+    def missing_indexes(self) -> list[dict[str, Any]]:
+        """What queries needed since the start and no indexes file declares."""
+        firestore = self.services.get("firestore")
+        return [] if firestore is None else list(firestore.missing_indexes.listing())
+
     def send(self, event: CloudEvent) -> int:
         """An event made by hand; answers how many functions want it."""
         functions = self.services.get("functions")
@@ -295,13 +301,18 @@ class Suite:
         return built
 
     def _build_firestore(self) -> Service:
+        from afterimage_emulator.firestore.documents.index_limits import IndexSettings
+        from afterimage_emulator.firestore.indexes.declared_indexes import DeclaredIndexes
         from afterimage_emulator.firestore.service import FirestoreService
 
+        indexes = self._indexes_files(IndexSettings.parse, DeclaredIndexes.parse)
         service = FirestoreService(
             clock=self.clock,
             events=self.events,
             shut_down=self.shut_down,
-            index_settings=self._index_settings(),
+            index_settings={name: IndexSettings.parse(content) for name, content in indexes.items()},
+            declared_indexes={name: DeclaredIndexes.parse(content) for name, content in indexes.items()},
+            strict_indexes=self._strict_indexes,
             guard=self._guard,
         )
         rules = RulesFiles(
@@ -318,22 +329,23 @@ class Suite:
         self._watch(rules.load_changed)
         return service
 
-    def _index_settings(self) -> Mapping[str, IndexSettings]:
-        from afterimage_emulator.firestore.documents.index_limits import IndexSettings
-
-        settings = {}
+    def _indexes_files(self, *checks: Callable[[Any], object]) -> Mapping[str, Any]:
+        """What the indexes file of each database says, once it is known to be readable."""
+        contents = {}
         for target in self.configuration.firestore:
             if target.indexes is not None:
                 try:
                     content = parse_commented_json(target.indexes.read_text("utf-8"))
-                    settings[target.database] = IndexSettings.parse(content)
+                    for check in checks:
+                        check(content)
+                    contents[target.database] = content
                 except FileNotFoundError:
                     self.warnings.append(
                         f"`{target.indexes}` does not exist: no composite index, exemption or TTL policy is in force"
                     )
                 except (OSError, ValueError, RecursionError) as error:
                     raise ConfigurationError(f"`{target.indexes}` cannot be used: {error}") from error
-        return settings
+        return contents
 
     def _build_storage(self) -> Service:
         from afterimage_emulator.storage.service import StorageService

@@ -93,7 +93,7 @@ _A_PATH = re.compile(
 SERVICES = {"firestore", "storage", "auth", "pubsub", "tasks", "functions", "hosting"}
 COMPOSERS = {f"{SUITE}.suite"}
 FLOORS: Mapping[str, tuple[str, ...]] = {
-    "firestore": ("documents", "queries", "rules", "transactions", "listening", "operations", "adapters"),
+    "firestore": ("documents", "queries", "indexes", "rules", "transactions", "listening", "operations", "adapters"),
     "auth": ("errors", "accounts", "requests", "tokens", "operations", "api", "app_check"),
     "pubsub": ("topics", "delivery", "api"),
 }

@@ -18,6 +18,7 @@ no Node.
   afterimage-emulator start --only firestore,auth  only these
   afterimage-emulator exec 'pytest tests'          start, run a command against it, stop; its exit code is passed on
   afterimage-emulator events --failed              what functions were sent, and what went wrong
+  afterimage-emulator indexes --write              add the Firestore indexes that queries lacked
   afterimage-emulator send pubsub news --data hi   fire an event by hand (see: send --help)
   afterimage-emulator rules test                   test security rules (see: rules --help)
   afterimage-emulator completion bash              completion for bash or zsh (see: completion --help)
@@ -46,6 +47,10 @@ def main(arguments: list[str]) -> int:
         from afterimage_emulator.commands.events import run_events
 
         return run_events(options)
+    if options.command == "indexes":
+        from afterimage_emulator.commands.indexes import run_indexes
+
+        return run_indexes(options)
     if options.command == "send":
         from afterimage_emulator.commands.send import run_send
 
@@ -73,6 +78,10 @@ def command_parser() -> argparse.ArgumentParser:
     events.add_argument("--log", action="store_true", help="with what each attempt printed")
     events.add_argument("--replay", metavar="ID", help="send this event to its functions again")
     events.add_argument("--project", metavar="ID", help="the running suite's project (default: from .firebaserc)")
+    indexes = commands.add_parser("indexes", help="show which Firestore indexes a running suite's queries lacked")
+    indexes.add_argument("--write", action="store_true", help="add them to firestore.indexes.json")
+    indexes.add_argument("--project", metavar="ID", help="the running suite's project (default: from .firebaserc)")
+    indexes.add_argument("--config", metavar="FILE", type=Path, help="firebase.json (default: here or above)")
     add_send(commands)
     commands.add_parser("rules", help="check, test, explain, measure and compare security rules")
     completion = commands.add_parser(
@@ -110,5 +119,7 @@ def _add_suite_options(command: argparse.ArgumentParser) -> None:
                          help="requests may call this machine by that name (with commas, or again)")  # fmt: skip
     command.add_argument(UNKNOWN_SIGNERS_FLAG, dest="accept_unknown_signers", action="store_true",
                          help="take signed URLs and policies whose key is not known here, unchecked")  # fmt: skip
+    command.add_argument("--strict-indexes", action="store_true",
+                         help="refuse Firestore queries whose index firestore.indexes.json lacks")  # fmt: skip
     command.add_argument("--debug", action="store_true", help="log every request")
     command.add_argument("--log-json", action="store_true", help="log JSON lines")

@@ -18,11 +18,14 @@ from afterimage_emulator.firestore.documents.document_store import DocumentStore
 from afterimage_emulator.firestore.documents.exports import export_databases, import_databases
 from afterimage_emulator.firestore.documents.index_limits import IndexSettings
 from afterimage_emulator.firestore.expiry import Expiry
+from afterimage_emulator.firestore.indexes.declared_indexes import DeclaredIndexes
+from afterimage_emulator.firestore.indexes.missing_indexes import MissingIndexes
 from afterimage_emulator.firestore.listening.listen_stream import ListenService
 from afterimage_emulator.firestore.listening.listeners import Listeners
 from afterimage_emulator.firestore.operations.commits import Commits
 from afterimage_emulator.firestore.operations.listing import Listings
 from afterimage_emulator.firestore.operations.operations import Operations
+from afterimage_emulator.firestore.operations.partitions import Partitions
 from afterimage_emulator.firestore.operations.reads import Reads
 from afterimage_emulator.firestore.rules.loaded_rules import LoadedRules
 from afterimage_emulator.firestore.transactions.sessions import Sessions
@@ -47,6 +50,8 @@ class FirestoreService:
         location: str = DEFAULT_LOCATION,
         shut_down: Callable[[], None] | None = None,
         index_settings: Mapping[str, IndexSettings] | None = None,
+        declared_indexes: Mapping[str, DeclaredIndexes] | None = None,
+        strict_indexes: bool = False,
         guard: OriginGuard | None = None,
         patience: Patience | None = None,
     ) -> None:
@@ -54,17 +59,19 @@ class FirestoreService:
         self.sessions = Sessions(self.store, clock)
         self.rules = rules or LoadedRules()
         gate = RulesGate(self.rules.in_force, log=_log)
-        reads = Reads(self.sessions, gate)
+        self.missing_indexes = MissingIndexes(declared_indexes or {}, strict=strict_indexes)
+        reads = Reads(self.sessions, gate, self.missing_indexes)
         commits = Commits(gate, index_settings or {})
         listing = Listings(self.sessions, reads, gate)
         self.listeners = Listeners()
-        listens = ListenService(self.sessions, self.listeners, gate, clock)
+        listens = ListenService(self.sessions, self.listeners, gate, clock, self.missing_indexes)
         self.rules.on_change(listens.authorize_again)
         self.operations = Operations(
             sessions=self.sessions,
             reads=reads,
             commits=commits,
             listing=listing,
+            partitions=Partitions(self.sessions, gate),
             listens=listens,
         )
         self.store.observe(self.listeners)

@@ -45,6 +45,8 @@ class SuiteView(Protocol):
 
     async def replay(self, event_id: str) -> int: ...
 
+    def missing_indexes(self) -> list[dict[str, Any]]: ...
+
     def send(self, event: CloudEvent) -> int: ...
 
     def run_schedule(self, name: str) -> None: ...
@@ -73,6 +75,7 @@ class Hub:
         add("DELETE", "/control/faults/{id}", self._remove_fault)
         add("POST", "/control/settled", self._settled)
         add("POST", "/control/reset", self._reset)
+        add("GET", "/control/indexes", self._indexes)
         add("GET", "/control/events", self._events)
         add("POST", "/control/events", self._send)
         add("POST", "/control/events/{id}:replay", self._replay)
@@ -187,6 +190,9 @@ class Hub:
     async def _reset(self, request: HttpRequest) -> HttpResponse:
         self._suite.reset()
         return json_response({})
+
+    async def _indexes(self, request: HttpRequest) -> HttpResponse:
+        return json_response({"missing": self._suite.missing_indexes()})
 
     async def _events(self, request: HttpRequest) -> HttpResponse:
         failed_only = request.query_value("failed") in ("1", "true")

@@ -32,8 +32,10 @@ _VERBS: Final = {
     "batchGet": ("BatchGetDocuments", "database"),
     "runQuery": ("RunQuery", "parent"),
     "runAggregationQuery": ("RunAggregationQuery", "parent"),
+    "partitionQuery": ("PartitionQuery", "parent"),
+    "executePipeline": ("ExecutePipeline", "database"),
 }
-_NOT_BUILT: Final = frozenset({"partitionQuery", "executePipeline", "listen", "write"})
+_STREAMS_ONLY: Final = frozenset({"listen", "write"})
 _VERB: Final = re.compile(r":([a-zA-Z]+)$")
 # What Google's front end takes on any method; none of it means anything here.
 _SYSTEM_PARAMETERS: Final = frozenset(
@@ -56,8 +58,8 @@ class FirestoreRestApi:
         verb = _VERB.search(path) if request.method == "POST" else None
         caller = caller_with_readable_token(request.headers.get)
         if verb is None or verb[1] not in _VERBS:
-            if verb is not None and verb[1] in _NOT_BUILT:
-                raise StatusError(Code.UNIMPLEMENTED, f"`{verb[1]}` is not implemented here")
+            if verb is not None and verb[1] in _STREAMS_ONLY:
+                raise StatusError(Code.UNIMPLEMENTED, f"`{verb[1]}` is spoken over gRPC and WebChannel, not over REST")
             return await self._document(_decoded(path), request, caller)
         name, place = _VERBS[verb[1]]
         operation, resource = self._operations[name], _decoded(path[: verb.start()])

@@ -18,6 +18,7 @@ from afterimage_emulator.firestore.documents.wire_bytes import (
     packed_field,
     timestamp_field,
 )
+from afterimage_emulator.firestore.indexes.missing_indexes import MissingIndexes
 from afterimage_emulator.firestore.listening.listen_targets import (
     Delta,
     DocumentsTarget,
@@ -44,8 +45,16 @@ _NO_CHANGE, _ADD, _REMOVE, _CURRENT, _RESET = range(5)
 class ListenService:
     """Serves Listen over whatever carries its messages."""
 
-    def __init__(self, sessions: Sessions, listeners: Listeners, gate: RulesGate[Database], clock: Clock) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        listeners: Listeners,
+        gate: RulesGate[Database],
+        clock: Clock,
+        indexes: MissingIndexes,
+    ) -> None:
         self.sessions = sessions
+        self.indexes = indexes
         self.listeners = listeners
         self.gate = gate
         self.clock = clock
@@ -156,8 +165,12 @@ class _Listening:
         name, parent = parse_parent(wanted.query.parent)
         if name != self.database.name:
             raise invalid_argument(f"`{wanted.query.parent}` lies in another database than the stream's")
-        target = query_target(target_id, parse_query(name, parent, wanted.query.structured_query))
+        query = parse_query(name, parent, wanted.query.structured_query)
+        if query.nearest is not None:
+            raise invalid_argument("`find_nearest` cannot be listened to; run the query instead")
+        target = query_target(target_id, query)
         self._authorize(target)
+        self._service.indexes.check(name, query)
         return target
 
     def _authorize(self, target: Target) -> None:
@@ -166,6 +179,8 @@ class _Listening:
             for path in target.paths:
                 gate.check(self._caller, self.database, about_document, path, self.database.get(path))
         elif isinstance(target, QueryTarget | WindowTarget):
+            if not target.query.collection_id:
+                gate.check_admin(self._caller, self.database, "a query without a collection id")
             gate.check(self._caller, self.database, about_query, target.query)
 
     def authorize_again(self) -> None:

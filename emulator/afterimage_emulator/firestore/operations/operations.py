@@ -19,6 +19,7 @@ from afterimage_emulator.firestore.documents.wire_bytes import field
 from afterimage_emulator.firestore.listening.listen_stream import ListenService
 from afterimage_emulator.firestore.operations.commits import Commits
 from afterimage_emulator.firestore.operations.listing import Listings
+from afterimage_emulator.firestore.operations.partitions import Partitions
 from afterimage_emulator.firestore.operations.reads import Reads, masked
 from afterimage_emulator.firestore.operations.write_stream import WriteService
 from afterimage_emulator.firestore.transactions.sessions import Sessions
@@ -62,12 +63,20 @@ class Operations:
     """Every operation by its official name, and those that put several parts together."""
 
     def __init__(
-        self, *, sessions: Sessions, reads: Reads, commits: Commits, listing: Listings, listens: ListenService
+        self,
+        *,
+        sessions: Sessions,
+        reads: Reads,
+        commits: Commits,
+        listing: Listings,
+        partitions: Partitions,
+        listens: ListenService,
     ) -> None:
         self.sessions = sessions
         self.reads = reads
         self.commits = commits
         self.listing = listing
+        self.partitions = partitions
         self.listens = listens
         self.writes = WriteService(sessions, commits)
 
@@ -83,13 +92,13 @@ class Operations:
             _one("DeleteDocument", self.delete_document),
             _one("ListDocuments", self.listing.list_documents, reply=firestore_v1.ListDocumentsResponse),
             _one("ListCollectionIds", self.listing.list_collection_ids, reply=firestore_v1.ListCollectionIdsResponse),
-            _one("PartitionQuery", _not_built("PartitionQuery"), reply=firestore_v1.PartitionQueryResponse),
+            _one("PartitionQuery", self.partitions.partition, reply=firestore_v1.PartitionQueryResponse),
             _streamed("BatchGetDocuments", self.reads.batch_get, reply=firestore_v1.BatchGetDocumentsResponse),
             _streamed("RunQuery", self.reads.run_query, reply=firestore_v1.RunQueryResponse),
             _streamed(
                 "RunAggregationQuery", self.reads.run_aggregation, reply=firestore_v1.RunAggregationQueryResponse
             ),
-            _streamed("ExecutePipeline", _not_built("ExecutePipeline"), reply=firestore_v1.ExecutePipelineResponse),
+            _streamed("ExecutePipeline", _refuse_pipeline, reply=firestore_v1.ExecutePipelineResponse),
         )
 
     def conversations(self) -> Sequence[Conversation]:
@@ -175,8 +184,9 @@ def _request_of(name: str) -> type[Message]:
     return found
 
 
-def _not_built(name: str) -> Callable[[Message, Caller], NoReturn]:
-    def refuse(request: Message, caller: Caller) -> NoReturn:
-        raise StatusError(Code.UNIMPLEMENTED, f"`{name}` is not implemented here")
-
-    return refuse
+def _refuse_pipeline(request: firestore_v1.ExecutePipelineRequest, caller: Caller) -> NoReturn:
+    raise StatusError(
+        Code.UNIMPLEMENTED,
+        "pipelines belong to Firestore's Enterprise edition, and these databases are of the Standard edition, which "
+        "has none; ask with RunQuery or RunAggregationQuery",
+    )

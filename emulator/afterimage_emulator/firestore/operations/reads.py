@@ -11,9 +11,12 @@ from afterimage_emulator.firestore.documents.field_paths import FieldPath, maske
 from afterimage_emulator.firestore.documents.resource_paths import document_path, parse_parent, split_name
 from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
 from afterimage_emulator.firestore.documents.wire_bytes import field, micros_of, number_field, timestamp_field
-from afterimage_emulator.firestore.queries.aggregations import aggregate
+from afterimage_emulator.firestore.indexes.missing_indexes import MissingIndexes
+from afterimage_emulator.firestore.operations.query_plans import QueryPlan
+from afterimage_emulator.firestore.queries.aggregations import aggregate, summed_fields
+from afterimage_emulator.firestore.queries.nearest import Nearest, Ranking
 from afterimage_emulator.firestore.queries.query import Query
-from afterimage_emulator.firestore.queries.query_executor import run_query
+from afterimage_emulator.firestore.queries.query_executor import candidates, count_matches, run_query
 from afterimage_emulator.firestore.queries.query_parser import parse_query
 from afterimage_emulator.firestore.rules.questions import about_document, about_query
 from afterimage_emulator.firestore.transactions.sessions import Session, Sessions
@@ -22,6 +25,7 @@ from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.front.rules_gate import RulesGate
 from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.turns import in_turns
 
 T = TypeVar("T")
 _DONE: Final = number_field(6, 1)
@@ -76,9 +80,10 @@ def _moment_of(session: Session, transaction: Transaction) -> int | None:
 class Reads:
     """Answers with serialized messages. What must wait for a lock is awaited; everything else is answered at once."""
 
-    def __init__(self, sessions: Sessions, gate: RulesGate[Database]) -> None:
+    def __init__(self, sessions: Sessions, gate: RulesGate[Database], indexes: MissingIndexes) -> None:
         self._sessions = sessions
         self._gate = gate
+        self._indexes = indexes
 
     # -- documents
 
@@ -140,25 +145,50 @@ class Reads:
     def run_query(
         self, request: firestore_v1.RunQueryRequest, caller: Caller
     ) -> Iterable[bytes] | Awaitable[Iterable[bytes]]:
-        _refuse_explaining(request)
         name, parent = parse_parent(request.parent)
         session = self._sessions.of(name)
         query = parse_query(name, parent, request.structured_query)
         self.authorize_query(session, query, caller)
+        plan = QueryPlan(session.database, query, self._indexes) if request.HasField("explain_options") else None
+        if plan is not None and not request.explain_options.analyze:
+            return (field(11, plan.summary().SerializeToString()),)
+        self._indexes.check(name, query)
         view = view_of(session, request)
 
         def reply(documents: Sequence[StoredDocument]) -> Iterator[bytes]:
-            return _query_replies(documents, query, view.read_time(), view.started)
+            ending = b"" if plan is None else field(11, plan.of_query(len(documents), at=view.at))
+            return _query_replies(documents, query, view.read_time(), view.started, ending + _DONE)
 
+        if query.nearest is not None and not view.locks:
+            return self._nearest_in_turns(view, query, query.nearest, reply)
         return self._query_when_locked(view, query, reply)
 
+    async def _nearest_in_turns(
+        self,
+        view: View,
+        query: Query,
+        nearest: Nearest,
+        reply: Callable[[Sequence[StoredDocument]], Iterable[bytes]],
+    ) -> Iterable[bytes]:
+        """Every vector is looked at, so others have their turn meanwhile; what they change is not seen."""
+        view.note((), query)
+        ranking = Ranking(nearest)
+        async for document in in_turns(list(candidates(view.session.database, query, at=view.at))):
+            ranking.consider(document)
+        return reply(ranking.results())
+
     def run_aggregation(self, request: firestore_v1.RunAggregationQueryRequest, caller: Caller) -> Iterable[bytes]:
-        _refuse_explaining(request)
         name, parent = parse_parent(request.parent)
         session = self._sessions.of(name)
         source = request.structured_aggregation_query
         query = parse_query(name, parent, source.structured_query)
+        summed = summed_fields(source.aggregations)
         self.authorize_query(session, query, caller)
+        is_explained = request.HasField("explain_options")
+        plan = QueryPlan(session.database, query, self._indexes, summed) if is_explained else None
+        if plan is not None and not request.explain_options.analyze:
+            return (field(10, plan.summary().SerializeToString()),)
+        self._indexes.check(name, query, summed)
         view = view_of(session, request)
         view.note((), query)
         if view.transaction is not None and view.locks:
@@ -166,6 +196,9 @@ class Reads:
             view.transaction.queries.append(query)
         result = aggregate(session.database, query, source.aggregations, at=view.at)
         reply = field(1, result.SerializeToString()) + timestamp_field(3, view.read_time())
+        if plan is not None:
+            matches = count_matches(session.database, query, up_to=None, at=view.at)
+            reply += field(10, plan.of_aggregation(matches))
         return (reply + field(2, view.started) if view.started else reply,)
 
     def authorize_query(self, session: Session, query: Query, caller: Caller) -> None:
@@ -237,22 +270,18 @@ def _batch_get_replies(
 
 
 def _query_replies(
-    documents: Sequence[StoredDocument], query: Query, read_time: int, started: bytes
+    documents: Sequence[StoredDocument], query: Query, read_time: int, started: bytes, closing: bytes
 ) -> Iterator[bytes]:
+    """`closing` goes with the last of them."""
     ending = timestamp_field(3, read_time)
     first = field(2, started) if started else b""
     if not documents:
         skipped = number_field(4, query.offset) if query.offset else b""
-        yield first + ending + skipped + _DONE
+        yield first + ending + skipped + closing
         return
     projection = query.projection
     last = documents[-1]
     for document in documents:
         wire = document.wire if projection is None else masked(document, projection)
-        yield field(1, wire) + ending + first + (_DONE if document is last else b"")
+        yield field(1, wire) + ending + first + (closing if document is last else b"")
         first = b""
-
-
-def _refuse_explaining(request: firestore_v1.RunQueryRequest | firestore_v1.RunAggregationQueryRequest) -> None:
-    if request.HasField("explain_options"):
-        raise StatusError(Code.UNIMPLEMENTED, "`explain_options` is not implemented here")

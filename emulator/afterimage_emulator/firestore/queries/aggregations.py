@@ -37,7 +37,7 @@ def aggregate(
         )
     result = firestore_v1.AggregationResult()
     named = _with_aliases(wanted)
-    paths = {alias: _field_of(alias, aggregation) for alias, aggregation in named}
+    paths = {alias: _field_of(aggregation) for alias, aggregation in named}
     query = _ordered_by(query, [path for path in paths.values() if path is not None])
     documents: list[StoredDocument] | None = None
     for alias, aggregation in named:
@@ -52,6 +52,12 @@ def aggregate(
         numbers = _numbers(documents, path)
         result.aggregate_fields[alias].CopyFrom(_sum(numbers) if kind == "sum" else _average(numbers))
     return result
+
+
+def summed_fields(wanted: Iterable[firestore_v1.StructuredAggregationQuery.Aggregation]) -> tuple[FieldPath, ...]:
+    """The fields whose sum or average is asked for: an index must have them."""
+    paths = [_field_of(aggregation) for aggregation in wanted]
+    return tuple(dict.fromkeys(path for path in paths if path is not None))
 
 
 def _with_aliases(
@@ -73,7 +79,7 @@ def _with_aliases(
     return named
 
 
-def _field_of(alias: str, aggregation: firestore_v1.StructuredAggregationQuery.Aggregation) -> FieldPath | None:
+def _field_of(aggregation: firestore_v1.StructuredAggregationQuery.Aggregation) -> FieldPath | None:
     """The field that is summed or averaged; None for a count."""
     kind = aggregation.WhichOneof("operator")
     if kind is None:

@@ -11,6 +11,7 @@ from afterimage_emulator.firestore.documents.field_paths import DOCUMENT_NAME, F
 from afterimage_emulator.firestore.documents.indexes import Reversed
 from afterimage_emulator.firestore.documents.resource_paths import id_key, path_key
 from afterimage_emulator.firestore.documents.values import ARRAY, NULL, Fields, SortKey, sort_key
+from afterimage_emulator.firestore.queries.nearest import Nearest
 from afterimage_emulator.protos import firestore_v1
 
 EQUAL: Final = "=="
@@ -84,6 +85,8 @@ class Query:
     offset: int = 0
     limit: int | None = None
     projection: tuple[FieldPath, ...] | None = None
+    nearest: Nearest | None = None
+    """Where vectors are searched for: what the filters select is ranked by it, and its limit counts."""
     source: firestore_v1.StructuredQuery | None = field(default=None, compare=False, repr=False)
 
     @cached_property

@@ -11,6 +11,7 @@ from afterimage_emulator.firestore.documents.field_paths import DOCUMENT_NAME, g
 from afterimage_emulator.firestore.documents.indexes import Entry, IndexedDocuments, Reversed
 from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
 from afterimage_emulator.firestore.documents.values import NO_FIELDS, SortKey
+from afterimage_emulator.firestore.queries.nearest import nearest_documents
 from afterimage_emulator.firestore.queries.query import Condition, Query
 from afterimage_emulator.firestore.queries.query_planner import Lookup, Scan, plan_alternative
 
@@ -22,11 +23,18 @@ def run_query(database: Database, query: Query, *, at: int | None = None) -> Ite
     """The documents in order. Read on only while the database does not change: take a list to keep it."""
     if query.limit == 0:
         return iter(())
+    if query.nearest is not None:
+        return iter(nearest_documents(query.nearest, candidates(database, query, at=at)))
     documents = (document for _, document in _all_matches(database, query, at))
     if query.offset or query.limit is not None:
         end = None if query.limit is None else query.offset + query.limit
         return islice(documents, query.offset, end)
     return documents
+
+
+def candidates(database: Database, query: Query, *, at: int | None = None) -> Iterator[StoredDocument]:
+    """What the filters of a query select, before it is ranked, limited or cut."""
+    return (document for _, document in _all_matches(database, query, at))
 
 
 def run_query_with_keys(database: Database, query: Query) -> Iterator[Found]:
@@ -46,7 +54,8 @@ def _with_keys(database: Database, query: Query) -> Iterator[Found]:
 def count_matches(database: Database, query: Query, *, up_to: int | None, at: int | None = None) -> int:
     """How many documents a query has; where one range of an index is the answer, without reading it."""
     limits = [limit for limit in (query.limit, up_to) if limit is not None]
-    if at is None and len(query.alternatives) == 1 and query.collection_id and not query.offset:
+    is_countable = query.collection_id and not query.offset and query.nearest is None
+    if at is None and len(query.alternatives) == 1 and is_countable:
         plan = plan_alternative(query, query.alternatives[0])
         if plan is None:
             return 0

@@ -23,6 +23,7 @@ from afterimage_emulator.firestore.documents.resource_paths import (
     split_name,
 )
 from afterimage_emulator.firestore.documents.values import NAN, NAN_KEY, NULL, NULL_KEY, SortKey, sort_key
+from afterimage_emulator.firestore.queries.nearest import Nearest, parse_nearest
 from afterimage_emulator.firestore.queries.query import (
     CONTAINS,
     EQUAL,
@@ -39,7 +40,7 @@ from afterimage_emulator.firestore.queries.query import (
     Query,
 )
 from afterimage_emulator.protos import firestore_v1
-from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.status import StatusError
 
 MAXIMUM_ALTERNATIVES: Final = 30
 MAXIMUM_FILTERS: Final = 100
@@ -81,8 +82,7 @@ class _Parser:
 
     def parse(self) -> Query:
         source = self._source
-        if source.HasField("find_nearest"):
-            raise StatusError(Code.UNIMPLEMENTED, "vector search (`find_nearest`) is not implemented here")
+        nearest = parse_nearest(source)
         if len(source.from_) > 1:
             raise invalid_argument("StructuredQuery.from cannot have more than one collection selector.")
         # Without an id, or without any selector, all collections are meant that lie directly below the parent.
@@ -108,14 +108,17 @@ class _Parser:
             end=self._bound(source.end_at, orders) if source.HasField("end_at") else None,
             offset=source.offset,
             limit=limit,
-            projection=self._projection(),
+            projection=self._projection(nearest),
+            nearest=nearest,
             source=source,
         )
 
-    def _projection(self) -> tuple[FieldPath, ...] | None:
+    def _projection(self, nearest: Nearest | None) -> tuple[FieldPath, ...] | None:
         if not self._source.HasField("select"):
             return None
         paths = [parse_field_path(reference.field_path) for reference in self._source.select.fields]
+        if nearest is not None and nearest.result_field:  # asked for by itself
+            paths.append((nearest.result_field,))
         return tuple(path for path in paths if path != DOCUMENT_NAME)
 
     # -- filters

@@ -282,18 +282,6 @@ CASES: dict[str, tuple[str, Json, str, str]] = {
         INVALID,
         UNKNOWN_TRANSACTION,
     ),
-    "vector search": (
-        "runQuery",
-        query(findNearest={"limit": 1}),
-        UNIMPLEMENTED,
-        "find_nearest.* not implemented here",
-    ),
-    "an explanation": (
-        "runQuery",
-        {**query(), "explainOptions": {"analyze": True}},
-        UNIMPLEMENTED,
-        "explain_options.* not implemented",
-    ),
     "no aggregation": ("runAggregationQuery", aggregation(), INVALID, "Aggregations can not be empty"),
     "an aggregation of nothing": (
         "runAggregationQuery",
@@ -503,10 +491,20 @@ def test_json_that_is_no_request_is_refused_by_place(running: RunningFirestore, 
     assert re.search(says, message), message
 
 
-@pytest.mark.parametrize("verb", ["partitionQuery", "executePipeline"])
-def test_what_is_not_here_says_so(running: RunningFirestore, verb: str) -> None:
-    """A clear 501, so that nobody looks for a fault of their own."""
-    assert over_rest(running.address, verb, query()) == (UNIMPLEMENTED, f"`{verb}` is not implemented here")
+def test_pipelines_are_refused_by_the_edition_that_has_them(running: RunningFirestore) -> None:
+    """So that nobody looks for a fault of their own: it takes another kind of database."""
+    code, message = over_rest(running.address, "executePipeline", {"structuredPipeline": {}})
+    assert code == UNIMPLEMENTED
+    assert "Enterprise edition" in message
+    assert "RunQuery" in message
+
+
+@pytest.mark.parametrize("verb", ["listen", "write"])
+def test_streams_are_not_for_rest(running: RunningFirestore, verb: str) -> None:
+    """The answer says where they are spoken."""
+    code, message = over_rest(running.address, verb, {})
+    assert code == UNIMPLEMENTED
+    assert "gRPC" in message
 
 
 def test_a_request_beyond_ten_mebibytes_is_refused_however_few_its_writes(channel: grpc.Channel) -> None:

@@ -65,7 +65,6 @@ def test_errors_have_the_official_body(rest: Rest) -> None:
     for body in (b"{", b"[]", b'{"unknown": 1}', b'{"fields": {"a": {"integerValue": "x"}}}'):
         assert rest("POST", "/rooms", data=body).status_code == 400
     assert rest("PUT", "/rooms/x", json={}).status_code == 405
-    assert rest("POST", ":partitionQuery", json={}).json()["error"]["status"] == "UNIMPLEMENTED"
 
 
 def test_commit_query_and_batch_get(rest: Rest) -> None:

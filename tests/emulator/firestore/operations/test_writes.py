@@ -182,12 +182,6 @@ def test_reads_at_an_earlier_time(client: firestore.Client) -> None:
     assert client.collection("a").count().get(read_time=at)[0][0].value == 1
 
 
-def test_what_is_not_built_says_so(client: firestore.Client) -> None:
-    """PartitionQuery answers UNIMPLEMENTED, never a wrong result."""
-    with pytest.raises(exceptions.MethodNotImplemented, match="`PartitionQuery` is not implemented here"):
-        list(client.collection_group("a").get_partitions(3))
-
-
 async def test_the_async_client_runs_transactions(running: RunningFirestore, client: firestore.Client) -> None:
     """Twenty increments by five concurrent clients: none is lost, though all read before they write."""
     import asyncio

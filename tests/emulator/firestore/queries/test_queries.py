@@ -195,7 +195,6 @@ def filtered(path: str, op: int) -> Any:
         (lambda s: s.where.composite_filter.SetInParent(), "CompositeFilter operator"),
         (lambda s: s.where.field_filter.SetInParent(), "FieldFilter operator"),
         (lambda s: s.where.CopyFrom(filtered("a..b", 5)), "Invalid property path"),
-        (lambda s: s.find_nearest.SetInParent(), "not implemented here"),
     ],
 )
 def test_senseless_queries_are_refused_by_name(change: Any, said: str) -> None:
