@@ -197,6 +197,7 @@ def queries_and_memory() -> Iterator[Figure]:
         loaded = server.resident_bytes()
         yield Figure(f"memory for {DOCUMENTS:,} of 1 KB", (loaded - empty) / 1e6, "MB", DOCUMENTS * 1024 / 1e6)
         with grpc.insecure_channel(server.address) as channel:
+            yield others_wait(server.address, all_of(channel.unary_stream(PREFIX + "RunQuery")))
             for name, fill in (("equality", by_equality), ("range + order", by_range)):
                 request = query_request(fill)
                 ours = channel.unary_stream(PREFIX + "RunQuery")
@@ -208,6 +209,37 @@ def queries_and_memory() -> Iterator[Figure]:
                 yield Figure(
                     f"20 of {DOCUMENTS:,} by {name}", taken[0], "µs", taken[1], f"first time {first * 1e3:.0f} ms"
                 )
+
+
+def others_wait(address: str, run_query: Callable[[bytes], object]) -> Figure:
+    """The longest that a read waits while an index over all documents is made; the floor is the longest without."""
+
+    def needs_an_index(query: Any) -> None:
+        where = query.where.field_filter
+        where.field.field_path, where.op, where.value.integer_value = "k", 5, 7
+        query.order_by.add().field.field_path = "text"
+        query.order_by.add().field.field_path = "n"
+        query.limit.value = 20
+
+    request = query_request(needs_an_index)
+    get = _firestore.BatchGetDocumentsRequest(database=DATABASE, documents=[f"{ROOT}/load/d000001"]).SerializeToString()
+    longest = []
+    seconds = 0.0
+    with grpc.insecure_channel(address) as channel:
+        read = all_of(channel.unary_stream(PREFIX + "BatchGetDocuments"))
+        read(get)
+        for does_nothing in (False, True):
+            done = threading.Thread(target=time.sleep if does_nothing else run_query, args=(seconds or request,))
+            waits = [0.0]
+            started = time.perf_counter()
+            done.start()
+            while done.is_alive():
+                before = time.perf_counter()
+                read(get)
+                waits.append(time.perf_counter() - before)
+            seconds = time.perf_counter() - started
+            longest.append(max(waits))
+    return Figure("longest read meanwhile", longest[0] * 1e3, "ms", longest[1] * 1e3, "an index over all is made")
 
 
 def many_listeners() -> Iterator[Figure]:

@@ -18,7 +18,7 @@ from afterimage_emulator.firestore.adapters.json_messages import JsonTexts, mess
 from afterimage_emulator.firestore.adapters.web_channel_session import BackChannel, Patience, WebChannelSession, framed
 from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
 from afterimage_emulator.firestore.operations.operations import SERVICE, Conversation, Operations
-from afterimage_emulator.front.callers import caller_of
+from afterimage_emulator.front.callers import caller_with_readable_token
 from afterimage_emulator.front.error_body import error_response
 from afterimage_emulator.front.json_reading import UnreadableJsonError, read_json
 from afterimage_emulator.front.origin_guard import OriginGuard
@@ -132,7 +132,7 @@ class WebChannel:
         session = WebChannelSession(
             conversation=conversation,
             texts=self._texts[request.raw_path],
-            caller=caller_of(lambda name: said.get(name) or request.headers.get(name)),
+            caller=caller_with_readable_token(lambda name: said.get(name) or request.headers.get(name)),
             call=Call(f"{SERVICE}{conversation.name}", dict(said.items()), request.peer),
             origin=request.headers.get("origin"),
             clock=self._clock,

@@ -36,7 +36,7 @@ class CommitObserver(Protocol):
 
 
 class Collection:
-    """The documents that lie directly in one collection, by their id."""
+    """The documents that lie directly in one collection, by their path: the very text that a document keeps anyway."""
 
     __slots__ = ("collection_id", "documents", "indexed", "parent", "path")
 
@@ -116,9 +116,9 @@ class Database:
     def get(self, path: str, at: int | None = None) -> StoredDocument | None:
         if at is not None:
             return self._get_at(path, at)
-        collection, _, document_id = path.rpartition("/")
+        collection = path[: path.rfind("/")]
         found = self.collections.get(collection)
-        return None if found is None else found.documents.get(document_id)
+        return None if found is None else found.documents.get(path)
 
     def _get_at(self, path: str, at: int) -> StoredDocument | None:
         history = self._history.get(path)
@@ -167,9 +167,9 @@ class Database:
             collection = self._add_collection(change.collection)
         after = change.after
         if after is not None:
-            collection.documents[change.document_id] = after
+            collection.documents[after.path] = after
         elif change.before is not None:
-            del collection.documents[change.document_id]
+            del collection.documents[change.path]
         if change.before is not None:
             self._remember(change.path, commit_time, change.before)
         if collection.indexed is not None:
@@ -276,9 +276,9 @@ class Database:
         group = self.groups.get(collection.collection_id)
         if group is None or group.collections.get(path) is not collection:
             yield f"`{path}` is missing in its group"
-        for document_id, document in collection.documents.items():
-            if document.path != f"{path}/{document_id}":
-                yield f"`{path}/{document_id}` holds the document `{document.path}`"
+        for document_path, document in collection.documents.items():
+            if document.path != document_path or document_path.rpartition("/")[0] != path:
+                yield f"`{document_path}` in `{path}` holds the document `{document.path}`"
             if not 0 < document.create_time <= document.update_time <= self._last_time:
                 yield (
                     f"`{document.path}` was created at {document.create_time} and updated at {document.update_time}, "

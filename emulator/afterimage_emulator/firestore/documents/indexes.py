@@ -6,9 +6,11 @@ its path. Queries read ranges of such tuples; each commit replaces only the tupl
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from sortedcontainers import SortedList
@@ -17,8 +19,12 @@ from afterimage_emulator.firestore.documents.field_paths import FieldPath, get_f
 from afterimage_emulator.firestore.documents.resource_paths import id_key, path_key
 from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
 from afterimage_emulator.firestore.documents.values import NO_FIELDS, Fields, SortKey, sort_key
+from afterimage_emulator.turns import in_turns
 
 MAXIMUM_INDEXES: Final = 48
+BUILT_AT_ONCE: Final = 2_000
+"""An index of so many documents is made in a few milliseconds; one of more, in turns."""
+SORTED_AT_ONCE: Final = 4_096
 ASCENDING: Final = "ascending"
 DESCENDING: Final = "descending"
 CONTAINS: Final = "contains"
@@ -93,7 +99,9 @@ class FieldIndex:
 
     __slots__ = ("definition", "entries", "is_group")
 
-    def __init__(self, definition: IndexDefinition, documents: Iterable[StoredDocument], *, is_group: bool) -> None:
+    def __init__(
+        self, definition: IndexDefinition, documents: Iterable[StoredDocument] = (), *, is_group: bool
+    ) -> None:
         self.definition = definition
         self.is_group = is_group
         needs_fields = bool(definition.components)
@@ -147,6 +155,40 @@ class FieldIndex:
             self.entries.add(entry)
 
 
+class _Build:
+    """An index that is being made of the documents as they stood at its beginning, while others have their turns."""
+
+    def __init__(self, index: FieldIndex, documents: Sequence[StoredDocument]) -> None:
+        self.index = index
+        self.changes: list[Change] = []
+        """What was committed meanwhile."""
+        self.done = asyncio.Event()
+        self._documents = documents
+
+    async def run(self) -> None:
+        needs_fields = bool(self.index.definition.components)
+        runs: list[list[Entry]] = []
+        found: list[Entry] = []
+        async for document in in_turns(self._documents):
+            found += self.index.entries_of(document.fields() if needs_fields else NO_FIELDS, document.path)
+            if len(found) >= SORTED_AT_ONCE:
+                runs.append(sorted(found))
+                found = []
+        runs.append(sorted(found))
+        while len(runs) > 1:
+            runs = [merged async for merged in _merged_in_pairs(runs)]
+        self.index.entries.update(runs[0])
+        for change in self.changes:
+            self.index.update(change)
+
+
+async def _merged_in_pairs(runs: Sequence[list[Entry]]) -> AsyncIterator[list[Entry]]:
+    """Sorting two sorted lists behind each other takes one look at each of their entries."""
+    for at in range(0, len(runs), 2):
+        yield sorted([entry for run in runs[at : at + 2] for entry in run])
+        await asyncio.sleep(0)
+
+
 class IndexedDocuments:
     """All indexes over one set of documents. The least used one goes when there are too many."""
 
@@ -154,21 +196,51 @@ class IndexedDocuments:
         self._documents = documents
         self._is_group = is_group
         self._indexes: OrderedDict[IndexDefinition, FieldIndex] = OrderedDict()
+        self._builds: dict[IndexDefinition, _Build] = {}
 
     def index(self, definition: IndexDefinition) -> FieldIndex:
+        """The index, made at once where there is none yet: see `build`."""
         found = self._indexes.get(definition)
         if found is None:
             found = FieldIndex(definition, self._documents(), is_group=self._is_group)
-            self._indexes[definition] = found
-            if len(self._indexes) > MAXIMUM_INDEXES:
-                self._indexes.popitem(last=False)
+            self._keep(found)
         else:
             self._indexes.move_to_end(definition)
         return found
 
+    def _keep(self, index: FieldIndex) -> None:
+        self._indexes[index.definition] = index
+        if len(self._indexes) > MAXIMUM_INDEXES:
+            self._indexes.popitem(last=False)
+
+    def takes_long(self, definition: IndexDefinition) -> bool:
+        """Whether there is no such index yet, and too many documents to make it at once."""
+        if definition in self._indexes:
+            return False
+        return next(islice(self._documents(), BUILT_AT_ONCE, None), None) is not None
+
+    async def build(self, definition: IndexDefinition) -> None:
+        """Makes the index in turns; whoever else wants it meanwhile waits for the same one."""
+        while definition not in self._indexes:
+            build = self._builds.get(definition)
+            if build is not None:
+                await build.done.wait()
+                continue
+            index = FieldIndex(definition, is_group=self._is_group)
+            build = self._builds[definition] = _Build(index, list(self._documents()))
+            try:
+                await build.run()
+                if definition not in self._indexes:
+                    self._keep(index)
+            finally:
+                del self._builds[definition]
+                build.done.set()
+
     def update(self, change: Change) -> None:
         for index in self._indexes.values():
             index.update(change)
+        for build in self._builds.values():
+            build.changes.append(change)
 
     def faults(self) -> Iterator[str]:
         """Where an index kept up by commits differs from one that is made now."""

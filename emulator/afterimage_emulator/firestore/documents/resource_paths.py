@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from afterimage_emulator.status import Code, StatusError
@@ -28,14 +28,14 @@ class DatabaseName:
 
     project: str
     database: str = "(default)"
+    documents: str = field(init=False, compare=False, repr=False)
+    """What the names of all its documents begin with, without the slash; kept, since every name is held against it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "documents", f"{self}/documents")
 
     def __str__(self) -> str:
         return f"projects/{self.project}/databases/{self.database}"
-
-    @property
-    def documents(self) -> str:
-        """What the names of all its documents begin with, without the slash."""
-        return f"{self}/documents"
 
 
 @functools.lru_cache(maxsize=1024)

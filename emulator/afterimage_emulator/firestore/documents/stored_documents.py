@@ -43,11 +43,11 @@ class StoredDocument:
 class Change:
     """What one commit did to one document. The fields are parsed at most once, for all who look at them."""
 
-    __slots__ = ("_after_fields", "_before_fields", "after", "before", "collection", "document_id", "path", "replies")
+    __slots__ = ("_after_fields", "_before_fields", "after", "before", "collection", "path", "replies")
 
     def __init__(self, path: str, before: StoredDocument | None, after: StoredDocument | None) -> None:
         self.path = path
-        self.collection, _, self.document_id = path.rpartition("/")
+        self.collection = path[: path.rfind("/")]
         self.before = before
         self.after = after
         self._before_fields: Fields | None = None

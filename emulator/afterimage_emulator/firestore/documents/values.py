@@ -137,10 +137,12 @@ class _InvalidNestingError(Exception):
 
 def check_fields(fields: Fields) -> None:
     """Refuses what Firestore refuses, and cuts timestamps to the microsecond as it does."""
-    for name, value in fields.items():
+    for name in fields:  # not by `items`, which is written in Python and takes as long again
+        value = fields[name]
         if len(name) > 375 and len(name.encode()) > MAXIMUM_FIELD_NAME_BYTES:
             raise invalid_argument(f"The property.name is longer than {MAXIMUM_FIELD_NAME_BYTES} bytes.")
-        _check_name(name)
+        if name[:2] in _PERHAPS_BAD:
+            _check_name(name)
         kind = value.WhichOneof("value_type")
         if kind in _PLAIN_KINDS:
             continue
@@ -163,7 +165,8 @@ def is_reserved(name: str) -> bool:
 
 def _check_nested_fields(fields: Fields, place: _Place) -> None:
     for name, value in fields.items():
-        _check_name(name)
+        if name[:2] in _PERHAPS_BAD:
+            _check_name(name)
         within = place.within(name)
         kind = value.WhichOneof("value_type")
         if kind not in _PLAIN_KINDS:
@@ -173,6 +176,8 @@ def _check_nested_fields(fields: Fields, place: _Place) -> None:
 _PLAIN_KINDS: Final = frozenset({"null_value", "boolean_value", "integer_value", "double_value"})
 _NESTING_KINDS: Final = frozenset({"map_value", "array_value"})
 _TOP: Final = _Place(1, 0)
+_PERHAPS_BAD: Final = frozenset({"", "__"})
+"""How a name begins that is empty or may be reserved."""
 
 
 def check_element(value: firestore_v1.Value, *, name: str) -> None:

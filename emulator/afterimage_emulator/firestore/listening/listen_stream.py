@@ -28,6 +28,7 @@ from afterimage_emulator.firestore.listening.listen_targets import (
     query_target,
 )
 from afterimage_emulator.firestore.listening.listeners import Listener, Listeners
+from afterimage_emulator.firestore.queries.query_executor import build_indexes
 from afterimage_emulator.firestore.queries.query_parser import parse_query
 from afterimage_emulator.firestore.rules.questions import about_document, about_query
 from afterimage_emulator.firestore.transactions.sessions import Session, Sessions
@@ -132,6 +133,8 @@ class _Listening:
             return
         self._is_busy = True
         try:
+            if isinstance(target, QueryTarget | WindowTarget):
+                await build_indexes(self.database, target.query)
             await self._start(target, wanted)
         finally:
             self._is_busy = False

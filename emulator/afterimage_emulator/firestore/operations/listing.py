@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Awaitable
 from itertools import islice
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from afterimage_emulator.firestore.documents.resource_paths import (
 )
 from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
 from afterimage_emulator.firestore.documents.wire_bytes import field
-from afterimage_emulator.firestore.operations.reads import Reads, View, masked, view_of
+from afterimage_emulator.firestore.operations.reads import Reads, View, masked, once_indexed, view_of
 from afterimage_emulator.firestore.queries.query import Query
 from afterimage_emulator.firestore.queries.query_executor import run_query
 from afterimage_emulator.firestore.queries.query_parser import parse_query
@@ -41,7 +42,7 @@ class Listings:
         self._reads = reads
         self._gate = gate
 
-    def list_documents(self, request: firestore_v1.ListDocumentsRequest, caller: Caller) -> bytes:
+    def list_documents(self, request: firestore_v1.ListDocumentsRequest, caller: Caller) -> bytes | Awaitable[bytes]:
         """The serialized ListDocumentsResponse."""
         name, parent = parse_parent(request.parent)
         session = self._sessions.of(name)
@@ -53,6 +54,10 @@ class Listings:
         source = self._as_query(request, page_size)
         query = parse_query(name, parent, source)
         self._reads.authorize_query(session, query, caller)
+        return once_indexed(session.database, query, lambda: self._list(request, page_size, view, query))
+
+    def _list(self, request: firestore_v1.ListDocumentsRequest, page_size: int, view: View, query: Query) -> bytes:
+        session = view.session
         documents = list(run_query(session.database, query, at=view.at))
         view.note((), query)
         if view.transaction is not None and view.locks:

@@ -13,10 +13,16 @@ from afterimage_emulator.firestore.documents.stored_documents import StoredDocum
 from afterimage_emulator.firestore.documents.wire_bytes import field, micros_of, number_field, timestamp_field
 from afterimage_emulator.firestore.indexes.missing_indexes import MissingIndexes
 from afterimage_emulator.firestore.operations.query_plans import QueryPlan
-from afterimage_emulator.firestore.queries.aggregations import aggregate, summed_fields
+from afterimage_emulator.firestore.queries.aggregations import aggregate, ordered_by_summed, summed_fields
 from afterimage_emulator.firestore.queries.nearest import Nearest, Ranking
 from afterimage_emulator.firestore.queries.query import Query
-from afterimage_emulator.firestore.queries.query_executor import candidates, count_matches, run_query
+from afterimage_emulator.firestore.queries.query_executor import (
+    build_indexes,
+    candidates,
+    count_matches,
+    lacks_indexes,
+    run_query,
+)
 from afterimage_emulator.firestore.queries.query_parser import parse_query
 from afterimage_emulator.firestore.rules.questions import about_document, about_query
 from afterimage_emulator.firestore.transactions.sessions import Session, Sessions
@@ -153,6 +159,11 @@ class Reads:
         if plan is not None and not request.explain_options.analyze:
             return (field(11, plan.summary().SerializeToString()),)
         self._indexes.check(name, query)
+        return once_indexed(session.database, query, lambda: self._answer_query(session, query, request, plan))
+
+    def _answer_query(
+        self, session: Session, query: Query, request: firestore_v1.RunQueryRequest, plan: QueryPlan | None
+    ) -> Iterable[bytes] | Awaitable[Iterable[bytes]]:
         view = view_of(session, request)
 
         def reply(documents: Sequence[StoredDocument]) -> Iterator[bytes]:
@@ -177,7 +188,9 @@ class Reads:
             ranking.consider(document)
         return reply(ranking.results())
 
-    def run_aggregation(self, request: firestore_v1.RunAggregationQueryRequest, caller: Caller) -> Iterable[bytes]:
+    def run_aggregation(
+        self, request: firestore_v1.RunAggregationQueryRequest, caller: Caller
+    ) -> Iterable[bytes] | Awaitable[Iterable[bytes]]:
         name, parent = parse_parent(request.parent)
         session = self._sessions.of(name)
         source = request.structured_aggregation_query
@@ -189,12 +202,22 @@ class Reads:
         if plan is not None and not request.explain_options.analyze:
             return (field(10, plan.summary().SerializeToString()),)
         self._indexes.check(name, query, summed)
+        asked = ordered_by_summed(query, summed)
+        return once_indexed(session.database, asked, lambda: self._answer_aggregation(session, query, request, plan))
+
+    def _answer_aggregation(
+        self,
+        session: Session,
+        query: Query,
+        request: firestore_v1.RunAggregationQueryRequest,
+        plan: QueryPlan | None,
+    ) -> Iterable[bytes]:
         view = view_of(session, request)
         view.note((), query)
         if view.transaction is not None and view.locks:
             session.transactions.refresh(view.transaction)
             view.transaction.queries.append(query)
-        result = aggregate(session.database, query, source.aggregations, at=view.at)
+        result = aggregate(session.database, query, request.structured_aggregation_query.aggregations, at=view.at)
         reply = field(1, result.SerializeToString()) + timestamp_field(3, view.read_time())
         if plan is not None:
             matches = count_matches(session.database, query, up_to=None, at=view.at)
@@ -236,6 +259,19 @@ class Reads:
         await view.session.transactions.wait_to_read(transaction, paths)
         again = self._query_when_locked(view, query, reply)
         return await again if isinstance(again, Awaitable) else again
+
+
+def once_indexed(database: Database, query: Query, answer: Callable[[], T | Awaitable[T]]) -> T | Awaitable[T]:
+    """Answers at once, or when indexes are made that take long: others have their turns until then."""
+    if not lacks_indexes(database, query):
+        return answer()
+
+    async def answer_later() -> T:
+        await build_indexes(database, query)
+        found = answer()
+        return await found if isinstance(found, Awaitable) else found
+
+    return answer_later()
 
 
 # -- replies

@@ -38,7 +38,7 @@ def aggregate(
     result = firestore_v1.AggregationResult()
     named = _with_aliases(wanted)
     paths = {alias: _field_of(aggregation) for alias, aggregation in named}
-    query = _ordered_by(query, [path for path in paths.values() if path is not None])
+    query = ordered_by_summed(query, [path for path in paths.values() if path is not None])
     documents: list[StoredDocument] | None = None
     for alias, aggregation in named:
         path = paths[alias]
@@ -92,7 +92,7 @@ def _field_of(aggregation: firestore_v1.StructuredAggregationQuery.Aggregation) 
     return path
 
 
-def _ordered_by(query: Query, fields: Sequence[FieldPath]) -> Query:
+def ordered_by_summed(query: Query, fields: Sequence[FieldPath]) -> Query:
     """Summing a field orders by it, as the index does that answers: so a limit takes the least values first, and
     documents without the field do not count, not even for a count beside it."""
     orders = list(query.orders)

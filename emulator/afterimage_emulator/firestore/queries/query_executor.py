@@ -8,7 +8,7 @@ from itertools import islice
 
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.field_paths import DOCUMENT_NAME, get_field
-from afterimage_emulator.firestore.documents.indexes import Entry, IndexedDocuments, Reversed
+from afterimage_emulator.firestore.documents.indexes import Entry, IndexDefinition, IndexedDocuments, Reversed
 from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
 from afterimage_emulator.firestore.documents.values import NO_FIELDS, SortKey
 from afterimage_emulator.firestore.queries.nearest import nearest_documents
@@ -30,6 +30,29 @@ def run_query(database: Database, query: Query, *, at: int | None = None) -> Ite
         end = None if query.limit is None else query.offset + query.limit
         return islice(documents, query.offset, end)
     return documents
+
+
+async def build_indexes(database: Database, query: Query) -> None:
+    """Makes the indexes that a query needs, in turns with other work."""
+    for indexed, definition in _unbuilt(database, query):
+        await indexed.build(definition)
+
+
+def lacks_indexes(database: Database, query: Query) -> bool:
+    """Whether running the query now would first make an index that takes long."""
+    return any(True for _ in _unbuilt(database, query))
+
+
+def _unbuilt(database: Database, query: Query) -> Iterator[tuple[IndexedDocuments, IndexDefinition]]:
+    if not query.collection_id or query.limit == 0:
+        return
+    indexed = _indexed(database, query)
+    if indexed is None:
+        return
+    for conditions in query.alternatives:
+        plan = plan_alternative(query, conditions)
+        if isinstance(plan, Scan) and indexed.takes_long(plan.definition):
+            yield indexed, plan.definition
 
 
 def candidates(database: Database, query: Query, *, at: int | None = None) -> Iterator[StoredDocument]:

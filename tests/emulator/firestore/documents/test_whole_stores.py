@@ -63,7 +63,7 @@ def keep_a_stale_entry(database: Database) -> None:
 
 def misplace_a_document(database: Database) -> None:
     documents = database.collections["rooms"].documents
-    documents["elsewhere"] = documents["0"]
+    documents["rooms/elsewhere"] = documents["rooms/0"]
 
 
 def empty_a_collection(database: Database) -> None:
@@ -80,7 +80,7 @@ def leave_a_ghost_in_a_group(database: Database) -> None:
 
 
 def change_the_times(database: Database) -> None:
-    database.collections["rooms"].documents["0"].update_time += 10
+    database.collections["rooms"].documents["rooms/0"].update_time += 10
 
 
 def rewrite_the_past(database: Database) -> None:
@@ -102,7 +102,7 @@ def turn_back_time(database: Database) -> None:
 FAULTS: dict[Callable[[Database], None], str] = {
     lose_an_entry: "lacks",
     keep_a_stale_entry: "still has",
-    misplace_a_document: "`rooms/elsewhere` holds the document `rooms/0`",
+    misplace_a_document: "`rooms/elsewhere` in `rooms` holds the document `rooms/0`",
     empty_a_collection: "`halls` is empty and still there",
     forget_a_group: "`rooms` is missing in its group",
     leave_a_ghost_in_a_group: "the group `halls` holds a collection `halls` that is not there",

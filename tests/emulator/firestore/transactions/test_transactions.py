@@ -292,7 +292,8 @@ async def test_a_count_holds_until_the_commit() -> None:
     request = _firestore.RunAggregationQueryRequest(parent=ROOT, transaction=transaction)
     request.structured_aggregation_query.structured_query.from_.add(collection_id="c")
     request.structured_aggregation_query.aggregations.add().count.SetInParent()
-    (reply,) = direct.operations.reads.run_aggregation(request, ADMIN)
+    replies: Any = direct.operations.reads.run_aggregation(request, ADMIN)
+    (reply,) = replies
     result = _firestore.RunAggregationQueryResponse.FromString(reply).result
     assert result.aggregate_fields["field_1"].integer_value == 2
     await direct.commit({"b": None})
