@@ -4,19 +4,31 @@ from afterimage.delivery.triggers import on_document_written, on_message, on_obj
 from afterimage.deployment import (
     AS_API,
     AS_ARTIFACTS,
+    AS_ASSETS,
+    AS_CDN,
     AS_ERASE,
     AS_LEDGER,
     AS_LEDGER_JOBS,
     AS_MEDIA,
     AS_MEDIA_JOBS,
+    AS_PUBLICATIONS,
     AS_SCHEDULES,
+    ASSET_WORK,
     BATCH_WORK,
+    CDN_WORK,
     IMAGE_WORK,
     LIGHT_WORK,
     UPLOAD_WORK,
     WEB_WORK,
 )
-from afterimage.paths import CAMPAIGN_WRITTEN, GENERATION_WRITTEN, OUTPUT_WRITTEN, QUOTA_ALERT_WRITTEN
+from afterimage.paths import (
+    CAMPAIGN_WRITTEN,
+    GENERATION_WRITTEN,
+    OUTPUT_WRITTEN,
+    PUBLISHED_WRITTEN,
+    PURGE_WRITTEN,
+    QUOTA_ALERT_WRITTEN,
+)
 
 # What clients and workers store in the originals' bucket.
 media_finalized = on_object(
@@ -45,6 +57,42 @@ generations_look = on_schedule(
 nightly_sweep = on_schedule(
     "20 3 * * *", "nightly_sweep", "afterimage.jobs.handlers:start_nightly_sweep", **LIGHT_WORK, **AS_SCHEDULES
 )
+
+# What owners show the world: a mark makes a file public or takes it back, and a nightly look finds what events missed.
+publication_marked = on_document_written(
+    PUBLISHED_WRITTEN,
+    "publication_marked",
+    "afterimage.publications.handlers:mark_written",
+    **LIGHT_WORK,
+    **AS_PUBLICATIONS,
+)
+publications_audit = on_message(
+    "publications.audit",
+    "publications_audit",
+    "afterimage.publications.handlers:audit_publications",
+    **BATCH_WORK,
+    **AS_PUBLICATIONS,
+)
+nightly_publications = on_schedule(
+    "30 3 * * *",
+    "nightly_publications",
+    "afterimage.publications.handlers:start_nightly_publications",
+    **LIGHT_WORK,
+    **AS_SCHEDULES,
+)
+
+# What was taken back is forgotten by the network in front: at once, again a little later, and after every failure.
+cdn_purge_noted = on_document_written(
+    PURGE_WRITTEN, "cdn_purge_noted", "afterimage.edges.cdn.handlers:purge_noted", **CDN_WORK, **AS_CDN
+)
+cdn_purge = on_message("cdn.purge", "cdn_purge", "afterimage.edges.cdn.handlers:purge", **CDN_WORK, **AS_CDN)
+cdn_minutely = on_schedule(
+    "* * * * *", "cdn_minutely", "afterimage.edges.cdn.handlers:start_due_purges", **LIGHT_WORK, **AS_CDN
+)
+cdn_usage = on_schedule("10 4 * * *", "cdn_usage", "afterimage.edges.cdn.handlers:tell_usage", **CDN_WORK, **AS_CDN)
+
+# The origin: what a network in front, or anybody, fetches published files from.
+assets = on_web_request("assets", "afterimage.edges.assets.serving:serve_asset", **ASSET_WORK, **AS_ASSETS)
 
 # The books: outputs that clients and workers write, and the bytes of what is stored.
 ledger_output_written = on_document_written(

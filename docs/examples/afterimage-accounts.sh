@@ -13,7 +13,9 @@ ERASE="user_erase generations_expire"
 LEDGER="ledger_output_written ledger_generation_written ledger_object_finalized ledger_object_deleted ledger_object_archived ledger_roll_up campaign_written"
 LEDGER_JOBS="ledger_audit ledger_rebuild ledger_close_day ledger_reprice ledger_replay"
 ARTIFACTS="artifact_finalized artifact_deleted artifact_archived quota_alert_written artifacts_cleanup quota_audit"
-SCHEDULES="nightly_sweep generations_look ledger_nightly artifacts_nightly"
+PUBLICATIONS="publication_marked publications_audit"
+CDN="cdn_purge_noted cdn_purge cdn_minutely cdn_usage"
+SCHEDULES="nightly_sweep generations_look ledger_nightly artifacts_nightly nightly_publications"
 
 account() { echo "serviceAccount:afterimage-$1@$PROJECT.iam.gserviceaccount.com"; }
 
@@ -51,6 +53,9 @@ before() {
   create_account ledger-jobs "audit, rebuild, close-day, reprice, replay"
   create_account api "serves clients"
   create_account artifacts "takes uploads over, clears away, audits quotas"
+  create_account publications "makes files public, takes them back"
+  create_account assets "serves published files"
+  create_account cdn "makes the network in front forget"
   create_account schedules "starts nightly jobs"
 
   # `list` too: without it, asking for a file that is gone is answered `forbidden` instead of `not found`.
@@ -69,20 +74,24 @@ before() {
   in_bucket ledger-jobs "$ORIGINALS" afterimageList
   in_bucket artifacts "$ORIGINALS" afterimageKeep
 
-  for name in media media-jobs erase ledger ledger-jobs artifacts; do
+  in_bucket assets "$ORIGINALS" afterimageList
+  in_bucket assets "$DERIVED" afterimageList
+
+  for name in media media-jobs erase ledger ledger-jobs artifacts publications cdn; do
     in_project "$name" roles/datastore.user
     in_project "$name" roles/eventarc.eventReceiver
   done
   in_project api roles/datastore.user
+  in_project assets roles/datastore.viewer
   # Only so are App Check tokens consumed; to verify them alone needs no role.
   in_project api roles/firebaseappcheck.tokenVerifier
-  for name in media media-jobs erase ledger ledger-jobs artifacts api schedules; do
+  for name in media media-jobs erase ledger ledger-jobs artifacts api publications assets cdn schedules; do
     in_project "$name" roles/logging.logWriter
   done
 
   echo
   echo "Into functions/.env.$PROJECT:"
-  for name in media media-jobs erase ledger ledger-jobs artifacts api schedules; do
+  for name in media media-jobs erase ledger ledger-jobs artifacts api publications assets cdn schedules; do
     echo "$(tr 'a-z-' 'A-Z_' <<<"$name")_ACCOUNT=afterimage-$name"
   done
 }
@@ -94,6 +103,8 @@ after() {
   may_call ledger $LEDGER
   may_call ledger-jobs $LEDGER_JOBS
   may_call artifacts $ARTIFACTS
+  may_call publications $PUBLICATIONS
+  may_call cdn $CDN
   may_call schedules $SCHEDULES
 
   # A job publishes its next page on its own topic; the schedules start the nightly jobs.
@@ -101,7 +112,9 @@ after() {
   for topic in ledger.audit ledger.rebuild ledger.close-day ledger.reprice ledger.replay; do to_topic ledger-jobs "$topic"; done
   for topic in user.erase generations.expire; do to_topic erase "$topic"; done
   for topic in artifacts.cleanup quota.audit; do to_topic artifacts "$topic"; done
-  for topic in media.sweep generations.expire ledger.close-day ledger.audit artifacts.cleanup quota.audit; do to_topic schedules "$topic"; done
+  to_topic publications publications.audit
+  to_topic cdn cdn.purge
+  for topic in media.sweep generations.expire ledger.close-day ledger.audit artifacts.cleanup quota.audit publications.audit; do to_topic schedules "$topic"; done
   if [ -n "$READY" ]; then
     to_topic media "$READY"
     to_topic media-jobs "$READY"

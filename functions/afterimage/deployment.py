@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from firebase_functions import params
 
+from afterimage.publications.purge_notes import ORIGIN_TIMEOUT_SECONDS
+
 ORIGINALS_BUCKET: Final = params.StringParam(
     "ORIGINALS_BUCKET",
     default=params.STORAGE_BUCKET,
@@ -112,6 +114,51 @@ QUOTA_ALERT_TOPIC: Final = params.StringParam(
     description="A Pub/Sub topic that is told when a user's room runs out, for example `quota.alert`; empty: none.",
 )
 
+DEFAULT_CDN: Final = params.StringParam(
+    "DEFAULT_CDN",
+    default="",
+    description="What stands in front of `assets`: cloudflare, cloudfront, vercel, or module:factory; empty: nothing.",
+)
+CDN_BASE_URL: Final = params.StringParam(
+    "CDN_BASE_URL",
+    default="",
+    description="Where the world reaches the network in front, for example https://cdn.example.com.",
+)
+CDN_VARIES: Final = params.BoolParam(
+    "CDN_VARIES",
+    default=False,
+    description="Whether the network in front was set up to keep answers apart that vary by Accept.",
+)
+CDN_SECRETS: Final = params.StringParam(
+    "CDN_SECRETS",
+    default="",
+    description="Names of the secrets that a network of your own needs, with commas between.",
+)
+CDN_TTL_HOURS: Final = params.StringParam(
+    "CDN_TTL_HOURS",
+    default="",
+    description='Hours for which caches may keep what is published, by family of path: {"*": 24, "media": 168}.',
+)
+ASSETS_SIGNED: Final = params.BoolParam(
+    "ASSETS_SIGNED",
+    default=False,
+    description="Whether `assets` serves signed addresses; it then needs the secret ASSETS_SIGNING_KEY.",
+)
+ASSETS_MAX_INSTANCES: Final = params.IntParam(
+    "ASSETS_MAX_INSTANCES", default=10, description="How many instances of `assets` there are, at most."
+)
+CLOUDFLARE_ZONE_ID: Final = params.StringParam("CLOUDFLARE_ZONE_ID", default="", description="The zone at Cloudflare.")
+CLOUDFLARE_PLAN: Final = params.StringParam(
+    "CLOUDFLARE_PLAN",
+    default="free",
+    description="free, pro, business or enterprise: how often Cloudflare may be asked to purge.",
+)
+CLOUDFRONT_DISTRIBUTION_ID: Final = params.StringParam(
+    "CLOUDFRONT_DISTRIBUTION_ID", default="", description="The distribution at CloudFront."
+)
+VERCEL_PROJECT_ID: Final = params.StringParam("VERCEL_PROJECT_ID", default="", description="The project at Vercel.")
+VERCEL_TEAM_ID: Final = params.StringParam("VERCEL_TEAM_ID", default="", description="The team at Vercel, if any.")
+
 
 def _account(name: str, who: str) -> params.StringParam:
     return params.StringParam(
@@ -130,6 +177,11 @@ LEDGER_JOBS_ACCOUNT: Final = _account(
 )
 API_ACCOUNT: Final = _account("API_ACCOUNT", "the API")
 ARTIFACTS_ACCOUNT: Final = _account("ARTIFACTS_ACCOUNT", "the functions that take uploads over, and their jobs")
+PUBLICATIONS_ACCOUNT: Final = _account(
+    "PUBLICATIONS_ACCOUNT", "the functions that make files public and take them back"
+)
+ASSETS_ACCOUNT: Final = _account("ASSETS_ACCOUNT", "the origin of published files")
+CDN_ACCOUNT: Final = _account("CDN_ACCOUNT", "the functions that make the network in front forget")
 SCHEDULES_ACCOUNT: Final = _account("SCHEDULES_ACCOUNT", "the nightly schedules, which only publish")
 
 
@@ -153,6 +205,9 @@ AS_LEDGER: Final = run_as(LEDGER_ACCOUNT)
 AS_LEDGER_JOBS: Final = run_as(LEDGER_JOBS_ACCOUNT)
 AS_API: Final = run_as(API_ACCOUNT)
 AS_ARTIFACTS: Final = run_as(ARTIFACTS_ACCOUNT)
+AS_PUBLICATIONS: Final = run_as(PUBLICATIONS_ACCOUNT)
+AS_ASSETS: Final = run_as(ASSETS_ACCOUNT)
+AS_CDN: Final = run_as(CDN_ACCOUNT)
 AS_SCHEDULES: Final = run_as(SCHEDULES_ACCOUNT)
 
 IMAGE_WORK: Final[dict[str, Any]] = {
@@ -165,6 +220,20 @@ IMAGE_WORK: Final[dict[str, Any]] = {
     "max_instances": MEDIA_MAX_INSTANCES,
 }
 """Functions that decode and encode."""
+
+SECRETS_OF: Final[dict[str, list[str]]] = {
+    "cloudflare": ["CLOUDFLARE_API_TOKEN"],
+    "cloudfront": ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+    "vercel": ["VERCEL_TOKEN"],
+}
+"""What each network's API is asked with."""
+
+
+def cdn_secrets(network: str, own: str) -> list[str]:
+    """The secrets to hand to the functions that purge: none where there is no network, so that none has to exist."""
+    named = [name.strip() for name in own.split(",") if name.strip()]
+    return SECRETS_OF.get(network.strip(), named)
+
 
 LIGHT_WORK: Final[dict[str, Any]] = {
     "region": REGION,
@@ -195,6 +264,28 @@ UPLOAD_WORK: Final[dict[str, Any]] = LIGHT_WORK | {
     "timeout_sec": 300,
 }
 """Functions that read whole uploads."""
+
+ASSET_WORK: Final[dict[str, Any]] = {
+    "region": REGION,
+    "memory": 512,
+    "cpu": 1,
+    "concurrency": 8,
+    # The second pass of a purge comes when no answer can be under way any more.
+    "timeout_sec": ORIGIN_TIMEOUT_SECONDS,
+    "max_instances": ASSETS_MAX_INSTANCES,
+    "invoker": "public",
+    "secrets": ["ASSETS_SIGNING_KEY"] if ASSETS_SIGNED.value else [],
+}
+"""The origin: anybody may ask for what is published."""
+
+CDN_WORK: Final[dict[str, Any]] = LIGHT_WORK | {
+    "concurrency": 1,
+    "timeout_sec": 300,
+    "max_instances": 3,
+    # Read while the code is loaded, as the accounts are: a secret that is declared must exist.
+    "secrets": cdn_secrets(DEFAULT_CDN.value, CDN_SECRETS.value),
+}
+"""Functions that ask the network in front, and alone hold its secrets."""
 
 BATCH_WORK: Final[dict[str, Any]] = {
     "region": REGION,

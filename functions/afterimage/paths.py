@@ -6,9 +6,10 @@ the grammar costs one dictionary look-up.
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import re
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -104,6 +105,15 @@ ARTIFACT_UPLOADS: Final = "uploads"
 QUOTA: Final = "quota"
 QUOTA_ALERT_WRITTEN: Final = "quota/{uid}/alerts/{level}"
 """The pattern of the documents that say that a user's room is running out."""
+PUBLISHED: Final = "published"
+"""What users want the world to see: below each user a document of the user's own for a file, named as its record."""
+PUBLISHED_WRITTEN: Final = "published/{uid}/objects/{objectId}"
+PUBLICATIONS: Final = "publications"
+"""What is public now, under ids that say nothing of whose it is."""
+PURGES: Final = "_purges"
+PURGE_WRITTEN: Final = "_purges/{purgeId}"
+CDN_TOKENS: Final = "_limits/cdn"
+"""How many requests to the CDN's own API are left."""
 
 OWNED_FILES: Final = ("users", "generating", "artifacts")
 """Folders of which each user owns one."""
@@ -141,12 +151,62 @@ def object_id(bucket: str, name: str) -> str:
     return urlsafe_b64encode(f"{bucket}/{name}".encode()).rstrip(b"=").decode("ascii")
 
 
+def parse_object_id(identifier: str) -> tuple[str, str] | None:
+    """Bucket and name of an object's record; None for an id that `object_id` would write in another way."""
+    try:
+        bucket, slash, name = urlsafe_b64decode(identifier + "=" * (-len(identifier) % 4)).decode().partition("/")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return (bucket, name) if bucket and slash and name and object_id(bucket, name) == identifier else None
+
+
 def record_path(place: Place, bucket: str, name: str) -> str | None:
     """Where the record of an object lives; None where none is kept, or where its id would be too long to exist."""
     if place.records is None:
         return None
     identifier = object_id(bucket, name)
     return f"{place.records}/{identifier}" if len(identifier) <= DOCUMENT_ID_LIMIT_BYTES else None
+
+
+def published_mark_path(user: str, identifier: str) -> str:
+    """Where a user says that the world may see a file of theirs."""
+    return f"{PUBLISHED}/{user}/{USER_RECORDS}/{identifier}"
+
+
+def parse_published_mark(path: str) -> tuple[str, str] | None:
+    """Whose mark stands at a path, and the id of the file's record; None where no mark belongs."""
+    match path.split("/"):
+        case [root, user, group, identifier] if (root, group) == (PUBLISHED, USER_RECORDS):
+            return user, identifier
+    return None
+
+
+def records_of(user: str, identifier: str) -> tuple[str, str]:
+    """Where the record of a file may stand that a user has marked: among the user's own, or among the shared ones."""
+    return f"{USERS}/{user}/{USER_RECORDS}/{identifier}", f"{SHARED_RECORDS}/{identifier}"
+
+
+def public_id(bucket: str, name: str, generation: int) -> str:
+    """What one generation of a file is called in public: its owner can compute it, and nobody can read it backwards."""
+    return hashlib.sha256(f"{bucket}/{name}#{generation}".encode()).hexdigest()[:40]
+
+
+def publication_path(public: str) -> str:
+    return f"{PUBLICATIONS}/{public}"
+
+
+def purge_path(public: str) -> str:
+    return f"{PURGES}/{public}"
+
+
+def app_file_path(digest: str, name: str) -> str:
+    """One of the app's own files, in the derived bucket. No bucket's name begins like this, so nothing derived does."""
+    return f"_app/{digest}/{name}"
+
+
+def cdn_day(day: str) -> str:
+    """The operators' figures of one day at the CDN."""
+    return f"operations/cdn/days/{day}"
 
 
 def campaign_owners_path(campaign: str) -> str:

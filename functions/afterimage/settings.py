@@ -9,9 +9,11 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
+
+from afterimage.paths import Family
 
 KEEP_FINISHED_FOR: Final = timedelta(days=30)
 """The default of how long closed letters and finished jobs can be read."""
@@ -48,6 +50,10 @@ class Settings:
     """Where it is announced that a user's room is running out; empty: nowhere."""
     ready_topic: str = ""
     """Where settled objects are announced; empty: nowhere."""
+    cdn_provider: str = ""
+    """What stands in front of `assets`, as `edges/cdn/providers.py` names it; empty: nothing."""
+    cdn_keep_for: Mapping[str, timedelta] = field(default_factory=dict)
+    """How long caches may keep what is published, by family; `*` for all others."""
     plan_overrides: Mapping[str, Mapping[str, object]]
     """Plan options by family, as `media/plan.py` reads them."""
     allowed_origins: frozenset[str] = frozenset()
@@ -91,6 +97,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         pack_from_bytes=_whole_number(variables, "COMPRESS_FROM_MB", default=10, least=1) * 1024**2,
         quota_alert_topic=_value(variables, "QUOTA_ALERT_TOPIC"),
         ready_topic=_value(variables, "MEDIA_READY_TOPIC"),
+        cdn_provider=_value(variables, "DEFAULT_CDN"),
+        cdn_keep_for=_keep_for(variables),
         plan_overrides=_plans(variables),
         allowed_origins=_origins(variables, project_id),
         checks_apps=_checks_apps(variables),
@@ -181,3 +189,22 @@ def _plans(variables: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
     if not isinstance(plans, dict) or not all(isinstance(options, dict) for options in plans.values()):
         raise SettingsError('MEDIA_PLANS must be an object of objects, for example {"media": {"avif": true}}')
     return plans
+
+
+def _keep_for(variables: Mapping[str, str]) -> Mapping[str, timedelta]:
+    text = _value(variables, "CDN_TTL_HOURS")
+    if not text:
+        return {}
+    try:
+        hours = json.loads(text)
+    except ValueError as error:
+        raise SettingsError(f"CDN_TTL_HOURS is not JSON: {error}") from error
+    if isinstance(hours, int | float):
+        hours = {"*": hours}
+    known = {"*", *Family}
+    if not isinstance(hours, dict) or not set(hours) <= known:
+        raise SettingsError(f'CDN_TTL_HOURS must be hours by family, as {{"*": 24}}; families are {", ".join(known)}')
+    for family, count in hours.items():
+        if isinstance(count, bool) or not isinstance(count, int | float) or not 0 < count <= 8760:
+            raise SettingsError(f"CDN_TTL_HOURS gives `{family}` `{count}` hours; it must be more than 0, at most 8760")
+    return {str(family): timedelta(hours=count) for family, count in hours.items()}

@@ -15,7 +15,6 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "docs/examples/afterimage-accounts.sh"
-NAMES = ("media", "media-jobs", "erase", "ledger", "ledger-jobs", "artifacts", "api", "schedules")
 STARTED_BY_SCHEDULES = {
     "media.sweep",
     "generations.expire",
@@ -23,7 +22,21 @@ STARTED_BY_SCHEDULES = {
     "ledger.audit",
     "artifacts.cleanup",
     "quota.audit",
+    "publications.audit",
 }
+NAMES = (
+    "media",
+    "media-jobs",
+    "erase",
+    "ledger",
+    "ledger-jobs",
+    "artifacts",
+    "api",
+    "publications",
+    "assets",
+    "cdn",
+    "schedules",
+)
 GCLOUD = """#!/usr/bin/env bash
 printf '%q ' "$@" >> "$CALLS"; echo >> "$CALLS"
 [[ -n "$EXISTS" || "$*" != *" describe "* ]]
@@ -94,10 +107,11 @@ def test_each_function_runs_as_the_account_of_its_kind_and_as_no_other(given: di
     invokers = [command for command in given["after"] if command[:2] == ["functions", "add-invoker-policy-binding"]]
     may_call = {command[2]: options(command)["member"].removeprefix("serviceAccount:") for command in invokers}
     assert len(invokers) == len(may_call)
-    # The API asks by itself who calls; nobody but the platform calls any other.
-    assert [name for name, endpoint in endpoints.items() if "httpsTrigger" in endpoint] == ["api"]
-    assert endpoints["api"]["httpsTrigger"] == {"invoker": ["public"]}
-    assert may_call == {name: address for name, address in runs_as.items() if name != "api"}
+    # The API asks by itself who calls, the origin serves anybody; nobody but the platform calls any other.
+    public = {name for name, endpoint in endpoints.items() if "httpsTrigger" in endpoint}
+    assert public == {"api", "assets"}
+    assert all(endpoints[name]["httpsTrigger"] == {"invoker": ["public"]} for name in public)
+    assert may_call == {name: address for name, address in runs_as.items() if name not in public}
     assert {address.removeprefix("afterimage-").partition("@")[0] for address in runs_as.values()} == set(NAMES)
 
 
@@ -141,6 +155,8 @@ def test_the_buckets_are_open_for_what_the_code_does_and_no_more(given: dict[str
         ("erase", "derived"): {"list", "delete"},
         ("ledger-jobs", "originals"): {"get", "list"},
         ("artifacts", "originals"): {"get", "list", "create", "delete"},
+        ("assets", "originals"): {"get", "list"},
+        ("assets", "derived"): {"get", "list"},
     }
     roles: defaultdict[str, set[str]] = defaultdict(set)
     for command in given["before"]:
@@ -149,6 +165,7 @@ def test_the_buckets_are_open_for_what_the_code_does_and_no_more(given: dict[str
     writes_documents = {"roles/datastore.user", "roles/eventarc.eventReceiver", "roles/logging.logWriter"}
     assert roles == dict.fromkeys(NAMES, writes_documents) | {
         "api": {"roles/datastore.user", "roles/logging.logWriter", "roles/firebaseappcheck.tokenVerifier"},
+        "assets": {"roles/datastore.viewer", "roles/logging.logWriter"},
         "schedules": {"roles/logging.logWriter"},
     }
 

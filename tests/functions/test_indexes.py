@@ -16,6 +16,9 @@ BY_FUNCTIONS = {
     ("files", "archived_at"),
     ("versions", "version_number"),  # the history of one of them
     ("usage", "touched_at"),  # the roll-up: whose books changed
+    ("publications", "object"),  # what is public of one file
+    ("publications", "owner"),  # what is public of a user who is erased
+    ("_purges", "due_at"),  # what caches have not forgotten yet
 }
 BY_CLIENTS = {
     (collection, field)  # what rules.md tells members to ask for
@@ -114,6 +117,7 @@ def test_what_grows_or_is_never_asked_for_is_exempt() -> None:
         ("objects", "variants"),
         ("files", "generation_data"),
         ("usage", "models"),
+        ("publications", "files"),
     ]:
         assert exempt[place]["indexes"] == [], place
 
@@ -123,5 +127,5 @@ def test_lifetimes_are_set_on_the_field_that_is_made_for_them_alone() -> None:
     lifetimes = {place for place, entry in exemptions().items() if entry.get("ttl")}
     assert lifetimes == {
         (collection, "expires_at")
-        for collection in ("_events", "_jobs", "usage", "_limits", "_operations", "blobs", "uploads")
+        for collection in ("_events", "_jobs", "_purges", "usage", "_limits", "_operations", "blobs", "uploads")
     }

@@ -23,6 +23,7 @@ from afterimage.media.stores import MediaStores
 from afterimage.paths import (
     OWNED_DOCUMENTS,
     OWNED_FILES,
+    PUBLISHED,
     SHARED_FILES,
     books_path,
     is_document_id,
@@ -30,6 +31,7 @@ from afterimage.paths import (
     owned_folder,
     place_of,
 )
+from afterimage.publications.publications import Publications
 from afterimage.store.documents import DocumentStore, Expect, Remove, Replace
 
 PAGE: Final = 200
@@ -47,6 +49,7 @@ class Erase:
 
     pipeline: Pipeline
     documents: DocumentStore
+    publications: Publications
     page: int = PAGE
     shared_page: int = SHARED_PAGE
 
@@ -70,6 +73,9 @@ class Erase:
         """Originals first, so that nothing derives anew; their events meanwhile find nothing, or less, to do."""
         files = [owned_folder(root, uid) for root in OWNED_FILES]
         return [
+            # The world first: what is public of the user is refused from here on, and caches are told to forget it.
+            ("marks deleted", partial(self._documents, owned_document(PUBLISHED, uid))),
+            ("publications withdrawn", partial(self._withdraw, uid)),
             *(("files deleted", partial(self._originals, prefix)) for prefix in files),
             ("shared files deleted", partial(self._shared, uid)),
             *(("derived files deleted", partial(self._derived, prefix)) for prefix in files),
@@ -114,6 +120,10 @@ class Erase:
             self._stores.derived.delete(file.name)
             deleted += 1
         return deleted, _again_after(deleted)
+
+    def _withdraw(self, uid: str, _token: str) -> Emptied:
+        withdrawn = self.publications.withdraw_all(uid, self.page)
+        return withdrawn, _again_after(withdrawn)
 
     def _documents(self, root: str, _token: str, *, with_root: bool = True) -> Emptied:
         """Up to a page of documents, those beneath others first."""

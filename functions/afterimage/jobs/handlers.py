@@ -8,6 +8,7 @@ from afterimage.delivery.events import MessageEvent
 from afterimage.delivery.messages import publish
 from afterimage.jobs.take_turn import letters, take_turn
 from afterimage.media.handlers import pipeline
+from afterimage.publications.handlers import publications
 from afterimage.store import clients
 
 
@@ -32,7 +33,8 @@ def sweep(event: MessageEvent) -> None:
 def erase(event: MessageEvent) -> None:
     from afterimage.jobs.erase import Erase
 
-    take_turn("user.erase", event, Erase(pipeline=pipeline(), documents=clients.documents()).turn)
+    job = Erase(pipeline=pipeline(), documents=clients.documents(), publications=publications())
+    take_turn("user.erase", event, job.turn)
 
 
 def expire(event: MessageEvent) -> None:

@@ -11,6 +11,7 @@ from afterimage.made_once import made_once
 from afterimage.media.allocator import suit_pictures
 from afterimage.media.pipeline import Pipeline
 from afterimage.media.stores import media_stores
+from afterimage.publications.handlers import publications
 from afterimage.store import clients
 
 logger = logging.getLogger("afterimage.media")
@@ -31,6 +32,8 @@ def pipeline() -> Pipeline:
     suit_pictures()
     settings = clients.settings()
     stores = media_stores(clients.files(), clients.documents(), settings.derived_bucket)
+    follow = publications().follow
     if not settings.ready_topic:
-        return Pipeline(stores=stores, settings=settings)
-    return Pipeline(stores=stores, settings=settings, announce=partial(publish, settings.ready_topic))
+        return Pipeline(stores=stores, settings=settings, follow=follow)
+    announce = partial(publish, settings.ready_topic)
+    return Pipeline(stores=stores, settings=settings, follow=follow, announce=announce)

@@ -64,6 +64,8 @@ class Pipeline:
     workers: int | None = None
     announce: Callable[[Mapping[str, Any]], None] = lambda _news: None
     """Told of each settled object, at least once; listeners of the record need no such news."""
+    follow: Callable[[str, str, int, str | None], None] = lambda _bucket, _name, _generation, _owner: None
+    """Told whenever the record of a generation has been settled or is gone: what is public of it follows."""
 
     def finalized(self, bucket: str, name: str, generation: int, *, again: bool = False) -> MediaOutcome:
         """A generation of an object came into being."""
@@ -104,6 +106,8 @@ class Pipeline:
         path = None if place is None else record_path(place, bucket, name)
         if path is not None:
             self._forget(path, generation)
+            # Before its files: what is public is taken back as a whole, and caches are told.
+            self.follow(bucket, name, generation, place.owner if place else None)
         folder = derived_folder(bucket, name, generation)
         for file in self.stores.derived.list(folder):
             parts = parse_derived(file.name)
@@ -144,6 +148,8 @@ class Pipeline:
             self._take_back_own(subject)
             return MediaOutcome.SUPERSEDED
         if step is Step.NOTHING and record is not None:
+            # A delivery that died after its last write has told nobody.
+            self._followed(subject)
             self._stamp(subject, record.fields)
             return MediaOutcome.ALREADY
         fields = records.claimed(record, subject, now=now, timeout=timeout)
@@ -157,7 +163,9 @@ class Pipeline:
         except Exception as error:
             if not is_transient(error):
                 self._fail(subject, claim, error)
+                self._followed(subject)
             raise
+        self._followed(subject)
         self._stamp(subject, done.fields, proving=True)
         self.announce({
             "bucket": subject.original.bucket,
@@ -167,6 +175,10 @@ class Pipeline:
             "status": str(done.fields["status"]),
         })  # fmt: skip
         return MediaOutcome.SETTLED
+
+    def _followed(self, subject: Subject) -> None:
+        original = subject.original
+        self.follow(original.bucket, original.name, original.generation, subject.place.owner)
 
     def _work(self, subject: Subject, claim: Document) -> Document:
         """Inspect, plan, render, publish; returns the completed record."""

@@ -18,6 +18,7 @@ from afterimage.jobs.progress import Turn
 from afterimage.jobs.replay import Replay
 from afterimage.jobs.sweep import Sweep
 from afterimage.media.pipeline import Pipeline
+from afterimage.publications.publications import Publications
 from afterimage.store.memory_documents import MemoryDocuments
 from tests.functions.jobs.job_runner import Topic, dying
 from tests.functions.media.test_once import NAMES, PICTURES, oracle, settled
@@ -30,6 +31,10 @@ OTHER_PLAN = replace(SETTINGS, plan_overrides={"*": {"thumbnails": [3]}})
 
 def pipeline_of(world: World, settings: Any = SETTINGS) -> Pipeline:
     return Pipeline(stores=world.stores(), settings=settings, workers=1)
+
+
+def publications_of(world: World) -> Publications:
+    return Publications(documents=world.store, has_cdn=True)
 
 
 def run_job(world: World, kind: str, work: Any, body: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
@@ -157,7 +162,7 @@ def test_erasing_a_user_leaves_nothing_of_them_and_everything_of_others() -> Non
         world.store.put(f"usage/{uid}", {})
     world.upload("media/a1/nobodys.png", PICTURES[1])
     heal = dying(world, random, 0.15)
-    erase = Erase(pipeline=pipeline, documents=world.store, page=2, shared_page=2)
+    erase = Erase(pipeline=pipeline, documents=world.store, publications=publications_of(world), page=2, shared_page=2)
     job = run_job(world, "user.erase", erase.turn, {"uid": "ann"}, random=random, duplicates=2)
     heal()
     assert set(world.record("usage/ann") or {}) == {"erased_at", "expires_at"}
@@ -179,7 +184,7 @@ def test_erasing_a_user_leaves_nothing_of_them_and_everything_of_others() -> Non
 def test_erase_wants_exactly_one_user() -> None:
     """No uid, or something that would reach further than one user, is refused."""
     world = World()
-    erase = Erase(pipeline=pipeline_of(world), documents=world.store)
+    erase = Erase(pipeline=pipeline_of(world), documents=world.store, publications=publications_of(world))
     for uid in (None, "", "a/b", "..", 7):
         with pytest.raises(PermanentError):
             erase.turn(Turn(request={"uid": uid}, cursor="", counts={}))

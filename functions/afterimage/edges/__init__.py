@@ -1,0 +1,1 @@
+"""What stands between the functions and services of others."""

@@ -1,0 +1,1 @@
+"""The origin that a CDN, or anybody, fetches published files from."""

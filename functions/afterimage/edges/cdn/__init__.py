@@ -1,0 +1,1 @@
+"""Content delivery networks behind one port."""

@@ -1,0 +1,81 @@
+"""One request to a network's API: tried again where that is safe and may help, and every fault sorted into its kind."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx2
+
+from afterimage.edges.cdn.port import CdnBusyError, CdnRefusedError
+
+_TIMEOUT_SECONDS: Final = 20.0
+_ATTEMPTS: Final = 3
+_FIRST_WAIT_SECONDS: Final = 0.2
+_MOST_OF_AN_ANSWER: Final = 300
+
+
+def _new_client() -> httpx2.Client:
+    return httpx2.Client(timeout=_TIMEOUT_SECONDS, follow_redirects=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """Sends requests that may be repeated: all of these do the same when they come twice."""
+
+    client: httpx2.Client = field(default_factory=_new_client)
+    wait: Callable[[float], None] = time.sleep
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Callable[[], Mapping[str, str]],
+        content: bytes = b"",
+        is_busy: Callable[[httpx2.Response], bool] = lambda _response: False,
+    ) -> httpx2.Response:
+        """The answer, if it is a success. `headers` are made anew for each attempt: signatures hold for minutes.
+
+        `is_busy` finds what a network calls "too many" under another status than 429.
+        """
+        fault = CdnBusyError("was not asked")
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                self.wait(_FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
+            try:
+                response = self.client.request(method, url, headers=dict(headers()), content=content)
+            except httpx2.HTTPError as error:
+                fault = CdnBusyError(f"no answer from `{httpx2.URL(url).host}`: {type(error).__name__}: {error}")
+                continue
+            if response.is_success:
+                return response
+            told = f"`{httpx2.URL(url).host}` answered {response.status_code}: {response.text[:_MOST_OF_AN_ANSWER]}"
+            if response.status_code == 429 or is_busy(response):
+                # Asking again at once would only use up more of what there is too little of.
+                raise CdnBusyError(told, retry_after=self._retry_after(response))
+            if response.status_code < 500:
+                raise CdnRefusedError(told)
+            fault = CdnBusyError(told, retry_after=self._retry_after(response))
+        raise fault
+
+    def _retry_after(self, response: httpx2.Response) -> timedelta | None:
+        """How long the network asks to wait: in seconds or as a date, or as the time at which its window ends."""
+        asked = response.headers.get("retry-after", "").strip()
+        if asked.isascii() and asked.isdigit():
+            return timedelta(seconds=min(int(asked), 86_400))
+        if asked:
+            try:
+                return max(timedelta(), parsedate_to_datetime(asked) - self.now())
+            except (TypeError, ValueError):
+                return None
+        reset = response.headers.get("x-ratelimit-reset", "").strip()
+        if reset.isascii() and reset.isdigit() and len(reset) <= 11:
+            return max(timedelta(), datetime.fromtimestamp(int(reset), UTC) - self.now())
+        return None

@@ -1,0 +1,1 @@
+"""What the world may see: the decision, and how it is taken back."""
