@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Message = Any
-"""A protobuf message of the suite's own pool (built at run time, so the type checker cannot see inside)."""
+"""A message of whichever class a method declares: the wire carries all of them, handlers state their own."""
 
 Reply = Message | bytes
 """A reply may be a message or its bytes: a service that has the bytes need not parse them to send them."""
