@@ -86,6 +86,7 @@ class CloudFrontServer(ContractServer):
         if known is None:
             in_progress = sum(len(held) for _, held, at in self.invalidations.values() if self.now - at < TAKES)
             if in_progress + len(items) > MOST_IN_PROGRESS:
+                self.too_many += 1
                 return _refused(400, "TooManyInvalidationsInProgress", "You have exceeded the maximum number.")
             known = (f"I{len(self.invalidations):013d}", items, self.now)
             self.invalidations[reference] = known

@@ -42,6 +42,8 @@ class ContractServer:
     kept: dict[str, set[str]] = field(default_factory=dict)
     """Tags by address: what the network's caches hold."""
     purged: list[set[str]] = field(default_factory=list)
+    too_many: int = 0
+    """How often it was asked more than it takes."""
     tokens: float = 0.0
     refilled_at: datetime | None = None
     url: str = ""
@@ -58,6 +60,7 @@ class ContractServer:
         self.tokens = min(float(burst), self.tokens + passed * per_second)
         self.refilled_at = self.now
         if self.tokens < 1:
+            self.too_many += 1
             return False
         self.tokens -= 1
         return True

@@ -19,7 +19,7 @@ def tokens_left(held: Mapping[str, Any] | None, provider: str, limits: PurgeLimi
     """What is in the bucket now. Another network's, or none, is full; a clock that went back adds nothing."""
     if held is None or held.get("provider") != provider:
         return float(limits.burst)
-    passed = (now - held["at"]).total_seconds()
+    passed = max(0.0, (now - held["at"]).total_seconds())
     left: float = held["tokens"] + passed * limits.per_second
     return min(float(limits.burst), left)
 
