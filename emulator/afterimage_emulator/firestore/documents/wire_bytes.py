@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
 from typing import Final
 
 from afterimage_emulator.protos.varint import varint
@@ -21,7 +20,8 @@ def number_field(number: int, value: int) -> bytes:
     return varint(number << 3) + varint(value)
 
 
-def packed_field(number: int, values: Iterable[int]) -> bytes:
+@functools.lru_cache(maxsize=1024)
+def packed_field(number: int, values: tuple[int, ...]) -> bytes:
     """A repeated int32 in its packed form."""
     return field(number, b"".join(varint(value) for value in values))
 

@@ -219,7 +219,7 @@ class _Listening:
         self._stream.send(_target_change(_CURRENT, [target_id], token=token, read_time=read_time))
 
     async def _send_documents(self, documents: Iterable[StoredDocument], target_id: int) -> None:
-        ending = packed_field(5, [target_id])
+        ending = packed_field(5, (target_id,))
         for document in documents:
             self._stream.send(field(3, field(1, document.wire) + ending))
             if self._stream.unsent_bytes > SLOW_READER_BYTES:
@@ -229,7 +229,7 @@ class _Listening:
         found = {document.path for document in documents}
         for path in target.paths:
             if path not in found:
-                self._stream.send(self._deletion(path, [target.target_id], read_time))
+                self._stream.send(self._deletion(path, (target.target_id,), read_time))
 
     def _resume_time(self, wanted: firestore_v1.Target) -> int | None:
         """The time the client is at, if what was there then can still be told."""
@@ -250,7 +250,7 @@ class _Listening:
         now = {document.path: document for document in documents}
         read_time = self.database.read_time()
         for path in before.keys() - now.keys():
-            self._stream.send(self._removal(path, self.database.get(path), [target.target_id], read_time))
+            self._stream.send(self._removal(path, self.database.get(path), (target.target_id,), read_time))
         news = [document for path, document in now.items() if before.get(path) is not document]
         await self._send_documents(news, target.target_id)
         self._stream.send(field(5, number_field(1, target.target_id) + number_field(2, len(now))))
@@ -351,12 +351,12 @@ class _Listening:
         body = field(1, delta.document.wire) + packed_field(5, shown)
         return field(3, body + packed_field(6, gone) if gone else body)
 
-    def _removal(self, path: str, document: StoredDocument | None, gone: Sequence[int], read_time: int) -> bytes:
+    def _removal(self, path: str, document: StoredDocument | None, gone: tuple[int, ...], read_time: int) -> bytes:
         if document is None:
             return self._deletion(path, gone, read_time)
         return field(3, field(1, document.wire) + packed_field(6, gone))
 
-    def _deletion(self, path: str, gone: Sequence[int], read_time: int) -> bytes:
+    def _deletion(self, path: str, gone: tuple[int, ...], read_time: int) -> bytes:
         name = f"{self.database.name.documents}/{path}".encode()
         return field(4, field(1, name) + timestamp_field(4, read_time) + packed_field(6, gone))
 
@@ -386,7 +386,7 @@ def _target_change(
     if kind:
         body += number_field(1, kind)
     if target_ids:
-        body += packed_field(2, target_ids)
+        body += packed_field(2, tuple(target_ids))
     if cause is not None:
         details = b"".join([field(3, detail) for detail in cause.details])
         body += field(3, number_field(1, cause.code) + field(2, cause.message.encode()) + details)

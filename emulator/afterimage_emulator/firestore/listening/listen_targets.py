@@ -109,7 +109,7 @@ class QueryTarget(Target):
         for change in self.taken():
             path, after = change.path, change.after
             fields = change.after_fields if query.needs_fields and change.after is not None else NO_FIELDS
-            if after is not None and query.fits(fields, path) is not None:
+            if after is not None and (query.takes_everything or query.fits(fields, path) is not None):
                 shown.add(path)
                 yield Delta(path, after, True, change)
             elif path in shown:

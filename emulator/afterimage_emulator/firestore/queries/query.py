@@ -119,6 +119,12 @@ class Query:
             or len(self.orders) > 1
         )
 
+    @cached_property
+    def takes_everything(self) -> bool:
+        """Whether every document that lies where the query looks fits it."""
+        is_unbound = self.start is None and self.end is None
+        return is_unbound and len(self.orders) == 1 and any(not conditions for conditions in self.alternatives)
+
     def order_key(self, fields: Fields, path: str) -> SortKey | None:
         """Sorts documents as the query does; None where a field that it orders by is missing."""
         keys: list[SortKey | Reversed] = []
