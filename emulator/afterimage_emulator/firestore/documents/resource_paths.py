@@ -16,6 +16,8 @@ MAXIMUM_ID_BYTES: Final = 1500
 MAXIMUM_PATH_BYTES: Final = 6 * 1024
 MAXIMUM_DEPTH: Final = 100
 _DATABASE: Final = re.compile(r"projects/([^/]+)/databases/([^/]+)")
+_PERHAPS_BAD: Final = frozenset({"", ".", "_"})
+"""How an id begins that is empty, a dot or perhaps reserved."""
 _NUMERIC_ID: Final = re.compile(r"__id(-?\d{1,19})__")
 
 IdKey = tuple[int, int | str]
@@ -30,9 +32,12 @@ class DatabaseName:
     database: str = "(default)"
     documents: str = field(init=False, compare=False, repr=False)
     """What the names of all its documents begin with, without the slash; kept, since every name is held against it."""
+    documents_prefix: str = field(init=False, compare=False, repr=False)
+    """That with the slash behind it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "documents", f"{self}/documents")
+        object.__setattr__(self, "documents_prefix", f"{self}/documents/")
 
     def __str__(self) -> str:
         return f"projects/{self.project}/databases/{self.database}"
@@ -63,9 +68,9 @@ def split_name(name: str) -> tuple[DatabaseName, str]:
 
 def document_path(name: str, database: DatabaseName) -> str:
     """The checked path of a document that must lie in this database."""
-    prefix = database.documents
-    if name.startswith(prefix) and name[len(prefix) : len(prefix) + 1] == "/":
-        path = name[len(prefix) + 1 :]
+    prefix = database.documents_prefix
+    if name.startswith(prefix):
+        path = name[len(prefix) :]
     else:
         other, path = split_name(name)
         if other != database:
@@ -78,7 +83,8 @@ def check_document_path(path: str, name: str) -> None:
     collection, _, document_id = path.rpartition("/")
     if not _is_collection_path(collection):
         _explain_bad_path(path, name)
-    check_id(document_id)
+    if document_id[:1] in _PERHAPS_BAD or len(document_id) > MAXIMUM_ID_BYTES // 4:
+        check_id(document_id)
     if len(name) > MAXIMUM_PATH_BYTES // 4 and len(name.encode()) > MAXIMUM_PATH_BYTES:
         raise invalid_argument(f"The name of the document is longer than {MAXIMUM_PATH_BYTES} bytes.")
 

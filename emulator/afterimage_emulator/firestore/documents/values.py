@@ -22,6 +22,8 @@ MAXIMUM_DOCUMENT_BYTES: Final = 1_048_576
 MAXIMUM_DEPTH: Final = 20
 MAXIMUM_FIELD_NAME_BYTES: Final = 1500
 MAXIMUM_VALUE_BYTES: Final = 1_048_487
+SURELY_SHORT: Final = MAXIMUM_VALUE_BYTES // 4
+"""A text of so many characters takes no more bytes than a value may, whatever it says."""
 MAXIMUM_VECTOR_DIMENSIONS: Final = 2048
 VECTOR_MARK: Final = "__type__"
 VECTOR_TYPE: Final = "__vector__"
@@ -144,7 +146,7 @@ def check_fields(fields: Fields) -> None:
         if name[:2] in _PERHAPS_BAD:
             _check_name(name)
         kind = value.WhichOneof("value_type")
-        if kind in _PLAIN_KINDS:
+        if kind in _PLAIN_KINDS or (kind == "string_value" and len(value.string_value) <= SURELY_SHORT):
             continue
         try:
             _check_value(kind, name, value, _Place(1, len(name.encode())) if kind in _NESTING_KINDS else _TOP)
@@ -207,7 +209,7 @@ def _check_value(kind: str | None, name: str, value: firestore_v1.Value, place: 
 
 def _check_string(name: str, value: firestore_v1.Value, place: _Place) -> None:
     text = value.string_value
-    if len(text) > MAXIMUM_VALUE_BYTES // 4 and len(text.encode()) > MAXIMUM_VALUE_BYTES:
+    if len(text) > SURELY_SHORT and len(text.encode()) > MAXIMUM_VALUE_BYTES:
         raise invalid_argument(f'The value of property "{name}" is longer than {MAXIMUM_VALUE_BYTES} bytes.')
 
 

@@ -163,7 +163,9 @@ def _commit_response(pending: PendingCommit) -> bytes:
     commit_time = timestamp_field(2, pending.commit_time)
     if len(results) == 1:
         return field(1, results[0]) + commit_time
-    return b"".join([field(1, result) for result in results]) + commit_time
+    # Most results of a large commit say the same: nothing but the time of the update.
+    encoded = {result: field(1, result) for result in set(results)}
+    return b"".join([encoded[result] for result in results]) + commit_time
 
 
 def _status(error: StatusError) -> bytes:
