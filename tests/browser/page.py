@@ -56,14 +56,15 @@ def document(version: str) -> str:
 
 
 def served(path: str) -> tuple[str, bytes] | None:
-    """What is at `/12/`, `/13/`, and below them: the page, and the bundles of the SDK of that version."""
-    version, _, name = path.strip("/").partition("/")
-    if version not in SDKS:
+    """The page and the SDK's bundles at `/12/` and `/13/`; the modules of tests/node at `/node/`."""
+    first, _, name = path.strip("/").partition("/")
+    folder = {**SDKS, "node": NODE_MODULES.parent}.get(first)
+    if folder is None or "/" in name:
         return None
-    if not name:
-        return "text/html; charset=utf-8", document(version).encode()
-    file = SDKS[version] / name
-    if "/" in name or not name.endswith(".js") or not file.is_file():
+    if first in SDKS and not name:
+        return "text/html; charset=utf-8", document(first).encode()
+    file = folder / name
+    if file.suffix not in (".js", ".mjs") or not file.is_file():
         return None
     return mimetypes.types_map[".js"], file.read_bytes()
 

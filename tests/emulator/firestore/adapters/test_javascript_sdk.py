@@ -45,11 +45,11 @@ def counting() -> Iterator[tuple[RunningFirestore, Counting]]:
     service.stop()
 
 
-def run_in_node(cases: str, address: str) -> None:
+def run_in_node(cases: str, address: str, *options: str, settings: str = "{}") -> None:
     finished = subprocess.run(
-        ["node", "--test-reporter=spec", cases],
+        ["node", *options, "--test-reporter=spec", cases],
         cwd=NODE_TESTS,
-        env={**os.environ, "FIRESTORE_EMULATOR_HOST": address},
+        env={**os.environ, "FIRESTORE_EMULATOR_HOST": address, "FIRESTORE_SETTINGS": settings},
         capture_output=True,
         text=True,
         timeout=120,
@@ -63,6 +63,18 @@ def run_in_node(cases: str, address: str) -> None:
 def test_the_javascript_sdks_work_against_this_service(running: RunningFirestore, cases: str) -> None:
     """Client, Lite and admin SDK, unmodified and over real sockets: listeners, transactions, offline, persistence."""
     run_in_node(cases, running.address)
+
+
+@needs_node
+@pytest.mark.parametrize(
+    "settings",
+    ["{}", '{"experimentalForceLongPolling": true}', '{"useFetchStreams": true}'],
+    ids=["streaming", "long polling", "fetch"],
+)
+def test_the_build_for_browsers_does_the_same_in_node(running: RunningFirestore, settings: str) -> None:
+    """Over WebChannel: answers that stay open, answers that end with the first data, and streams of `fetch`."""
+    options = ("--import", "./browser_build.mjs", "--test-force-exit")
+    run_in_node("firestore.test.mjs", running.address, *options, settings=settings)
 
 
 @needs_node
