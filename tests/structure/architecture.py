@@ -195,14 +195,14 @@ def rooms_of_a_service_import_downwards(graph: Graph) -> Iterator[str]:
 
 def adapters_know_operations_and_not_each_other(graph: Graph) -> Iterator[str]:
     adapters = f"{SUITE}.firestore.adapters"
-    session = f"{adapters}.web_channel_session"
-    for module in graph.within(*(f"{adapters}.{wire}" for wire in ("grpc", "rest", "web_channel")), session):
+    parts = [f"{adapters}.web_channel_session", f"{adapters}.web_channel_crowd"]
+    for module in graph.within(*(f"{adapters}.{wire}" for wire in ("grpc", "rest", "web_channel")), *parts):
         for found in module.imports:
             allowed = (
                 f"{SUITE}.firestore.operations.operations",
                 f"{SUITE}.firestore.documents.resource_paths",
                 f"{adapters}.json_messages",
-                *([session] if module.name == f"{adapters}.web_channel" else []),
+                *(parts if module.name.startswith(f"{adapters}.web_channel") else []),
             )
             if is_within(found.name, f"{SUITE}.firestore") and not any(is_within(found.name, one) for one in allowed):
                 yield _met(graph, module, found)

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.firestore.adapters.json_messages import JsonTexts, message_from_json
+from afterimage_emulator.firestore.adapters.web_channel_crowd import Crowd, browser_of
 from afterimage_emulator.firestore.adapters.web_channel_session import BackChannel, Patience, WebChannelSession, framed
 from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
 from afterimage_emulator.firestore.operations.operations import SERVICE, Conversation, Operations
@@ -67,6 +68,7 @@ class WebChannel:
         self._clock = clock
         self._guard = guard
         self._patience = patience or Patience()
+        self._crowd = Crowd()
         self._sessions: dict[str, WebChannelSession] = {}
         """Whichever has not been heard of for longest comes first."""
 
@@ -155,6 +157,8 @@ class WebChannel:
             last_received=_number(request, "AID", -1),
             until_data=until_data,
             hold_seconds=hold_seconds,
+            crowd=self._crowd,
+            browser=browser_of(request),
         )
 
     def _watch(self, session: WebChannelSession, wait_seconds: float) -> None:

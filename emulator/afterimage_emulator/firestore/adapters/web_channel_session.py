@@ -18,6 +18,7 @@ from typing import Final
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock, Timer
 from afterimage_emulator.firestore.adapters.json_messages import JsonTexts
+from afterimage_emulator.firestore.adapters.web_channel_crowd import Crowd
 from afterimage_emulator.firestore.operations.operations import Conversation
 from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.protos.message import Message
@@ -266,12 +267,22 @@ class BackChannel:
     """One answer that stays open: for as long as it may, or with `until_data` until there is something to say."""
 
     def __init__(
-        self, session: WebChannelSession, *, last_received: int, until_data: bool, hold_seconds: float
+        self,
+        session: WebChannelSession,
+        *,
+        last_received: int,
+        until_data: bool,
+        hold_seconds: float,
+        crowd: Crowd,
+        browser: str,
     ) -> None:
         self._session = session
         self._last_received = last_received
         self._until_data = until_data
         self._hold_seconds = hold_seconds
+        self._crowd = crowd
+        self._browser = browser
+        self._gives_way = False
         self._waiting: asyncio.Future[None] | None = None
         self._beats = 0
         self._beats_told = 0
@@ -280,11 +291,17 @@ class BackChannel:
     def wake(self) -> None:
         _wake(self._waiting)
 
+    def give_way(self) -> None:
+        self._gives_way = True
+        self.wake()
+
     async def frames(self) -> AsyncIterator[bytes]:
         """Ends by itself; the client comes again at once."""
         session = self._session
         session.tells(self, self._last_received)
         self._arm()
+        if self._browser:
+            self._crowd.opened(self._browser, self.give_way)
         try:
             if not self._until_data:
                 # Something at once: a client that sees nothing for a while takes the network for one that holds
@@ -297,6 +314,9 @@ class BackChannel:
                     yield channel_frame(session.take(BACK_CHANNEL_LIMIT_BYTES))
                     if self._until_data:
                         return
+                elif self._gives_way:
+                    yield channel_frame([session.take_noop()])
+                    return
                 elif self._beats > self._beats_told:
                     self._beats_told = self._beats
                     yield channel_frame([session.take_noop()])
@@ -308,6 +328,8 @@ class BackChannel:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+            if self._browser:
+                self._crowd.closed(self._browser, self.give_way)
             session.left(self)
 
     def _arm(self) -> None:

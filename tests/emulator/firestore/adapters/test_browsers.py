@@ -159,6 +159,26 @@ def test_tabs_share_one_connection_and_survive_each_other(
     assert second.run(UNTIL_SIZE, 3) == 3
 
 
+def test_many_tabs_without_shared_persistence_all_work(
+    browser: Browser, running: RunningFirestore, project: str, client: firestore.Client
+) -> None:
+    """Each tab keeps a connection waiting, and a browser has six: the suite lets answers take turns."""
+    pages = [browser.open() for _ in range(8)]
+    for page in pages:
+        page.run(LISTEN, port_of(running), project, {})
+    for n, page in enumerate(pages[:4], 1):
+        page.run(
+            """async (n) => {
+              const { db, sdk } = window.client;
+              await sdk.setDoc(sdk.doc(db, `rooms/r${n}`), { n });
+            }""",
+            n,
+        )
+        for each in pages:
+            each.run(UNTIL_SIZE, n)
+    assert len(client.collection("rooms").get()) == 4
+
+
 def test_a_page_that_goes_away_leaves_nothing_behind(
     browser: Browser, project: str, own_firestore: RunningFirestore
 ) -> None:
