@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from google.api_core.exceptions import NotFound, PermissionDenied, Unauthenticated
+from google.api_core.exceptions import InvalidArgument, NotFound, PermissionDenied, Unauthenticated
 from google.cloud import firestore_v1
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
@@ -226,5 +226,5 @@ def test_a_stranger_does_not_come_in_where_a_campaign_was_deleted(client: Client
 def test_a_token_that_is_none_opens_nothing(client: Client, project: str) -> None:
     """Garbage, and a token without a user, are refused before or by the rules; they are never somebody."""
     for bad in ("garbage", "a.b.c", token("", project)):
-        with pytest.raises((PermissionDenied, Unauthenticated)):
+        with pytest.raises((PermissionDenied, Unauthenticated, InvalidArgument)):
             client.get(bad, "ai_outputs/alice/dialogues/c1_i1")
