@@ -14,6 +14,7 @@ from afterimage.settings import Settings
 from afterimage.store import clients
 from afterimage.store.documents import DocumentStore
 from afterimage.store.files import FileStore
+from afterimage.store.links import FileLinks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class Services:
 
     documents: Callable[[], DocumentStore]
     files: Callable[[], FileStore]
+    links: Callable[[], FileLinks]
     settings: Callable[[], Settings]
     tokens: FirebaseTokens
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -29,5 +31,9 @@ class Services:
 
 def cloud_services() -> Services:
     return Services(
-        documents=clients.documents, files=clients.files, settings=clients.settings, tokens=FirebaseTokens()
+        documents=clients.documents,
+        files=clients.files,
+        links=clients.links,
+        settings=clients.settings,
+        tokens=FirebaseTokens(),
     )

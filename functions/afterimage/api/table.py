@@ -6,5 +6,7 @@ from typing import Final
 
 from afterimage.api.dispatch import RouteTable
 from afterimage.api.rooms.status_routes import STATUS_ROUTES
+from afterimage.api.rooms.storage_routes import STORAGE_ROUTES
+from afterimage.api.rooms.versions_routes import VERSIONS_ROUTES
 
-TABLE: Final = RouteTable([*STATUS_ROUTES])
+TABLE: Final = RouteTable([*STATUS_ROUTES, *STORAGE_ROUTES, *VERSIONS_ROUTES])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 from afterimage.artifacts.arrivals import Arrivals
 from afterimage.artifacts.collector import Collector
@@ -31,10 +33,16 @@ def artifact_gone(event: ObjectEvent) -> None:
     logger.info("deleted `%s` generation %d: %s", event.name, event.generation, arrival)
 
 
-def library_over(documents: DocumentStore, files: FileStore, settings: Settings) -> Library:
+def library_over(
+    documents: DocumentStore,
+    files: FileStore,
+    settings: Settings,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Library:
     """Saved files over any stores."""
     contents = ContentBytes(files=files, bucket=settings.originals_bucket, pack_from_bytes=settings.pack_from_bytes)
-    versions = Versions(documents=documents, contents=contents, quota_bytes=settings.quota_bytes)
+    versions = Versions(documents=documents, contents=contents, quota_bytes=settings.quota_bytes, now=now)
     return Library(versions=versions, most_bytes=settings.most_file_bytes)
 
 

@@ -29,6 +29,8 @@ class VersionEntry:
     is_auto_saved: bool = False
     saved_at: datetime | None = None
     """By the clock of whoever saved it: near enough to tell old versions from new ones."""
+    save: str = ""
+    """Which save made it: its answer may have been lost, and the same save come again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,8 +46,6 @@ class Head:
     """In the order of their numbers."""
     last_number: int = 0
     """The last number that was ever given."""
-    last_save: str = ""
-    """Which save gave it: its answer may have been lost."""
     content_type: str = ""
     archived_at: datetime | None = None
     created_at: datetime | None = None
@@ -62,14 +62,18 @@ class Head:
             raise not_found(f"version {number} of `{self.file}` is not kept; the last that are: {numbers}")
         return found
 
-    def with_version(self, entry: VersionEntry, *, save: str) -> tuple[Head, list[VersionEntry]]:
+    def with_version(self, entry: VersionEntry) -> tuple[Head, list[VersionEntry]]:
         """The head with one more version, and those that have to go for it."""
         return replace(
-            self, versions=(*self.versions, entry), last_number=max(self.last_number, entry.number), last_save=save
+            self, versions=(*self.versions, entry), last_number=max(self.last_number, entry.number)
         ).trimmed()
 
-    def with_newest_replaced(self, entry: VersionEntry, *, save: str) -> Head:
-        return replace(self, versions=(*self.versions[:-1], entry), last_save=save)
+    def with_newest_replaced(self, entry: VersionEntry) -> Head:
+        return replace(self, versions=(*self.versions[:-1], entry))
+
+    def saved_by(self, save: str) -> VersionEntry | None:
+        """The version that this very save has made before."""
+        return next((entry for entry in self.versions if entry.save == save), None)
 
     def pinned(self, number: int, *, is_pinned: bool) -> tuple[Head, list[VersionEntry]]:
         """The head with a version pinned or not; letting go of a pin may let go of the oldest version."""
@@ -104,7 +108,6 @@ def head_in(found: Document | None) -> Head | None:
         tags=tuple(fields["tags"]),
         versions=tuple(_entry(each) for each in fields["kept"]),
         last_number=fields["last_number"],
-        last_save=fields["last_save"],
         content_type=fields["content_type"],
         archived_at=fields.get("archived_at"),
         created_at=fields["created_at"],
@@ -129,7 +132,6 @@ def head_fields(head: Head) -> dict[str, Any]:
         "versions_count": len(head.versions),
         "pinned": [entry.number for entry in head.versions if entry.is_pinned],
         "last_number": head.last_number,
-        "last_save": head.last_save,
         # Only where it is so: files in use and archived ones are each found in the order of a field of their own.
         **({"archived_at": head.archived_at} if head.archived_at else {}),
         "created_at": head.created_at,
@@ -141,6 +143,7 @@ def head_fields(head: Head) -> dict[str, Any]:
                 "pinned": entry.is_pinned,
                 "auto_saved": entry.is_auto_saved,
                 "saved_at": entry.saved_at,
+                "save": entry.save,
             }
             for entry in head.versions
         ],
@@ -155,4 +158,5 @@ def _entry(fields: Mapping[str, Any]) -> VersionEntry:
         is_pinned=fields["pinned"],
         is_auto_saved=fields["auto_saved"],
         saved_at=fields["saved_at"],
+        save=fields["save"],
     )

@@ -86,7 +86,7 @@ class Library:
         entry = head.version(number)
         content = self.content(user, entry)
         said = checked_description(Description(description=description, change=f"reverted to version {number}"))
-        if head.newest.digest == entry.digest and head.last_save != save:
+        if head.newest.digest == entry.digest and head.saved_by(save) is None:
             # Nothing to go back to: the newest version holds the very same bytes.
             said = Description()
         new = NewVersion(

@@ -117,10 +117,9 @@ class Versions:
     ) -> SavedVersion:
         """Keeps a version; `source` are its bytes, None where a version that is kept holds them."""
         file = new.file or file_of_save(new.user, new.save)
-        attempted: list[int] = []
 
         def attempt(_is_again: bool) -> SavedVersion:
-            return self._add_once(new, file, source, companion, attempted)
+            return self._add_once(new, file, source, companion)
 
         return self.rounds.run(f"`{file}`", attempt)
 
@@ -130,19 +129,16 @@ class Versions:
         file: str,
         source: bytes | StoredFile | None,
         companion: Companion | None,
-        attempted: list[int],
     ) -> SavedVersion:
-        # Numbers that this save tried to take: one of them may be its own, with only the answer lost.
-        doubts = {artifact_version_path(new.user, file, number) for number in attempted}
         beside = companion.path if companion else ""
         paths = [artifact_path(new.user, file), blob_path(new.user, new.digest), quota_path(new.user)]
-        found = self._found([*paths, *sorted(doubts), *([beside] if beside else [])])
+        found = self._found([*paths, *([beside] if beside else [])])
         stored_head = found[paths[0]]
         head = head_in(stored_head)
-        mine = next((each for path in doubts if (each := found[path]) and each.fields["save"] == new.save), None)
+        mine = head.saved_by(new.save) if head is not None else None
         # A new file's id is made of its save: whoever finds it there has made it.
-        if head is not None and (mine or head.last_save == new.save or new.file is None):
-            return _saved_before(head, mine, new.save)
+        if head is not None and (mine is not None or new.file is None):
+            return _saved_before(head, mine)
         if head is None and new.file is not None:
             raise not_found(f"there is no file `{file}`: it was deleted, or never was")
         if head is not None and head.archived_at is not None:
@@ -158,7 +154,6 @@ class Versions:
             beside_writes, reserved = companion.decide(found[beside], file, decided.number)
             writes += beside_writes
         if not is_same:
-            attempted.append(decided.number)
             if content is None or not content.has_bytes:
                 self._refuse_without_room(new.user, found[paths[2]], reserved + new.size, is_sure=companion is None)
                 moves.fresh[new.digest] = self._put(new, source, content)
@@ -303,13 +298,18 @@ def _decided(head: Head | None, file: str, new: NewVersion, now: datetime, *, is
         return _Decided(head=described, number=head.newest.number)
     newest = head.newest if head.versions else None
     if not new.creates_version and new.is_auto_saved and newest and newest.is_auto_saved and not newest.is_pinned:
-        entry = replace(newest, digest=new.digest, size=new.size, saved_at=now)
-        after = described.with_newest_replaced(entry, save=new.save)
+        entry = replace(newest, digest=new.digest, size=new.size, saved_at=now, save=new.save)
+        after = described.with_newest_replaced(entry)
         return _Decided(head=after, number=entry.number, replaced=newest)
     entry = VersionEntry(
-        number=head.last_number + 1, digest=new.digest, size=new.size, is_auto_saved=new.is_auto_saved, saved_at=now
+        number=head.last_number + 1,
+        digest=new.digest,
+        size=new.size,
+        is_auto_saved=new.is_auto_saved,
+        saved_at=now,
+        save=new.save,
     )
-    after, gone = described.with_version(entry, save=new.save)
+    after, gone = described.with_version(entry)
     return _Decided(head=after, number=entry.number, gone=gone)
 
 
@@ -317,9 +317,9 @@ def _says_nothing_new(head: Head, new: NewVersion) -> bool:
     return head.newest.digest == new.digest and not new.said.description and not new.said.change
 
 
-def _saved_before(head: Head, version: Document | None, save: str) -> SavedVersion:
-    """This very save, whose answer was lost."""
-    number = version.fields["version_number"] if version else head.newest.number if head.last_save == save else 1
+def _saved_before(head: Head, mine: VersionEntry | None) -> SavedVersion:
+    """This very save, made before: its answer was lost, or it was asked for again."""
+    number = mine.number if mine is not None else 1
     return SavedVersion(head=head, number=number, is_new_version=True, content_type=head.content_type)
 
 
@@ -341,7 +341,6 @@ def _version_fields(new: NewVersion, head: Head | None, decided: _Decided) -> di
         "auto_saved": new.is_auto_saved,
         "pinned": False,
         "reverted_from": new.reverted_from,
-        "save": new.save,
     }
 
 

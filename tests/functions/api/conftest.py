@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import firebase_admin
+import google.auth
 import httpx
 import pytest
 from flask import Flask, request
@@ -22,6 +23,7 @@ from afterimage.api.services import Services
 from afterimage.api.table import TABLE
 from afterimage.settings import Settings, read_settings
 from afterimage.store.cloud_files import CloudFiles
+from afterimage.store.cloud_links import CloudLinks
 from afterimage.store.firestore_documents import FirestoreDocuments
 from afterimage_emulator.auth.tokens.unsigned_jwt import unsigned_jwt
 from afterimage_emulator.background import BackgroundSuite
@@ -39,6 +41,7 @@ class ServedApi:
     settings: Settings
     documents: FirestoreDocuments
     files: CloudFiles
+    links: CloudLinks
     tokens: FirebaseTokens
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60, trust_env=False))
     servers: list[Any] = field(default_factory=list)
@@ -47,7 +50,11 @@ class ServedApi:
         """Starts an instance; its address."""
         settings = read_settings({"GCLOUD_PROJECT": self.project_id, "API_APP_CHECK": "off", **variables})
         services = Services(
-            documents=lambda: self.documents, files=lambda: self.files, settings=lambda: settings, tokens=self.tokens
+            documents=lambda: self.documents,
+            files=lambda: self.files,
+            links=lambda: self.links,
+            settings=lambda: settings,
+            tokens=self.tokens,
         )
         api = Api(table, services)
         flask = Flask("api")
@@ -100,12 +107,14 @@ def served(suite: BackgroundSuite, sdk_environment: dict[str, str], project_id: 
     local_app_check.install()
     app = firebase_admin.initialize_app(options={"projectId": project_id}, name=project_id)
     client = firestore.Client(project=project_id)
+    storage_client = storage.Client(project=project_id)
     api = ServedApi(
         suite=suite,
         project_id=project_id,
         settings=read_settings({"GCLOUD_PROJECT": project_id}),
         documents=FirestoreDocuments(client),
-        files=CloudFiles(storage.Client(project=project_id)),
+        files=CloudFiles(storage_client),
+        links=CloudLinks(storage_client, google.auth.default()[0]),
         tokens=FirebaseTokens(lambda: app),
     )
     yield api

@@ -1,0 +1,332 @@
+"""Routes of saved files and of the room they take: saving, lists, uploads, overview, clean-up, advice."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from afterimage.api.errors import ErrorCode
+from afterimage.api.routes import Cost, Route
+
+SMALL_FILE_BYTES: Final = 10 * 1024 * 1024
+"""What goes through the API itself; larger files are uploaded past it."""
+ARTIFACT_BYTES: Final = 8 * 1024 * 1024
+_HANDLERS: Final = "afterimage.api.rooms.storage_handlers"
+_ROOT: Final = "/api/phase5/storage"
+_Page = Annotated[int, Meta(ge=1, le=100)]
+
+
+class Named(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is said of a file; what is left out stays as it is."""
+
+    name: str | None = None
+    artifact_type: str | None = None
+    folder: str | None = None
+    tags: list[str] | None = None
+
+
+class ArtifactToSave(Named, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Data of an artifact: any JSON, kept as a document of its own, or text as it stands."""
+
+    artifact_data: Any = UNSET
+    text: str | UnsetType = UNSET
+    file_id: str | None = None
+    description: str = ""
+    change: str = ""
+    author: str = ""
+    auto_save: bool = False
+    create_version: bool = True
+
+
+class FileToUpload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the query says of the bytes in the body."""
+
+    name: str | None = None
+    file_id: str | None = None
+    artifact_type: str | None = None
+    folder: str | None = None
+    description: str = ""
+    change: str = ""
+    author: str = ""
+    auto_save: bool = False
+    create_version: bool = True
+
+
+class DriveResult(Struct, frozen=True, kw_only=True):
+    """Where the file is known; the id is the same wherever it is kept."""
+
+    file_id: str
+
+
+class CdnResult(Struct, frozen=True, kw_only=True):
+    """A public address, where the file was published."""
+
+    cdn_url: str | None = None
+
+
+class SavedFile(Struct, frozen=True, kw_only=True):
+    """What became of a save."""
+
+    success: bool = True
+    file_id: str
+    version_number: int
+    version_id: str
+    is_new_version: bool
+    size: int
+    sha256: str
+    content_type: str
+    drive_result: DriveResult
+    cdn: CdnResult
+
+
+class StoredArtifact(Struct, frozen=True, kw_only=True):
+    """A saved file in a list."""
+
+    file_id: str
+    name: str
+    artifact_type: str
+    folder: str
+    tags: list[str]
+    version_number: int
+    versions_count: int
+    pinned: list[int]
+    size: int
+    sha256: str
+    content_type: str
+    created_at: datetime | None
+    archived_at: datetime | None
+    updated_at: datetime | None = None
+
+
+class ArtifactQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One page of a list."""
+
+    limit: _Page = 20
+    cursor: str = ""
+    archived: bool = False
+
+
+class ArtifactPage(Struct, frozen=True, kw_only=True):
+    """Files, those changed last first."""
+
+    files: list[StoredArtifact]
+    next_cursor: str | None
+
+
+class FileAddress(Struct, frozen=True, kw_only=True):
+    """Where bytes can be fetched, for an hour."""
+
+    url: str
+    expires_at: datetime
+
+
+class DownloadQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which version; the newest where none is named."""
+
+    version_id: str | None = None
+
+
+class ToMerge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file that stays, and those that hold the same bytes."""
+
+    kept: str
+    others: list[str]
+
+
+class UploadToAnnounce(Named, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file that is going to be uploaded."""
+
+    size: int
+    content_type: str = ""
+    sha256: str = ""
+    file_id: str | None = None
+    description: str = ""
+    change: str = ""
+    author: str = ""
+
+
+class UploadsToAnnounce(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One to fifty files."""
+
+    files: Annotated[list[UploadToAnnounce], Meta(min_length=1, max_length=50)]
+
+
+class UploadStart(Struct, frozen=True, kw_only=True):
+    """How an upload starts; the answer's `Location` then takes the bytes."""
+
+    url: str
+    method: str
+    headers: dict[str, str]
+    expires_at: datetime
+
+
+class UploadShown(Struct, frozen=True, kw_only=True):
+    """An upload as its document tells it."""
+
+    upload_id: str
+    state: str
+    size: int
+    received_bytes: int
+    reserved_until: datetime
+    document: str
+    """To listen to, with a Firebase SDK."""
+    file_id: str = ""
+    version_number: int = 0
+    reason: str = ""
+    code: str = ""
+    start: UploadStart | None = None
+
+
+class AnnouncedFile(Struct, frozen=True, kw_only=True):
+    """One file of a batch: an upload, or why there is none."""
+
+    success: bool
+    upload: UploadShown | None = None
+    error: str = ""
+    code: str = ""
+
+
+class AnnouncedFiles(Struct, frozen=True, kw_only=True):
+    """Each file in the order in which it was announced."""
+
+    success: bool
+    files: list[AnnouncedFile]
+
+
+class UploadProgress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far an upload has come."""
+
+    received_bytes: int
+
+
+class CleanupToRun(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A dry run unless it says otherwise; then with the name of the plan that the dry run showed."""
+
+    dry_run: bool = True
+    plan: str = ""
+    older_than_days: int = 30
+    keep_newest: int = 3
+    auto_saves_only: bool = False
+
+
+class CleanedFile(Struct, frozen=True, kw_only=True):
+    """The versions of a file that go, or went."""
+
+    file_id: str
+    name: str
+    versions: list[int]
+
+
+class CleanupDone(Struct, frozen=True, kw_only=True):
+    """What goes, or went."""
+
+    success: bool = True
+    dry_run: bool
+    plan: str
+    files: list[CleanedFile]
+    versions_count: int
+    freed_bytes: int
+    is_cut: bool
+
+
+class Advice(Struct, frozen=True, kw_only=True):
+    """One thing that could be done for more room."""
+
+    kind: str
+    action: str
+    reason: str
+    bytes: int
+    files: list[str]
+
+
+class AdviceGiven(Struct, frozen=True, kw_only=True):
+    """What frees most comes first."""
+
+    recommendations: list[Advice]
+
+
+class Overview(Struct, frozen=True, kw_only=True):
+    """What a user's files take, wherever they are."""
+
+    google_drive: dict[str, Any]
+    local_storage: dict[str, Any]
+    alerts: list[int]
+
+
+class Removed(Struct, frozen=True, kw_only=True):
+    """It is gone."""
+
+    success: bool = True
+
+
+_KEPT: Final = (
+    ErrorCode.NOT_FOUND,
+    ErrorCode.CONFLICT,
+    ErrorCode.FILE_TOO_LARGE,
+    ErrorCode.INVALID_FILE_TYPE,
+    ErrorCode.STORAGE_QUOTA_EXCEEDED,
+    ErrorCode.UNAVAILABLE,
+)
+_FOUND: Final = (ErrorCode.NOT_FOUND, ErrorCode.UNAVAILABLE)
+_MOVED: Final = (*_FOUND, ErrorCode.CONFLICT)
+
+
+def _route(method: Any, path: str, handler: str, summary: str, answers: Any, **options: Any) -> Route:
+    cost = Cost.READS if method == "GET" else Cost.WRITES
+    return Route(
+        method=method,
+        path=f"{_ROOT}{path}",
+        handler=f"{_HANDLERS}:{handler}",
+        summary=summary,
+        answers=answers,
+        **({"cost": cost, "refusals": _FOUND} | options),
+    )
+
+
+STORAGE_ROUTES: Final = (
+    _route(
+        "POST", "/save-artifact", "save_artifact", "keeps data as the newest version of a file", SavedFile,
+        body=ArtifactToSave, body_limit_bytes=ARTIFACT_BYTES, takes_idempotency_key=True, refusals=_KEPT,
+    ),
+    _route(
+        "POST", "/upload", "upload_file", "keeps the body as the newest version of a file", SavedFile,
+        query=FileToUpload, body=bytes, body_limit_bytes=SMALL_FILE_BYTES, takes_idempotency_key=True, refusals=_KEPT,
+    ),
+    _route("GET", "/overview", "overview", "what the user's files take, and of how much", Overview),
+    _route("GET", "/recommendations", "advise", "what could be done for more room, and why", AdviceGiven),
+    _route(
+        "POST", "/cleanup", "clean", "takes old versions away, by a plan that a dry run shows first", CleanupDone,
+        body=CleanupToRun, refusals=_MOVED,
+    ),
+    _route("GET", "/files", "list_files", "the user's files, last changed first", ArtifactPage, query=ArtifactQuery),
+    _route(
+        "POST", "/files/merge", "merge_files", "makes one file of several with the same bytes", StoredArtifact,
+        body=ToMerge, refusals=_MOVED,
+    ),
+    _route("GET", "/files/{file_id}", "show_file", "one file", StoredArtifact),
+    _route(
+        "PATCH", "/files/{file_id}", "describe_file", "gives a file another name, folder, type or tags", StoredArtifact,
+        body=Named, refusals=_MOVED,
+    ),
+    _route("DELETE", "/files/{file_id}", "remove_file", "deletes a file with all its versions", Removed),
+    _route("GET", "/files/{file_id}/download", "download_file", "an address of a version's bytes, for an hour",
+        FileAddress, query=DownloadQuery, refusals=_MOVED),
+    _route("POST", "/files/{file_id}/archive", "archive_file", "takes a file out of the lists", StoredArtifact),
+    _route("POST", "/files/{file_id}/restore", "restore_file", "brings an archived file back", StoredArtifact),
+    _route(
+        "POST", "/uploads", "announce_uploads", "reserves room for files uploaded past the API", AnnouncedFiles,
+        body=UploadsToAnnounce, takes_idempotency_key=True, refusals=_MOVED,
+    ),
+    _route("GET", "/uploads/{upload_id}", "show_upload", "how far an upload has come", UploadShown),
+    _route(
+        "POST", "/uploads/{upload_id}/start", "start_upload_again", "a new link for an upload that begins anew",
+        UploadShown, refusals=_MOVED,
+    ),
+    _route(
+        "POST", "/uploads/{upload_id}/progress", "report_progress", "notes how far an upload has come", UploadShown,
+        body=UploadProgress,
+    ),
+    _route("DELETE", "/uploads/{upload_id}", "cancel_upload", "ends an upload and frees its room", UploadShown),
+)  # fmt: skip
