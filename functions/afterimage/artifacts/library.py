@@ -54,9 +54,12 @@ class Library:
         """Keeps bytes as the newest version of a file. The same bytes again cost nothing and make no version."""
         checked_description(said)
         self.refuse_large(len(data))
+        file = None if saving.file is None else checked_file(saving.file)
+        digest = hashlib.sha256(data).hexdigest()
+        reading = None if file is None else self.versions.read_ahead(user, file, digest)
         name = said.name
         if name is None:
-            name = "" if saving.file is None else self.head(user, saving.file).name
+            name = "" if file is None or reading is None else self._found(file, reading[artifact_path(user, file)]).name
         refuse_by_name(name, saving.declared_type)
         reader = TextReader()
         reader.take(data, is_last=True)
@@ -65,14 +68,14 @@ class Library:
             user=user,
             save=save,
             said=said,
-            digest=hashlib.sha256(data).hexdigest(),
+            digest=digest,
             size=len(data),
             content_type=content_type,
-            file=None if saving.file is None else checked_file(saving.file),
+            file=file,
             is_auto_saved=saving.auto_save,
             creates_version=saving.create_version,
         )
-        return self.versions.add(new, data)
+        return self.versions.add(new, data, reading=reading)
 
     def refuse_large(self, size: int) -> None:
         if size > self.most_bytes:
@@ -163,7 +166,10 @@ class Library:
     # -- reading
 
     def head(self, user: str, file: str) -> Head:
-        found = head_in(self.documents.read(artifact_path(user, checked_file(file))))
+        return self._found(file, self.documents.read(artifact_path(user, checked_file(file))))
+
+    def _found(self, file: str, stored: Document | None) -> Head:
+        found = head_in(stored)
         if found is None:
             raise not_found(f"there is no file `{file}`: it was deleted, or never was")
         return found

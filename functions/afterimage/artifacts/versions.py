@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -38,6 +38,8 @@ from afterimage.store.files import StoredFile
 
 MOST_ROUNDS: Final = 40
 T = TypeVar("T")
+Reading = Mapping[str, Document | None]
+"""Documents by their paths; None for those that are not there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,12 +116,17 @@ class Versions:
         source: bytes | StoredFile | None,
         *,
         companion: Companion | None = None,
+        reading: Reading | None = None,
     ) -> SavedVersion:
-        """Keeps a version; `source` are its bytes, None where a version that is kept holds them."""
+        """Keeps a version; `source` are its bytes, None where a version that is kept holds them.
+
+        A `reading` that the caller has made already saves the first one here.
+        """
         file = new.file or file_of_save(new.user, new.save)
 
-        def attempt(_is_again: bool) -> SavedVersion:
-            return self._add_once(new, file, source, companion)
+        def attempt(is_again: bool) -> SavedVersion:
+            found = reading if reading is not None and not is_again else None
+            return self._add_once(new, file, source, companion, found)
 
         return self.rounds.run(f"`{file}`", attempt)
 
@@ -129,10 +136,11 @@ class Versions:
         file: str,
         source: bytes | StoredFile | None,
         companion: Companion | None,
+        reading: Reading | None,
     ) -> SavedVersion:
         beside = companion.path if companion else ""
         paths = [artifact_path(new.user, file), blob_path(new.user, new.digest), quota_path(new.user)]
-        found = self._found([*paths, *([beside] if beside else [])])
+        found = reading or self._found([*paths, *([beside] if beside else [])])
         stored_head = found[paths[0]]
         head = head_in(stored_head)
         mine = head.saved_by(new.save) if head is not None else None
@@ -165,6 +173,10 @@ class Versions:
         return SavedVersion(
             head=decided.head, number=decided.number, is_new_version=not is_same, content_type=new.content_type
         )
+
+    def read_ahead(self, user: str, file: str, digest: str) -> Reading:
+        """What a save of these bytes to this file begins with."""
+        return self._found([artifact_path(user, file), blob_path(user, digest), quota_path(user)])
 
     def change_head(self, user: str, file: str, change: Callable[[Head], tuple[Head, Sequence[VersionEntry]]]) -> Head:
         """Changes a head; versions that go with it are dropped in the same commit."""
