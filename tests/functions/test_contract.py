@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from afterimage.media.pipeline import Pipeline
+from tests.functions.artifacts.desk import Desk
 from tests.functions.media.test_once import NAMES, PICTURES, SETTINGS
 from tests.functions.media_world import World
 
@@ -37,3 +38,22 @@ def test_every_field_of_a_record_and_of_the_stamp_is_documented() -> None:
     prose = re.sub(r"```.*?```", "", CONTRACT, flags=re.DOTALL)
     documented = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", prose))))
     assert written - FREE_PARTS <= documented
+
+
+def test_every_field_of_saved_files_and_of_their_room_is_documented() -> None:
+    """What an owner reads under `artifacts/` and `quota/` stands on the page; what only functions need is said so."""
+    desk = Desk(room=100)
+    file = desk.save(b"x" * 90, tags=("t",)).head.file
+    desk.library.pin("ana", file, 1, is_pinned=True)
+    desk.announce(5)
+    desk.library.archive("ana", file)
+    readable = [
+        fields
+        for path, (fields, *_) in desk.store.documents.items()
+        if "/blobs/" not in path and path.startswith(("artifacts/", "quota/"))
+    ]
+    assert len(readable) == 6
+    written = {name for fields in readable for name in fields}
+    prose = re.sub(r"```.*?```", "", CONTRACT, flags=re.DOTALL)
+    documented = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", prose))))
+    assert sorted(written - documented) == []

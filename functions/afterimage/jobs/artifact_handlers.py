@@ -7,14 +7,16 @@ from typing import Any
 from afterimage.artifacts.handlers import collector
 from afterimage.delivery.events import MessageEvent
 from afterimage.delivery.messages import publish
-from afterimage.jobs.take_turn import take_turn
+from afterimage.jobs.take_turn import letters, take_turn
 from afterimage.store import clients
 
 
 def clean_up(event: MessageEvent) -> None:
     from afterimage.jobs.artifact_jobs import ArtifactCleanup
+    from afterimage.quota.alerts import alert_written
 
-    take_turn("artifacts.cleanup", event, ArtifactCleanup(collector=collector()).turn)
+    job = ArtifactCleanup(collector=collector(), letters=letters(), alert=alert_written)
+    take_turn("artifacts.cleanup", event, job.turn)
 
 
 def audit_quota(event: MessageEvent) -> None:

@@ -1,7 +1,8 @@
 """artifacts.cleanup and quota.audit: what one turn of each does.
 
-The clean-up walks through all uploads, contents and stored files below `artifacts/`, each decided by the rules of an
-event, so that it may run while events are handled, and twice. The audit goes from user to user; its request may name
+The clean-up hands recorded events of the artifacts' triggers on once more, then walks through all uploads, contents and
+stored files below `artifacts/`, each decided by the rules of an event, so that it may run while events are handled, and
+twice. The audit goes from user to user; its request may name
 one (`user`), and whether to put right what it finds (`repair`, default true).
 """
 
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from afterimage.artifacts.collector import Collector
+from afterimage.delivery.dead_letters import DeadLetter, DeadLetters
+from afterimage.delivery.events import DocumentEvent, decode_document_event, decode_object_event
 from afterimage.jobs.faults import passed_over
 from afterimage.jobs.ledger_jobs import Checked, Done, PerUser
 from afterimage.jobs.progress import Page, Turn
@@ -22,6 +25,8 @@ from afterimage.quota.audit import QuotaAuditor
 from afterimage.store.documents import Document, DocumentStore
 
 PAGE: Final = 100
+ALERT_TRIGGER: Final = "quota_alert_written"
+TRIGGERS_REPLAYED: Final = frozenset({"artifact_finalized", "artifact_deleted", "artifact_archived", ALERT_TRIGGER})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +34,19 @@ class ArtifactCleanup:
     """One turn; the cursor is `walk:position`."""
 
     collector: Collector
+    letters: DeadLetters
+    alert: Callable[[DocumentEvent], None]
+    """What an alert's event is handed to."""
     page: int = PAGE
 
     def turn(self, turn: Turn) -> Page:
-        walk, _, position = (turn.cursor or f"{ARTIFACT_UPLOADS}:").partition(":")
+        walk, _, position = (turn.cursor or "letters:").partition(":")
         counts: Counter[str] = Counter()
         failures: list[str] = []
-        if walk == ARTIFACT_UPLOADS:
+        if walk == "letters":
+            position = self._letters(position, counts, failures)
+            following = f"letters:{position}" if position else f"{ARTIFACT_UPLOADS}:"
+        elif walk == ARTIFACT_UPLOADS:
             position = self._documents(ARTIFACT_UPLOADS, position, self.collector.upload, counts, failures)
             following = f"{ARTIFACT_UPLOADS}:{position}" if position else f"{ARTIFACT_BLOBS}:"
         elif walk == ARTIFACT_BLOBS:
@@ -45,6 +56,23 @@ class ArtifactCleanup:
             position = self._stored(position, counts, failures)
             following = f"stored:{position}" if position else ""
         return Page(next_cursor=following or None, counts=dict(counts), failures=tuple(failures))
+
+    def _letters(self, after: str, counts: Counter[str], failures: list[str]) -> str:
+        found = self.letters.open_letters(after=after, limit=self.page)
+        for letter in found:
+            if isinstance(letter, DeadLetter) and letter.trigger in TRIGGERS_REPLAYED:
+                with passed_over(letter.key, counts, failures, count="letters failed again"):
+                    self.letters.close(letter.key, self._handed_on(letter))
+                    counts["letters closed"] += 1
+        return found[-1].key if len(found) == self.page else ""
+
+    def _handed_on(self, letter: DeadLetter) -> str:
+        if letter.trigger == ALERT_TRIGGER:
+            self.alert(decode_document_event(letter.attributes, letter.raw_data()))
+            return "announced"
+        event, arrivals = decode_object_event(letter.attributes, letter.raw_data()), self.collector.arrivals
+        handle = arrivals.finalized if letter.trigger == "artifact_finalized" else arrivals.deleted
+        return str(handle(event.bucket, event.name, event.generation))
 
     def _documents(
         self,

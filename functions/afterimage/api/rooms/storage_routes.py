@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from afterimage.api.cursors import MOST_CURSOR_CHARACTERS
 from afterimage.api.errors import ErrorCode
 from afterimage.api.routes import Cost, Route
 
@@ -104,7 +105,7 @@ class ArtifactQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One page of a list."""
 
     limit: _Page = 20
-    cursor: str = ""
+    cursor: Annotated[str, Meta(max_length=MOST_CURSOR_CHARACTERS)] = ""
     archived: bool = False
 
 
