@@ -73,6 +73,10 @@ before() {
   in_bucket erase "$DERIVED" afterimageEmpty
   in_bucket ledger-jobs "$ORIGINALS" afterimageList
   in_bucket artifacts "$ORIGINALS" afterimageKeep
+  in_bucket api "$ORIGINALS" afterimageKeep
+  # Links to files are signed by IAM in the name of the account itself.
+  gcloud iam service-accounts add-iam-policy-binding "afterimage-api@$PROJECT.iam.gserviceaccount.com" --project="$PROJECT" \
+    --member="$(account api)" --role=roles/iam.serviceAccountTokenCreator
 
   in_bucket assets "$ORIGINALS" afterimageList
   in_bucket assets "$DERIVED" afterimageList

@@ -131,7 +131,7 @@ def test_an_account_may_be_named_in_three_ways(written: str, address: str) -> No
 
 
 def test_the_buckets_are_open_for_what_the_code_does_and_no_more(given: dict[str, Any]) -> None:
-    """Only `erase` and `artifacts` delete originals, only the latter creates some; the schedules see no bucket.
+    """Only `erase`, `artifacts` and the API delete originals; the last two create some; the schedules see no bucket.
 
     Whoever gets or deletes may list, too: without it, what is gone is answered `forbidden` instead of `not found`.
     """
@@ -157,6 +157,7 @@ def test_the_buckets_are_open_for_what_the_code_does_and_no_more(given: dict[str
         ("artifacts", "originals"): {"get", "list", "create", "delete"},
         ("assets", "originals"): {"get", "list"},
         ("assets", "derived"): {"get", "list"},
+        ("api", "originals"): {"get", "list", "create", "delete"},
     }
     roles: defaultdict[str, set[str]] = defaultdict(set)
     for command in given["before"]:
@@ -174,7 +175,22 @@ def test_running_it_again_changes_what_is_there_and_makes_nothing_twice(tmp_path
     """Accounts and roles that exist are kept, and a role gets the permissions of this version."""
     _, again = said_by_the_script(tmp_path, "before", "demo-x", "originals", "derived", exists=True)
     verbs = {(command[1], command[2]) for command in again if command[0] == "iam"}
-    assert verbs == {("service-accounts", "describe"), ("roles", "describe"), ("roles", "update")}
+    assert verbs == {
+        ("service-accounts", "describe"),
+        ("service-accounts", "add-iam-policy-binding"),
+        ("roles", "describe"),
+        ("roles", "update"),
+    }
+
+
+def test_the_api_alone_signs_and_in_no_name_but_its_own(given: dict[str, Any]) -> None:
+    """Links to files carry the account's signature; nobody may sign for anybody else."""
+    signers = [
+        (command[3].partition("@")[0], member(command), options(command)["role"])
+        for command in given["before"]
+        if command[:3] == ["iam", "service-accounts", "add-iam-policy-binding"]
+    ]
+    assert signers == [("afterimage-api", "api", "roles/iam.serviceAccountTokenCreator")]
 
 
 def test_a_topic_takes_messages_from_those_who_publish_on_it(given: dict[str, Any]) -> None:

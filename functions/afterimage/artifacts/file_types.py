@@ -43,7 +43,8 @@ _MARKUP: Final = frozenset({"image/svg+xml", "text/html", "application/xml", "te
 _MARKUP_NAMES: Final = frozenset({"svg", "html", "htm", "xhtml", "xml"})
 _DECLARED_KINDS: Final = ("image/", "video/", "audio/", "text/")
 _DECLARED: Final = frozenset(_BINARY.values()) | {
-    JSON, "application/octet-stream", "application/xml", "application/javascript", "application/x-javascript",
+    JSON, "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded",
+    "application/xml", "application/javascript", "application/x-javascript",
     "application/ecmascript", "application/yaml", "application/toml", "application/x-yaml", "application/sql",
     "application/typescript", "application/x-sh", "application/x-python", "application/x-httpd-php",
     "application/xhtml+xml", "application/x-gzip", "application/ogg", "application/epub+zip", "application/rtf",

@@ -33,9 +33,7 @@ def recommendations(found: Review, account: Account, now: datetime) -> list[dict
     return sorted(wanted, key=lambda each: (-each["bytes"], each["kind"]))
 
 
-def storage_overview(
-    account: Account, *, files: int, is_cut: bool, drive: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def storage_overview(account: Account, *, drive: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Both places where a user's files can be, each with its share of what there is."""
     return {
         "google_drive": drive or {"connected": False, "quota": {"usage_percentage": 0.0}},
@@ -45,8 +43,6 @@ def storage_overview(
             "limit_bytes": account.limit_bytes,
             "free_bytes": account.free_bytes,
             "usage_percentage": account.usage_percentage(),
-            "files_count": files,
-            "is_cut": is_cut,
         },
         "alerts": [level for level in ALERT_LEVELS if level <= account.alert_level],
     }

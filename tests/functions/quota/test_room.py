@@ -100,7 +100,7 @@ def test_the_overview_has_the_shape_that_clients_know(desk: Desk) -> None:
     desk.save(b"x" * 250)
     desk.announce(100)
     account = account_in("ana", desk.store.read("quota/ana"), desk.room)
-    shown = storage_overview(account, files=1, is_cut=False)
+    shown = storage_overview(account)
     assert shown["google_drive"]["quota"]["usage_percentage"] == 0
     assert shown["local_storage"]["usage_percentage"] == 25.0
     assert (shown["local_storage"]["reserved_bytes"], shown["local_storage"]["free_bytes"]) == (100, 650)

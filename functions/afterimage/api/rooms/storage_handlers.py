@@ -82,7 +82,7 @@ def save_artifact(services: Services, caller: Caller, asked: Asked[Any, Artifact
     if isinstance(said.text, str):
         data, extension = said.text.encode("utf-8", "surrogatepass"), "txt"
     else:
-        data, extension = json.dumps(said.artifact_data, ensure_ascii=False).encode("utf-8", "surrogatepass"), "json"
+        data, extension = _json(said.artifact_data), "json"
     name = said.name
     if name is None and said.file_id is None:
         name = f"{said.artifact_type or 'artifact'}.{extension}"
@@ -115,9 +115,7 @@ def upload_file(services: Services, caller: Caller, asked: Asked[FileToUpload, b
 def overview(services: Services, caller: Caller, _asked: Asked[Any, None]) -> Overview:
     settings, documents = services.settings(), services.documents()
     account = account_in(caller.uid, documents.read(quota_path(caller.uid)), settings.quota_bytes)
-    found = review(documents, caller.uid)
-    shown = storage_overview(account, files=len(found.heads), is_cut=found.is_cut)
-    return Overview(**shown)
+    return Overview(**storage_overview(account))
 
 
 def advise(services: Services, caller: Caller, _asked: Asked[Any, None]) -> AdviceGiven:
@@ -286,6 +284,13 @@ def version_number(version_id: str) -> int:
     if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
         raise ApiError(ErrorCode.INVALID_REQUEST, f"`{version_id[:40]}` is no version", "name one as `v7`, or `7`")
     return int(digits)
+
+
+def _json(value: object) -> bytes:
+    try:
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    except RecursionError as error:
+        raise ApiError(ErrorCode.INVALID_REQUEST, "`artifact_data` is nested too deep", "make it flatter") from error
 
 
 def _uploads(services: Services) -> Uploads:
