@@ -48,7 +48,7 @@ from afterimage.artifacts.refusals import RefusedError
 from afterimage.artifacts.upload_documents import Upload
 from afterimage.artifacts.uploads import Announced, Announcement, Uploads
 from afterimage.artifacts.versions import SavedVersion
-from afterimage.paths import blob_path, quota_path, upload_path
+from afterimage.paths import blob_path, is_document_id, quota_path, upload_path
 from afterimage.quota.account import account_in
 from afterimage.quota.advice import recommendations, storage_overview
 from afterimage.quota.cleanup import Cleanup, CleanupOptions
@@ -149,6 +149,8 @@ def clean(services: Services, caller: Caller, asked: Asked[Any, CleanupToRun]) -
 def list_files(services: Services, caller: Caller, asked: Asked[ArtifactQuery, None]) -> ArtifactPage:
     said = asked.query
     place = place_at(said.cursor) if said.cursor else None
+    if place is not None and not is_document_id(place[1]):
+        raise ApiError(ErrorCode.INVALID_REQUEST, "`cursor` is no cursor of this list", "take `next_cursor` of a page")
     found = library_of(services).listed(caller.uid, limit=said.limit, after=place, archived=said.archived)
     order = "archived_at" if said.archived else "active_at"
     files = [shown_file(head, each.fields) for each in found if (head := head_in(each)) is not None]

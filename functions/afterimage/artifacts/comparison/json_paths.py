@@ -10,6 +10,7 @@ from typing import Any, Final
 MOST_CHANGES: Final = 500
 DEEPEST: Final = 100
 VALUE_SHOWN: Final = 300
+LARGEST_SHOWN: Final = 2**53
 
 
 class NotJsonError(Exception):
@@ -55,8 +56,7 @@ def _digest(value: Any, digests: dict[int, bytes], depth: int) -> bytes:
         mark = b"["
     else:
         # 1 and 1.0 are the same number in JSON; true is none.
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        plain = int(value) if is_number and value == int(value) else value
+        plain = int(value) if isinstance(value, float) and value.is_integer() else value
         return hashlib.sha256(f"{type(plain).__name__}{plain!r}".encode("utf-8", "surrogatepass")).digest()
     found = hashlib.sha256(mark + b"".join(parts)).digest()
     digests[id(value)] = found
@@ -112,8 +112,11 @@ def _change(path: str, what: str, **sides: Any) -> dict[str, Any]:
 
 def _shown(value: Any) -> Any:
     """Small values as they are; larger ones as the beginning of their text."""
-    if isinstance(value, int | float | bool) or value is None:
+    if isinstance(value, bool | float) or value is None:
         return value
+    if isinstance(value, int):
+        # Beyond this a reader's numbers are not exact, and some encoders refuse them.
+        return value if abs(value) <= LARGEST_SHOWN else str(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if len(text) > VALUE_SHOWN:
         return f"{text[:VALUE_SHOWN]}…"
