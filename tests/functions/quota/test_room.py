@@ -142,6 +142,23 @@ def test_cleaning_up_follows_a_plan_that_was_looked_at(desk: Desk) -> None:
             cleanup.plan("ana", wrong)
 
 
+def test_what_is_pinned_or_becomes_the_newest_while_a_plan_runs_stays(desk: Desk) -> None:
+    """The plan was right when it was made; each version is asked about again in the commit that takes it away."""
+    file = saved_over_months(desk)
+    cleanup, options = Cleanup(library=desk.library), CleanupOptions()
+    plan = cleanup.plan("ana", options)
+
+    def meanwhile(call: str) -> None:
+        if call == "commit":
+            desk.store.before = lambda _call: None
+            desk.library.pin("ana", file, 1, is_pinned=True)
+
+    desk.store.before = meanwhile
+    cleanup.run("ana", options, plan.name)
+    assert [entry.number for entry in desk.library.head("ana", file).versions] == [1, 2, 6, 7, 8]
+    assert desk.quota()["used_bytes"] == 50
+
+
 def test_bytes_that_others_refer_to_are_not_counted_as_freed(desk: Desk) -> None:
     """What a plan promises is what the account moves by."""
     file = desk.save(b"shared" * 5, name="a.txt").head.file
