@@ -62,7 +62,7 @@ DETAIL = {
 
 
 @contextmanager
-def answered() -> Iterator[None]:
+def refusals_answered() -> Iterator[None]:
     """Refusals in the API's shape; their kinds are named alike on both sides."""
     try:
         yield
@@ -88,7 +88,7 @@ def save_artifact(services: Services, caller: Caller, asked: Asked[Any, Artifact
         name = f"{said.artifact_type or 'artifact'}.{extension}"
     description = _described(said, name, said.description, said.change, said.author)
     saving = Saving(file=said.file_id, auto_save=said.auto_save, create_version=said.create_version)
-    with answered():
+    with refusals_answered():
         saved = library_of(services).save(caller.uid, data, description, saving, save=asked.operation_id)
     return shown_save(saved)
 
@@ -107,7 +107,7 @@ def upload_file(services: Services, caller: Caller, asked: Asked[FileToUpload, b
     saving = Saving(
         file=said.file_id, auto_save=said.auto_save, create_version=said.create_version, declared_type=declared
     )
-    with answered():
+    with refusals_answered():
         saved = library_of(services).save(caller.uid, asked.body, description, saving, save=asked.operation_id)
     return shown_save(saved)
 
@@ -131,7 +131,7 @@ def clean(services: Services, caller: Caller, asked: Asked[Any, CleanupToRun]) -
         older_than_days=said.older_than_days, keep_newest=said.keep_newest, auto_saves_only=said.auto_saves_only
     )
     cleanup = Cleanup(library=library_of(services))
-    with answered():
+    with refusals_answered():
         plan = cleanup.plan(caller.uid, options) if said.dry_run else cleanup.run(caller.uid, options, said.plan)
     return CleanupDone(
         dry_run=said.dry_run,
@@ -159,23 +159,23 @@ def list_files(services: Services, caller: Caller, asked: Asked[ArtifactQuery, N
 
 
 def merge_files(services: Services, caller: Caller, asked: Asked[Any, ToMerge]) -> StoredArtifact:
-    with answered():
+    with refusals_answered():
         return shown_file(library_of(services).merge(caller.uid, asked.body.kept, asked.body.others))
 
 
 def show_file(services: Services, caller: Caller, asked: Asked[Any, None]) -> StoredArtifact:
-    with answered():
+    with refusals_answered():
         return shown_file(library_of(services).head(caller.uid, asked.path["file_id"]))
 
 
 def describe_file(services: Services, caller: Caller, asked: Asked[Any, Named]) -> StoredArtifact:
-    with answered():
+    with refusals_answered():
         description = _described(asked.body, asked.body.name)
         return shown_file(library_of(services).describe(caller.uid, asked.path["file_id"], description))
 
 
 def remove_file(services: Services, caller: Caller, asked: Asked[Any, None]) -> Removed:
-    with answered():
+    with refusals_answered():
         library_of(services).remove(caller.uid, asked.path["file_id"])
     return Removed()
 
@@ -183,7 +183,7 @@ def remove_file(services: Services, caller: Caller, asked: Asked[Any, None]) -> 
 def download_file(services: Services, caller: Caller, asked: Asked[DownloadQuery, None]) -> FileAddress:
     """A file that a browser saves under its name and never runs."""
     library = library_of(services)
-    with answered():
+    with refusals_answered():
         head = library.head(caller.uid, asked.path["file_id"])
         entry = head.version(version_number(asked.query.version_id)) if asked.query.version_id else head.newest
         content = library.content(caller.uid, entry)
@@ -197,12 +197,12 @@ def download_file(services: Services, caller: Caller, asked: Asked[DownloadQuery
 
 
 def archive_file(services: Services, caller: Caller, asked: Asked[Any, None]) -> StoredArtifact:
-    with answered():
+    with refusals_answered():
         return shown_file(library_of(services).archive(caller.uid, asked.path["file_id"]))
 
 
 def restore_file(services: Services, caller: Caller, asked: Asked[Any, None]) -> StoredArtifact:
-    with answered():
+    with refusals_answered():
         return shown_file(library_of(services).restore(caller.uid, asked.path["file_id"]))
 
 
@@ -217,32 +217,32 @@ def announce_uploads(services: Services, caller: Caller, asked: Asked[Any, Uploa
         )
         for each in asked.body.files
     ]
-    with answered():
+    with refusals_answered():
         found = _uploads(services).announce(caller.uid, files, operation=asked.operation_id)
     shown = [_announced(caller.uid, each) for each in found]
     return AnnouncedFiles(success=all(each.success for each in shown), files=shown)
 
 
 def show_upload(services: Services, caller: Caller, asked: Asked[Any, None]) -> UploadShown:
-    with answered():
+    with refusals_answered():
         return _shown_upload(caller.uid, _uploads(services).read(caller.uid, asked.path["upload_id"]))
 
 
 def start_upload_again(services: Services, caller: Caller, asked: Asked[Any, None]) -> UploadShown:
-    with answered():
+    with refusals_answered():
         found = _uploads(services).again(caller.uid, asked.path["upload_id"])
     assert found.upload is not None
     return _shown_upload(caller.uid, found.upload, found.link)
 
 
 def report_progress(services: Services, caller: Caller, asked: Asked[Any, UploadProgress]) -> UploadShown:
-    with answered():
+    with refusals_answered():
         uploads = _uploads(services)
         return _shown_upload(caller.uid, uploads.report(caller.uid, asked.path["upload_id"], asked.body.received_bytes))
 
 
 def cancel_upload(services: Services, caller: Caller, asked: Asked[Any, None]) -> UploadShown:
-    with answered():
+    with refusals_answered():
         return _shown_upload(caller.uid, _uploads(services).cancel(caller.uid, asked.path["upload_id"]))
 
 

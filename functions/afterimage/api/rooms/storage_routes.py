@@ -274,16 +274,15 @@ _FOUND: Final = (ErrorCode.NOT_FOUND, ErrorCode.UNAVAILABLE)
 _MOVED: Final = (*_FOUND, ErrorCode.CONFLICT)
 
 
-def _route(method: Any, path: str, handler: str, summary: str, answers: Any, **options: Any) -> Route:
+def user_route(method: Any, path: str, handler: str, summary: str, answers: Any, **options: Any) -> Route:
+    """A row for users, whose cost follows from its method."""
     cost = Cost.READS if method == "GET" else Cost.WRITES
-    return Route(
-        method=method,
-        path=f"{_ROOT}{path}",
-        handler=f"{_HANDLERS}:{handler}",
-        summary=summary,
-        answers=answers,
-        **({"cost": cost, "refusals": _FOUND} | options),
-    )
+    return Route(method=method, path=path, handler=handler, summary=summary, answers=answers, cost=cost, **options)
+
+
+def _route(method: Any, path: str, handler: str, summary: str, answers: Any, **options: Any) -> Route:
+    options = {"refusals": _FOUND} | options
+    return user_route(method, f"{_ROOT}{path}", f"{_HANDLERS}:{handler}", summary, answers, **options)
 
 
 STORAGE_ROUTES: Final = (

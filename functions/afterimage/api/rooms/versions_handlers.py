@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from afterimage.api.rooms.storage_handlers import answered, library_of, shown_file, shown_save, version_number
+from afterimage.api.rooms.storage_handlers import library_of, refusals_answered, shown_file, shown_save, version_number
 from afterimage.api.rooms.storage_routes import SavedFile, StoredArtifact
 from afterimage.api.rooms.versions_routes import (
     CompareQuery,
@@ -23,7 +23,7 @@ from afterimage.artifacts.timeline import shown_version, timeline
 
 
 def show_history(services: Services, caller: Caller, asked: Asked[Any, None]) -> History:
-    with answered():
+    with refusals_answered():
         head, versions = library_of(services).history(caller.uid, asked.path["file_id"])
     return History(
         file_id=head.file,
@@ -34,7 +34,7 @@ def show_history(services: Services, caller: Caller, asked: Asked[Any, None]) ->
 
 
 def show_timeline(services: Services, caller: Caller, asked: Asked[Any, None]) -> Timeline:
-    with answered():
+    with refusals_answered():
         head, versions = library_of(services).history(caller.uid, asked.path["file_id"])
     days = [
         TimelineDay(day=each["day"], events=[TimelineEvent(**event) for event in each["events"]])
@@ -48,7 +48,7 @@ def compare_versions(services: Services, caller: Caller, asked: Asked[CompareQue
 
     said = asked.query
     numbers = version_number(said.version1_id), version_number(said.version2_id)
-    with answered():
+    with refusals_answered():
         found = compare(library_of(services), caller.uid, said.file_id, *numbers)
     return Comparison(
         file_id=said.file_id,
@@ -60,7 +60,7 @@ def compare_versions(services: Services, caller: Caller, asked: Asked[CompareQue
 
 def revert_version(services: Services, caller: Caller, asked: Asked[Any, ToRevert]) -> SavedFile:
     said = asked.body
-    with answered():
+    with refusals_answered():
         saved = library_of(services).revert(
             caller.uid,
             said.file_id,
@@ -73,7 +73,7 @@ def revert_version(services: Services, caller: Caller, asked: Asked[Any, ToRever
 
 def pin_version(services: Services, caller: Caller, asked: Asked[Any, ToPin]) -> StoredArtifact:
     said = asked.body
-    with answered():
+    with refusals_answered():
         head = library_of(services).pin(
             caller.uid, said.file_id, version_number(said.version_id), is_pinned=said.pinned
         )

@@ -8,8 +8,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from afterimage.api.errors import ErrorCode
-from afterimage.api.rooms.storage_routes import SavedFile, StoredArtifact
-from afterimage.api.routes import Cost, Route
+from afterimage.api.rooms.storage_routes import SavedFile, StoredArtifact, user_route
+from afterimage.api.routes import Route
 
 _HANDLERS: Final = "afterimage.api.rooms.versions_handlers"
 _ROOT: Final = "/api/phase5/versions"
@@ -114,17 +114,8 @@ _MOVED: Final = (
 )
 
 
-def _route(method: Any, path: str, handler: str, summary: str, answers: Any, **options: Any) -> Route:
-    return Route(
-        method=method,
-        path=f"{_ROOT}{path}",
-        handler=f"{_HANDLERS}:{handler}",
-        summary=summary,
-        answers=answers,
-        cost=Cost.READS if method == "GET" else Cost.WRITES,
-        refusals=_MOVED,
-        **options,
-    )
+def _route(method: Any, path: str, handler: str, *said: Any, **options: Any) -> Route:
+    return user_route(method, f"{_ROOT}{path}", f"{_HANDLERS}:{handler}", *said, refusals=_MOVED, **options)
 
 
 VERSIONS_ROUTES: Final = (
