@@ -97,3 +97,12 @@ def test_a_refusal_reaches_nodes_server_sdks_at_the_first_attempt(
         ("RunQuery", "UNAVAILABLE"): 1,
         ("RunQuery", "OK"): 1,
     }
+
+
+@needs_node
+def test_the_server_sdk_asks_for_vectors_plans_and_partitions(counting: tuple[RunningFirestore, Counting]) -> None:
+    """Each in one request: nothing is asked again that was refused."""
+    service, observer = counting
+    run_in_node("firestore_admin_queries.test.mjs", service.address)
+    refused = {ending: count for ending, count in observer.ends.items() if ending[1] == "INVALID_ARGUMENT"}
+    assert sum(refused.values()) == 1, observer.ends
