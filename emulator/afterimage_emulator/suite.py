@@ -32,6 +32,7 @@ from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.exports import export_services, import_services
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.front.allowed_pages import AllowedPages
+from afterimage_emulator.front.judged_requests import JudgedRequests
 from afterimage_emulator.front.local_hosts import is_this_machine
 from afterimage_emulator.front.origin_guard import IsAdminRoute, OriginGuard
 from afterimage_emulator.hub.locator import remove_locator, write_locator
@@ -39,7 +40,7 @@ from afterimage_emulator.hub.service import Hub
 from afterimage_emulator.rules_files import RulesFiles, RulesNotice, rules_notices, watch_files
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
-from afterimage_emulator.wire.http_messages import HttpHandler
+from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
 from afterimage_emulator.wire.observers import RequestObserver
 from afterimage_emulator.wire.server import PortInUseError, WireServer
 
@@ -52,7 +53,7 @@ SERVE_PAGES = frozenset({"storage", "hosting"})
 """Services whose answers are pages that users made: the guard lets none of these be an administrator."""
 WITHOUT_DATA = frozenset({"functions", "hosting"})
 FURTHER_PORTS = 100
-"""How far above the first site's port the others may be."""
+"""How far above its own port a console or a further site may be, where others have that port."""
 _log = logging.getLogger("afterimage_emulator")
 
 
@@ -97,6 +98,7 @@ class Suite:
         allowed: AllowedPages | None = None,
         accept_unknown_signers: bool | None = None,
         strict_indexes: bool = False,
+        console: bool = False,
     ) -> None:
         if configuration is None:
             configuration = Configuration(root=Path.cwd(), project_id=project_id or "demo-suite")
@@ -108,6 +110,7 @@ class Suite:
         self.activity = Activity()
         self.events = EventBus(clock=self.clock, faults=self.faults, activity=self.activity)
         self.attempts = AttemptRecord()
+        self.judged = JudgedRequests(self.clock)
         self.observer = RequestObserver()
         self._allowed = AllowedPages.read(os.environ) if allowed is None else allowed
         self.signer = LocalSigner(accounts=(account_email(self.project_id),))
@@ -126,6 +129,7 @@ class Suite:
         """Rules that closed what they were to guard when the suite started."""
         self._servers: dict[str, WireServer] = {}
         self._free_ports = free_ports
+        self._wants_console = console
         self._import_from = import_from
         self._export_on_exit = export_on_exit
         self._inspect = inspect
@@ -159,6 +163,8 @@ class Suite:
             await self._serve_further_sites()
             hub = Hub(self)
             await self._serve("hub", hub.http, (), hub.is_admin_route)
+            if self._wants_console:
+                await self._serve_console(hub.http)
             if self._import_from is not None:
                 await import_services(self._exporters(), self._import_from)
             origin = f"http://{self.addresses()['hub']}"
@@ -200,22 +206,37 @@ class Suite:
         hosting = self.services.get("hosting")
         if hosting is None:
             return
-        first = self.configuration.address("hosting")
-        taken = {self.configuration.address(name).port for name in DEFAULT_PORTS}
-        wanted = first.port + 4
+        wanted = self.configuration.address("hosting").port + 4
         for name, handler in hosting.further_sites().items():
-            while True:
-                wanted += 1
-                if wanted in taken and first.port:
-                    continue
-                at = Address(host=first.host, port=wanted if first.port else 0)
-                try:
-                    await self._serve(f"hosting:{name}", handler, (), hosting.is_admin_route, wanted=at)
-                except PortInUseError:
-                    if wanted > first.port + FURTHER_PORTS:
-                        raise
-                else:
-                    break
+            wanted = await self._serve_near(f"hosting:{name}", handler, hosting.is_admin_route, wanted + 1)
+
+    async def _serve_console(self, control: HttpHandler) -> None:
+        """Its code is read when somebody opens it: a suite that nobody looks at is as small as ever."""
+        built: list[HttpHandler] = []
+
+        async def answer(request: HttpRequest) -> HttpResponse:
+            if not built:
+                from afterimage_emulator.console.service import Console
+
+                built.append(Console(self, control=control).http)
+            return await built[0](request)
+
+        await self._serve_near("ui", answer, lambda request: True, self.configuration.address("ui").port)
+
+    async def _serve_near(self, name: str, http: HttpHandler, is_admin_route: IsAdminRoute, wanted: int) -> int:
+        """On that port, or on the next one that is free and belongs to no other service; answers with it."""
+        first = self.configuration.address(name.partition(":")[0])
+        others = {self.configuration.address(other).port for other in DEFAULT_PORTS} - {first.port}
+        while True:
+            try:
+                if wanted not in others or not first.port:
+                    at = Address(host=first.host, port=wanted if first.port else 0)
+                    await self._serve(name, http, (), is_admin_route, wanted=at)
+                    return wanted
+            except PortInUseError:
+                if wanted > first.port + FURTHER_PORTS:
+                    raise
+            wanted += 1
 
     async def _serve(
         self,
@@ -260,6 +281,7 @@ class Suite:
     def reset(self) -> None:
         """Forgets all data, of all projects. Functions, rules and faults stay."""
         self.attempts.clear()
+        self.judged.clear()
         for service in self.services.values():
             service.reset()
 
@@ -282,6 +304,10 @@ class Suite:
         """What queries needed since the start and no indexes file declares."""
         firestore = self.services.get("firestore")
         return [] if firestore is None else list(firestore.missing_indexes.listing())
+
+    def functions_summary(self) -> list[str]:
+        functions = self.services.get("functions")
+        return [] if functions is None else list(functions.summary())
 
     def send(self, event: CloudEvent) -> int:
         """An event made by hand; answers how many functions want it."""
@@ -314,6 +340,7 @@ class Suite:
             declared_indexes={name: DeclaredIndexes.parse(content) for name, content in indexes.items()},
             strict_indexes=self._strict_indexes,
             guard=self._guard,
+            judged=self.judged,
         )
         rules = RulesFiles(
             self.configuration.firestore,
@@ -361,6 +388,7 @@ class Suite:
             accept_unknown_signers=accepts_unknown_signers(os.environ)
             if self._accepts_unknown_signers is None
             else self._accepts_unknown_signers,
+            judged=self.judged,
         )
         service.rules.load_changed()
         self._note_rules(service.rules.notices())

@@ -74,6 +74,7 @@ PROTOCOLS_OF_ONE: Mapping[str, str] = {
     "EventSubscriptions": "Pub/Sub fulfils it for the functions, and neither service may import the other",
     "FunctionTargets": "the functions fulfil it for Cloud Tasks, and neither service may import the other",
     "DeclaredQueue": "a function's trigger is one, and Cloud Tasks may not import it",
+    "ConsoleView": "the suite makes its console: a console that imported the suite would close a circle",
     "SuiteView": "the suite makes its hub: a hub that imported the suite would close a circle",
     "Carrier": "a connection makes its calls: a call that imported the connection would close a circle",
     "Hearer": "listeners make the stream that they hear: a stream that imported them would close a circle",
@@ -98,7 +99,12 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
     "pubsub": ("topics", "delivery", "api"),
 }
 """The rooms of services from the ground up: one imports of those below it; what stands beside them composes them."""
-RULES_ROOMS = (f"{SUITE}.firestore.rules", f"{SUITE}.storage.rules", f"{SUITE}.front.rules_gate")
+RULES_ROOMS = (
+    f"{SUITE}.firestore.rules",
+    f"{SUITE}.storage.rules",
+    f"{SUITE}.front.rules_gate",
+    f"{SUITE}.front.judged_requests",
+)
 FRONT_FOR_THE_WIRE = f"{SUITE}.front.error_body"
 SHARED_BY_SERVICES = {f"{SUITE}.auth.app_check"}
 HOST = f"{SUITE}.functions.host"

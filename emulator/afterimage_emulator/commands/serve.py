@@ -74,6 +74,7 @@ def _run(options: argparse.Namespace, body: Callable[[Suite, asyncio.Event], Awa
             allowed=AllowedPages.read(os.environ, origins=options.allowed_origins, hosts=options.allowed_hosts),
             accept_unknown_signers=options.accept_unknown_signers or None,
             strict_indexes=options.strict_indexes,
+            console=options.command == "start" and configuration.wants_console,
         )
         return asyncio.run(_serve(suite, configuration, body, for_another_terminal=options.command == "start"))
     except (ConfigurationError, PortInUseError) as error:

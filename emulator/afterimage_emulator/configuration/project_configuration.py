@@ -14,6 +14,7 @@ from afterimage_emulator.configuration.firebase_json_keys import unknown_keys
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORTS: Final[Mapping[str, int]] = {
+    "ui": 4000,
     "hub": 4400,
     "hosting": 5000,
     "functions": 5001,
@@ -100,6 +101,8 @@ class Configuration:
     """The firebase.json that all this was read from."""
     addresses: Mapping[str, Address] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    wants_console: bool = True
+    """Whether `emulators.ui` leaves it on."""
     not_emulated: tuple[str, ...] = ()
     """What firebase.json configures and the suite does not serve."""
 
@@ -148,6 +151,7 @@ def load_configuration(file: Path, *, project_id: str | None = None) -> Configur
         hosting=tuple(reader.hosting(body.get("hosting", []))),
         file=file.resolve(),
         addresses=dict(reader.addresses(emulators)),
+        wants_console=reader.wants_console(emulators),
         warnings=tuple(unknown_keys(body, file.name)),
         not_emulated=tuple(name for name in _SERVED_ELSEWHERE if name in body or name in emulators),
     )
@@ -241,6 +245,12 @@ class _Reader:
                 raise self.wrong(place, f"cannot be told from another: {known}; give each its own `target` or `site`")
             seen.add(one.name)
             yield one
+
+    def wants_console(self, emulators: Mapping[str, object]) -> bool:
+        enabled = self.mapping(emulators.get("ui", {}), "emulators.ui").get("enabled", True)
+        if not isinstance(enabled, bool):
+            raise self.wrong("emulators.ui.enabled", f"must be true or false, not {json.dumps(enabled)[:60]}")
+        return enabled
 
     def addresses(self, emulators: Mapping[str, object]) -> Iterator[tuple[str, Address]]:
         for name in DEFAULT_PORTS:

@@ -30,6 +30,7 @@ from afterimage_emulator.firestore.operations.reads import Reads
 from afterimage_emulator.firestore.rules.loaded_rules import LoadedRules
 from afterimage_emulator.firestore.transactions.sessions import Sessions
 from afterimage_emulator.firestore.triggers import DEFAULT_LOCATION, Triggers
+from afterimage_emulator.front.judged_requests import JudgedRequests
 from afterimage_emulator.front.origin_guard import OriginGuard
 from afterimage_emulator.front.rules_gate import RulesGate
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
@@ -54,11 +55,12 @@ class FirestoreService:
         strict_indexes: bool = False,
         guard: OriginGuard | None = None,
         patience: Patience | None = None,
+        judged: JudgedRequests | None = None,
     ) -> None:
         self.store = DocumentStore(clock=clock)
         self.sessions = Sessions(self.store, clock)
         self.rules = rules or LoadedRules()
-        gate = RulesGate(self.rules.in_force, log=_log)
+        gate = RulesGate(self.rules.in_force, log=_log, record=judged)
         self.missing_indexes = MissingIndexes(declared_indexes or {}, strict=strict_indexes)
         reads = Reads(self.sessions, gate, self.missing_indexes)
         commits = Commits(gate, index_settings or {})

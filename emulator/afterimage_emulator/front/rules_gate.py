@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Concatenate, Generic, NamedTuple, ParamSpec, T
 
 from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.front.explanation import explained
+from afterimage_emulator.front.judged_requests import JudgedRequests
 from afterimage_emulator.status import Code, StatusError
 
 if TYPE_CHECKING:  # a service without rules runs without their compiler
@@ -52,11 +53,21 @@ class Question(NamedTuple):
 
 
 class RulesGate(Generic[Place]):
-    """`in_force` gives the rules of a place, or None where everything is allowed to everybody."""
+    """`in_force` gives the rules of a place, or None where everything is allowed to everybody.
 
-    def __init__(self, in_force: Callable[[Place], Rules | Closed | None], *, log: logging.Logger) -> None:
+    `record` is told of every decision while somebody looks at it.
+    """
+
+    def __init__(
+        self,
+        in_force: Callable[[Place], Rules | Closed | None],
+        *,
+        log: logging.Logger,
+        record: JudgedRequests | None = None,
+    ) -> None:
         self._in_force = in_force
         self._log = log
+        self._record = record
 
     def is_open_to(self, caller: Caller, place: Place) -> bool:
         """Whether nothing needs to be asked."""
@@ -84,6 +95,8 @@ class RulesGate(Generic[Place]):
         requests, lookups = question(caller, place, *asked, **named)
         for request in requests:
             decision = rules.ruleset.decide(request, lookups, coverage=rules.coverage)
+            if self._record is not None and self._record.is_watched:
+                self._record.note(request, decision)
             if not decision.allowed:
                 details = explained(caller, decision.explain, self._log)
                 raise StatusError(Code.PERMISSION_DENIED, decision.denial_message, details=details)

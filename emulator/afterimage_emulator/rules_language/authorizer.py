@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -300,6 +300,16 @@ class Decision:
             column=plan.column,
             span=plan.statement.span,
         )
+
+    @property
+    def documents_read(self) -> Mapping[tuple[str, str, bool], Mapping[str, Any] | None]:
+        """What look-ups found on the way: by database, path, and whether the state after the commit was asked for."""
+        return self._evaluation.lookups.documents_read
+
+    @property
+    def source(self) -> SourceText:
+        """The text of the rules that decided."""
+        return self._evaluation.ruleset.source
 
     @property
     def reasons(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from afterimage_emulator.configuration import StorageTarget
 from afterimage_emulator.credentials.local_signer import LocalSigner
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.front.cors import VARY, preflight, readable
+from afterimage_emulator.front.judged_requests import JudgedRequests
 from afterimage_emulator.front.rules_gate import RulesGate
 from afterimage_emulator.storage.control_api import StorageControlApi
 from afterimage_emulator.storage.exports import StorageExports
@@ -84,6 +85,7 @@ class StorageService:
         documents: DocumentLookup | None = None,
         signer: LocalSigner | None = None,
         accept_unknown_signers: bool = False,
+        judged: JudgedRequests | None = None,
     ) -> None:
         self.files = BlobFiles(directory)
         self._object_events = ObjectEvents(clock=clock, bus=events)
@@ -99,7 +101,7 @@ class StorageService:
         guarded = GuardedObjects(
             store=self.store,
             files=self.files,
-            gate=RulesGate(self.rules.in_force, log=_log),
+            gate=RulesGate(self.rules.in_force, log=_log, record=judged),
             clock=clock,
             documents=documents,
         )

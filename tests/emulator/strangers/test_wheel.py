@@ -34,8 +34,10 @@ def test_no_key_is_in_the_wheel(packed: zipfile.ZipFile) -> None:
 
 
 def test_everything_that_is_not_code_is_there_too(packed: zipfile.ZipFile) -> None:
-    """Descriptors with their notice, the licence, and the mark that says the package is typed."""
+    """Descriptors with their notice, the licence, the mark that says the package is typed, and the console's page."""
     names = set(packed.namelist())
+    page = Path(__file__).resolve().parents[3] / "emulator/afterimage_emulator/console/page"
+    assert {f"afterimage_emulator/console/page/{file.name}" for file in page.iterdir()} <= names
     assert {"afterimage_emulator/py.typed", "afterimage_emulator/protos/descriptors.pb"} <= names
     assert "Apache License" in in_info(packed, "licenses/LICENSE")
     assert "descriptors.pb" in in_info(packed, "licenses/afterimage_emulator/protos/NOTICE")

@@ -78,6 +78,11 @@ class RequestLookups:
         self._shared_limit = shared_limit
         self._documents: dict[_Key, Mapping[str, object] | None] = {} if shared is None else shared
 
+    @property
+    def documents_read(self) -> Mapping[_Key, Mapping[str, Any] | None]:
+        """By database, path, and whether the state after the commit was asked for."""
+        return {key: self._documents[key] for key in self._seen}
+
     def read(self, database: str, path: str, *, after: bool) -> Mapping[str, object] | None:
         key = (database, path, after)
         if key in self._seen:

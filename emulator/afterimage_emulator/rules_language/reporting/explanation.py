@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from afterimage_emulator.rules_language.bindings import Case
 from afterimage_emulator.rules_language.evaluation.rule_values import describe
 from afterimage_emulator.rules_language.evaluation.trace import TraceNode
 from afterimage_emulator.rules_language.matching import AllowPlan, MatchBlock
-from afterimage_emulator.rules_language.syntax.source_span import SourceText
+from afterimage_emulator.rules_language.syntax.source_span import SourceText, Span
 from afterimage_emulator.rules_language.syntax.syntax_tree import (
     Binary,
     CallExpression,
@@ -24,6 +25,7 @@ from afterimage_emulator.rules_language.syntax.syntax_tree import (
 )
 
 _MAXIMUM_CAUSES = 8
+_MAXIMUM_VALUES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,14 @@ class SeenValue:
 
     text: str
     value: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedValue:
+    """A part of the rules' text and the values, or errors, that it had."""
+
+    span: Span
+    values: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,7 @@ class Explanation:
         covering: Sequence[MatchBlock] = (),
     ) -> None:
         self._source = source
+        self._attempts = attempts
         self.method = method
         self.is_allowed = is_allowed
         self.failure = failure
@@ -108,6 +119,19 @@ class Explanation:
             outcome=_outcome(attempt.value, attempt.error),
             causes=tuple(causes),
         )
+
+    def values(self) -> list[PlacedValue]:
+        """Every part of the conditions that was evaluated, where it stands, and what it came to, in the text's order.
+
+        A function's part may have been evaluated with several arguments, and then has several values.
+        """
+        found: dict[Span, dict[str, None]] = {}
+        for attempt in self._attempts:
+            for node in () if attempt.trace is None else itertools.islice(attempt.trace.walk(), _MAXIMUM_VALUES):
+                if not isinstance(node.expression, Literal):
+                    found.setdefault(node.expression.span, {})[_outcome(node.value, node.error)] = None
+        placed = [PlacedValue(span, tuple(values)[:_MAXIMUM_CAUSES]) for span, values in found.items()]
+        return sorted(placed, key=lambda value: (value.span.start, -value.span.end))
 
     def _cause(self, node: TraceNode) -> Cause:
         position = self._source.position(node.expression.span.start)

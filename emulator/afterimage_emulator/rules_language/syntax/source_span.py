@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_right
 from typing import NamedTuple
 
@@ -43,6 +44,11 @@ class SourceText:
         starts = self._starts()
         line = bisect_right(starts, offset)
         return Position(line, offset - starts[line - 1] + 1)
+
+    @property
+    def digest(self) -> str:
+        """Tells this text from every other one."""
+        return hashlib.blake2b(self.text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
     def line(self, number: int) -> str:
         """One line without its end, counted from one."""

@@ -1,0 +1,33 @@
+// What the suite says, as it says it.
+import { element } from "./elements.js";
+
+export class LogsPage extends HTMLElement {
+  connectedCallback() {
+    this.className = "stack";
+    this.filter = element("input", {
+      type: "search", placeholder: "text or source", "aria-label": "Filter the log", oninput: () => this.refresh(),
+    });
+    this.lines = element("ol", { className: "log code", "aria-label": "Log" });
+    this.replaceChildren(element("div", { className: "row" }, this.filter), this.lines);
+    this.stop = this.app.onChange("logs", () => this.refresh());
+    this.refresh();
+  }
+
+  disconnectedCallback() {
+    this.stop();
+  }
+
+  focusFilter() {
+    this.filter.focus();
+  }
+
+  refresh() {
+    const wanted = this.filter.value.toLowerCase();
+    const shown = this.app.logs.filter((line) => `${line.source} ${line.text}`.toLowerCase().includes(wanted)).slice(-300);
+    this.lines.replaceChildren(...shown.reverse().map((line) => element("li", {
+      className: { ERROR: "bad", WARNING: "bad" }[line.level] ?? "",
+    }, element("span", { className: "quiet" }, new Date(line.time * 1000).toLocaleTimeString([], { hour12: false })),
+    element("span", {}, line.source), element("pre", {}, line.text))));
+  }
+}
+customElements.define("logs-page", LogsPage);
