@@ -402,7 +402,9 @@ def reconnect(page: Page, times: int) -> int:
           const { db, sdk } = window.client;
           for (let n = 1; n <= times; n++) {
             await sdk.disableNetwork(db);
+            await window.rooms.until((s) => s.metadata.fromCache);
             await sdk.enableNetwork(db);
+            await window.rooms.until((s) => !s.metadata.fromCache);
             if (n % 50 === 0 || n === times) {
               await sdk.setDoc(sdk.doc(db, "rooms/a"), { n });
               await window.rooms.until((s) => s.docs[0]?.get("n") === n && !s.metadata.hasPendingWrites);
@@ -421,10 +423,13 @@ def test_a_client_that_reconnects_again_and_again(
     browser: Browser, project: str, own_firestore: RunningFirestore, times: int
 ) -> None:
     """Every session that it left is gone, its targets with it, and the last one hears."""
-    page = browser.open()
-    page.run(LISTEN, port_of(own_firestore), project, {})
-    assert reconnect(page, times) == times
-    page.run("async () => { await window.client.sdk.terminate(window.client.db); }")
-    page.run("async (port) => { await fetch(`http://127.0.0.1:${port}/`); }", port_of(own_firestore))
+    with bad_network(own_firestore, lambda method, target: "pass") as network:
+        page = browser.open()
+        page.run(LISTEN, network.port, project, {})
+        assert reconnect(page, times) == times
+        page.run("async () => { await window.client.sdk.terminate(window.client.db); }")
+        page.run("async (port) => { await fetch(`http://127.0.0.1:${port}/`); }", network.port)
+    opened = [target for method, target, _ in network.seen if method == "POST" and "/Listen/channel?VER=8" in target]
+    assert len([target for target in opened if "SID=" not in target]) > times
     assert own_firestore.call(own_firestore.service.web_channel.session_count) == 0
     assert own_firestore.call(own_firestore.service.listeners.target_count) == 0
