@@ -12,7 +12,6 @@ from afterimage.artifacts.file_types import JSON, TEXT, TextReader, kept_type, r
 from afterimage.artifacts.refusals import RefusalKind, RefusedError
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
-WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
 
 
