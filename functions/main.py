@@ -1,6 +1,13 @@
 """The table of contents: every trigger, what happens → who handles it, with how much, as whom."""
 
-from afterimage.delivery.triggers import on_document_written, on_message, on_object, on_schedule, on_web_request
+from afterimage.delivery.triggers import (
+    on_document_written,
+    on_message,
+    on_object,
+    on_schedule,
+    on_task,
+    on_web_request,
+)
 from afterimage.deployment import (
     AS_API,
     AS_ARTIFACTS,
@@ -18,6 +25,7 @@ from afterimage.deployment import (
     CDN_WORK,
     IMAGE_WORK,
     LIGHT_WORK,
+    TASK_WORK,
     UPLOAD_WORK,
     WEB_WORK,
 )
@@ -48,6 +56,9 @@ media_sweep = on_message("media.sweep", "media_sweep", "afterimage.jobs.handlers
 user_erase = on_message("user.erase", "user_erase", "afterimage.jobs.handlers:erase", **BATCH_WORK, **AS_ERASE)
 generations_expire = on_message(
     "generations.expire", "generations_expire", "afterimage.jobs.handlers:expire", **BATCH_WORK, **AS_ERASE
+)
+versions_expire = on_message(
+    "versions.expire", "versions_expire", "afterimage.jobs.handlers:expire_versions", **BATCH_WORK, **AS_API
 )
 
 # Schedules publish the messages of the jobs.
@@ -157,6 +168,8 @@ ledger_nightly = on_schedule(
 
 # What clients call: the table of routes is in afterimage/api.
 api = on_web_request("api", "afterimage.api.serving:serve", **WEB_WORK, **AS_API)
+generate = on_task("generate", "afterimage.generations.tasks:work_on_task", **TASK_WORK, **AS_API)
+
 # Saved files: uploads that arrive, contents that somebody else deletes, and room that runs out.
 artifact_finalized = on_object(
     "finalized", "artifact_finalized", "afterimage.artifacts.handlers:artifact_arrived", **UPLOAD_WORK, **AS_ARTIFACTS

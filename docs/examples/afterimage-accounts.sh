@@ -13,6 +13,7 @@ ERASE="user_erase generations_expire"
 LEDGER="ledger_output_written ledger_generation_written ledger_object_finalized ledger_object_deleted ledger_object_archived ledger_roll_up campaign_written"
 LEDGER_JOBS="ledger_audit ledger_rebuild ledger_close_day ledger_reprice ledger_replay"
 ARTIFACTS="artifact_finalized artifact_deleted artifact_archived quota_alert_written artifacts_cleanup quota_audit"
+API_WORK="generate versions_expire"
 PUBLICATIONS="publication_marked publications_audit"
 CDN="cdn_purge_noted cdn_purge cdn_minutely cdn_usage"
 SCHEDULES="nightly_sweep generations_look ledger_nightly artifacts_nightly nightly_publications"
@@ -34,6 +35,7 @@ set_role() {
 
 in_project() { gcloud projects add-iam-policy-binding "$PROJECT" --member="$(account "$1")" --role="$2" --condition=None --quiet; }
 in_bucket() { gcloud storage buckets add-iam-policy-binding "gs://$2" --member="$(account "$1")" --role="projects/$PROJECT/roles/$3"; }
+as_itself() { gcloud iam service-accounts add-iam-policy-binding "afterimage-$1@$PROJECT.iam.gserviceaccount.com" --project="$PROJECT" --member="$(account "$1")" --role="$2"; }
 to_topic() { gcloud pubsub topics add-iam-policy-binding "$2" --project="$PROJECT" --member="$(account "$1")" --role=roles/pubsub.publisher; }
 
 # may_call ACCOUNT FUNCTION...: events and schedules call a function as the account it runs as, and call no other.
@@ -86,6 +88,10 @@ before() {
     in_project "$name" roles/eventarc.eventReceiver
   done
   in_project api roles/datastore.user
+  in_project api roles/eventarc.eventReceiver
+  in_project api roles/cloudtasks.enqueuer
+  # Its tasks call functions as itself.
+  as_itself api roles/iam.serviceAccountUser
   in_project assets roles/datastore.viewer
   # Only so are App Check tokens consumed; to verify them alone needs no role.
   in_project api roles/firebaseappcheck.tokenVerifier
@@ -107,6 +113,7 @@ after() {
   may_call ledger $LEDGER
   may_call ledger-jobs $LEDGER_JOBS
   may_call artifacts $ARTIFACTS
+  may_call api $API_WORK
   may_call publications $PUBLICATIONS
   may_call cdn $CDN
   may_call schedules $SCHEDULES
@@ -118,7 +125,8 @@ after() {
   for topic in artifacts.cleanup quota.audit; do to_topic artifacts "$topic"; done
   to_topic publications publications.audit
   to_topic cdn cdn.purge
-  for topic in media.sweep generations.expire ledger.close-day ledger.audit artifacts.cleanup quota.audit publications.audit; do to_topic schedules "$topic"; done
+  for topic in media.sweep generations.expire versions.expire ledger.close-day ledger.audit artifacts.cleanup quota.audit publications.audit; do to_topic schedules "$topic"; done
+  to_topic api versions.expire
   if [ -n "$READY" ]; then
     to_topic media "$READY"
     to_topic media-jobs "$READY"

@@ -9,6 +9,7 @@ import os
 from typing import Any, Final
 
 from firebase_functions import params
+from firebase_functions.options import RateLimits, RetryConfig
 
 from afterimage.publications.purge_notes import ORIGIN_TIMEOUT_SECONDS
 
@@ -113,6 +114,37 @@ QUOTA_ALERT_TOPIC: Final = params.StringParam(
     default="",
     description="A Pub/Sub topic that is told when a user's room runs out, for example `quota.alert`; empty: none.",
 )
+THREADS: Final = params.IntParam(
+    "THREADS",
+    default=20,
+    description="Threads of an instance, which functions-framework reads: as many requests or events as run at once.",
+)
+GENERATOR: Final = params.StringParam(
+    "GENERATOR",
+    default="template",
+    description="What makes projects: `template` (offline), `openai` (any endpoint of its chat form) or `gemini`.",
+)
+GENERATOR_MODEL: Final = params.StringParam(
+    "GENERATOR_MODEL", default="", description="The model that the generator asks for; none for `template`."
+)
+GENERATOR_URL: Final = params.StringParam(
+    "GENERATOR_URL", default="", description="Where the generator's endpoint is; empty: at its maker's."
+)
+GENERATE_WAIT_SECONDS: Final = params.IntParam(
+    "GENERATE_WAIT_SECONDS",
+    default=10,
+    description="How long a request waits for a generation before it answers `processing`; at most 100.",
+)
+GENERATE_MOST_TOKENS: Final = params.IntParam(
+    "GENERATE_MOST_TOKENS",
+    default=32_000,
+    description="How many tokens a generator may answer with; budgets reserve that many.",
+)
+GENERATE_MAX_INSTANCES: Final = params.IntParam(
+    "GENERATE_MAX_INSTANCES",
+    default=10,
+    description="How many projects are made at once, at most: the ceiling of what generators cost.",
+)
 
 DEFAULT_CDN: Final = params.StringParam(
     "DEFAULT_CDN",
@@ -175,7 +207,7 @@ LEDGER_ACCOUNT: Final = _account("LEDGER_ACCOUNT", "the functions that keep the 
 LEDGER_JOBS_ACCOUNT: Final = _account(
     "LEDGER_JOBS_ACCOUNT", "the ledger's audit, rebuild, close-day, reprice and replay"
 )
-API_ACCOUNT: Final = _account("API_ACCOUNT", "the API")
+API_ACCOUNT: Final = _account("API_ACCOUNT", "the API, and of what works on its tasks")
 ARTIFACTS_ACCOUNT: Final = _account("ARTIFACTS_ACCOUNT", "the functions that take uploads over, and their jobs")
 PUBLICATIONS_ACCOUNT: Final = _account(
     "PUBLICATIONS_ACCOUNT", "the functions that make files public and take them back"
@@ -245,16 +277,39 @@ LIGHT_WORK: Final[dict[str, Any]] = {
 }
 """Functions that only call Storage and Firestore."""
 
+# A secret is named only where it is needed: the CLI would ask every deployment for its value.
+GENERATOR_SECRETS: Final[dict[str, Any]] = (
+    {} if GENERATOR.value == "template" else {"secrets": [params.SecretParam("GENERATOR_API_KEY")]}
+)
+"""The key of the generator's endpoint."""
+
+TASK_WORK: Final[dict[str, Any]] = {
+    "region": REGION,
+    "memory": 512,
+    "cpu": 1,
+    "concurrency": 8,
+    # Longer than a generator is waited for, and as long as its task may take.
+    "timeout_sec": 330,
+    "max_instances": GENERATE_MAX_INSTANCES,
+    # Past the time that the claim of a worker that died stands.
+    "retry_config": RetryConfig(max_attempts=12, min_backoff_seconds=5, max_backoff_seconds=120, max_doublings=5),
+    "rate_limits": RateLimits(max_concurrent_dispatches=80, max_dispatches_per_second=50),
+    **GENERATOR_SECRETS,
+}
+"""Work that a queue hands out."""
+
 WEB_WORK: Final[dict[str, Any]] = {
     "region": REGION,
     "memory": 512,
     "cpu": 1,
-    # As many as the framework has threads for on one CPU, times two for those that wait for Firestore.
-    "concurrency": 8,
+    # As many as an instance has threads: one more would wait behind requests that wait for a generation.
+    "concurrency": THREADS,
     "timeout_sec": 120,
     "max_instances": API_MAX_INSTANCES,
     # Anybody may knock: the API itself asks who it is.
     "invoker": "public",
+    # It reckons what a generator may cost, and never asks one.
+    **GENERATOR_SECRETS,
 }
 """The function that clients call."""
 UPLOAD_WORK: Final[dict[str, Any]] = LIGHT_WORK | {

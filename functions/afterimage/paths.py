@@ -68,7 +68,7 @@ class DerivedPath:
         return f"{derived_folder(self.bucket, self.name, self.generation)}{self.plan}/{self.variant}"
 
 
-OUTPUT_KINDS: Final = ("dialogues", "images", "videos", "audio")
+OUTPUT_KINDS: Final = ("dialogues", "images", "videos", "audio", "code")
 """Collections below a user in `ai_outputs`."""
 OUTPUT_WRITTEN: Final = "ai_outputs/{uid}/{kind}/{outputId}"
 GENERATION_WRITTEN: Final = "generations/{uid}/files/{fileUid}"
@@ -92,7 +92,12 @@ BUCKETS: Final = "buckets"
 DEAD_LETTERS: Final = "_events"
 JOBS: Final = "_jobs"
 ROLL_UP_MARK: Final = f"{JOBS}/ledger.roll-up"
+BUDGETS: Final = "budgets"
 OPERATIONS_TOTALS: Final = "operations/totals"
+PROJECTS: Final = "projects"
+"""Whose a project is; below it in Cloud Storage lie its archives."""
+USERS_GENERATIONS: Final = "generations"
+GENERATION_VERSIONS: Final = "versions"
 NOTHING: Final = "_none/none"
 """A document that nobody writes: asked for where only the answer counts."""
 
@@ -120,7 +125,7 @@ OWNED_FILES: Final = ("users", "generating", "artifacts")
 GENERATED_FILES: Final = "generating/"
 """What workers have made, for all users."""
 SHARED_FILES: Final = "media/"
-OWNED_DOCUMENTS: Final = ("users", "ai_outputs", "generations", "players", "quota", "artifacts")
+OWNED_DOCUMENTS: Final = ("users", "ai_outputs", "generations", "players", "quota", "artifacts", "budgets", "_limits")
 """Collections in which each user owns one document with everything beneath it, beside the books.
 
 In the order in which they are erased: without an account of bytes, late events about contents write nothing.
@@ -347,6 +352,65 @@ def operations_day(day: str) -> str:
 
 def job_path(job: str) -> str:
     return f"{JOBS}/{job}"
+
+
+def project_path(project: str) -> str:
+    return f"{PROJECTS}/{project}"
+
+
+def project_folder(project: str) -> str:
+    """Everything of a project in Cloud Storage; ends with a slash."""
+    return f"{PROJECTS}/{project}/"
+
+
+def archive_name(project: str, generation: str, version: int) -> str:
+    """The archive of one version."""
+    return f"{project_folder(project)}generations/{generation}/v{version}.tar.gz"
+
+
+def generations_path(user: str) -> str:
+    """The collection of what the API has made for a user."""
+    return f"{USERS}/{user}/{USERS_GENERATIONS}"
+
+
+def generation_path(user: str, generation: str) -> str:
+    return f"{generations_path(user)}/{generation}"
+
+
+def version_path(user: str, generation: str, version: int) -> str:
+    """Numbers of one length: in the order of their ids versions are in their own."""
+    return f"{generation_path(user, generation)}/{GENERATION_VERSIONS}/{version:06d}"
+
+
+def parse_version(path: str) -> tuple[str, str, int] | None:
+    """User, generation and number of a version; None for any other path."""
+    match path.split("/"):
+        case [root, user, generations, generation, versions, number] if (root, generations, versions) == (
+            USERS,
+            USERS_GENERATIONS,
+            GENERATION_VERSIONS,
+        ) and number.isdigit():
+            return user, generation, int(number)
+    return None
+
+
+def opened_path(user: str, generation: str, operation: str) -> str:
+    """Which version an operation began."""
+    return f"{generation_path(user, generation)}/opened/{operation}"
+
+
+def code_output_path(user: str, name: str) -> str:
+    """A version as the output that the ledger books."""
+    return f"ai_outputs/{user}/code/{name}"
+
+
+def budget_path(user: str) -> str:
+    return f"{BUDGETS}/{user}"
+
+
+def reservation_path(user: str, name: str) -> str:
+    """What is reserved of a budget for one piece of work."""
+    return f"{BUDGETS}/{user}/reservations/{name}"
 
 
 def rate_limit_path(user: str) -> str:

@@ -15,6 +15,12 @@ from typing import Final
 
 from afterimage.paths import Family
 
+GENERATOR_URLS: Final[Mapping[str, str]] = {
+    "template": "",
+    "openai": "https://api.openai.com/v1",
+    "gemini": "https://generativelanguage.googleapis.com",
+}
+"""The generators there are, and where each is reached unless it is said otherwise."""
 KEEP_FINISHED_FOR: Final = timedelta(days=30)
 """The default of how long closed letters and finished jobs can be read."""
 
@@ -24,6 +30,17 @@ STUCK_AFTER: Final = timedelta(minutes=15)
 
 class SettingsError(ValueError):
     """A setting that cannot be used: its name, what it holds, and what to write instead."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GeneratorSettings:
+    """Which generator makes projects, and how it is reached."""
+
+    kind: str = "template"
+    model: str = ""
+    url: str = ""
+    key: str = field(default="", repr=False)
+    most_output_tokens: int = 32_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +77,10 @@ class Settings:
     """Origins of the web pages that may call the API."""
     checks_apps: bool = True
     """Whether the API asks for App Check tokens."""
+    region: str = "us-central1"
+    generate_wait_seconds: int = 10
+    """How long a request waits for what it has begun, before it is told that this is under way."""
+    generator: GeneratorSettings = GeneratorSettings()
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -102,6 +123,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         plan_overrides=_plans(variables),
         allowed_origins=_origins(variables, project_id),
         checks_apps=_checks_apps(variables),
+        region=_value(variables, "FUNCTIONS_REGION") or "us-central1",
+        generate_wait_seconds=_whole_number(variables, "GENERATE_WAIT_SECONDS", default=10, least=0, most=100),
+        generator=_generator(variables),
     )
 
 
@@ -144,6 +168,25 @@ def _origins(variables: Mapping[str, str], project_id: str) -> frozenset[str]:
     return frozenset(origins or (f"https://{project_id}.web.app", f"https://{project_id}.firebaseapp.com"))
 
 
+def _generator(variables: Mapping[str, str]) -> GeneratorSettings:
+    kind = _value(variables, "GENERATOR").lower() or "template"
+    if kind not in GENERATOR_URLS:
+        raise SettingsError(f"GENERATOR is `{kind}`; it must be one of {', '.join(sorted(GENERATOR_URLS))}")
+    found = GeneratorSettings(
+        kind=kind,
+        model=_value(variables, "GENERATOR_MODEL"),
+        url=(_value(variables, "GENERATOR_URL") or GENERATOR_URLS[kind]).rstrip("/"),
+        key=_value(variables, "GENERATOR_API_KEY"),
+        most_output_tokens=_whole_number(variables, "GENERATE_MOST_TOKENS", default=32_000, least=256),
+    )
+    if kind != "template" and not (found.model and found.key):
+        raise SettingsError(f"GENERATOR is `{kind}`: name its model in GENERATOR_MODEL, its key in GENERATOR_API_KEY")
+    local = re.match(r"http://(localhost|127\.0\.0\.1)(:|/|$)", found.url)
+    if found.url and not found.url.startswith("https://") and not local:
+        raise SettingsError(f"GENERATOR_URL is `{found.url}`; a key goes out over `https://` alone")
+    return found
+
+
 def _checks_apps(variables: Mapping[str, str]) -> bool:
     """On where the platform runs the code; off where somebody develops it, unless it is said otherwise."""
     text = _value(variables, "API_APP_CHECK").lower() or "auto"
@@ -160,12 +203,15 @@ def _value(variables: Mapping[str, str], name: str) -> str:
     return "" if "{{" in text else text
 
 
-def _whole_number(variables: Mapping[str, str], name: str, *, default: int, least: int) -> int:
+def _whole_number(
+    variables: Mapping[str, str], name: str, *, default: int, least: int, most: int = 1_000_000_000
+) -> int:
     text = _value(variables, name)
     if not text:
         return default
-    if not text.isascii() or not text.isdigit() or int(text) < least:
-        raise SettingsError(f"{name} is `{text}`; it must be a whole number of at least {least}")
+    if not text.isascii() or not text.isdigit() or len(text) > 10 or not least <= int(text) <= most:
+        bound = f" and at most {most}" if most < 1_000_000_000 else ""
+        raise SettingsError(f"{name} is `{text[:40]}`; it must be a whole number of at least {least}{bound}")
     return int(text)
 
 

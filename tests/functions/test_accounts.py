@@ -18,6 +18,7 @@ SCRIPT = ROOT / "docs/examples/afterimage-accounts.sh"
 STARTED_BY_SCHEDULES = {
     "media.sweep",
     "generations.expire",
+    "versions.expire",
     "ledger.close-day",
     "ledger.audit",
     "artifacts.cleanup",
@@ -165,9 +166,16 @@ def test_the_buckets_are_open_for_what_the_code_does_and_no_more(given: dict[str
             roles[member(command)].add(options(command)["role"])
     writes_documents = {"roles/datastore.user", "roles/eventarc.eventReceiver", "roles/logging.logWriter"}
     assert roles == dict.fromkeys(NAMES, writes_documents) | {
-        "api": {"roles/datastore.user", "roles/logging.logWriter", "roles/firebaseappcheck.tokenVerifier"},
+        "api": writes_documents | {"roles/firebaseappcheck.tokenVerifier", "roles/cloudtasks.enqueuer"},
         "assets": {"roles/datastore.viewer", "roles/logging.logWriter"},
         "schedules": {"roles/logging.logWriter"},
+    }
+    itself = [
+        command for command in given["before"] if command[:3] == ["iam", "service-accounts", "add-iam-policy-binding"]
+    ]
+    assert {(command[3].partition("@")[0], member(command), options(command)["role"]) for command in itself} == {
+        ("afterimage-api", "api", "roles/iam.serviceAccountTokenCreator"),  # signs URLs
+        ("afterimage-api", "api", "roles/iam.serviceAccountUser"),  # names itself as the caller of its tasks
     }
 
 
@@ -190,7 +198,10 @@ def test_the_api_alone_signs_and_in_no_name_but_its_own(given: dict[str, Any]) -
         for command in given["before"]
         if command[:3] == ["iam", "service-accounts", "add-iam-policy-binding"]
     ]
-    assert signers == [("afterimage-api", "api", "roles/iam.serviceAccountTokenCreator")]
+    assert signers == [
+        ("afterimage-api", "api", "roles/iam.serviceAccountTokenCreator"),
+        ("afterimage-api", "api", "roles/iam.serviceAccountUser"),
+    ]
 
 
 def test_a_topic_takes_messages_from_those_who_publish_on_it(given: dict[str, Any]) -> None:

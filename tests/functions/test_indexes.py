@@ -15,6 +15,11 @@ BY_FUNCTIONS = {
     ("files", "active_at"),  # a user's saved files, those changed last first
     ("files", "archived_at"),
     ("versions", "version_number"),  # the history of one of them
+    ("generations", "created_at"),  # the API's lists, newest first
+    ("generations", "project_id"),
+    ("generations", "status"),
+    ("projects", "owner"),  # erase: whose archives go
+    ("versions", "status"),  # expiry of the API's: what is under way, of all users
     ("usage", "touched_at"),  # the roll-up: whose books changed
     ("publications", "object"),  # what is public of one file
     ("publications", "owner"),  # what is public of a user who is erased
@@ -96,6 +101,8 @@ def test_no_query_has_lost_its_index() -> None:
 
 def test_what_is_asked_of_a_group_has_an_index_of_the_group() -> None:
     """Firestore makes an index of a group by itself for no field; one that is declared replaces those that it makes."""
+    made = exemptions()["versions", "status"]["indexes"]
+    assert made == [{"queryScope": "COLLECTION_GROUP", "order": "ASCENDING"}]
     kept = exemptions()["files", "status"]["indexes"]
     assert {(index["queryScope"], index["order"]) for index in kept} == {
         ("COLLECTION", "ASCENDING"),
@@ -120,6 +127,14 @@ def test_what_grows_or_is_never_asked_for_is_exempt() -> None:
         ("publications", "files"),
     ]:
         assert exempt[place]["indexes"] == [], place
+
+
+def test_a_list_that_is_filtered_by_one_field_and_sorted_by_another_has_its_index() -> None:
+    """Production refuses such a query without one; the order is that of the API's pages."""
+    declared = json.loads((ROOT / "firestore.indexes.json").read_text())["indexes"]
+    assert [(each["collectionGroup"], [tuple(field.values()) for field in each["fields"]]) for each in declared] == [
+        ("generations", [(field, "ASCENDING"), ("created_at", "DESCENDING")]) for field in ("status", "project_id")
+    ]
 
 
 def test_lifetimes_are_set_on_the_field_that_is_made_for_them_alone() -> None:

@@ -30,6 +30,30 @@ def test_an_unresolved_expression_counts_as_not_set() -> None:
 
 
 @pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"K_SERVICE": "api"}, True),
+        ({"K_SERVICE": "api", "FUNCTIONS_EMULATOR": "true"}, False),
+        ({}, False),
+        ({"API_APP_CHECK": "on", "FUNCTIONS_EMULATOR": "true"}, True),
+        ({"API_APP_CHECK": "Off", "K_SERVICE": "api"}, False),
+    ],
+)
+def test_apps_are_checked_where_the_code_is_deployed_unless_it_is_said_otherwise(
+    variables: dict[str, str], expected: bool
+) -> None:
+    """On in production without a setting, off where somebody develops, and switchable in both."""
+    assert read_settings({"GCLOUD_PROJECT": "p", **variables}).checks_apps is expected
+
+
+def test_the_project_s_own_pages_may_call_the_api_where_no_origin_is_named() -> None:
+    """Those of Firebase Hosting; named ones take their place."""
+    assert read_settings({"GCLOUD_PROJECT": "p"}).allowed_origins == {"https://p.web.app", "https://p.firebaseapp.com"}
+    named = read_settings({"GCLOUD_PROJECT": "p", "API_ALLOWED_ORIGINS": " https://a.example/ ,http://localhost:5000,"})
+    assert named.allowed_origins == {"https://a.example", "http://localhost:5000"}
+
+
+@pytest.mark.parametrize(
     ("variables", "said"),
     [
         ({}, "no project"),
@@ -42,6 +66,9 @@ def test_an_unresolved_expression_counts_as_not_set() -> None:
         ({"GCLOUD_PROJECT": "p", "MEDIA_PLANS": "{"}, "not JSON"),
         ({"GCLOUD_PROJECT": "p", "MEDIA_PLANS": "[1]"}, "an object of objects"),
         ({"GCLOUD_PROJECT": "p", "FIREBASE_CONFIG": "{oops"}, "FIREBASE_CONFIG"),
+        ({"GCLOUD_PROJECT": "p", "API_APP_CHECK": "maybe"}, "`auto`, `on` or `off`"),
+        ({"GCLOUD_PROJECT": "p", "API_ALLOWED_ORIGINS": "*"}, "API_ALLOWED_ORIGINS holds `\\*`"),
+        ({"GCLOUD_PROJECT": "p", "API_ALLOWED_ORIGINS": "https://a.example/page"}, "API_ALLOWED_ORIGINS"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_name(variables: dict[str, str], said: str) -> None:

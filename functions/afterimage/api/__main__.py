@@ -1,4 +1,4 @@
-"""The API from a terminal: `docs` writes the table of routes into a page, `openapi` prints the description."""
+"""The API from a terminal: its description, its page of routes, and what a deployment can reach."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from afterimage.api.description.documentation import with_routes
 from afterimage.api.description.openapi import openapi_of
+from afterimage.api.diagnosis import diagnose
 from afterimage.api.table import TABLE
 
 
@@ -17,7 +18,12 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("docs", help="write the table of routes into a page").add_argument("page", type=Path)
     commands.add_parser("openapi", help="print the OpenAPI description")
+    commands.add_parser(
+        "diagnose", help="say what can be reached: configuration, documents, files, an upload, the queue"
+    )
     asked = parser.parse_args()
+    if asked.command == "diagnose":
+        return 0 if diagnose() else 1
     if asked.command == "docs":
         asked.page.write_text(with_routes(asked.page.read_text(encoding="utf-8"), TABLE), encoding="utf-8")
     else:

@@ -74,7 +74,11 @@ class Api:
     def _answer(self, request: Request, so_far: _Progress) -> Reply:
         if request.method == "OPTIONS":
             return self._preflight(request)
-        matched = self.table.match(request.method, request.path)
+        try:
+            matched = self.table.match(request.method, request.path)
+        except ApiError:
+            self._strangers.admit(_address(request))
+            raise
         route = so_far.route = matched.route
         caller = self._admitted(request, route, so_far)
         asked = self._asked(request, matched, caller, so_far)

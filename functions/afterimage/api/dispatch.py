@@ -10,8 +10,8 @@ from typing import Final
 from afterimage.api.errors import ApiError, ErrorCode
 from afterimage.api.routes import Route
 
-IDENTIFIER: Final = r"[A-Za-z0-9_-]{1,128}"
-"""What stands in a path for a name; nothing that could be read as another path."""
+IDENTIFIER: Final = r"[A-Za-z0-9-][A-Za-z0-9_-]{0,127}"
+"""What stands in a path for a name: nothing that could be read as another path, or that Firestore keeps to itself."""
 _IDENTIFIER: Final = re.compile(IDENTIFIER)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from firebase_functions import https_fn, pubsub_fn, scheduler_fn, storage_fn
+from firebase_functions import https_fn, pubsub_fn, scheduler_fn, storage_fn, tasks_fn
 
 from afterimage.delivery import events
 from afterimage.delivery.dead_letters import DeadLetters
@@ -80,6 +80,18 @@ def on_web_request(name: str, handler: str, **options: Any) -> Function:
 
     serve.__name__ = serve.__qualname__ = name
     declared: Function = https_fn.on_request(**options)(serve)
+    declared.__dict__["__handler__"] = handler
+    return declared
+
+
+def on_task(name: str, handler: str, **options: Any) -> Function:
+    """Calls `handler` with each task of the queue of this name, until it returns; the name has no underscore."""
+
+    def work(request: Any) -> None:
+        handler_at(handler)(request)
+
+    work.__name__ = work.__qualname__ = name
+    declared: Function = tasks_fn.on_task_dispatched(**options)(work)
     declared.__dict__["__handler__"] = handler
     return declared
 

@@ -23,6 +23,7 @@ from afterimage.media.stores import MediaStores
 from afterimage.paths import (
     OWNED_DOCUMENTS,
     OWNED_FILES,
+    PROJECTS,
     PUBLISHED,
     SHARED_FILES,
     books_path,
@@ -30,9 +31,10 @@ from afterimage.paths import (
     owned_document,
     owned_folder,
     place_of,
+    project_folder,
 )
 from afterimage.publications.publications import Publications
-from afterimage.store.documents import DocumentStore, Expect, Remove, Replace
+from afterimage.store.documents import DocumentStore, Expect, Query, Remove, Replace, Where
 
 PAGE: Final = 200
 SHARED_PAGE: Final = 1000
@@ -80,6 +82,8 @@ class Erase:
             ("shared files deleted", partial(self._shared, uid)),
             *(("derived files deleted", partial(self._derived, prefix)) for prefix in files),
             *(("documents deleted", partial(self._documents, owned_document(root, uid))) for root in OWNED_DOCUMENTS),
+            # Behind the documents: a worker that finds its version gone takes back the archive that it has written.
+            ("project files deleted", partial(self._projects, uid)),
             # From now on events about what was deleted open no books; again, for one that was at work meanwhile.
             ("books buried", partial(self._bury, books_path(uid))),
             ("documents deleted", partial(self._documents, books_path(uid), with_root=False)),
@@ -133,6 +137,16 @@ class Erase:
         if found:
             self.documents.commit([Remove(path=path, expected=Expect.ANYTHING) for path in found])
         return len(found), _again_after(len(found))
+
+    def _projects(self, uid: str, _token: str) -> Emptied:
+        """Up to a page of the archives of one project; without any left, the project itself."""
+        owned = (Where(field="owner", comparison="==", value=uid),)
+        for project in self.documents.find(Query(collection=PROJECTS, where=owned, limit=1)):
+            deleted, following = self._originals(project_folder(project.id), "")
+            if not deleted:
+                self.documents.commit([Remove(path=project.path, expected=Expect.ANYTHING)])
+            return deleted, following if deleted else ""
+        return 0, None
 
     def _bury(self, root: str, _token: str) -> Emptied:
         """Puts a tombstone in place of the books, which says when it was written and until when it is needed."""

@@ -50,9 +50,17 @@ def expire(event: MessageEvent) -> None:
     take_turn("generations.expire", event, job.turn)
 
 
+def expire_versions(event: MessageEvent) -> None:
+    from afterimage.generations.expire_versions import ExpireVersions
+    from afterimage.generations.tasks import enqueue, workshop
+
+    take_turn("versions.expire", event, ExpireVersions(workshop=workshop(), enqueue=enqueue).turn)
+
+
 def start_expiry(event: Any) -> None:
     """Every five minutes: ends what is stuck."""
-    publish("generations.expire", {"job": f"generations.expire-{event.schedule_time:%Y-%m-%dT%H-%M}"})
+    for kind in ("generations.expire", "versions.expire"):
+        publish(kind, {"job": f"{kind}-{event.schedule_time:%Y-%m-%dT%H-%M}"})
 
 
 def start_nightly_sweep(event: Any) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import firebase_admin
@@ -21,13 +24,21 @@ from afterimage.api.application import Api
 from afterimage.api.dispatch import RouteTable
 from afterimage.api.services import Services
 from afterimage.api.table import TABLE
+from afterimage.faults import TransientError
+from afterimage.generations.generator import Generator
+from afterimage.generations.records import VersionKey
+from afterimage.generations.signed_urls import SignedUrls
+from afterimage.generations.templates import TemplateGenerator
+from afterimage.generations.working import Workshop
 from afterimage.settings import Settings, read_settings
 from afterimage.store.cloud_files import CloudFiles
 from afterimage.store.cloud_links import CloudLinks
+from afterimage.store.documents import DocumentStore
 from afterimage.store.firestore_documents import FirestoreDocuments
 from afterimage_emulator.auth.tokens.unsigned_jwt import unsigned_jwt
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.functions.host import local_app_check
+from tests.functions.generations.workshop_world import PRICES
 
 APP = "1:12345:web:abc"
 
@@ -42,19 +53,29 @@ class ServedApi:
     documents: FirestoreDocuments
     files: CloudFiles
     links: CloudLinks
+    storage: storage.Client
     tokens: FirebaseTokens
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60, trust_env=False))
     servers: list[Any] = field(default_factory=list)
+    generator: Generator = field(default_factory=TemplateGenerator)
+    store: DocumentStore | None = None
+    """Documents of another store, where a test counts what is asked of it."""
+    waiting: list[VersionKey] | None = None
+    """Versions that wait, where a test works on them itself; None: each is worked on at once, in a thread."""
 
     def instance(self, table: RouteTable = TABLE, **variables: str) -> str:
         """Starts an instance; its address."""
         settings = read_settings({"GCLOUD_PROJECT": self.project_id, "API_APP_CHECK": "off", **variables})
         services = Services(
-            documents=lambda: self.documents,
+            documents=lambda: self.store or self.documents,
             files=lambda: self.files,
             links=lambda: self.links,
             settings=lambda: settings,
             tokens=self.tokens,
+            generator=lambda: self.generator,
+            enqueue=self.enqueue,
+            urls=lambda: self.urls,
+            prices=lambda: PRICES,
         )
         api = Api(table, services)
         flask = Flask("api")
@@ -67,6 +88,35 @@ class ServedApi:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.servers.append(server)
         return f"http://127.0.0.1:{server.server_port}"
+
+    @cached_property
+    def urls(self) -> SignedUrls:
+        return SignedUrls(lambda: self.storage, lambda: datetime.now(UTC))
+
+    def workshop(self) -> Workshop:
+        return Workshop(
+            documents=self.documents,
+            files=self.files,
+            bucket=self.settings.originals_bucket,
+            generator=self.generator,
+            prices=PRICES,
+            now=lambda: datetime.now(UTC),
+        )
+
+    def enqueue(self, key: VersionKey) -> None:
+        if self.waiting is not None:
+            self.waiting.append(key)
+        else:
+            threading.Thread(target=self._deliver, args=(key,), daemon=True).start()
+
+    def _deliver(self, key: VersionKey) -> None:
+        """As a queue does: again, as long as it is asked to."""
+        for _ in range(60):
+            try:
+                self.workshop().work(key)
+            except TransientError:
+                continue
+            return
 
     def user(self, uid: str, **claims: Any) -> User:
         """Somebody with an ID token of this project, as a local Auth makes them."""
@@ -104,6 +154,7 @@ class User:
 @pytest.fixture
 def served(suite: BackgroundSuite, sdk_environment: dict[str, str], project_id: str) -> Iterator[ServedApi]:
     """The parts of the API in a project of this test's own; `instance()` starts a server."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     local_app_check.install()
     app = firebase_admin.initialize_app(options={"projectId": project_id}, name=project_id)
     client = firestore.Client(project=project_id)
@@ -115,6 +166,7 @@ def served(suite: BackgroundSuite, sdk_environment: dict[str, str], project_id: 
         documents=FirestoreDocuments(client),
         files=CloudFiles(storage_client),
         links=CloudLinks(storage_client, google.auth.default()[0]),
+        storage=storage_client,
         tokens=FirebaseTokens(lambda: app),
     )
     yield api

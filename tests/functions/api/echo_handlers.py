@@ -8,7 +8,7 @@ from google.api_core.exceptions import ServiceUnavailable
 from msgspec import Struct
 
 from afterimage.api.errors import ApiError, ErrorCode
-from afterimage.api.routes import Asked, Caller, NoQuery, Route
+from afterimage.api.routes import Access, Asked, Caller, NoQuery, Route
 from afterimage.api.services import Services
 
 
@@ -68,6 +68,15 @@ ECHO_ROUTES = (
         answers=dict[str, int],
         body=bytes,
         body_limit_bytes=1000,
+    ),
+    Route(
+        method="PUT",
+        path="/admins/length",
+        handler=f"{__name__}:length",
+        summary="counts bytes for admins",
+        answers=dict[str, int],
+        body=bytes,
+        access=Access.ADMIN,
     ),
     Route(method="GET", path="/failing/{how}", handler=f"{__name__}:failing", summary="fails", answers=None),
 )

@@ -140,6 +140,7 @@ def test_callers_that_prove_nothing_are_counted_without_a_write(served: ServedAp
     address = served.instance()
     answers = [served.http.get(f"{address}/health").status_code for _ in range(121)]
     assert answers == [200] * 120 + [429]
+    assert served.http.get(f"{address}/nowhere").status_code == 429
     other = served.http.get(f"{address}/health", headers={"X-Forwarded-For": "1.2.3.4, 203.0.113.9"})
     assert other.status_code == 200
     assert served.documents.page("_limits", "", 1) == []

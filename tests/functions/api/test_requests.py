@@ -153,6 +153,18 @@ def test_a_request_keeps_its_id_from_the_caller_to_the_log(served: ServedApi) ->
         assert found == expected if expected else len(found) == 32
 
 
+def test_a_route_for_admins_takes_the_claim_and_nothing_like_it(served: ServedApi) -> None:
+    """`admin` is the boolean true; the text, the number and other words are no claim."""
+    address = served.instance(ECHO)
+    for claims, status in (
+        ({"admin": True}, 200), ({}, 403), ({"admin": "true"}, 403), ({"admin": 1}, 403), ({"role": "admin"}, 403),
+    ):  # fmt: skip
+        caller = served.user("ada", **claims)
+        answer = served.http.put(f"{address}/admins/length", content=b"abc", headers=caller.headers)
+        assert answer.status_code == status, claims
+    assert served.http.put(f"{address}/admins/length", content=b"abc").status_code == 401
+
+
 def test_head_answers_as_get_without_a_body(served: ServedApi) -> None:
     """Monitors ask so."""
     answer = served.http.head(f"{served.instance()}/health")

@@ -17,7 +17,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-TABLE_VERSION: Final = 2026112102
+TABLE_VERSION: Final = 2026113001
 """Year, month, day and a running number of the day: a later table has a greater one."""
 
 
@@ -57,6 +57,8 @@ OWN_PRICES: Final = (
     _row("veo-3.0-fast-generate-001", Unit.SECOND, "2025-09-09", "0.15"),
     _row("tts-1", Unit.CHARACTER, "2023-11-06", "0.000015"),
     _row("tts-1-hd", Unit.CHARACTER, "2023-11-06", "0.00003"),
+    # The API's offline generator asks nobody.
+    _row("afterimage-template", Unit.OUTPUT, "2026-11-01", "0"),
 )
 
 MODEL_VERSIONS: Final = {
