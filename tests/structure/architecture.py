@@ -108,7 +108,16 @@ RULES_ROOMS = (
 FRONT_FOR_THE_WIRE = f"{SUITE}.front.error_body"
 SHARED_BY_SERVICES = {f"{SUITE}.auth.app_check"}
 HOST = f"{SUITE}.functions.host"
-HOST_FINDS = {"firebase_admin", "firebase_functions", "functions_framework", "flask", "werkzeug", "yaml", "debugpy"}
+HOST_FINDS = {
+    "firebase_admin",
+    "firebase_functions",
+    "functions_framework",
+    "flask",
+    "werkzeug",
+    "uvicorn",
+    "yaml",
+    "debugpy",
+}
 """What the host imports of the interpreter it runs in, which is the codebase's own."""
 
 

@@ -12,12 +12,14 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from afterimage_emulator.functions.codebases.codebase_host import CodebaseError
-from afterimage_emulator.functions.host import loading, local_app_check, wsgi_server
+from afterimage_emulator.functions.host import asgi_server, loading, local_app_check, wsgi_server
 
+_FRAMEWORK: Final = "functions_framework._function_registry"
 _SET_BY_FRAMEWORK: Final = ("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE")
 
 
@@ -36,7 +38,7 @@ class InProcessCodebase:
         self._loop = asyncio.get_running_loop()
         self._codebase: loading.ImportedCodebase | None = None
         self._traces: _Traces | None = None
-        self._serving: dict[int, tuple[socket.socket, Callable[[int | None], None]]] = {}
+        self._serving: dict[int, tuple[Callable[[], None], Callable[[int | None], None]]] = {}
 
     async def load(self, timeout_seconds: float) -> None:
         """In a thread, since the codebase may ask the suite while it is imported. No time limit: one may debug it."""
@@ -71,17 +73,19 @@ class InProcessCodebase:
         finally:
             _put_back(kept)
         listener = socket.socket(fileno=os.dup(fds[0]))
-        self._serving[number] = (listener, ended)
-        threading.Thread(
-            target=_serve, args=(application, listener), name=f"function {command['target']}", daemon=True
-        ).start()
+        if loading.is_wsgi(application):
+            serve, stop = partial(_serve, application, listener), partial(_shut, listener)
+        else:
+            server = asgi_server.AsgiServer(application, listener, may_exit=False)
+            serve, stop = server.serve, server.stop
+        self._serving[number] = (stop, ended)
+        threading.Thread(target=serve, name=f"function {command['target']}", daemon=True).start()
 
     def kill_instance(self, number: int) -> None:
         """It takes no more connections. A handler at work is not stopped: Python's threads cannot be."""
-        listener, ended = self._serving.pop(number, (None, None))
-        if listener is not None and ended is not None:
-            with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for a connection
+        stop, ended = self._serving.pop(number, (None, None))
+        if stop is not None and ended is not None:
+            stop()
             self._loop.call_soon(ended, 0)
 
     def kill(self) -> None:
@@ -103,6 +107,11 @@ def _serve(application: Any, listener: socket.socket) -> None:
     listener.close()
 
 
+def _shut(listener: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for a connection
+
+
 class _Traces:
     """What loading a codebase leaves behind in a process, so that the next suite can load one too."""
 
@@ -113,6 +122,8 @@ class _Traces:
         self._modules = dict(sys.modules)
         self._apps = set(_registry("firebase_admin", "_apps"))
         self._parameters = set(_registry("firebase_functions.params", "_params"))
+        self._signatures = dict(_registry(_FRAMEWORK, "REGISTRY_MAP"))
+        self._asynchronous = set(getattr(sys.modules.get(_FRAMEWORK), "ASGI_FUNCTIONS", ()))
 
     def remove(self) -> None:
         apps = _registry("firebase_admin", "_apps")
@@ -121,6 +132,12 @@ class _Traces:
         parameters = _registry("firebase_functions.params", "_params")
         for name in set(parameters) - self._parameters:
             del parameters[name]
+        # By name alone: the next codebase's function of that name may be of the other kind.
+        signatures = _registry(_FRAMEWORK, "REGISTRY_MAP")
+        signatures.clear()
+        signatures.update(self._signatures)
+        asynchronous: set[str] = getattr(sys.modules.get(_FRAMEWORK), "ASGI_FUNCTIONS", set())
+        asynchronous &= self._asynchronous
         for name, module in tuple(sys.modules.items()):
             file = getattr(module, "__file__", None)
             if file and self._modules.get(name) is not module and os.path.realpath(file).startswith(self._source):

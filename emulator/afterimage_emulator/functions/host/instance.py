@@ -10,7 +10,7 @@ import sys
 import threading
 from typing import Any
 
-from . import loading, parent_death, wsgi_server
+from . import asgi_server, loading, parent_death, wsgi_server
 
 _DATA_SLACK_BYTES = 1024 * 1024 * 1024
 
@@ -52,10 +52,13 @@ def become(
         if command.get("memory_bytes"):
             limit_memory(command["memory_bytes"] + _DATA_SLACK_BYTES)
         application = loading.application(codebase, command["target"], command["signature"])
-        if not hasattr(application, "wsgi_app"):
-            raise NotImplementedError(f"`{command['target']}` is an ASGI function: not implemented here")
-        serve = wsgi_server.serve_in_one_thread if command.get("one_thread") else wsgi_server.serve
-        serve(application, socket.socket(fileno=listener))
+        accepting = socket.socket(fileno=listener)
+        if not loading.is_wsgi(application):
+            asgi_server.AsgiServer(application, accepting).serve()
+        elif command.get("one_thread"):
+            wsgi_server.serve_in_one_thread(application, accepting)
+        else:
+            wsgi_server.serve(application, accepting)
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
     except BaseException:

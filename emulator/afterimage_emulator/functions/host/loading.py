@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import inspect
 import json
 import os
@@ -72,7 +73,12 @@ def load(source: str) -> ImportedCodebase:
     return ImportedCodebase(source, module)
 
 
-def application(codebase: ImportedCodebase, target: str, signature: str) -> object:
+def is_wsgi(created: object) -> bool:
+    """Whether `application` made a Flask application; what `functions_framework.aio` declares is an ASGI one."""
+    return hasattr(created, "wsgi_app")
+
+
+def application(codebase: ImportedCodebase, target: str, signature: str) -> Any:
     """The functions-framework application of one function, around the module that is loaded already."""
     import functions_framework
     from functions_framework import _function_registry
@@ -92,7 +98,7 @@ def application(codebase: ImportedCodebase, target: str, signature: str) -> obje
     finally:
         _replace(_function_registry, "load_function_module", load_function_module)
     folder = os.path.dirname(os.path.realpath(codebase.source)) + os.sep
-    if hasattr(created, "log_exception"):
+    if is_wsgi(created):
         created.log_exception = lambda raised: sys.stderr.write(handlers_traceback(raised[1], folder))
     return created
 
@@ -128,6 +134,8 @@ def warm_up(codebase: ImportedCodebase, manifest: dict[str, Any]) -> None:
     endpoints = manifest.get("endpoints") or {}
     kept = dict(os.environ)
     try:
+        if "functions_framework.aio" in sys.modules:
+            importlib.import_module("uvicorn.server")
         for endpoint in list(endpoints.values())[:1]:
             application(
                 codebase, str(endpoint.get("entryPoint")), "cloudevent" if "eventTrigger" in endpoint else "http"

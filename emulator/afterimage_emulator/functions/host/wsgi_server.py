@@ -43,13 +43,13 @@ def _serve_connection(application: object, connection: socket.socket, may_exit: 
         pass
     except SystemExit as ended:  # in a thread it would end nothing
         if may_exit:
-            _exit_as_told(ended.code)
+            exit_as_told(ended.code)
     finally:
         reader.close()
         connection.close()
 
 
-def _exit_as_told(code: object) -> None:
+def exit_as_told(code: object) -> None:
     """As the interpreter itself would: nothing is 0, a text is printed and is 1."""
     if code is not None and not isinstance(code, int):
         sys.stderr.write(f"{code}\n")
@@ -140,7 +140,7 @@ def _answer(application: Any, environ: dict[str, Any], method: str, connection: 
 
 def _of_one_process(chunks: Iterable[bytes], served_by: int) -> Iterable[bytes]:
     """A copy that the handler forked must not answer too: its answer would be taken for that of the next request."""
-    _end_if_forked(served_by)
+    end_if_forked(served_by)
     return chunks if isinstance(chunks, list) else _Chunks(chunks, served_by)
 
 
@@ -153,9 +153,9 @@ class _Chunks:
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self._chunks:
-            _end_if_forked(self._served_by)
+            end_if_forked(self._served_by)
             yield chunk
-        _end_if_forked(self._served_by)
+        end_if_forked(self._served_by)
 
     def close(self) -> None:
         close = getattr(self._chunks, "close", None)
@@ -163,7 +163,7 @@ class _Chunks:
             close()
 
 
-def _end_if_forked(served_by: int) -> None:
+def end_if_forked(served_by: int) -> None:
     if os.getpid() != served_by:
         sys.stdout.flush()
         sys.stderr.flush()
