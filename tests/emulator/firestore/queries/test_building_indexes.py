@@ -18,14 +18,10 @@ COUNT = BUILT_AT_ONCE + 500
 
 
 @pytest.fixture
-def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def direct(monkeypatch: pytest.MonkeyPatch) -> Iterator[Direct]:
     """A turn ends at each look at the clock, and lists are sorted in small parts: as if there were far more."""
     monkeypatch.setattr("afterimage_emulator.turns.TURN_SECONDS", 0.0)
     monkeypatch.setattr(indexes, "SORTED_AT_ONCE", 300)
-
-
-@pytest.fixture
-def direct(small_steps: None) -> Iterator[Direct]:
     made = Direct()
     request = firestore_v1.CommitRequest(database=DATABASE)
     for number in range(COUNT):
