@@ -13,16 +13,20 @@ import {
   connectAuthEmulator,
   createUserWithEmailAndPassword,
   deleteUser,
+  fetchSignInMethodsForEmail,
   inMemoryPersistence,
   initializeAuth,
+  isSignInWithEmailLink,
   linkWithCredential,
   onIdTokenChanged,
   reauthenticateWithCredential,
   sendEmailVerification,
   sendPasswordResetEmail,
+  sendSignInLinkToEmail,
   signInAnonymously,
   signInWithCredential,
   signInWithCustomToken,
+  signInWithEmailLink,
   signInWithEmailAndPassword,
   signOut,
   updatePassword,
@@ -44,9 +48,19 @@ const refused = (code) => (error) => {
   return true;
 };
 
-async function codeFor(email) {
+async function mailTo(email) {
   const answer = await fetch(`http://${host}/emulator/v1/projects/${projectId}/oobCodes`);
-  return (await answer.json()).oobCodes.filter((code) => code.email === email).at(-1).oobCode;
+  return (await answer.json()).oobCodes.filter((code) => code.email === email).at(-1);
+}
+
+async function codeFor(email) {
+  return (await mailTo(email)).oobCode;
+}
+
+/** Where the browser of somebody who clicks the link in the mail would end. */
+async function linkFollowed(email) {
+  const { oobLink } = await mailTo(email);
+  return (await fetch(oobLink, { redirect: "manual" })).headers.get("location");
 }
 
 before(() => {
@@ -125,6 +139,31 @@ test("a user changes its profile, password and address", async () => {
   const again = await signInWithEmailAndPassword(auth, next, "secret-2");
   assert.equal(again.user.uid, user.uid);
   assert.ok(again.user.emailVerified);
+});
+
+test("a link in an e-mail signs in, again, and gives an anonymous user its address", async () => {
+  const settings = { url: "http://localhost/finish", handleCodeInApp: true };
+  const email = newAddress();
+  await sendSignInLinkToEmail(auth, email, settings);
+  const link = await linkFollowed(email);
+  assert.ok(link.startsWith(settings.url) && isSignInWithEmailLink(auth, link), link);
+  await assert.rejects(signInWithEmailLink(auth, newAddress(), link), refused("auth/invalid-email"));
+  const { user } = await signInWithEmailLink(auth, email, link);
+  assert.ok(user.emailVerified);
+  await assert.rejects(signInWithEmailLink(auth, email, link), refused("auth/invalid-action-code"));
+  assert.deepEqual(await fetchSignInMethodsForEmail(auth, email), ["emailLink"]);
+  await sendSignInLinkToEmail(auth, email, settings);
+  await reauthenticateWithCredential(user, EmailAuthProvider.credentialWithLink(email, await linkFollowed(email)));
+
+  const anonymous = (await signInAnonymously(auth)).user;
+  const next = newAddress();
+  await sendSignInLinkToEmail(auth, next, settings);
+  const credential = EmailAuthProvider.credentialWithLink(next, await linkFollowed(next));
+  const linked = await linkWithCredential(anonymous, credential);
+  assert.equal(linked.user.uid, anonymous.uid);
+  assert.equal((await admin.getUser(anonymous.uid)).email, next);
+  const made = await admin.generateSignInWithEmailLink(next, settings);
+  assert.equal((await signInWithEmailLink(auth, next, made)).user.uid, anonymous.uid);
 });
 
 test("codes that would be e-mailed verify an address and reset a password", async () => {

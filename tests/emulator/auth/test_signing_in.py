@@ -248,7 +248,6 @@ def test_bulk_deletion_spares_enabled_users_unless_forced(client: RestClient) ->
         ("POST", f"{TOOLKIT}/accounts:signInWithIdp"),
         ("POST", f"{TOOLKIT}/accounts:signInWithPhoneNumber"),
         ("POST", f"{TOOLKIT}/accounts:sendVerificationCode"),
-        ("POST", f"{TOOLKIT}/accounts:signInWithEmailLink"),
         ("GET", f"{TOOLKIT}/projects/p/tenants"),
         ("POST", f"{TOOLKIT}/projects/p/tenants/t/accounts:lookup"),
         ("POST", f"{TOOLKIT}/projects/p:createSessionCookie"),

@@ -21,6 +21,7 @@ def account_json(account: Account) -> dict[str, object]:
         "passwordHash": password.hash if password else None,
         "salt": password.salt if password else None,
         "passwordUpdatedAt": password.updated_at_ms if password else None,
+        "emailLinkSignin": account.has_email_link or None,
         "validSince": _text(account.valid_since_seconds),
         "disabled": account.disabled,
         "createdAt": str(account.created_at_ms),

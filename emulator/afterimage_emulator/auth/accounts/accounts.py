@@ -43,6 +43,8 @@ class Account:
     photo_url: str | None = None
     phone_number: str | None = None
     password: StoredPassword | None = None
+    has_email_link: bool = False
+    """Whether it signed in by a link in an e-mail, which counts as the provider of passwords."""
     disabled: bool = False
     valid_since_seconds: int | None = None
     last_login_at_ms: int | None = None
@@ -52,9 +54,13 @@ class Account:
     federated: tuple[ProviderLink, ...] = ()
 
     @property
+    def signs_in_by_email(self) -> bool:
+        return self.email is not None and (self.password is not None or self.has_email_link)
+
+    @property
     def links(self) -> tuple[ProviderLink, ...]:
         links = list(self.federated)
-        if self.email is not None and self.password is not None:
+        if self.email is not None and self.signs_in_by_email:
             links.append(
                 ProviderLink(
                     provider_id=PASSWORD_PROVIDER,
@@ -102,7 +108,7 @@ class AccountStore:
     def by_identity(self, provider_id: str, raw_id: str) -> Account | None:
         if provider_id == PASSWORD_PROVIDER:
             account = self.by_email(raw_id)
-            return account if account is not None and account.password is not None else None
+            return account if account is not None and account.signs_in_by_email else None
         if provider_id == PHONE_PROVIDER:
             return self.by_phone_number(raw_id)
         return self._named(self._uid_of_identity.get((provider_id, raw_id)))

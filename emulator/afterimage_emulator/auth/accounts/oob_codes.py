@@ -15,23 +15,26 @@ class Purpose(StrEnum):
     PASSWORD_RESET = "PASSWORD_RESET"  # noqa: S105  the official name, not a secret
     VERIFY_EMAIL = "VERIFY_EMAIL"
     VERIFY_AND_CHANGE_EMAIL = "VERIFY_AND_CHANGE_EMAIL"
+    EMAIL_SIGNIN = "EMAIL_SIGNIN"
 
 
 _MODES = {
     Purpose.PASSWORD_RESET: "resetPassword",
     Purpose.VERIFY_EMAIL: "verifyEmail",
     Purpose.VERIFY_AND_CHANGE_EMAIL: "verifyAndChangeEmail",
+    Purpose.EMAIL_SIGNIN: "signIn",
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OobCode:
-    """One code, for one account, good for one use."""
+    """One code, for one account or one address, good for one use."""
 
     code: str
     link: str
     purpose: Purpose
-    uid: str
+    uid: str | None
+    """Nobody's where it is for whoever reads the address's mail."""
     email: str
     new_email: str | None = None
     continue_url: str | None = None
@@ -50,7 +53,7 @@ class OobCodes:
         self,
         *,
         purpose: Purpose,
-        uid: str,
+        uid: str | None,
         email: str,
         origin: str,
         new_email: str | None = None,

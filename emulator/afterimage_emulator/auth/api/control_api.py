@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
 from afterimage_emulator.auth.accounts.account_json import account_json, present
+from afterimage_emulator.auth.accounts.links import checked_continue_url
 from afterimage_emulator.auth.accounts.oob_codes import OobCode, Purpose
 from afterimage_emulator.auth.accounts.project_config import config_json, update_config
 from afterimage_emulator.auth.accounts.projects import Project, Projects
@@ -79,6 +82,8 @@ class AuthControlApi:
         """What clicking a link in an e-mail would do; a new password comes as `&newPassword=`."""
         text = request.query_value("oobCode") or ""
         mode = request.query_value("mode") or ""
+        if mode == "signIn":
+            return _lead_to_sign_in(request)
         project = self._projects.of_code(text)
         code = None if project is None else project.oob_codes.get(text)
         if project is None or code is None or _MODES.get(mode) is not code.purpose:
@@ -102,6 +107,21 @@ class AuthControlApi:
 
     def _project(self, request: HttpRequest) -> Project:
         return self._projects.get(request.params["project"])
+
+
+def _lead_to_sign_in(request: HttpRequest) -> HttpResponse:
+    """The code is the app's to use: its page gets all that the link says, a used one's too, and signs in with it."""
+    target = request.query_value("continueUrl")
+    if not target:
+        return _page({"error": "missing continueUrl query parameter: append `&continueUrl=` and your app's URL"}, 400)
+    try:
+        parts = urlsplit(checked_continue_url(target))
+    except AuthError as error:
+        return _page({"error": error.message}, 400)
+    told = {name: value for name, value in parse_qsl(request.raw_query) if name != "continueUrl"}
+    kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in told]
+    url = urlunsplit(parts._replace(query=urlencode([*kept, *told.items()])))
+    return HttpResponse(303, [("location", url)])
 
 
 def _code_json(code: OobCode) -> dict[str, object]:

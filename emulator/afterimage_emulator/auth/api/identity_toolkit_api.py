@@ -25,6 +25,7 @@ from afterimage_emulator.auth.requests.requests import (
     ResetPassword,
     SendOobCode,
     SignInWithCustomToken,
+    SignInWithEmailLink,
     SignInWithPassword,
     SignUp,
     Update,
@@ -47,7 +48,6 @@ Operation = tuple[type[Request], Callable[..., dict[str, Any]]]
 _DEFAULT_ORIGIN = "http://127.0.0.1:9099"
 _NOT_HERE = (
     "signInWithIdp",
-    "signInWithEmailLink",
     "signInWithPhoneNumber",
     "signInWithGameCenter",
     "sendVerificationCode",
@@ -58,6 +58,7 @@ _NOT_HERE = (
 _OLD_NAMES = {
     "createAuthUri": "createAuthUri",
     "deleteAccount": "delete",
+    "emailLinkSignin": "signInWithEmailLink",
     "getAccountInfo": "lookup",
     "getOobConfirmationCode": "sendOobCode",
     "resetPassword": "resetPassword",
@@ -67,7 +68,6 @@ _OLD_NAMES = {
     "verifyPassword": "signInWithPassword",
 }
 _OLD_NOT_HERE = (
-    "emailLinkSignin",
     "verifyAssertion",
     "verifyPhoneNumber",
     "sendVerificationCode",
@@ -91,6 +91,7 @@ class IdentityToolkitApi:
             "signUp": (SignUp, signing_in.sign_up),
             "signInWithPassword": (SignInWithPassword, signing_in.sign_in_with_password),
             "signInWithCustomToken": (SignInWithCustomToken, signing_in.sign_in_with_custom_token),
+            "signInWithEmailLink": (SignInWithEmailLink, signing_in.sign_in_with_email_link),
             "createAuthUri": (CreateAuthUri, signing_in.create_auth_uri),
             "lookup": (LookUpAccounts, self._administration.lookup),
             "update": (Update, changes.update),

@@ -94,7 +94,10 @@ class AccountChanges:
             raise refused("INSUFFICIENT_PERMISSION")
         continue_url = checked_continue_url(request.continue_url) if request.continue_url else None
         answer = {"kind": "identitytoolkit#GetOobConfirmationCodeResponse"}
-        if purpose is Purpose.PASSWORD_RESET:
+        account = None
+        if purpose is Purpose.EMAIL_SIGNIN:
+            email = _required_email(request.email)
+        elif purpose is Purpose.PASSWORD_RESET:
             email = _required_email(request.email)
             account = project.accounts.by_email(email)
             if account is None:
@@ -103,8 +106,9 @@ class AccountChanges:
                 raise refused("EMAIL_NOT_FOUND")
         else:
             account = self._account_of_code_request(project, request, is_admin=is_admin)
-        if account.email is None:
-            raise refused("MISSING_EMAIL")
+            if account.email is None:
+                raise refused("MISSING_EMAIL")
+            email = account.email
         new_email = None
         if purpose is Purpose.VERIFY_AND_CHANGE_EMAIL:
             if not request.new_email:
@@ -116,8 +120,8 @@ class AccountChanges:
                 raise refused("EMAIL_EXISTS")
         made = project.oob_codes.create(
             purpose=purpose,
-            uid=account.uid,
-            email=account.email,
+            uid=None if account is None else account.uid,
+            email=email,
             new_email=new_email,
             origin=request.origin,
             continue_url=continue_url,
@@ -162,14 +166,15 @@ class AccountChanges:
             {
                 "kind": "identitytoolkit#ResetPasswordResponse",
                 "requestType": code.purpose.value,
-                "email": code.email,
+                # Whoever signs in by a link has to know the address that it went to.
+                "email": None if code.purpose is Purpose.EMAIL_SIGNIN else code.email,
                 "newEmail": code.new_email,
             }
         )
 
     def _apply_code(self, project: Project, text: str) -> dict[str, object]:
         code = project.oob_codes.get(text)
-        if code is None or code.purpose is Purpose.PASSWORD_RESET:
+        if code is None or code.purpose in (Purpose.PASSWORD_RESET, Purpose.EMAIL_SIGNIN):
             raise refused("INVALID_OOB_CODE")
         account = self._account_of(project, code)
         if code.purpose is Purpose.VERIFY_EMAIL:
@@ -182,7 +187,7 @@ class AccountChanges:
     def _account_of(self, project: Project, code: OobCode) -> Account:
         """Uses the code up. It was for one address: once the account has another, it is worth nothing."""
         project.oob_codes.use(code.code)
-        account = project.accounts.by_uid(code.uid)
+        account = None if code.uid is None else project.accounts.by_uid(code.uid)
         if account is None or account.email != code.email:
             raise refused("INVALID_OOB_CODE")
         if account.disabled:
@@ -222,11 +227,11 @@ def _removals(account: Account, request: Update) -> dict[str, object]:
             case "PASSWORD":
                 removed["password"] = None
             case "EMAIL":
-                removed.update(email=None, email_verified=False)
+                removed.update(email=None, email_verified=False, has_email_link=False)
             case _:
                 raise not_in_auth(f"deleteAttribute {attribute}")
     if PASSWORD_PROVIDER in request.delete_provider:
-        removed.update(email=None, email_verified=False, password=None)
+        removed.update(email=None, email_verified=False, password=None, has_email_link=False)
     if PHONE_PROVIDER in request.delete_provider:
         removed["phone_number"] = None
     kept = tuple(link for link in account.federated if link.provider_id not in request.delete_provider)
@@ -253,7 +258,7 @@ def _updated(account: Account) -> dict[str, object]:
 def _purpose(request_type: str | None) -> Purpose:
     if not request_type or request_type == "OOB_REQ_TYPE_UNSPECIFIED":
         raise refused("MISSING_REQ_TYPE")
-    if request_type in ("EMAIL_SIGNIN", "RECOVER_EMAIL"):
+    if request_type == "RECOVER_EMAIL":
         raise not_in_auth(f"requestType {request_type}")
     try:
         return Purpose(request_type)

@@ -38,6 +38,7 @@ def imported_account(user: ImportedUser, *, now_ms: int) -> Account:
         photo_url=user.photo_url,
         phone_number=check_phone_number(user.phone_number) if user.phone_number else None,
         password=_password(user, now_ms),
+        has_email_link=bool(user.email_link_signin),
         disabled=bool(user.disabled),
         valid_since_seconds=user.valid_since,
         last_login_at_ms=user.last_login_at,

@@ -1,4 +1,4 @@
-"""Making accounts and signing in: by password, anonymously, with a custom token; anonymous accounts become lasting."""
+"""Making accounts and signing in: anonymously (to become lasting later), by password, e-mail link or custom token."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from typing import Any
 
 from afterimage_emulator.auth.accounts.account_json import present
 from afterimage_emulator.auth.accounts.accounts import PASSWORD_PROVIDER, Account
+from afterimage_emulator.auth.accounts.oob_codes import Purpose
 from afterimage_emulator.auth.accounts.passwords import new_password
 from afterimage_emulator.auth.accounts.projects import Project
 from afterimage_emulator.auth.errors import refused
 from afterimage_emulator.auth.requests.request_reading import check_phone_number, is_email
-from afterimage_emulator.auth.requests.requests import CreateAuthUri, SignInWithCustomToken, SignInWithPassword, SignUp
+from afterimage_emulator.auth.requests.requests import (
+    CreateAuthUri,
+    SignInWithCustomToken,
+    SignInWithEmailLink,
+    SignInWithPassword,
+    SignUp,
+)
 from afterimage_emulator.auth.tokens.sessions import SignedInUsers
 from afterimage_emulator.auth.tokens.sign_in_tokens import read_custom_token
 
@@ -126,6 +133,40 @@ class SigningIn:
         }
         return present({**answer, **self._sessions.issue(project, account, PASSWORD_PROVIDER)})
 
+    def sign_in_with_email_link(
+        self, project: Project, request: SignInWithEmailLink, *, is_admin: bool
+    ) -> dict[str, object]:
+        """The account of the address that the code went to, a new one if need be; an ID token's account is given it."""
+        holder = self._sessions.authenticate(project, request.id_token)[0] if request.id_token else None
+        if not request.email:
+            raise refused("MISSING_EMAIL")
+        email = request.email.lower()
+        if not request.oob_code:
+            raise refused("MISSING_OOB_CODE")
+        code = project.oob_codes.get(request.oob_code)
+        if code is None or code.purpose is not Purpose.EMAIL_SIGNIN:
+            raise refused("INVALID_OOB_CODE")
+        if code.email != email:
+            raise refused("INVALID_EMAIL : The email provided does not match the sign-in email address.")
+        project.oob_codes.use(code.code)
+        known = holder or project.accounts.by_email(email)
+        if known is not None and known.disabled:
+            raise refused("USER_DISABLED")
+        account = replace(
+            known or self._new_account(project),
+            email=email,
+            email_verified=True,
+            has_email_link=True,
+            last_login_at_ms=self._sessions.now_ms(),
+        )
+        answer = {
+            "kind": "identitytoolkit#EmailLinkSigninResponse",
+            "email": email,
+            "localId": account.uid,
+            "isNewUser": known is None,
+        }
+        return {**answer, **self._sessions.issue(project, account, PASSWORD_PROVIDER)}
+
     def sign_in_with_custom_token(
         self, project: Project, request: SignInWithCustomToken, *, is_admin: bool
     ) -> dict[str, object]:
@@ -157,8 +198,17 @@ class SigningIn:
         if project.improved_email_privacy:
             return answer
         account = project.accounts.by_email(request.identifier.lower())
-        ways = [] if account is None else [link.provider_id for link in account.links if link.provider_id != "phone"]
-        return {**answer, "registered": account is not None, "allProviders": ways, "signinMethods": ways}
+        providers = (
+            [] if account is None else [link.provider_id for link in account.links if link.provider_id != "phone"]
+        )
+        methods = [] if account is None else _sign_in_methods(account, providers)
+        return {**answer, "registered": account is not None, "allProviders": providers, "signinMethods": methods}
+
+
+def _sign_in_methods(account: Account, providers: list[str]) -> list[str]:
+    """One provider stands for both ways of e-mail addresses."""
+    methods = [provider for provider in providers if provider != PASSWORD_PROVIDER or account.password is not None]
+    return [*methods, "emailLink"] if account.has_email_link else methods
 
 
 def _free_email(project: Project, email: str) -> str:

@@ -45,6 +45,15 @@ class SignInWithPassword(Request):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SignInWithEmailLink(Request):
+    NOT_HERE = ("tenantId",)
+
+    id_token: str | None = None
+    email: str | None = None
+    oob_code: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SignInWithCustomToken(Request):
     NOT_HERE = ("tenantId",)
 
@@ -152,6 +161,7 @@ class ImportedUser(_DescribedAccount):
     salt: str | None = None
     raw_password: str | None = None
     password_updated_at: Numeral | None = None
+    email_link_signin: bool | None = None
     custom_attributes: str | None = None
     custom_auth: bool | None = None
     created_at: Numeral | None = None
