@@ -117,8 +117,8 @@ PUBLICATIONS: Final = "publications"
 """What is public now, under ids that say nothing of whose it is."""
 PURGES: Final = "_purges"
 PURGE_WRITTEN: Final = "_purges/{purgeId}"
-CDN_TOKENS: Final = "_limits/cdn"
-"""How many requests to the CDN's own API are left."""
+CDN_TOKENS: Final = "_cdn/tokens"
+"""Not in `_limits`, whose ids are users. How many requests to the CDN's own API are left."""
 
 OWNED_FILES: Final = ("users", "generating", "artifacts")
 """Folders of which each user owns one."""

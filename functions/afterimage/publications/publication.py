@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from afterimage.media.records import MediaStatus
+from afterimage.paths import public_id
 
 SHOWN_BY_BROWSERS: Final[Mapping[str, str]] = {
     "image/avif": "avif",
@@ -130,7 +131,8 @@ def public_files(record: Mapping[str, Any], mark: Mark) -> dict[str, PublicFile]
             path=source["name"],
             content_type=content_type,
             size=source["bytes"],
-            etag=f"{source['generation']}",
+            # Not the generation: with it, whoever guesses an owner and a name could check the guess at the address.
+            etag=public_id(source["bucket"], source["name"], source["generation"])[:32],
             generation=source["generation"],
         )
     return files

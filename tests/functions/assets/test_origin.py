@@ -121,6 +121,15 @@ def one(gallery: Gallery, visibility: str = PUBLIC) -> tuple[Exhibit, str]:
     return exhibit, f"/a/{exhibit.public}/{exhibit.plan}/{next(iter(exhibit.derived))}"
 
 
+def test_an_original_s_tag_does_not_say_when_it_was_stored(gallery: Gallery) -> None:
+    """Its generation would let whoever guesses an owner and a name check the guess against the address."""
+    exhibit = gallery.exhibits[PUBLIC_WITH_ORIGINAL]
+    for target in (f"/a/{exhibit.public}/original.png", gallery.signed(exhibit, "original.png")):
+        _, sent, _ = asked(gallery.origin(), target)
+        assert str(exhibit.generation) not in sent["etag"]
+        assert sent["etag"] == f'"{exhibit.public[:32]}"'
+
+
 def test_a_published_file_is_sent_as_it_was_stored(gallery: Gallery) -> None:
     """The same bytes, their type, and how long they may be kept: a day where nothing else is said."""
     exhibit, target = one(gallery)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -220,6 +221,43 @@ def test_what_cannot_be_meant_is_refused_by_name(changes: Mapping[str, str], nam
         provider_from(whole)
 
 
+@pytest.mark.parametrize(
+    "secret", ["hidden\nvalue", "hidden\r\nX-Admin: 1", "hidden\x00value", "hidd\u00e9n", "hidden value"]
+)
+@pytest.mark.parametrize(
+    ("network", "name"),
+    [
+        ("cloudflare", "CLOUDFLARE_API_TOKEN"),
+        ("cloudfront", "AWS_ACCESS_KEY_ID"),
+        ("cloudfront", "AWS_SECRET_ACCESS_KEY"),
+        ("cloudfront", "AWS_SESSION_TOKEN"),
+        ("vercel", "VERCEL_TOKEN"),
+    ],
+)
+def test_a_secret_that_no_header_carries_is_refused_and_not_shown(network: str, name: str, secret: str) -> None:
+    """Pasted with a line too many: whoever reads the log learns which, and not what."""
+    whole = {"DEFAULT_CDN": network, "CDN_BASE_URL": BASE, **WHOLE[network], name: secret}
+    with pytest.raises(SettingsError, match=name) as raised:
+        provider_from(whole)
+    assert "hidd" not in "".join(traceback.format_exception(raised.value))
+    assert provider_from(whole, with_secrets=False) is not None, "the origin has none of them"
+
+
+def test_a_request_that_cannot_be_written_shows_nothing_of_its_headers() -> None:
+    """A network of one's own may not look at its secret first; it is refused, and no word of it gets into notes."""
+    headers = {"Authorization": "Bearer hidden\nvalue"}
+    with served(Refusing()) as server, pytest.raises(CdnRefusedError) as raised:
+        Exchange().send("POST", f"{server.url}/", headers=lambda: headers)
+    assert "hidden" not in "".join(traceback.format_exception(raised.value))
+
+
+class Refusing(ContractServer):
+    """Whoever gets as far as this has written a request that it should not have."""
+
+    def answer(self, asked: Asked) -> Answer:
+        return Answer(status=418)
+
+
 def test_nothing_in_front_is_no_network() -> None:
     """An empty name means none."""
     assert provider_from({"DEFAULT_CDN": ""}) is None
@@ -247,6 +285,9 @@ def test_a_network_of_one_s_own_is_named_by_its_factory() -> None:
         ({"retry-after": "99999999999999999999"}, 86_400.0),
         ({"x-ratelimit-reset": str(int(NOON.timestamp()) + 30)}, 30.0),
         ({"x-ratelimit-reset": "9" * 40}, None),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, 86_400.0),
+        ({"x-ratelimit-reset": "9" * 11}, 86_400.0),
+        ({"retry-after": "Mon, 30 Nov 2020 12:01:00 GMT"}, 0.0),
         ({}, None),
     ],
 )

@@ -16,7 +16,7 @@ from afterimage.edges.cdn.tokens import SharedTokens
 from afterimage.edges.cdn.usage import book_usage
 from afterimage.faults import PermanentError, TransientError
 from afterimage.jobs.progress import Jobs
-from afterimage.paths import cdn_day, purge_path
+from afterimage.paths import CDN_TOKENS, cdn_day, purge_path, rate_limit_path
 from afterimage.publications.purge_notes import SECOND_PASS_AFTER, cache_tag, purge_note
 from afterimage.store.memory_documents import MemoryDocuments
 from tests.functions.cdn.conftest import Network
@@ -236,6 +236,11 @@ def test_tokens_are_shared_by_all_instances_and_refill_with_time() -> None:
     assert other.take(3) == timedelta(), "another network's bucket is another's"
 
 
+def test_no_user_s_own_limit_is_the_network_s() -> None:
+    """Deployments choose the ids of their users; one of these may be called as anything of ours is."""
+    assert rate_limit_path(CDN_TOKENS.rpartition("/")[2]) != CDN_TOKENS
+
+
 def test_a_bucket_that_everybody_writes_is_given_up_on_for_now() -> None:
     """The caller is delivered again; no token is taken twice."""
     documents = MemoryDocuments()
@@ -245,7 +250,7 @@ def test_a_bucket_that_everybody_writes_is_given_up_on_for_now() -> None:
 
     def somebody_else(call: str) -> None:
         if call == "commit":
-            documents.put("_limits/cdn", {"provider": "x", "tokens": 3.0, "at": NOON})
+            documents.put(CDN_TOKENS, {"provider": "x", "tokens": 3.0, "at": NOON})
 
     documents.before = somebody_else
     with pytest.raises(TransientError):

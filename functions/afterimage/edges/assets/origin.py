@@ -68,6 +68,8 @@ class AssetRequest:
 
     method: str
     path: str
+    target: str = ""
+    """Path and query as they were sent, which is what caches tell addresses apart by; empty where that is not known."""
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -107,8 +109,12 @@ class Origin:
             case SignedAddress() as address:
                 return self._signed(request, address)
             case PublicAddress() | AppAddress() as address:
-                if request.query:
-                    # Each query would be another entry of every cache, and another request to this function.
+                sent_path, mark, _ = request.target.partition("?")
+                if "%" in sent_path:
+                    # No address needs it; each spelling would be another entry, as each query would.
+                    raise _nothing_there()
+                if request.query or mark:
+                    # Each query, and `?&&` too, would be another entry of every cache and another request to this.
                     return _redirected(request.path)
                 if isinstance(address, AppAddress):
                     return self._app(request, address)

@@ -49,6 +49,7 @@ def answered(make: Any, request: Request, project_id: str) -> Response:
         asked = AssetRequest(
             method=request.method,
             path=request.path,
+            target=request.environ.get("RAW_URI", ""),
             query=request.args.to_dict(),
             headers={name: request.headers[name] for name in _READ if name in request.headers},
         )
@@ -76,7 +77,9 @@ def _response(answer: AssetResponse, request_id: str) -> Response:
     response.headers.clear()
     for name, value in answer.headers.items():
         response.headers[name] = value
-    response.headers["X-Request-Id"] = request_id
+    if answer.headers.get("Cache-Control") == FOR_NOBODY:
+        # What others are given again names no request: it would be the first one's, in words that its sender chose.
+        response.headers["X-Request-Id"] = request_id
     return response
 
 

@@ -18,6 +18,8 @@ _TIMEOUT_SECONDS: Final = 20.0
 _ATTEMPTS: Final = 3
 _FIRST_WAIT_SECONDS: Final = 0.2
 _MOST_OF_AN_ANSWER: Final = 300
+_LONGEST_WAIT: Final = timedelta(days=1)
+"""Whatever a network asks for: a purge that is due in a thousand years is one that was given up."""
 
 
 def _new_client() -> httpx2.Client:
@@ -51,6 +53,11 @@ class Exchange:
                 self.wait(_FIRST_WAIT_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
             try:
                 response = self.client.request(method, url, headers=dict(headers()), content=content)
+            except httpx2.LocalProtocolError:
+                # Its own words would show the header, and with it the secret.
+                raise CdnRefusedError(
+                    f"a request to `{httpx2.URL(url).host}` cannot be written; look for line breaks in its secrets"
+                ) from None
             except httpx2.HTTPError as error:
                 fault = CdnBusyError(f"no answer from `{httpx2.URL(url).host}`: {type(error).__name__}: {error}")
                 continue
@@ -67,15 +74,19 @@ class Exchange:
 
     def _retry_after(self, response: httpx2.Response) -> timedelta | None:
         """How long the network asks to wait: in seconds or as a date, or as the time at which its window ends."""
+        asked_for = self._asked_for(response)
+        return None if asked_for is None else min(max(asked_for, timedelta()), _LONGEST_WAIT)
+
+    def _asked_for(self, response: httpx2.Response) -> timedelta | None:
         asked = response.headers.get("retry-after", "").strip()
         if asked.isascii() and asked.isdigit():
-            return timedelta(seconds=min(int(asked), 86_400))
+            return timedelta(seconds=int(asked)) if len(asked) <= 9 else _LONGEST_WAIT
         if asked:
             try:
-                return max(timedelta(), parsedate_to_datetime(asked) - self.now())
+                return parsedate_to_datetime(asked) - self.now()
             except (TypeError, ValueError):
                 return None
         reset = response.headers.get("x-ratelimit-reset", "").strip()
         if reset.isascii() and reset.isdigit() and len(reset) <= 11:
-            return max(timedelta(), datetime.fromtimestamp(int(reset), UTC) - self.now())
+            return datetime.fromtimestamp(int(reset), UTC) - self.now()
         return None

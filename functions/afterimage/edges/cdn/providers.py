@@ -14,6 +14,8 @@ from afterimage.edges.cdn.signature_v4 import AwsKeys
 from afterimage.settings import SettingsError
 
 _SECRETS: Final = ("CLOUDFLARE_API_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "VERCEL_TOKEN")
+_CARRIED: Final = re.compile(r"[!-~]+")
+_NOT_GIVEN: Final = "not-given-to-this-function"
 _FACTORY: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -25,7 +27,7 @@ def provider_from(environment: Mapping[str, str] | None = None, *, with_secrets:
     variables = os.environ if environment is None else environment
     if not with_secrets:
         own = [name.strip() for name in variables.get("CDN_SECRETS", "").split(",") if name.strip()]
-        variables = {**variables, **dict.fromkeys([*_SECRETS, *own], "not given to this function")}
+        variables = {**variables, **dict.fromkeys([*_SECRETS, *own], _NOT_GIVEN), "AWS_SESSION_TOKEN": ""}
     name = variables.get("DEFAULT_CDN", "").strip()
     if not name:
         return None
@@ -50,6 +52,14 @@ def _needed(variables: Mapping[str, str], name: str) -> str:
     return value
 
 
+def _secret(variables: Mapping[str, str], name: str) -> str:
+    """What a header can carry. Anything else is refused here: further on, the fault would show the secret."""
+    value = _needed(variables, name)
+    if not _CARRIED.fullmatch(value):
+        raise SettingsError(f"`{name}` holds spaces, line breaks or letters outside ASCII; set the secret alone, anew")
+    return value
+
+
 def _base_url(variables: Mapping[str, str]) -> str:
     url = _needed(variables, "CDN_BASE_URL").rstrip("/")
     if not re.fullmatch(r"https?://[^/\s]+", url):
@@ -70,7 +80,7 @@ def _cloudflare(variables: Mapping[str, str]) -> CdnProvider:
         raise SettingsError(f"CLOUDFLARE_PLAN is `{plan}`; it must be one of {', '.join(cloudflare.PLANS)}")
     return cloudflare.Cloudflare(
         zone=_needed(variables, "CLOUDFLARE_ZONE_ID"),
-        token=_needed(variables, "CLOUDFLARE_API_TOKEN"),
+        token=_secret(variables, "CLOUDFLARE_API_TOKEN"),
         base_url=_base_url(variables),
         plan=plan,
         varies=_varies(variables),
@@ -83,9 +93,11 @@ def _cloudfront(variables: Mapping[str, str]) -> CdnProvider:
     return cloudfront.CloudFront(
         distribution=_needed(variables, "CLOUDFRONT_DISTRIBUTION_ID"),
         keys=AwsKeys(
-            identifier=_needed(variables, "AWS_ACCESS_KEY_ID"),
-            secret=_needed(variables, "AWS_SECRET_ACCESS_KEY"),
-            session_token=variables.get("AWS_SESSION_TOKEN", ""),
+            identifier=_secret(variables, "AWS_ACCESS_KEY_ID"),
+            secret=_secret(variables, "AWS_SECRET_ACCESS_KEY"),
+            session_token=_secret(variables, "AWS_SESSION_TOKEN")
+            if variables.get("AWS_SESSION_TOKEN", "").strip()
+            else "",
         ),
         base_url=_base_url(variables),
         varies=_varies(variables),
@@ -97,7 +109,7 @@ def _cloudfront(variables: Mapping[str, str]) -> CdnProvider:
 def _vercel(variables: Mapping[str, str]) -> CdnProvider:
     return vercel.Vercel(
         project=_needed(variables, "VERCEL_PROJECT_ID"),
-        token=_needed(variables, "VERCEL_TOKEN"),
+        token=_secret(variables, "VERCEL_TOKEN"),
         base_url=_base_url(variables),
         team=variables.get("VERCEL_TEAM_ID", "").strip(),
         varies=_varies(variables),
