@@ -145,6 +145,62 @@ def test_the_network_is_never_asked_more_than_it_takes(edge: Edge) -> None:
     assert edge.network.here.kept == {}
 
 
+def test_one_who_takes_back_thousands_of_files_does_not_keep_another_s_waiting(edge: Edge) -> None:
+    """Anybody can publish and take back more than a network takes by the tag: then all is forgotten with one."""
+    *others, mine = publics(8001)
+    edge.withdraw(*others)
+    edge.network.here.pass_time(1)
+    edge.withdraw(mine)
+    minutes = 0
+    while f"/a/{mine}" in edge.network.here.kept:
+        while not edge.purger.run().is_last:
+            pass
+        edge.network.here.pass_time(60)
+        minutes += 1
+        assert minutes <= 4, f"{len(edge.network.here.kept)} files are still kept"
+    assert edge.note(mine)["passes"] >= 1
+    assert edge.network.here.too_many == 0
+
+
+def test_what_is_taken_back_while_everything_is_forgotten_stays_due(edge: Edge) -> None:
+    """Its copy may have come behind the purge; what was noted before is done."""
+    edge.withdraw(*publics(700))
+    edge.network.here.pass_time(3600)
+    late, again = f"{'f' * 40}", publics(1)[0]
+    commits = 0
+
+    def withdraw_meanwhile(call: str) -> None:
+        nonlocal commits
+        commits += call == "commit"
+        if commits == 2:
+            commits += 1
+            edge.withdraw(late, again)
+
+    edge.documents.before = withdraw_meanwhile
+    assert edge.purger.run().purged == 700
+    edge.documents.before = lambda _call: None
+    assert edge.network.here.purged == [{cache_tag("everything")}]
+    assert [edge.note(each)["passes"] for each in (late, again, publics(2)[1])] == [0, 0, 1]
+    assert edge.purger.run().purged == 2
+    assert edge.network.here.kept == {}
+
+
+def test_many_that_have_not_waited_are_forgotten_by_their_own_tags(edge: Edge) -> None:
+    """One busy moment costs nobody else's copies; nor does one late file, however long the network was down."""
+    edge.withdraw(*publics(700))
+    edge.purger.run()
+    edge.network.here.purged.clear()
+    while not edge.purger.run().is_last:
+        pass
+    edge.withdraw("e" * 40)
+    edge.network.here.pass_time(3600)
+    edge.documents.documents = {
+        path: held for path, held in edge.documents.documents.items() if not path.startswith("_purges/0")
+    }
+    assert edge.purger.run().purged == 1
+    assert {cache_tag("everything")} not in edge.network.here.purged
+
+
 def test_a_death_between_purge_and_note_purges_once_more(edge: Edge) -> None:
     """What was done and not noted is done again; under the same key, so a network that tells apart sees one."""
     [public] = publics(1)

@@ -32,8 +32,11 @@ METRICS_API: Final = "https://monitoring.us-east-1.amazonaws.com"
 REGION: Final = "us-east-1"
 """CloudFront is everywhere, and is signed for and measured in this one region."""
 NAMESPACE: Final = "http://cloudfront.amazonaws.com/doc/2020-05-31/"
-LIMITS: Final = PurgeLimits(most_tags=1000, burst=3000, per_second=10, counts_tags=True)
-"""3,000 items may be in progress at once. How long they are is not promised; what is too many is answered with 400."""
+LIMITS: Final = PurgeLimits(most_tags=1000, burst=1500, per_second=5, counts_tags=True)
+"""3,000 items may be in progress at once: a full bucket, and what refills it in five minutes, come to that.
+
+How long they are in progress is not promised; what is too many is answered with 400.
+"""
 _TOO_MANY: Final = ("TooManyInvalidationsInProgress", "Throttling", "ThrottlingException", "RequestLimitExceeded")
 _METRICS: Final = {
     "requests": ("Requests", "Sum"),

@@ -2,6 +2,9 @@
 
 A purge that fails stays noted, with what was said, and is due again later; nothing is ever given up. A note may be
 purged more often than it had to be (two instances at once, a death before the result was noted), never less.
+
+Notes are taken in the order in which they came, and name nobody: one user can publish and take back more files than a
+network takes tags. So a queue that grows too long is ended by forgetting everything, and nobody waits behind another.
 """
 
 from __future__ import annotations
@@ -16,12 +19,16 @@ from typing import Any, Final
 from afterimage.edges.cdn.port import CdnBusyError, CdnProvider, CdnRefusedError
 from afterimage.edges.cdn.tokens import SharedTokens
 from afterimage.paths import PURGES
-from afterimage.publications.purge_notes import postponed, purged
+from afterimage.publications.purge_notes import EVERYTHING, cache_tag, postponed, purged
 from afterimage.settings import KEEP_FINISHED_FOR
 from afterimage.store.documents import MOST_WRITES, ConflictError, Document, DocumentStore, Query, Replace, Where
 
 logger = logging.getLogger("afterimage.cdn")
 _PAGE: Final = 500
+_MOST_WAITING: Final = timedelta(minutes=2)
+"""For how long more than one request holds may wait; then all is forgotten at once, by one tag."""
+_MOST_AT_ONCE: Final = 5000
+"""Notes that are read for such a request, and written after it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,12 +65,18 @@ class Purger:
         due = self.documents.find(Query(collection=PURGES, where=(is_due,), order_by="due_at", limit=most))
         if not due:
             return PurgeRound()
+        tags = sorted({note.fields["tag"] for note in due})
+        if len(due) == most and now - due[0].fields["due_at"] > _MOST_WAITING:
+            # Read before the purge: what is noted while it runs is written anew, or is not among these.
+            due = self.documents.find(Query(collection=PURGES, where=(is_due,), order_by="due_at", limit=_MOST_AT_ONCE))
+            tags = [cache_tag(EVERYTHING)]
         bucket = SharedTokens(documents=self.documents, provider=self.provider.name, limits=limits, now=self.now)
-        wait = bucket.take(len(due) if limits.counts_tags else 1)
+        wait = bucket.take(len(tags) if limits.counts_tags else 1)
         if wait:
             logger.info("%d purges wait %.0f seconds for `%s`", len(due), wait.total_seconds(), self.provider.name)
             return PurgeRound(found=len(due), wait=wait)
-        tags = sorted({note.fields["tag"] for note in due})
+        if tags == [cache_tag(EVERYTHING)] and len(due) > 1:
+            logger.warning("%d purges have waited too long: everything is forgotten instead", len(due))
         try:
             receipt = self.provider.purge(tags, _key_of(due))
         except (CdnBusyError, CdnRefusedError) as error:
