@@ -82,6 +82,17 @@ def _account(given: str) -> Mapping[str, Any] | None:
     return held
 
 
+def _refuse_unsigned_tokens() -> None:
+    """Where the emulator of Auth is named, the server SDK takes tokens that nobody signed."""
+    stores = ("FIRESTORE_EMULATOR_HOST", "STORAGE_EMULATOR_HOST")
+    if os.environ.get("FIREBASE_AUTH_EMULATOR_HOST") and not all(os.environ.get(name) for name in stores):
+        raise WorkerError(
+            "invalid-options",
+            "`FIREBASE_AUTH_EMULATOR_HOST` is set, and the worker would store in production for whoever asks",
+            way_out=f"remove it, or set {' and '.join(f'`{name}`' for name in stores)} too",
+        )
+
+
 class Cloud:
     """The project's database, its bucket, and whose an ID token is."""
 
@@ -105,6 +116,7 @@ class Cloud:
                 f"a bucket is named, and `{error.name}` is not installed",
                 way_out="pip install afterimage-client[worker]",
             ) from error
+        _refuse_unsigned_tokens()
         project = settings.project_id
         try:
             if settings.account:

@@ -1,7 +1,7 @@
 """Owns the files of a generation in the bucket: stored under a fence, so that the later attempt's content stands.
 
-A name may hold what an earlier attempt stored. It is replaced by its number, and only by a later attempt; a worker that
-has lost its generation and uploads late finds its way barred.
+A name may hold what an earlier attempt stored, also one of a generation that its user deleted. It is replaced by its
+number, and only by a later attempt; a worker that has lost its generation and uploads late finds its way barred.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
 RUN_STAMP: Final = "generation_run"
-ATTEMPT_STAMP: Final = "generation_attempt"
+CLAIM_STAMP: Final = "generation_claimed"
+"""When the generation became this worker's, by the server's clock, in microseconds."""
 TOKENS: Final = "firebaseStorageDownloadTokens"
 CHUNK_BYTES: Final = 4 << 20
 _ROUNDS: Final = 4
@@ -28,10 +29,10 @@ _TIMEOUT_SECONDS: Final = 60.0
 class GenerationFiles:
     """What one attempt stores."""
 
-    def __init__(self, cloud: Cloud, *, run: str, attempt: int, file_uid: str) -> None:
+    def __init__(self, cloud: Cloud, *, run: str, claimed: int, file_uid: str) -> None:
         self._cloud = cloud
         self._run = run
-        self._attempt = attempt
+        self._claimed = claimed
         self._file_uid = file_uid
 
     def put(self, path: str, data: bytes, content_type: str) -> WorkerFile:
@@ -47,7 +48,7 @@ class GenerationFiles:
                 TOKENS: token,
                 "file_uid": self._file_uid,
                 RUN_STAMP: self._run,
-                ATTEMPT_STAMP: str(self._attempt),
+                CLAIM_STAMP: str(self._claimed),
                 "sha256": sha256,
             }
             try:
@@ -60,7 +61,7 @@ class GenerationFiles:
                 if held and stamps.get(RUN_STAMP) == self._run and stamps.get("sha256") == sha256:
                     # Our own upload, whose answer was lost.
                     return self._named(held, data, content_type, sha256, stamps[TOKENS])
-                if _attempt_of(stamps) >= self._attempt:
+                if _claimed(stamps) >= self._claimed:
                     raise LostError(path) from None
                 expected = int(held.generation) if held else 0
             else:
@@ -88,6 +89,6 @@ class GenerationFiles:
         )
 
 
-def _attempt_of(stamps: Any) -> int:
-    text = str(stamps.get(ATTEMPT_STAMP, ""))
+def _claimed(stamps: Any) -> int:
+    text = str(stamps.get(CLAIM_STAMP, ""))
     return int(text) if text.isascii() and text.isdigit() else 0

@@ -20,7 +20,7 @@ from afterimage_client.errors import WorkerError
 from afterimage_client.worker.answers import WorkerFile, answer, data_url, links_of
 from afterimage_client.worker.cloud import Cloud
 from afterimage_client.worker.files import GenerationFiles
-from afterimage_client.worker.places import object_name
+from afterimage_client.worker.places import MediaKind, object_name
 from afterimage_client.worker.records import GenerationRecord, Heart, LostError
 from afterimage_client.worker.requests import GenerationRequest
 from afterimage_client.worker.stopping import EndingOnSigterm
@@ -110,11 +110,17 @@ class Generation:
         return self._response
 
     def __enter__(self) -> Self:
-        if self._record is not None and self._cloud is not None:
-            self._open(self._record, self._cloud)
-        self._still_open.add(self)
-        # From here on a signal ends the block like any exception: an orchestrator sends one before it kills.
-        self._sigterm.begin()
+        try:
+            if self._record is not None and self._cloud is not None:
+                self._open(self._record, self._cloud)
+            self._still_open.add(self)
+            # From here on a signal ends the block like any exception: an orchestrator sends one before it kills.
+            self._sigterm.begin()
+        except BaseException as error:
+            # A block that is not entered is not left either: its heart would beat, and nobody would ever end it.
+            if self._files is not None:
+                self.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(
@@ -147,7 +153,7 @@ class Generation:
         if self._files is None or self._inline_because:
             return
         path = object_name(self.user_id, self.request.file_uid, self.request.kind, index, self.request.count)
-        self._on_step(WorkerStep.UPLOADING)
+        self._tell(WorkerStep.UPLOADING)
         try:
             self._stored.append(self._files.put(path, data, self.request.kind.content_type))
         except LostError:
@@ -156,7 +162,7 @@ class Generation:
         except cloud_faults() as error:
             self._answer_inline(f"a file could not be stored ({type(error).__name__})", error)
             return
-        self._on_step(WorkerStep.UPLOADED)
+        self._tell(WorkerStep.UPLOADED)
 
     def made_by(self, model: str) -> None:
         """Names the model, under which the ledger books; a model that the request names counts for nothing then."""
@@ -164,9 +170,12 @@ class Generation:
 
     def confirm_cost(self, dollars: Decimal | str | int) -> None:
         """What this generation was billed, which the ledger books before every price."""
-        cost = Decimal(dollars)
-        if not cost.is_finite() or not 0 <= cost <= MOST_COST_USD:
-            raise ValueError(f"`{dollars}` is no cost from 0 to {MOST_COST_USD} dollars")
+        try:
+            cost = Decimal(dollars)
+        except (ArithmeticError, TypeError, ValueError):
+            cost = Decimal("NaN")
+        if isinstance(dollars, bool) or not cost.is_finite() or not 0 <= cost <= MOST_COST_USD:
+            raise ValueError(f"`{str(dollars)[:40]}` is no cost from 0 to {MOST_COST_USD} dollars")
         self._cost_nano_usd = int((cost * NANO).to_integral_value())
 
     def stop(self, reason: str) -> None:
@@ -177,17 +186,17 @@ class Generation:
         self._fail(reason)
 
     def _open(self, record: GenerationRecord, cloud: Cloud) -> None:
-        self._on_step(WorkerStep.OPENING)
+        self._tell(WorkerStep.OPENING)
         try:
             record.open()
         except cloud_faults() as error:
             self._record = self._heart = None
             self._answer_inline(f"the generation could not be opened ({type(error).__name__})", error)
             return
-        self._files = GenerationFiles(cloud, run=record.run, attempt=record.attempt, file_uid=self.request.file_uid)
+        self._files = GenerationFiles(cloud, run=record.run, claimed=record.claimed, file_uid=self.request.file_uid)
         if self._heart is not None:
             self._heart.start()
-        self._on_step(WorkerStep.OPENED)
+        self._tell(WorkerStep.OPENED)
 
     def _complete(self) -> None:
         """One ends it: the block itself, or whoever stops it from another thread."""
@@ -229,6 +238,7 @@ class Generation:
             "task_type": self.request.task_type,
             "delivery": "storage" if links else "inline",
             "latency_ms": round((time.monotonic() - self._begun) * 1000),
+            **self._figures(),
         }
         if not links:
             data["inline_reason"] = self._inline_because
@@ -239,8 +249,23 @@ class Generation:
             "files": [file.to_fields() for file in self._stored] if links else [],
         }
         if self._cost_nano_usd is not None:
-            found["confirmed_cost_nano_usd"] = self._cost_nano_usd
+            # An answer that was inline and is made again was billed each time.
+            before = self._record.confirmed_before if self._record else 0
+            found["confirmed_cost_nano_usd"] = min(before + self._cost_nano_usd, MOST_COST_USD * NANO)
         return found
+
+    def _figures(self) -> dict[str, Any]:
+        """By which the ledger prices it: what was made, whatever else the request says about itself."""
+        if self.request.kind is MediaKind.IMAGE:
+            return {"num_images": len(self._made)}
+        frames, rate = self.request.number("num_frames"), self.request.number("fps")
+        return {"num_frames": frames, "fps": rate, "duration_seconds": round(frames / rate, 3)}
+
+    def _tell(self, step: WorkerStep) -> None:
+        try:
+            self._on_step(step)
+        except Exception:  # a log's or a progress bar's own, whatever it is: it decides no generation's end
+            _log.exception("`on_step` failed at `%s`", step)
 
     def _fail(self, reason: str) -> None:
         """Never in the way of what ended the block: what cannot be told is left to the expiry."""
@@ -262,13 +287,13 @@ class Generation:
 
     def _end(self, fields: Mapping[str, Any]) -> None:
         assert self._record is not None
-        self._on_step(WorkerStep.ENDING)
+        self._tell(WorkerStep.ENDING)
         try:
             self._record.end(fields)
         except LostError:
             self._let_go()
             raise
-        self._on_step(WorkerStep.ENDED)
+        self._tell(WorkerStep.ENDED)
 
     def _let_go(self) -> None:
         assert self._record is not None
@@ -281,14 +306,14 @@ class Generation:
         """What no document names goes at once; what cannot be removed now goes with the nightly look at all files."""
         assert self._files is not None or not self._stored
         while self._stored and self._files is not None:
-            self._on_step(WorkerStep.REMOVING)
+            self._tell(WorkerStep.REMOVING)
             file = self._stored.pop()
             try:
                 self._files.remove(file)
             except cloud_faults() as error:
                 _log.warning("`%s` stays until the nightly expiry: %s", file.path, error)
                 continue
-            self._on_step(WorkerStep.REMOVED)
+            self._tell(WorkerStep.REMOVED)
 
     def _answer_inline(self, because: str, error: Exception) -> None:
         self._inline_because = because

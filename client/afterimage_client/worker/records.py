@@ -10,6 +10,7 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from afterimage_client.errors import WorkerError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _ROUNDS: Final = 5
 _TIMEOUT_SECONDS: Final = 60.0
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class LostError(WorkerError):
@@ -63,10 +65,20 @@ class GenerationRecord:
         self._beat = client.document(beat_path(uid, request.file_uid))
         self.run = secrets.token_hex(8)
         self.attempt = 0
+        self.confirmed_before = 0
+        """What earlier attempts were billed, in nano-dollars."""
         self._lock = threading.Lock()
         self._generation_version: Any = None
         self._beat_version: Any = None
         self._beats = 0
+
+    @property
+    def claimed(self) -> int:
+        """When the generation became this worker's, in microseconds: of two attempts the later one has more.
+
+        Unlike `attempt`, which the document counts, it goes on where the generation was deleted and is asked for anew.
+        """
+        return int((self._generation_version - _EPOCH) // timedelta(microseconds=1))
 
     def open(self) -> None:
         """Makes the generation this worker's, or says whose it is."""
@@ -192,6 +204,8 @@ class GenerationRecord:
         before = (held.to_dict() or {}) if held else {}
         number = before.get("attempt")
         self.attempt = (number if isinstance(number, int) else int(held is not None)) + 1
+        billed = before.get("confirmed_cost_nano_usd")
+        self.confirmed_before = billed if isinstance(billed, int) else 0
         fields = {
             "status": "processing",
             "created_at": before.get("created_at") or _server_time(),
@@ -243,7 +257,8 @@ class Heart:
 
     def stop(self) -> None:
         self._stopped.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         from google.api_core.exceptions import GoogleAPIError

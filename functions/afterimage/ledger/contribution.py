@@ -88,7 +88,7 @@ def facts_of(kind: str, fields: Mapping[str, Any], created: datetime, prices: Pr
         cost, source = confirmed, CostSource.CONFIRMED
     elif computed is not None:
         cost, source, origin = computed.nano_usd, CostSource.COMPUTED, computed.origin
-    elif is_absurd:
+    elif is_absurd and kind != "files":  # what a request claims hides no generation that a worker has made
         return Facts(
             status=OutputStatus.REJECTED,
             model=model,
@@ -215,7 +215,9 @@ def _worker_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     request, result = _mapping(fields, "request_data"), _mapping(fields, "generation_data")
     nested = {**_mapping(request, "input"), **request, **result}
     flat = {**{name: nested.get(name) for name in _WORKER_NAMES}, **{k: v for k, v in fields.items() if v is not None}}
-    flat["model"] = flat.get("model") or flat.get("task_type")
+    named = flat.get("model")
+    # A request may hold anything under this name, and hides no generation from the books by it.
+    flat["model"] = named if isinstance(named, str) and named else flat.get("task_type")
     images = fields.get("images") or nested.get("images")
     if isinstance(images, list) and images:
         flat["num_images"] = len(images)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from afterimage_client.errors import WorkerError
+from afterimage_client.worker.callers.proof import Callers
 from afterimage_client.worker.callers.signing import NonceMemory, Signature, SignatureVerifier, SigningKeys
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/worker-signature.md"
@@ -105,6 +106,7 @@ def test_a_full_memory_of_nonces_refuses_and_forgets_only_what_is_over() -> None
         {"key": "a b"},
         {"uid": "a\nb"},
         {"uid": ""},
+        {"uid": "\ud800"},
         {"uid": "x" * 129},
         {"time": "soon"},
         {"time": True},
@@ -120,6 +122,18 @@ def test_what_is_no_signature_is_refused_by_name(fields: dict[str, object]) -> N
     given = signed().to_fields() | fields if fields else {}
     with pytest.raises(WorkerError) as refusal:
         Signature.from_fields(given)
+    assert refusal.value.code == "unauthenticated"
+
+
+def test_a_job_s_text_stands_for_itself_alone() -> None:
+    """Half a character has no bytes, and is not taken for the `?` that was signed."""
+    queue = verifier()
+    callers = Callers(uid_of_token=lambda _token: "", queue=queue, http=queue)
+    text = '{"prompt": "who?"}'
+    signature = signed(method="POST", path="/run", body=text.encode()).to_fields()
+    assert callers.of_job({"signature": signature, "signed_request": text}) == "alice"
+    with pytest.raises(WorkerError) as refusal:
+        callers.of_job({"signature": signature, "signed_request": text.replace("?", "\ud800")})
     assert refusal.value.code == "unauthenticated"
 
 

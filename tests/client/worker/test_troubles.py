@@ -200,6 +200,18 @@ def test_a_machine_s_own_account_is_used_where_no_key_is_given(tmp_path: Path, m
     cloud.close()
 
 
+def test_tokens_that_nobody_signed_open_no_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The emulator of Auth named by mistake, and the server SDK would take anybody for anybody."""
+    monkeypatch.setenv("FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:9099")
+    for name in ("FIRESTORE_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
+        monkeypatch.delenv(name)
+        with pytest.raises(WorkerError, match="FIREBASE_AUTH_EMULATOR_HOST") as refusal:
+            Worker.from_environment({"FIREBASE_STORAGE_BUCKET": "bucket", "GOOGLE_CLOUD_PROJECT": "demo-x"})
+        assert refusal.value.code == "invalid-options"
+
+
 @pytest.mark.parametrize(
     "key", ["{", '{"type": "authorized_user"}', "/no/such/file", "broken key", "binary"], ids=lambda key: key[:12]
 )

@@ -6,6 +6,8 @@ import base64
 import io
 import threading
 from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import httpx2
@@ -13,6 +15,9 @@ import pytest
 from google.api_core.exceptions import FailedPrecondition
 from PIL import Image
 
+from afterimage.ledger.contribution import facts_of
+from afterimage.ledger.prices.price_table import Row, Unit
+from afterimage.ledger.prices.pricing import Prices
 from afterimage_client.errors import WorkerError
 from afterimage_client.worker.callers.signing import SigningKeys
 from afterimage_client.worker.generation import Generation, WorkerStep
@@ -177,6 +182,36 @@ def test_a_block_that_is_left_early_ends_as_failed(
     assert (user.files(), user.has_beat()) == ({}, False)
 
 
+def test_a_block_that_is_never_entered_ends_as_failed(stage: Stage, user: User) -> None:
+    """Interrupted between the opening and the block: nothing goes on beating for a generation that nobody makes."""
+
+    def interrupts(step: WorkerStep) -> None:
+        if step is WorkerStep.OPENED:
+            raise KeyboardInterrupt
+
+    worker = stage.worker(on_step=interrupts)
+    with pytest.raises(KeyboardInterrupt):
+        worker.handle(user.asks(), lambda _job: pytest.fail("the block is not entered"))
+    document = user.document()
+    assert document is not None
+    assert (document["status"], document["reason"], user.has_beat()) == ("failed", "the worker was stopped", False)
+
+
+def test_who_watches_the_steps_decides_nothing(stage: Stage, user: User) -> None:
+    """A progress bar that breaks at every step neither fails a generation nor keeps one from being ended."""
+
+    def breaks(step: WorkerStep) -> None:
+        raise BrokenError(step)
+
+    worker = stage.worker(on_step=breaks)
+    user.check_whole(worker.handle(user.asks(), draw))
+    with pytest.raises(WorkerError, match="nothing was made"):
+        worker.handle(user.asks(file_uid="f2"), lambda _job: None)
+    document = user.document("f2")
+    assert document is not None
+    assert (document["status"], document["reason"]) == ("failed", "nothing was made")
+
+
 def test_a_generator_that_makes_nothing_or_the_wrong_thing_has_failed(stage: Stage, user: User) -> None:
     """No picture, no PNG, too many, too large: the user reads which."""
     worker = stage.worker()
@@ -230,6 +265,74 @@ def test_a_failed_generation_may_be_asked_for_again(stage: Stage, user: User) ->
     assert before is not None
     assert after is not None
     assert (after["created_at"], after["attempt"], after["reason"]) == (before["created_at"], 2, None)
+
+
+def test_a_deleted_generation_may_be_asked_for_again(stage: Stage, user: User) -> None:
+    """Files that its first life left behind are in nobody's way, and so is what that life uploads late."""
+    worker = stage.worker()
+    answers: list[dict[str, Any]] = []
+
+    def late(slow_one: Generation) -> None:
+        slow_one.add(next(drawn(slow_one.request)))
+        user.firestore.document(f"generations/{user.uid}/files/f1").delete()
+        answers.append(stage.worker().handle(user.asks(num_images=2, seed=2), draw))
+        slow_one.add(next(drawn(slow_one.request)))
+
+    with pytest.raises(LostError):
+        worker.handle(user.asks(num_images=2, seed=1), late)
+    user.check_whole(answers[0])
+
+
+def test_figures_come_from_what_was_made(stage: Stage, user: User) -> None:
+    """The ledger prices by them, so a request's own words about itself do not count."""
+    worker = stage.worker()
+    false = {"duration_seconds": 0.001, "num_images": 4}
+    worker.handle(user.asks(**false), lambda job: job.add(next(drawn(job.request))))
+    small = {"video_width": 32, "video_height": 32, "num_frames": 6, "fps": 4}
+    worker.handle(user.asks(file_uid="v1", task_type="text2video", **small, **false), draw)
+    pictured, filmed = user.document("f1"), user.document("v1")
+    assert pictured is not None
+    assert filmed is not None
+    assert pictured["generation_data"]["num_images"] == 1
+    assert filmed["generation_data"].items() >= {"num_frames": 6, "fps": 4, "duration_seconds": 1.5}.items()
+    row = Row("text2video", Unit.SECOND, date(2026, 1, 1), Decimal("0.01"))
+    unconfirmed = filmed | {"confirmed_cost_nano_usd": None}
+    unconfirmed["generation_data"].pop("model")
+    found = facts_of("files", unconfirmed, filmed["created_at"], Prices(rows=[row]))
+    assert found.cost_nano_usd == 15_000_000
+
+
+def test_what_is_made_twice_is_billed_twice(stage: Stage, user: User) -> None:
+    """An answer that had to be inline is made anew when it is asked for again; both bills count."""
+    worker = stage.worker()
+
+    def makes(cost: str) -> Callable[[Generation], None]:
+        def make(job: Generation) -> None:
+            job.add(next(drawn(job.request)))
+            job.confirm_cost(cost)
+
+        return make
+
+    match = {"service": "storage", "method": "POST", "resource": "/upload/*"}
+    stage.suite.add_fault(FaultRule(action="fail", match=match, code=Code.PERMISSION_DENIED))
+    worker.handle(user.asks(), makes("0.5"))
+    stage.suite.clear_faults()
+    with pytest.raises(WorkerError, match="nothing was made"):
+        worker.handle(user.asks(), lambda _job: None)
+    user.check_whole(worker.handle(user.asks(), makes("0.25")))
+    document = user.document()
+    assert document is not None
+    assert document["confirmed_cost_nano_usd"] == 750_000_000
+
+
+@pytest.mark.parametrize("cost", ["much", None, float("nan"), True, [1], "-1", "1001", "1e400"], ids=str)
+def test_what_is_no_cost_is_refused(cost: Any) -> None:
+    """By its own words, before the ledger would have to refuse it."""
+    with (
+        pytest.raises(ValueError, match="is no cost from 0 to 1000 dollars"),
+        Worker().generation({"prompt": "a"}) as job,
+    ):
+        job.confirm_cost(cost)
 
 
 def test_two_workers_at_one_file_uid_make_it_once(stage: Stage, user: User) -> None:

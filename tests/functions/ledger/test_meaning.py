@@ -204,6 +204,16 @@ def test_a_cost_that_the_worker_confirms_is_the_cost() -> None:
         assert "`confirmed_cost_nano_usd` must be whole nano-dollars" in found.reasons[-1]
 
 
+def test_what_a_request_claims_hides_no_generation() -> None:
+    """A worker's generation counts, whatever cost and model its request names; the claims are noted."""
+    for claim in ({"cost_usd": -1}, {"cost_usd": 10**9}, {"cost_usd": "much"}, {"model": 7}, {"model": ["a"]}):
+        done = {"status": "completed", "request_data": {"task_type": "text2img", **claim}}
+        found = facts(done, "files")
+        assert (found.status, found.model, found.cost_nano_usd) == (OutputStatus.UNPRICED, "text2img", 0)
+        confirmed = facts(done | {"confirmed_cost_nano_usd": 5}, "files")
+        assert (confirmed.status, confirmed.cost_nano_usd) == (OutputStatus.BOOKED, 5)
+
+
 def test_no_client_can_confirm_a_cost() -> None:
     """Outputs that clients write have no such field in the books."""
     found = facts(dialogue(confirmed_cost_nano_usd=1))

@@ -41,7 +41,7 @@ class Callers:
                     way_out="send both, as docs/worker-signature.md says",
                 )
             found = Signature.from_fields(signature)
-            return self.queue.verify(found, method=QUEUE_METHOD, path=QUEUE_PATH, body=text.encode(errors="replace"))
+            return self.queue.verify(found, method=QUEUE_METHOD, path=QUEUE_PATH, body=_bytes_of(text))
         return self._of_token(given.get("id_token"))
 
     def of_http(self, *, method: str, path: str, headers: Mapping[str, str], body: bytes) -> str | None:
@@ -61,6 +61,16 @@ class Callers:
                 "unauthenticated", "`id_token` is no ID token", way_out="send the one of the signed-in user"
             )
         return self.uid_of_token(token)
+
+
+def _bytes_of(text: str) -> bytes:
+    """What was signed. No two texts have the same bytes: a replacement would let one pass for another."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise WorkerError(
+            "unauthenticated", "`signed_request` holds half a character", way_out="send the text that was signed"
+        ) from None
 
 
 def what_was_signed(given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -27,7 +27,8 @@ MOST_NONCES: Final = 100_000
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _NONCE = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""Line ends and their like, and halves of characters, which UTF-8 cannot write."""
 
 
 def _refused(message: str) -> WorkerError:
