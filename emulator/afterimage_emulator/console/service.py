@@ -10,7 +10,8 @@ from typing import Any, Final, Protocol
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
-from afterimage_emulator.configuration import Address
+from afterimage_emulator.configuration import Address, Configuration
+from afterimage_emulator.console.services import PREFIX, ConsoleServices
 from afterimage_emulator.console.stream import ConsoleStream
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.front.judged_requests import JudgedRequests
@@ -46,6 +47,8 @@ class ConsoleView(Protocol):
     """What the console shows of the suite it belongs to."""
 
     project_id: str
+    configuration: Configuration
+    services: dict[str, Any]
     clock: Clock
     faults: Faults
     activity: Activity
@@ -73,6 +76,7 @@ class Console:
         self.token = secrets.token_urlsafe(32)
         self._page = files("afterimage_emulator.console").joinpath("page")
         self._names = {entry.name for entry in self._page.iterdir()}
+        self._services = ConsoleServices(suite.services, project=suite.project_id, configuration=suite.configuration)
         self._routes = Router()
         self._routes.add("GET", "/api/config", self._config)
         self._routes.add("GET", "/console/state", self._state)
@@ -91,6 +95,8 @@ class Console:
             )
         if request.raw_path.startswith("/control/"):
             return await self._control(request)
+        if request.raw_path.startswith(PREFIX):
+            return await self._services(request)
         return await self._routes(request)
 
     # -- the page

@@ -45,6 +45,8 @@ ASKED = (
     ("GET", "/console/requests"),
     ("GET", "/console/stream"),
     ("GET", "/console/rules/x"),
+    ("GET", "/console/services/firestore/databases"),
+    ("POST", "/console/services/firestore/v1/projects/p/databases/d/documents:commit"),
     ("GET", "/control/clock"),
     ("POST", "/control/clock"),
     ("POST", "/control/reset"),

@@ -13,6 +13,11 @@ export async function ask(path, { method = "GET", body } = {}) {
   return read;
 }
 
+// Asks a service of the suite, as its administrator.
+export function askService(name, path, options) {
+  return ask(`/console/services/${name}${path}`, options);
+}
+
 // What happens in the suite, as it happens: `heard` gets the kind and the value. Comes back by itself after a cut.
 export class Stream extends EventTarget {
   constructor() {

@@ -2,6 +2,7 @@
 import { Stream, ask } from "./api.js";
 import { element } from "./elements.js";
 import "./events.js";
+import "./firestore.js";
 import "./logs.js";
 import "./overview.js";
 import "./requests.js";
@@ -13,6 +14,7 @@ const PAGES = [
   ["events", "Events", "events-page"],
   ["time", "Clock and faults", "time-page"],
   ["logs", "Logs", "logs-page"],
+  ["firestore", "Firestore", "firestore-page"],
 ];
 const KEPT_REQUESTS = 500;
 const KEPT_LINES = 2000;
@@ -97,13 +99,19 @@ class ConsoleApp extends HTMLElement {
   }
 
   #open() {
-    const wanted = location.hash.slice(1);
+    const [wanted, ...place] = location.hash.slice(1).split("/");
     const at = Math.max(0, PAGES.findIndex(([name]) => name === wanted));
+    const shown = this.main.firstElementChild;
+    if (shown?.localName === PAGES[at][2] && shown.go) {
+      shown.go(place);
+      return;
+    }
     this.links.forEach((link, index) =>
       index === at ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current"));
     document.title = `${PAGES[at][1]} · Local Firebase`;
     const page = document.createElement(PAGES[at][2]);
     page.app = this;
+    page.place = place;
     this.main.replaceChildren(page);
   }
 

@@ -25,6 +25,10 @@ def run_query(database: Database, query: Query, *, at: int | None = None) -> Ite
         return iter(())
     if query.nearest is not None:
         return iter(nearest_documents(query.nearest, candidates(database, query, at=at)))
+    if query.offset and at is None:
+        exact = _exact_range(database, query)
+        if exact is not None:
+            return _behind_offset(database, query, *exact)
     documents = (document for _, document in _all_matches(database, query, at))
     if query.offset or query.limit is not None:
         end = None if query.limit is None else query.offset + query.limit
@@ -77,20 +81,47 @@ def _with_keys(database: Database, query: Query) -> Iterator[Found]:
 def count_matches(database: Database, query: Query, *, up_to: int | None, at: int | None = None) -> int:
     """How many documents a query has; where one range of an index is the answer, without reading it."""
     limits = [limit for limit in (query.limit, up_to) if limit is not None]
-    is_countable = query.collection_id and not query.offset and query.nearest is None
-    if at is None and len(query.alternatives) == 1 and is_countable:
-        plan = plan_alternative(query, query.alternatives[0])
-        if plan is None:
-            return 0
-        if isinstance(plan, Scan) and plan.is_exact and not (query.all_descendants and query.parent):
-            indexed = _indexed(database, query)
-            if indexed is None:
-                return 0
-            entries = indexed.index(plan.definition).entries
-            in_range: int = entries.bisect_left(plan.high) - entries.bisect_left(plan.low)
-            return min([in_range, *limits])
+    if at is None and not query.offset and query.nearest is None:
+        exact = _exact_range(database, query)
+        if exact is not None:
+            return min([exact[2] - exact[1], *limits])
     found = run_query(database, query, at=at)
     return sum(1 for _ in (found if up_to is None else islice(found, up_to)))
+
+
+def _exact_range(database: Database, query: Query) -> tuple[Scan | None, int, int] | None:
+    """Where one range of an index is the answer: from which of its entries up to which. None where it is not so."""
+    if not query.collection_id or len(query.alternatives) != 1 or (query.all_descendants and query.parent):
+        return None
+    plan = plan_alternative(query, query.alternatives[0])
+    if plan is None:
+        return None, 0, 0
+    if not isinstance(plan, Scan) or not plan.is_exact:
+        return None
+    indexed = _indexed(database, query)
+    if indexed is None:
+        return None, 0, 0
+    entries = indexed.index(plan.definition).entries
+    return plan, entries.bisect_left(plan.low), entries.bisect_left(plan.high)
+
+
+def _behind_offset(
+    database: Database, query: Query, scan: Scan | None, first: int, end: int
+) -> Iterator[StoredDocument]:
+    """Goes straight to the first document behind the offset."""
+    indexed = _indexed(database, query)
+    if scan is None or indexed is None:
+        return
+    if scan.backwards:
+        end = max(first, end - query.offset)
+        first = first if query.limit is None else max(first, end - query.limit)
+    else:
+        first = min(end, first + query.offset)
+        end = end if query.limit is None else min(end, first + query.limit)
+    for entry in indexed.index(scan.definition).entries.islice(first, end, scan.backwards):
+        document = database.get(entry[-1])
+        assert document is not None, f"the index still has `{entry[-1]}`"
+        yield document
 
 
 def _all_matches(database: Database, query: Query, at: int | None) -> Iterator[Found]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 import tracemalloc
 from collections.abc import Awaitable, Iterable
 from datetime import UTC, datetime
@@ -95,7 +96,7 @@ def queries(draw: Any) -> NaiveQuery:
         is_group=draw(st.booleans()),
         where=given,
         orders=[(path, draw(st.booleans())) for path in order_fields],
-        offset=draw(st.sampled_from([0, 0, 1])),
+        offset=draw(st.sampled_from([0, 0, 1, 4])),
         limit=draw(st.sampled_from([None, None, 0, 2])),
     )
     for side in ("start", "end"):
@@ -175,6 +176,28 @@ def test_one_field_many_ranges_reads_only_what_fits() -> None:
     query = NaiveQuery("rooms", where=("and", [("a", "==", 3), ("n", ">", 1000)]), orders=[("n", True)], limit=5)
     assert simulated.ask(query) == [f"rooms/r{n}" for n in (1993, 1983, 1973, 1963, 1953)]
     assert len(reads) <= 10
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_large_offset_reads_only_what_is_behind_it(descending: bool) -> None:
+    """In either direction: the index knows its entries by their number."""
+    simulated = Simulated()
+    for number in range(2000):
+        simulated.write(f"rooms/r{number:04}", {"a": 3, "n": number})
+    reads = 0
+
+    def count(frame: Any, event: str, _: object) -> None:
+        nonlocal reads
+        reads += event == "call" and frame.f_code is Database.get.__code__
+
+    query = NaiveQuery("rooms", where=("a", "==", 3), orders=[("n", descending)], offset=1990, limit=2)
+    sys.setprofile(count)
+    try:
+        found = simulated.ask(query)
+    finally:
+        sys.setprofile(None)
+    assert found == [f"rooms/r{number:04}" for number in ((9, 8) if descending else (1990, 1991))]
+    assert reads <= 4
 
 
 def filtered(path: str, op: int) -> Any:
