@@ -71,7 +71,7 @@ def _files(settings: Settings) -> str:
 
 def _upload(settings: Settings) -> str:
     """Writes a file, fetches it by a signed URL as a stranger would, and deletes it."""
-    import httpx
+    import httpx2
 
     from afterimage.generations.records import Archive
     from afterimage.generations.signed_urls import SignedUrls
@@ -84,7 +84,7 @@ def _upload(settings: Settings) -> str:
     try:
         archive = Archive(bucket=bucket, name=name, generation=stored.generation, bytes=stored.size)
         url = SignedUrls(clients.storage, lambda: datetime.now(UTC)).url_of(archive)
-        fetched = httpx.get(url, timeout=_TIMEOUT_SECONDS)
+        fetched = httpx2.get(url, timeout=_TIMEOUT_SECONDS)
         if fetched.status_code != 200 or fetched.content != data:
             raise RuntimeError(f"the signed URL was answered with status {fetched.status_code}")
     finally:
@@ -111,7 +111,7 @@ def _generator(settings: Settings) -> str:
     """Whether the endpoint can be reached; nothing is asked of it that would cost."""
     if settings.generator.kind == "template":
         return "offline"
-    import httpx
+    import httpx2
 
-    answer = httpx.get(settings.generator.url, timeout=_TIMEOUT_SECONDS)
+    answer = httpx2.get(settings.generator.url, timeout=_TIMEOUT_SECONDS)
     return f"`{settings.generator.url}` answers with status {answer.status_code}"

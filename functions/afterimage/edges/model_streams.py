@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-import httpx
+import httpx2
 import msgspec
 
 from afterimage.generations.faults import GeneratorBusyError, GeneratorError, LostAnswerError
@@ -35,7 +35,7 @@ PROJECT_SCHEMA: Final[Mapping[str, Any]] = {
     },
     "required": ["files"],
 }
-_TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0, read=120.0)
+_TIMEOUT: Final = httpx2.Timeout(30.0, connect=10.0, read=120.0)
 
 
 class FileWritten(msgspec.Struct, frozen=True):
@@ -107,7 +107,7 @@ def events_of(
     begun = False
     try:
         with (
-            httpx.Client(timeout=_TIMEOUT, trust_env=False) as http,
+            httpx2.Client(timeout=_TIMEOUT, trust_env=False) as http,
             http.stream("POST", url, headers=dict(headers), json=dict(body)) as answer,
         ):
             _refuse(answer, model)
@@ -122,9 +122,9 @@ def events_of(
                     return
                 if data:
                     yield msgspec.json.decode(data, type=kind)
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+    except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
         raise GeneratorBusyError(f"the endpoint cannot be reached: {type(error).__name__}") from error
-    except (httpx.HTTPError, msgspec.DecodeError) as error:
+    except (httpx2.HTTPError, msgspec.DecodeError) as error:
         raise LostAnswerError(f"the answer broke off: {type(error).__name__}, {begun=}") from error
 
 
@@ -140,7 +140,7 @@ def project_in(text: str, spent: TokensSpent) -> Mapping[str, str]:
     return files
 
 
-def _lines(answer: httpx.Response) -> Iterator[str]:
+def _lines(answer: httpx2.Response) -> Iterator[str]:
     """Lines of bounded length, however the bytes come."""
     held = b""
     for chunk in answer.iter_bytes():
@@ -153,7 +153,7 @@ def _lines(answer: httpx.Response) -> Iterator[str]:
         yield held.decode("utf-8", "replace")
 
 
-def _refuse(answer: httpx.Response, model: str) -> None:
+def _refuse(answer: httpx2.Response, model: str) -> None:
     status = answer.status_code
     if status < 300:
         return
