@@ -6,7 +6,10 @@ import http.client
 from collections.abc import Iterator, Mapping
 
 import pytest
+from flask import Request
+from werkzeug.test import create_environ
 
+from afterimage.edges.assets.serving import answered
 from tests.functions.assets.gallery import PUBLIC, PUBLIC_WITH_ORIGINAL, Gallery
 from tests.functions.assets.test_shared_caches import ServedOrigin, served, variant_of
 
@@ -46,12 +49,23 @@ def test_every_query_is_sent_back_also_one_that_says_nothing(gallery: Gallery, t
 
 
 def test_an_address_is_spelt_in_one_way(gallery: Gallery, there: ServedOrigin) -> None:
-    """Each of its letters could be written with a `%`: as many entries of every cache for one file."""
+    """With a `%` or a fragment: each would be a further entry of every cache, without end."""
     target = variant_of(gallery, PUBLIC)
-    assert fetched(there, target)[0] == 200
-    for other in (target.replace("/a/", "/%61/", 1), f"{target[:-1]}%70", target.replace("/a/", "/a%2F", 1)):
+    for same in (target, f"http://cdn.example.com{target}"):
+        assert fetched(there, same)[0] == 200
+    in_percents = (target.replace("/a/", "/%61/", 1), f"{target[:-1]}%70", target.replace("/a/", "/a%2F", 1))
+    for other in (*in_percents, f"{target}#x"):
         status, headers = fetched(there, other)
         assert (status, headers["cache-control"]) == (404, "private, no-store"), other
+
+
+@pytest.mark.parametrize(("before", "status"), [("", 200), ("/", 404), ("////", 404)])
+def test_slashes_more_are_another_address(gallery: Gallery, before: str, status: int) -> None:
+    """As the server of a deployed function hands them on: gone from the path, there in what was asked for."""
+    target = before + variant_of(gallery, PUBLIC)
+    asked = Request({**create_environ(path="/"), "PATH_INFO": target, "RAW_URI": target})
+    assert asked.path == variant_of(gallery, PUBLIC)
+    assert answered(lambda: gallery.origin("cloudflare"), asked, "demo").status_code == status
 
 
 def test_what_everybody_keeps_says_nothing_of_who_asked_first(gallery: Gallery, there: ServedOrigin) -> None:

@@ -110,8 +110,8 @@ class Origin:
                 return self._signed(request, address)
             case PublicAddress() | AppAddress() as address:
                 sent_path, mark, _ = request.target.partition("?")
-                if "%" in sent_path:
-                    # No address needs it; each spelling would be another entry, as each query would.
+                if request.target and sent_path != request.path:
+                    # Percents, slashes more, a fragment: each spelling would be another entry, as each query would.
                     raise _nothing_there()
                 if request.query or mark:
                     # Each query, and `?&&` too, would be another entry of every cache and another request to this.

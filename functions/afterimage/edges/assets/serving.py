@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,8 @@ from afterimage.store import clients
 if TYPE_CHECKING:
     from flask import Request, Response
 
+_HOST: Final = re.compile(r"\Ahttps?://[^/?#]*")
+"""What stands before a path where a proxy is asked: no part of what caches tell addresses apart by here."""
 _READ: Final = ("accept", "if-none-match", "if-range", "range")
 """The only headers that change an answer."""
 
@@ -49,7 +52,7 @@ def answered(make: Any, request: Request, project_id: str) -> Response:
         asked = AssetRequest(
             method=request.method,
             path=request.path,
-            target=request.environ.get("RAW_URI", ""),
+            target=_HOST.sub("", request.environ.get("RAW_URI", "")),
             query=request.args.to_dict(),
             headers={name: request.headers[name] for name in _READ if name in request.headers},
         )
