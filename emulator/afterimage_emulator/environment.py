@@ -35,6 +35,8 @@ def sdk_environment(configuration: Configuration, addresses: Mapping[str, Addres
     for service, names in _HOST_VARIABLES.items():
         if service in addresses:
             environment |= dict.fromkeys(names, str(addresses[service]))
+    if "eventarc" in addresses:
+        environment["CLOUD_EVENTARC_EMULATOR_HOST"] = f"http://{addresses['eventarc']}"
     if "storage" in addresses:
         environment["STORAGE_EMULATOR_HOST"] = f"http://{addresses['storage']}"
     return environment

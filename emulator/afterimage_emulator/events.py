@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.faults import Faults
+
+CHANNEL_ATTRIBUTE: Final = "eventarcchannel"
+"""By which the bus knows the channel that an event was published to; functions do not see it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

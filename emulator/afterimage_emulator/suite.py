@@ -48,10 +48,10 @@ if TYPE_CHECKING:
     from afterimage_emulator.firestore.rules.project_documents import ProjectDocuments
 
 CREDENTIALS_FILE = "local-service-account.json"
-SERVICES = ("firestore", "storage", "auth", "pubsub", "functions", "tasks", "hosting")
+SERVICES = ("firestore", "storage", "auth", "pubsub", "functions", "tasks", "eventarc", "hosting")
 SERVE_PAGES = frozenset({"storage", "hosting"})
 """Services whose answers are pages that users made: the guard lets none of these be an administrator."""
-WITHOUT_DATA = frozenset({"functions", "hosting"})
+WITHOUT_DATA = frozenset({"functions", "eventarc", "hosting"})
 FURTHER_PORTS = 100
 """How far above its own port a console or a further site may be, where others have that port."""
 _log = logging.getLogger("afterimage_emulator")
@@ -431,6 +431,11 @@ class Suite:
             functions=self.services["functions"].task_targets if "functions" in self.services else None,
             may_call=lambda host: is_this_machine(host) or host in self._allowed.hosts,
         )
+
+    def _build_eventarc(self) -> Service:
+        from afterimage_emulator.eventarc.service import EventarcService
+
+        return EventarcService(clock=self.clock, events=self.events)
 
     def _build_hosting(self) -> Service:
         from afterimage_emulator.hosting.service import HostingService

@@ -49,7 +49,7 @@ def installed(python: str, folder: Path, *pins: str) -> Path:
 
 
 def serves(programs: Path, folder: Path) -> None:
-    ports = {name: {"port": 0} for name in ("hub", "firestore", "storage", "auth", "pubsub", "tasks")}
+    ports = {name: {"port": 0} for name in ("hub", "firestore", "storage", "auth", "pubsub", "tasks", "eventarc")}
     (folder / "firebase.json").write_text(json.dumps({"emulators": ports}))
     (folder / "ask.py").write_text(EVERY_SERVICE_ANSWERS)
     ended = subprocess.run(

@@ -19,7 +19,7 @@ from afterimage_emulator.configuration import load_configuration
 from afterimage_emulator.suite import Suite
 
 ROOT = Path(__file__).resolve().parents[2]
-FREE_PORTS = {name: {"port": 0} for name in ("hub", "firestore", "storage", "auth", "pubsub", "tasks")}
+FREE_PORTS = {name: {"port": 0} for name in ("hub", "firestore", "storage", "auth", "pubsub", "tasks", "eventarc")}
 FIRESTORE_RULES = """rules_version='2'
 
 service cloud.firestore {

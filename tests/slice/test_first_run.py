@@ -31,7 +31,8 @@ def start(project_id: str, folder: Path, *options: str) -> subprocess.Popen[str]
     """The project's own firebase.json, but on free ports."""
     configuration = json.loads((ROOT / "firebase.json").read_text())
     configuration["emulators"] = {
-        name: {"port": 0} for name in ("hub", "functions", "firestore", "pubsub", "auth", "storage", "tasks")
+        name: {"port": 0}
+        for name in ("hub", "functions", "firestore", "pubsub", "auth", "storage", "tasks", "eventarc")
     }
     for name in ("functions", "firestore.rules", "storage.rules", "firestore.indexes.json", "rules", "demo"):
         (folder / name).symlink_to(ROOT / name)

@@ -91,7 +91,7 @@ _A_PATH = re.compile(
     r"(usage|_jobs|_events|ai_outputs|generations|generating|users|players|artifacts|media|mediaAssets|operations|campaigns)/"
     r"|(_jobs|_events|ai_outputs|mediaObjects|mediaAssets|campaignOwners)($|/)"
 )
-SERVICES = {"firestore", "storage", "auth", "pubsub", "tasks", "functions", "hosting"}
+SERVICES = {"firestore", "storage", "auth", "pubsub", "tasks", "eventarc", "functions", "hosting"}
 COMPOSERS = {f"{SUITE}.suite"}
 FLOORS: Mapping[str, tuple[str, ...]] = {
     "firestore": ("documents", "queries", "indexes", "rules", "transactions", "listening", "operations", "adapters"),

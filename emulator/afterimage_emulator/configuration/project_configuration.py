@@ -22,10 +22,11 @@ DEFAULT_PORTS: Final[Mapping[str, int]] = {
     "pubsub": 8085,
     "auth": 9099,
     "storage": 9199,
+    "eventarc": 9299,
     "tasks": 9499,
 }
 """What our suite serves, and where the official one serves it."""
-_SERVED_ELSEWHERE: Final = ("apphosting", "database", "dataconnect", "eventarc", "extensions")
+_SERVED_ELSEWHERE: Final = ("apphosting", "database", "dataconnect", "extensions")
 """What firebase.json may configure, at its top or in `emulators`, that only the official suite serves."""
 
 

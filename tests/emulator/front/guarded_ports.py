@@ -139,6 +139,11 @@ ROUTES = (
     Route(service="tasks", method="GET", path="/", admin=False),
     Route(service="tasks", method="GET", path=f"/v2/projects/{PROJECT}/locations/us-central1/queues"),
     Route(service="tasks", method="POST", path=f"/projects/{PROJECT}/locations/l/queues/mail/tasks", body="{}"),
+    Route(service="eventarc", method="GET", path="/", admin=False),
+    Route(
+        service="eventarc", method="POST", path=f"/projects/{PROJECT}/locations/l/channels/c:publishEvents",
+        body='{"events":[]}',
+    ),
     Route(service="hosting", method="GET", path="/", admin=False),
     Route(service="hosting", method="GET", path="/__/firebase/init.json", admin=False),
     Route(service="hosting", method="GET", path="/", headers=_OWNER),

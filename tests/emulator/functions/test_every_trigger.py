@@ -72,7 +72,7 @@ EXPECTED: dict[str, list[list[object]]] = {
 
 def test_every_trigger_runs_its_handler_with_the_real_payload(tmp_path: Path) -> None:
     """Each handler ran as often as it should and saw what happened; what cannot run here is named and stops nothing."""
-    services = ("hub", "functions", "firestore", "storage", "auth", "pubsub", "tasks")
+    services = ("hub", "functions", "firestore", "storage", "auth", "pubsub", "tasks", "eventarc")
     (tmp_path / "firestore.rules").write_text(RULES)
     (tmp_path / "firebase.json").write_text(json.dumps({
         "functions": {"source": os.path.relpath(CODEBASES / "every_trigger", tmp_path)},

@@ -74,7 +74,10 @@ def started_and_stopped(folder: Path) -> None:
     """`start` serves until Ctrl-C, prints what to export, and writes it to the file it was told."""
     (command,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     settings = json.loads((folder / "firebase.json").read_text())
-    ports = {name: {"port": 0} for name in ("hub", "functions", "firestore", "pubsub", "auth", "storage", "tasks")}
+    ports = {
+        name: {"port": 0}
+        for name in ("hub", "functions", "firestore", "pubsub", "auth", "storage", "tasks", "eventarc")
+    }
     (folder / "firebase.json").write_text(json.dumps(settings | {"emulators": ports}))
     process = subprocess.Popen(
         ["bash", "-c", f". .venv/bin/activate && exec {command}"], cwd=folder, env=clean_environment(),

@@ -43,6 +43,8 @@ class EventTrigger:
     filters: Mapping[str, str] = field(default_factory=dict)
     patterns: Mapping[str, str] = field(default_factory=dict)
     retry: bool = False
+    channel: str = ""
+    """Of Eventarc, where events are published by programs; whole, or without its project and its location."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,6 +154,7 @@ def _trigger(name: str, endpoint: Mapping[str, object]) -> Trigger:
             filters=_texts(event.get("eventFilters")),
             patterns=_path_patterns(event.get("eventFilterPathPatterns")),
             retry=event.get("retry") is True,
+            channel=str(event.get("channel") or ""),
         )
     if "scheduleTrigger" in endpoint:
         schedule = endpoint["scheduleTrigger"]

@@ -12,7 +12,7 @@ from typing import Final
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import OK, Attempt, AttemptRecord
 from afterimage_emulator.clock import Clock
-from afterimage_emulator.events import CloudEvent
+from afterimage_emulator.events import CHANNEL_ATTRIBUTE, CloudEvent
 from afterimage_emulator.functions.codebases.manifest import EventTrigger, FunctionSpec
 from afterimage_emulator.functions.deliveries.event_filters import Matches, filter_of
 from afterimage_emulator.functions.deliveries.event_subscriptions import (
@@ -282,5 +282,5 @@ def event_request(event: CloudEvent) -> InstanceRequest:
     ]
     if event.subject is not None:
         headers.append(("ce-subject", event.subject))
-    headers += [(f"ce-{name}", value) for name, value in event.attributes.items()]
+    headers += [(f"ce-{name}", value) for name, value in event.attributes.items() if name != CHANNEL_ATTRIBUTE]
     return InstanceRequest(head=request_head("POST", "/", headers, len(event.data)), body=event.data)
