@@ -19,6 +19,8 @@ CREDENTIALS: Final = frozenset({"id_token", "signature", "signed_request"})
 MOST_REQUEST_BYTES: Final = 256 * 1024
 MOST_PROMPT: Final = 20_000
 MOST_NESTED: Final = 5
+MOST_VALUES: Final = 5000
+"""A document has 40,000 entries in indexes at most, and each parameter takes up to three."""
 _RANGES: Final[Mapping[str, tuple[int, int, int]]] = {
     # the least, the most, and what is taken where nothing is said
     "width": (16, 4096, 1024),
@@ -54,6 +56,8 @@ class GenerationRequest:
         _check_value("input", parameters, MOST_NESTED)
         if len(json.dumps(parameters).encode()) > MOST_REQUEST_BYTES:
             raise _wrong(f"the request has more than {MOST_REQUEST_BYTES} bytes", "send less with it")
+        if _values_in(parameters) > MOST_VALUES:
+            raise _wrong(f"the request holds more than {MOST_VALUES} values", "send less with it")
         task = parameters.get("task_type", "text2img")
         if not isinstance(task, str) or task not in TASKS:
             raise _wrong(f"`task_type` is `{str(task)[:40]}`", f"it is one of {', '.join(TASKS)}")
@@ -87,9 +91,12 @@ class GenerationRequest:
 
     @property
     def digest(self) -> str:
-        """Tells a request that comes again from another one under the same `file_uid`; who asks is no part of it."""
+        """Tells a request that comes again from another one under the same `file_uid`; who asks is no part of it.
+
+        Queues may write JSON anew: neither the order of keys nor `1` for `1.0` makes another request.
+        """
         asked = {key: value for key, value in self.parameters.items() if key != "user_id"}
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(_shortest(asked), sort_keys=True).encode()).hexdigest()
 
 
 def _wrong(message: str, way_out: str) -> WorkerError:
@@ -154,6 +161,21 @@ def _check_value(name: str, value: object, depth: int) -> None:
             raise _wrong(f"`{name}` has more than 64 bits", "send it as text")
     elif value is not None:
         raise _wrong(f"`{name}` is a `{type(value).__name__}`", "send JSON")
+
+
+def _values_in(value: object) -> int:
+    if isinstance(value, Mapping):
+        return 1 + sum(map(_values_in, value.values()))
+    return 1 + sum(map(_values_in, value)) if isinstance(value, list) else 1
+
+
+def _shortest(value: object) -> object:
+    """With whole numbers written in one way."""
+    if isinstance(value, Mapping):
+        return {key: _shortest(held) for key, held in value.items()}
+    if isinstance(value, list):
+        return [_shortest(held) for held in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _check_text(name: str, text: str) -> None:

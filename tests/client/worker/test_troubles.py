@@ -253,6 +253,7 @@ def test_credentials_that_are_no_use_are_told_of_without_a_word_of_them(tmp_path
         {"prompt": "a", "extra": "\ud800"},
         {"prompt": "a", "extra": {"a": {"b": {"c": {"d": {"e": 1}}}}}},
         {"prompt": "a", "extra": "x" * 300_000},
+        {"prompt": "a", "extra": {f"{number:x}": 0 for number in range(21_000)}},
         {"prompt": "a", "use_cloud_storage": "yes"},
     ],
     ids=lambda given: str(given)[:40],

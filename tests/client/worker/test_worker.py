@@ -254,6 +254,18 @@ def test_the_same_request_again_is_answered_and_not_made_again(stage: Stage, use
     user.check_whole(first)
 
 
+def test_a_request_that_a_queue_wrote_anew_is_the_same(stage: Stage, user: User) -> None:
+    """Keys in another order and `1` for `1.0` ask for nothing else; another number does, and so does a truth value."""
+    worker = stage.worker()
+    asked = user.asks(seed=1, guidance=1.0, extra={"scales": [2.0, 0.5], "is_on": True})
+    first = worker.handle(asked, draw)
+    anew = {**dict(reversed(asked.items())), "guidance": 1, "width": 32.0, "extra": {"is_on": True, "scales": [2, 0.5]}}
+    assert worker.handle(anew, draw) == first
+    for other in ({"guidance": 1.5}, {"guidance": True}, {"extra": {"scales": [2, 0.5], "is_on": 1}}):
+        with refused("already-exists"):
+            worker.handle(asked | other, draw)
+
+
 def test_a_failed_generation_may_be_asked_for_again(stage: Stage, user: User) -> None:
     """In the same document, which keeps its place in the history."""
     with pytest.raises(BrokenError), stage.worker().generation(user.asks()):
