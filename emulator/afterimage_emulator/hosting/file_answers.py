@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gzip
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
@@ -45,11 +47,14 @@ class Content:
 async def read_content(file: FoundFile) -> Content:
     """Raises `OSError` where the file went away."""
     kind = content_type(file.name)
-    found = file.path.stat()
-    if found.st_size > _READ_WHOLE_BYTES:
-        validator = f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
-        return Content(kind, FileSlice(file.path, 0, found.st_size), validator, found.st_mtime)
-    body = await _in_thread(found.st_size, lambda: _read(file))
+    with file.opened() as readable:  # what is told of the file is told of the one that is read
+        found = os.fstat(readable.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise FileNotFoundError(f"`{file.path}` is no file any more")
+        if found.st_size > _READ_WHOLE_BYTES:
+            validator = f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
+            return Content(kind, FileSlice(file.path, 0, found.st_size, file.public), validator, found.st_mtime)
+        body = await _in_thread(found.st_size, readable.read)
     return content_of(kind, body, found.st_mtime)
 
 
@@ -100,7 +105,7 @@ def _part(answer: HttpResponse, content: Content, headers: Headers) -> HttpRespo
     if isinstance(content.body, bytes):
         answer.body = content.body[piece.offset : piece.offset + piece.length]
     else:
-        answer.body = FileSlice(content.body.path, piece.offset, piece.length)
+        answer.body = dataclasses.replace(content.body, offset=piece.offset, length=piece.length)
     return answer
 
 
@@ -130,12 +135,6 @@ def _seconds(date: str | None) -> float | None:
 def _takes_gzip(headers: Headers) -> bool:
     found = _GZIP.search(headers.get("accept-encoding") or "")
     return found is not None and (found["quality"] or "1").strip("0.") != ""
-
-
-def _read(file: FoundFile) -> bytes:
-    opened = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)  # its links were followed when it was found
-    with os.fdopen(opened, "rb") as readable:
-        return readable.read()
 
 
 async def _in_thread(size: int, work: Callable[[], T]) -> T:

@@ -7,18 +7,25 @@ import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from afterimage_emulator.hosting.patterns.globs import Glob
 from afterimage_emulator.hosting.request_paths import file_names
 from afterimage_emulator.hosting.withheld_files import WithheldFiles
+from afterimage_emulator.wire.link_free_files import open_below
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """`path` is free of links; `name` is what it is called in the site."""
+    """`path` was free of links below `public` when it was found; `name` is what it is called in the site."""
 
     path: Path
     name: str
+    public: Path
+
+    def opened(self) -> BinaryIO:
+        """Raises `OSError` where a link has taken the place of a folder since."""
+        return open_below(self.public, self.path)
 
 
 class PublicFiles:
@@ -58,7 +65,7 @@ class PublicFiles:
                     return None
         except OSError:  # not there, no folder on the way, a name too long, a loop of links, no leave to read
             return None
-        return FoundFile(path, checked[-1])
+        return FoundFile(path, checked[-1], public)
 
     def _is_ignored(self, relative: str) -> bool:
         return any(glob.covers(relative) or glob.covers(relative + "/") for glob in self._ignore)

@@ -354,9 +354,9 @@ class Http1Connection(asyncio.Protocol):
     async def _send_file(self, piece: FileSlice) -> None:
         self._streaming = True
         try:
-            with piece.path.open("rb") as file:
+            with piece.opened() as file:
                 await asyncio.get_running_loop().sendfile(self._transport, file, piece.offset, piece.length)
-        except (ConnectionError, RuntimeError):  # the client left while reading
+        except (OSError, RuntimeError):  # the client left while reading, or the file went away behind the head
             self._transport.abort()
         finally:
             self._streaming = False

@@ -7,10 +7,11 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 from urllib.parse import parse_qsl
 
 from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.wire.link_free_files import open_below
 
 DEFAULT_BODY_LIMIT_BYTES = 16 * 1024 * 1024
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -109,11 +110,18 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class FileSlice:
-    """A response body read straight from a file: `length` bytes from `offset`."""
+    """A response body read straight from a file: `length` bytes from `offset`.
+
+    Below `folder`, where one is given, no link is followed.
+    """
 
     path: Path
     offset: int
     length: int
+    folder: Path | None = None
+
+    def opened(self) -> BinaryIO:
+        return self.path.open("rb") if self.folder is None else open_below(self.folder, self.path)
 
 
 @dataclass(slots=True)

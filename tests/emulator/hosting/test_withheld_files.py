@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from afterimage_emulator.hosting.file_answers import read_content
+from afterimage_emulator.hosting.public_files import PublicFiles
+from afterimage_emulator.hosting.withheld_files import WithheldFiles
+from afterimage_emulator.wire.http_messages import FileSlice
 from tests.emulator.hosting.running_site import Site, serving, write_files
 
 SECRET = "kept-secret-7f3a"
@@ -43,6 +47,17 @@ SECRETS: Mapping[str, str] = {
     "service-account.json": _ACCOUNT,
     "config/anything.json": _ACCOUNT,
     "notes.txt": f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}",
+    "AuthKey_7F3A.p8": SECRET,
+    "server.pem.old": SECRET,
+    "server.key~": SECRET,
+    "firestore.rules.bak": f"// {SECRET}",
+    "firebase.json.orig.2": SECRET,
+    "staging.env.local": f"KEY={SECRET}",
+    "env.production": f"KEY={SECRET}",
+    "service-account.json~": _ACCOUNT,
+    "app.properties": _ACCOUNT,
+    "key.ts": _ACCOUNT,
+    "padded.json": json.dumps({"x": "x" * 100_000}) + _ACCOUNT,
     "saved/firebase-export-metadata.json": json.dumps({"x": SECRET}),
     "saved/auth_export/accounts.json": json.dumps({"x": SECRET}),
     "drafts/page.html": SECRET,
@@ -55,6 +70,9 @@ SERVED: Mapping[str, str] = {
     "keys.html": "-----BEGIN PRIVATE KEY----- is how such a file begins",
     "a..b.txt": "dots",
     "environment.js": "1",
+    "env.js": "1",
+    "page.py": "# a page's own",
+    "picture.1.png": "1",
 }
 HOSTING = {"public": ".", "ignore": ["drafts/**", "**/node_modules/**"]}
 MORE: Mapping[str, Any] = {
@@ -194,3 +212,53 @@ def test_what_production_would_publish_is_told_once(
     assert len(told) == 1
     assert "`server.pem` is not served: it may hold a key" in told[0]
     assert "`ignore`" in told[0]
+
+
+def test_pages_beside_the_functions_are_served_and_the_functions_are_not(tmp_path: Path, project_id: str) -> None:
+    """Where one folder is both, its names tell code from pages."""
+    files = dict.fromkeys(("main.py", "pack/module.py", "requirements.txt", "main.py~", "pyproject.toml"), SECRET)
+    pages = {"index.html": "the page", "robots.txt": "all"}
+    more: dict[str, Any] = {"functions": {"source": "."}}
+    with serving(tmp_path, {"public": "."}, project_id, {**files, **pages}, **more) as site:
+        assert {name: site.ask(f"/{name}").status for name in files} == dict.fromkeys(files, 404)
+        assert {name: site.ask(f"/{name}").text for name in pages} == pages
+
+
+def test_a_key_in_wide_characters_is_a_key(tmp_path: Path, project_id: str) -> None:
+    """Shells of Windows write UTF-16."""
+    with serving(tmp_path, {"public": "."}, project_id, {"account.json": _ACCOUNT.encode("utf-16")}) as site:
+        assert site.ask("/account.json").status == 404
+
+
+@pytest.mark.parametrize("size", [10, 9_000_000], ids=["read whole", "sent from the file"])
+@pytest.mark.parametrize("swapped", ["folder", "folder/inner", "folder/inner/page.txt"])
+async def test_a_link_that_takes_a_place_behind_the_check_is_not_followed(
+    tmp_path: Path, swapped: str, size: int
+) -> None:
+    """A file is opened folder by folder, so that what was checked is what is read."""
+    public, outside = tmp_path / "public", tmp_path / "outside"
+    write_files(public, {"folder/inner/page.txt": b"x" * size})
+    write_files(outside, {"folder/inner/page.txt": SECRET.ljust(size)})
+    files = PublicFiles(public, ignore=(), withheld=WithheldFiles(), tell=lambda name, reason: None)
+    found = files.find(("folder", "inner", "page.txt"))
+    assert found is not None
+    read_before = await read_content(found)
+    (public / swapped).rename(tmp_path / "away")
+    (public / swapped).symlink_to(outside / swapped)
+    with pytest.raises(OSError, match=r"folder|inner|page"):
+        await read_content(found)
+    if isinstance(read_before.body, FileSlice):
+        with pytest.raises(OSError, match=r"folder|inner|page"):
+            read_before.body.opened()
+
+
+async def test_a_pipe_that_takes_a_file_s_place_is_not_waited_for(tmp_path: Path) -> None:
+    """Nobody writes into it, and the site goes on."""
+    write_files(tmp_path, {"page.html": "the page"})
+    files = PublicFiles(tmp_path, ignore=(), withheld=WithheldFiles(), tell=lambda name, reason: None)
+    found = files.find(("page.html",))
+    assert found is not None
+    (tmp_path / "page.html").unlink()
+    os.mkfifo(tmp_path / "page.html")
+    with pytest.raises(FileNotFoundError):
+        await read_content(found)

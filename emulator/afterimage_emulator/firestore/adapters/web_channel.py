@@ -19,6 +19,7 @@ from afterimage_emulator.firestore.adapters.web_channel_crowd import Crowd, brow
 from afterimage_emulator.firestore.adapters.web_channel_session import BackChannel, Patience, WebChannelSession, framed
 from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
 from afterimage_emulator.firestore.operations.operations import SERVICE, Conversation, Operations
+from afterimage_emulator.front.allowed_pages import Origin
 from afterimage_emulator.front.callers import caller_with_readable_token
 from afterimage_emulator.front.error_body import error_response
 from afterimage_emulator.front.json_reading import UnreadableJsonError, read_json
@@ -96,7 +97,7 @@ class WebChannel:
         if request.method not in ("GET", "POST"):
             return HttpResponse(405, [("allow", "GET, POST")])
         session = self._sessions.get(session_id or "")
-        if session is None or not _may_ask(session, request):
+        if session is None or session.call.method != _method_of(conversation) or not _may_ask(session, request):
             return _unknown_session()
         if request.query_value("TYPE") == "terminate":
             self._end(session)
@@ -108,7 +109,10 @@ class WebChannel:
             self._end(session)
             return _unknown_session()
         if request.method == "POST":
-            await session.receive(_messages_of(await _form_of(request), conversation))
+            form = await session.reading(_body_bytes(request), lambda: _form_of(request))
+            if session.is_ended:
+                return _unknown_session()
+            session.receive(_messages_of(form, conversation))
             return _framed(json.dumps(session.progress(), separators=(",", ":")))
         return HttpResponse(200, list(_BACK_CHANNEL_HEADERS), self._back_channel(session, request).frames())
 
@@ -135,7 +139,7 @@ class WebChannel:
             conversation=conversation,
             texts=self._texts[request.raw_path],
             caller=caller_with_readable_token(lambda name: said.get(name) or request.headers.get(name)),
-            call=Call(f"{SERVICE}{conversation.name}", dict(said.items()), request.peer),
+            call=Call(_method_of(conversation), dict(said.items()), request.peer),
             origin=request.headers.get("origin"),
             clock=self._clock,
             patience=self._patience,
@@ -143,7 +147,7 @@ class WebChannel:
         self._sessions[session.id] = session
         self._watch(session, IDLE_LIMIT_SECONDS)
         self._make_room()
-        await session.receive(messages)
+        session.receive(messages)
         keep_alive_ms = round(self._patience.keep_alive_seconds * 1000)
         return _framed(f'[[0,["c","{session.id}","",{_VERSION},{_CLIENT_VERSION_SPOKEN},{keep_alive_ms}]]]')
 
@@ -187,10 +191,26 @@ class WebChannel:
         session.end()
 
 
+def _method_of(conversation: Conversation) -> str:
+    return f"{SERVICE}{conversation.name}"
+
+
 def _may_ask(session: WebChannelSession, request: HttpRequest) -> bool:
-    """A session is its page's. Only reads of a page's own server, and pictures, come from a page without its origin."""
-    origin = request.headers.get("origin")
-    return origin == session.origin or (origin is None and request.method == "GET")
+    """A session is its page's. Only reads of a page's own server, and pictures, come from a page without its origin.
+
+    Any page can have a picture fetched. It ends a session, as that of a page that leaves, and does nothing else.
+    """
+    headers = request.headers
+    origin = headers.get("origin")
+    if origin is not None or request.method != "GET":
+        return origin == session.origin
+    if session.origin is None:
+        return True
+    opener, referer = Origin.parse(session.origin), headers.get("referer")
+    if opener is not None and referer is not None and Origin.parse("/".join(referer.split("/", 3)[:3])) != opener:
+        return False
+    is_picture = headers.get("sec-fetch-site", "same-origin") != "same-origin"
+    return not is_picture or request.query_value("TYPE") == "terminate"
 
 
 def _unknown_session() -> HttpResponse:
@@ -210,6 +230,12 @@ def _number(request: HttpRequest, name: str, default: int) -> int:
     if _NUMBER.fullmatch(given) is None:
         raise invalid_argument(f"`{name}={given[:40]}` is no number")
     return int(given)
+
+
+def _body_bytes(request: HttpRequest) -> int:
+    """What a body may take; the largest, where its length is not told."""
+    told = request.headers.get("content-length") or ""
+    return min(int(told), BODY_LIMIT_BYTES) if _NUMBER.fullmatch(told) else BODY_LIMIT_BYTES
 
 
 async def _form_of(request: HttpRequest) -> dict[str, str]:

@@ -12,9 +12,9 @@ import json
 import logging
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock, Timer
 from afterimage_emulator.firestore.adapters.json_messages import JsonTexts
@@ -25,12 +25,14 @@ from afterimage_emulator.protos.message import Message
 from afterimage_emulator.status import HTTP_STATUS, Code, StatusError
 from afterimage_emulator.wire.grpc_methods import Call, Reply
 
+T = TypeVar("T")
 UNSENT_LIMIT_BYTES: Final = 256 * 1024
 """What `drain` waits to come down to."""
 BACK_CHANNEL_LIMIT_BYTES: Final = 1024 * 1024
 """After so much an answer ends: the client's next request for one says what it has, and that is forgotten here."""
 WAITING_MESSAGES: Final = 64
-"""So many messages of a client may wait for the service; its next request is answered when there are fewer."""
+WAITING_LIMIT_BYTES: Final = 16 * 1024 * 1024
+"""So many messages of a client, and so much, may wait for the service; beyond it its next request is not read."""
 EARLY_LIMIT_BYTES: Final = 16 * 1024 * 1024
 _CLOSE: Final = '["close"]'
 _NOOP: Final = '["noop"]'
@@ -74,7 +76,8 @@ class WebChannelSession:
         self._next_from_client = 0
         self._early: dict[int, tuple[Message, int]] = {}
         self._early_bytes = 0
-        self._requests: deque[Message] = deque()
+        self._requests: deque[tuple[Message, int]] = deque()
+        self._waiting_bytes = 0
         self._arrived: asyncio.Future[None] | None = None
         self._has_room = asyncio.Event()
         self._unacknowledged: deque[tuple[int, str]] = deque()
@@ -100,6 +103,8 @@ class WebChannelSession:
             self._queue(_worded(StatusError(Code.INTERNAL, "internal error: the suite's log has the traceback")))
         finally:
             self._has_answered = True
+            self._waiting_bytes -= sum(size for _, size in self._requests)
+            self._early_bytes = 0
             self._requests.clear()
             self._early.clear()
             self._has_room.set()
@@ -115,6 +120,7 @@ class WebChannelSession:
         self._unacknowledged.clear()
         self._unsent_bytes = self._unacknowledged_bytes = 0
         self._is_drained.set()
+        self._has_room.set()
         self._wake_back_channel()
 
     async def ended(self) -> None:
@@ -132,7 +138,27 @@ class WebChannelSession:
 
     # -- from the client
 
-    async def receive(self, messages: Mapping[int, tuple[Message, int]]) -> None:
+    async def reading(self, size: int, read: Callable[[], Awaitable[T]]) -> T:
+        """What `read` reads of a body of that size, once there is room: until then its bytes stay in the socket."""
+        while not self._may_read():
+            self._has_room.clear()
+            await self._has_room.wait()
+        self._waiting_bytes += size
+        try:
+            return await read()
+        finally:
+            self._takes_less(size)
+
+    def _may_read(self) -> bool:
+        has_room = len(self._requests) <= WAITING_MESSAGES and self._waiting_bytes <= WAITING_LIMIT_BYTES
+        return has_room or self._has_answered or self.is_ended
+
+    def _takes_less(self, size: int) -> None:
+        self._waiting_bytes -= size
+        if self._may_read():
+            self._has_room.set()
+
+    def receive(self, messages: Mapping[int, tuple[Message, int]]) -> None:
         """Messages by their numbers, each with its size. What came before is dropped, what is early waits its turn."""
         for number, (message, size) in messages.items():
             if number >= self._next_from_client and number not in self._early:
@@ -143,7 +169,8 @@ class WebChannelSession:
             self._early_bytes -= size
             self._next_from_client += 1
             if not self._has_answered:
-                self._requests.append(message)
+                self._requests.append((message, size))
+                self._waiting_bytes += size
         if self._early_bytes > EARLY_LIMIT_BYTES:
             self.end()
             raise StatusError(
@@ -151,16 +178,12 @@ class WebChannelSession:
                 f"message {self._next_from_client} never came, and {self._early_bytes} bytes wait for it",
             )
         _wake(self._arrived)
-        while len(self._requests) > WAITING_MESSAGES:
-            self._has_room.clear()
-            await self._has_room.wait()
 
     async def __aiter__(self) -> AsyncIterator[Message]:
         while True:
             if self._requests:
-                request = self._requests.popleft()
-                if len(self._requests) <= WAITING_MESSAGES:
-                    self._has_room.set()
+                request, size = self._requests.popleft()
+                self._takes_less(size)
                 yield request
             else:
                 self._arrived = asyncio.get_running_loop().create_future()
@@ -179,6 +202,11 @@ class WebChannelSession:
         self._unsent.append((self._last_id, text))
         self._unsent_bytes += len(text)
         self._wake_back_channel()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What the client has said, or is saying, and the service has not taken."""
+        return self._waiting_bytes + self._early_bytes
 
     @property
     def unsent_bytes(self) -> int:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import pytest
 from google.cloud import firestore
 
 from afterimage_emulator.firestore.adapters.web_channel import IDLE_LIMIT_SECONDS
-from afterimage_emulator.firestore.adapters.web_channel_session import BACK_CHANNEL_LIMIT_BYTES, Patience
-from tests.emulator.firestore.adapters.web_channel_client import PAGE, RefusedError, WireClient, form
+from afterimage_emulator.firestore.adapters.web_channel_session import (
+    BACK_CHANNEL_LIMIT_BYTES,
+    WAITING_LIMIT_BYTES,
+    Patience,
+)
+from afterimage_emulator.wire.http_messages import Headers, HttpRequest, HttpResponse
+from tests.emulator.firestore.adapters.web_channel_client import CHANNEL, PAGE, RefusedError, WireClient, form
 from tests.emulator.firestore.conftest import RunningFirestore
 
 RULES = """
@@ -301,6 +307,60 @@ def test_messages_that_wait_for_a_lost_one_are_bounded(running: RunningFirestore
         page.say()
 
 
+class UntoldBody:
+    """A request's body that tells whether it was asked for, and comes when it may."""
+
+    def __init__(self, form_text: str = "count=0&ofs=0") -> None:
+        self.is_read = False
+        self.may_come = asyncio.Event()
+        self._form_text = form_text
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield await self.read()
+
+    async def read(self, limit_bytes: int = 0) -> bytes:
+        self.is_read = True
+        await self.may_come.wait()
+        return self._form_text.encode()
+
+
+def test_what_waits_for_the_service_is_bounded_and_the_rest_is_left_unread() -> None:
+    """A page that says much and reads nothing costs some requests' memory: what waits and what is read count alike."""
+    with own_service() as running:
+        other, page = writer(running, "demo-a"), WireClient(running.address, "demo-a", "Listen")
+        other.say(*(setting(other, f"a{n}", "text", "x" * 600_000) for n in range(3)))
+        assert len(list(islice(other.hear().messages(), 4))) == 4
+        page.open(target(page, "rooms"))  # what it asks for waits for a reader, and so does what it says next
+
+        async def say_at_once(count: int, size: int) -> tuple[list[UntoldBody], list[asyncio.Task[HttpResponse]]]:
+            bodies = [UntoldBody() for _ in range(count)]
+            heads = Headers([("origin", PAGE), ("content-length", str(size))])
+            path, query = CHANNEL.format(kind="Listen"), f"SID={page.sid}&RID=9"
+            told = [HttpRequest("POST", path, query, heads, body) for body in bodies]
+            tasks = [asyncio.ensure_future(running.service.http(each)) for each in told]
+            for _ in range(100):  # turns of the loop: whoever may go on has gone on
+                await asyncio.sleep(0)
+            return bodies, tasks
+
+        async def answered(bodies: list[UntoldBody], tasks: list[asyncio.Task[HttpResponse]]) -> set[int]:
+            for body in bodies:
+                body.may_come.set()
+            return {answer.status for answer in await asyncio.gather(*tasks)}
+
+        size = WAITING_LIMIT_BYTES * 2 // 3
+        bodies, tasks = running.run(say_at_once(5, size))
+        assert sum(body.is_read for body in bodies) == 2
+        assert running.run(answered(bodies, tasks)) == {200}
+        large = target(page, "rooms", 4) | {"labels": {"a": "x" * size}}
+        page.say(large)
+        page.say(large)
+        bodies, tasks = running.run(say_at_once(1, 10))
+        assert not bodies[0].is_read
+        heard = chain.from_iterable(page.hear().messages() for _ in range(9))  # one answer holds less than all of it
+        assert len(until_snapshot(heard)) == 3
+        assert running.run(answered(bodies, tasks)) == {200}
+
+
 def test_idle_sessions_end_and_open_ones_live_for_hours() -> None:
     """By the suite's clock: whoever listens may do so for days, and of whom nothing is heard is forgotten."""
     with own_service() as service:
@@ -359,6 +419,45 @@ def test_a_session_answers_the_page_that_opened_it_and_no_other(running: Running
     assert program.say()[0] == 0
 
 
+@pytest.mark.parametrize(
+    "marks",
+    [
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+        {"Referer": "http://localhost:5174/"},
+    ],
+    ids=["a picture", "another site", "another page"],
+)
+def test_what_a_page_embeds_takes_no_session_over(
+    running: RunningFirestore, project: str, marks: dict[str, str]
+) -> None:
+    """A picture's GET names no origin. It acknowledges nothing and is told nothing."""
+    page = listener(running, project)
+    messages = page.hear().messages()
+    until_snapshot(messages)
+    other = WireClient(running.address, project, "Listen", origin=None, headers=marks)
+    other.sid, other.last_received = page.sid, 10_000
+    with pytest.raises(RefusedError, match="Unknown SID"):
+        other.hear(until_data=True)
+    writer(running, project).say(increment(page, "rooms/a"))
+    assert len(until_snapshot(messages)) == 1
+
+
+def test_pictures_and_reads_without_an_origin_are_the_pages_own(running: RunningFirestore, project: str) -> None:
+    """A page that reaches the suite through its own server reads without an origin; one that leaves asks a picture."""
+    page = listener(running, project)
+    own = {"Sec-Fetch-Site": "same-origin", "Referer": f"{PAGE}/rooms"}
+    through_its_server = WireClient(running.address, project, "Listen", origin=None, headers=own)
+    through_its_server.sid = page.sid
+    assert until_snapshot(through_its_server.hear().messages()) == []
+    picture = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Referer": f"{PAGE}/"}
+    leaving = WireClient(running.address, project, "Listen", origin=None, headers=picture)
+    leaving.sid = page.sid
+    assert leaving.terminate("GET") == ""
+    with pytest.raises(RefusedError, match="Unknown SID"):
+        page.say()
+
+
 def test_what_the_body_says_is_judged_like_the_head(running: RunningFirestore, project: str) -> None:
     """A page cannot bring headers past the guard by writing them where browsers do not look."""
     for line in ("Origin: https://evil.example", "Host: evil.example"):
@@ -394,6 +493,17 @@ def test_broken_requests_are_refused_and_open_nothing(running: RunningFirestore,
     assert refused.value.status == 400
     assert json.loads(refused.value.text)["error"]["status"] == "INVALID_ARGUMENT"
     assert running.call(running.service.web_channel.session_count) == before
+
+
+def test_a_session_answers_in_its_own_conversation_alone(running: RunningFirestore, project: str) -> None:
+    """What a Write session is called is no Listen session's name, so no message is read as another kind."""
+    page, writing = listener(running, project), WireClient(running.address, project, "Write")
+    writing.sid = page.sid
+    with pytest.raises(RefusedError, match="Unknown SID"):
+        writing.say({"database": page.database}, first=1)
+    with pytest.raises(RefusedError, match="Unknown SID"):
+        writing.terminate()
+    assert page.say()[0] == 0
 
 
 def test_a_broken_message_later_on_leaves_the_session_whole(running: RunningFirestore, project: str) -> None:

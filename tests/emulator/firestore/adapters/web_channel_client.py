@@ -25,7 +25,15 @@ class RefusedError(Exception):
 class WireClient:
     """One session, whose messages are numbered as the official client numbers them."""
 
-    def __init__(self, address: str, project: str, kind: str, *, origin: str | None = PAGE) -> None:
+    def __init__(
+        self,
+        address: str,
+        project: str,
+        kind: str,
+        *,
+        origin: str | None = PAGE,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.database = f"projects/{project}/databases/(default)"
         self.documents = f"{self.database}/documents"
         self.sid = ""
@@ -34,6 +42,7 @@ class WireClient:
         self._address = address
         self._path = CHANNEL.format(kind=kind)
         self._origin = {} if origin is None else {"Origin": origin}
+        self._headers = dict(headers or {})
         self._rid = random.randrange(100_000)
 
     # -- requests
@@ -80,7 +89,11 @@ class WireClient:
         self, method: str, asked: Mapping[str, str], body: str = "", *, origin: bool = True
     ) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection(self._address, timeout=30)
-        headers = {"Content-Type": "application/x-www-form-urlencoded", **(self._origin if origin else {})}
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            **self._headers,
+            **(self._origin if origin else {}),
+        }
         connection.request(method, f"{self._path}?{urlencode(asked)}", body, headers)
         response = connection.getresponse()
         if response.status != 200:
