@@ -79,11 +79,8 @@ class ServedApi:
         )
         api = Api(table, services)
         flask = Flask("api")
-        methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
-        flask.add_url_rule("/", "root", lambda: api(request), methods=methods, provide_automatic_options=False)
-        flask.add_url_rule(
-            "/<path:path>", "any", lambda path: api(request), methods=methods, provide_automatic_options=False
-        )
+        # Before Flask looks for a route of its own: its `<path:path>` knows no path with a line break in it.
+        flask.before_request(lambda: api(request))
         server = make_server("127.0.0.1", 0, flask, threaded=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.servers.append(server)

@@ -37,6 +37,7 @@ from afterimage.api.rooms.storage_routes import (
     UploadShown,
     UploadStart,
     UploadsToAnnounce,
+    UploadToAnnounce,
 )
 from afterimage.api.routes import Asked, Caller
 from afterimage.api.services import Services
@@ -299,7 +300,9 @@ def _uploads(services: Services) -> Uploads:
     return Uploads(library=library_of(services), links=services.links())
 
 
-def _described(said: Named, name: str | None, description: str = "", change: str = "", author: str = "") -> Description:
+def _described(
+    said: Named | UploadToAnnounce, name: str | None, description: str = "", change: str = "", author: str = ""
+) -> Description:
     return Description(
         name=name,
         artifact_type=said.artifact_type,

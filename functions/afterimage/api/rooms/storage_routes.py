@@ -8,24 +8,43 @@ from typing import Annotated, Any, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from afterimage.api.cursors import MOST_CURSOR_CHARACTERS
+from afterimage.api.dispatch import IDENTIFIER
 from afterimage.api.errors import ErrorCode
 from afterimage.api.routes import Cost, Route
+from afterimage.artifacts.descriptions import (
+    DESCRIPTION_LIMIT,
+    FOLDER_LIMIT,
+    NAME_LIMIT,
+    TAG_LIMIT,
+    TAGS_LIMIT,
+    TYPE_LIMIT,
+)
 
 SMALL_FILE_BYTES: Final = 10 * 1024 * 1024
 """What goes through the API itself; larger files are uploaded past it."""
+MOST_MERGED: Final = 20
 ARTIFACT_BYTES: Final = 8 * 1024 * 1024
 _HANDLERS: Final = "afterimage.api.rooms.storage_handlers"
 _ROOT: Final = "/api/phase5/storage"
 _Page = Annotated[int, Meta(ge=1, le=100)]
+FileId = Annotated[str, Meta(pattern=f"^{IDENTIFIER}$")]
+VersionId = Annotated[str, Meta(pattern="^v?[0-9]{1,9}$")]
+Said = Annotated[str, Meta(max_length=DESCRIPTION_LIMIT)]
+_Name = Annotated[str, Meta(min_length=1, max_length=NAME_LIMIT)]
+_Author = Annotated[str, Meta(max_length=NAME_LIMIT)]
+_Type = Annotated[str, Meta(max_length=TYPE_LIMIT)]
+_Folder = Annotated[str, Meta(max_length=FOLDER_LIMIT)]
+_Tag = Annotated[str, Meta(min_length=1, max_length=TAG_LIMIT)]
+_Tags = Annotated[list[_Tag], Meta(max_length=TAGS_LIMIT, extra_json_schema={"uniqueItems": True})]
 
 
 class Named(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is said of a file; what is left out stays as it is."""
 
-    name: str | None = None
-    artifact_type: str | None = None
-    folder: str | None = None
-    tags: list[str] | None = None
+    name: _Name | None = None
+    artifact_type: _Type | None = None
+    folder: _Folder | None = None
+    tags: _Tags | None = None
 
 
 class ArtifactToSave(Named, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,10 +52,10 @@ class ArtifactToSave(Named, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     artifact_data: Any = UNSET
     text: str | UnsetType = UNSET
-    file_id: str | None = None
-    description: str = ""
-    change: str = ""
-    author: str = ""
+    file_id: FileId | None = None
+    description: Said = ""
+    change: Said = ""
+    author: _Author = ""
     auto_save: bool = False
     create_version: bool = True
 
@@ -44,13 +63,13 @@ class ArtifactToSave(Named, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class FileToUpload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the query says of the bytes in the body."""
 
-    name: str | None = None
-    file_id: str | None = None
-    artifact_type: str | None = None
-    folder: str | None = None
-    description: str = ""
-    change: str = ""
-    author: str = ""
+    name: _Name | None = None
+    file_id: FileId | None = None
+    artifact_type: _Type | None = None
+    folder: _Folder | None = None
+    description: Said = ""
+    change: Said = ""
+    author: _Author = ""
     auto_save: bool = False
     create_version: bool = True
 
@@ -126,19 +145,23 @@ class FileAddress(Struct, frozen=True, kw_only=True):
 class DownloadQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which version; the newest where none is named."""
 
-    version_id: str | None = None
+    version_id: VersionId | None = None
 
 
 class ToMerge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file that stays, and those that hold the same bytes."""
 
-    kept: str
-    others: list[str]
+    kept: FileId
+    others: Annotated[list[FileId], Meta(min_length=1, max_length=MOST_MERGED, extra_json_schema={"uniqueItems": True})]
 
 
-class UploadToAnnounce(Named, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A file that is going to be uploaded."""
+class UploadToAnnounce(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file that is going to be uploaded; what is wrong with one is said of it alone, so nothing is bounded here."""
 
+    name: str | None = None
+    artifact_type: str | None = None
+    folder: str | None = None
+    tags: list[str] | None = None
     size: int
     content_type: str = ""
     sha256: str = ""
@@ -199,7 +222,7 @@ class AnnouncedFiles(Struct, frozen=True, kw_only=True):
 class UploadProgress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far an upload has come."""
 
-    received_bytes: int
+    received_bytes: Annotated[int, Meta(ge=0)]
 
 
 class CleanupToRun(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -207,8 +230,8 @@ class CleanupToRun(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     dry_run: bool = True
     plan: str = ""
-    older_than_days: int = 30
-    keep_newest: int = 3
+    older_than_days: Annotated[int, Meta(ge=0, le=36_500)] = 30
+    keep_newest: Annotated[int, Meta(ge=1, le=100)] = 3
     auto_saves_only: bool = False
 
 

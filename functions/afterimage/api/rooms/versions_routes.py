@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from afterimage.api.errors import ErrorCode
-from afterimage.api.rooms.storage_routes import SavedFile, StoredArtifact, user_route
+from afterimage.api.rooms.storage_routes import FileId, Said, SavedFile, StoredArtifact, VersionId, user_route
 from afterimage.api.routes import Route
 
 _HANDLERS: Final = "afterimage.api.rooms.versions_handlers"
@@ -74,9 +74,9 @@ class Timeline(Struct, frozen=True, kw_only=True):
 class CompareQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Two versions of one file."""
 
-    file_id: str
-    version1_id: str
-    version2_id: str
+    file_id: FileId
+    version1_id: VersionId
+    version2_id: VersionId
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
@@ -93,16 +93,16 @@ class Comparison(Struct, frozen=True, kw_only=True):
 class ToRevert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The version to go back to."""
 
-    file_id: str
-    version_id: str
-    description: str = ""
+    file_id: FileId
+    version_id: VersionId
+    description: Said = ""
 
 
 class ToPin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The version to keep, or no longer."""
 
-    file_id: str
-    version_id: str
+    file_id: FileId
+    version_id: VersionId
     pinned: bool = True
 
 
