@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Final
 
 from afterimage.paths import project_folder
@@ -73,8 +72,6 @@ def _upload(settings: Settings) -> str:
     """Writes a file, fetches it by a signed URL as a stranger would, and deletes it."""
     import httpx2
 
-    from afterimage.generations.records import Archive
-    from afterimage.generations.signed_urls import SignedUrls
     from afterimage.store.documents import Expect
     from afterimage.store.files import FileAbout
 
@@ -82,8 +79,7 @@ def _upload(settings: Settings) -> str:
     files, bucket = clients.files(), settings.originals_bucket
     stored = files.write(bucket, name, data, FileAbout(content_type="application/gzip"), expected=Expect.ABSENT)
     try:
-        archive = Archive(bucket=bucket, name=name, generation=stored.generation, bytes=stored.size)
-        url = SignedUrls(clients.storage, lambda: datetime.now(UTC)).url_of(archive)
+        url = clients.links().download_generation(bucket, name, stored.generation).url
         fetched = httpx2.get(url, timeout=_TIMEOUT_SECONDS)
         if fetched.status_code != 200 or fetched.content != data:
             raise RuntimeError(f"the signed URL was answered with status {fetched.status_code}")

@@ -13,7 +13,6 @@ from afterimage.api.admission.tokens import FirebaseTokens
 from afterimage.edges.generators import generator_of
 from afterimage.generations.generator import Generator
 from afterimage.generations.records import VersionKey
-from afterimage.generations.signed_urls import SignedUrls
 from afterimage.generations.tasks import enqueue
 from afterimage.generations.templates import TemplateGenerator
 from afterimage.ledger.prices.pricing import Prices
@@ -23,11 +22,6 @@ from afterimage.store import clients
 from afterimage.store.documents import DocumentStore
 from afterimage.store.files import FileStore
 from afterimage.store.links import FileLinks
-
-
-@made_once
-def signed_urls() -> SignedUrls:
-    return SignedUrls(clients.storage, lambda: datetime.now(UTC))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +36,6 @@ class Services:
     generator: Callable[[], Generator] = TemplateGenerator
     enqueue: Callable[[VersionKey], None] = enqueue
     """Hands a version to the queue; one that is there already stays as it is."""
-    urls: Callable[[], SignedUrls] = signed_urls
     prices: Callable[[], Prices] = Prices
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 

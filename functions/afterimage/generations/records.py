@@ -11,6 +11,7 @@ from typing import Any, Final
 from afterimage.generations.generator import Mode
 from afterimage.paths import version_path
 from afterimage.store.documents import Document
+from afterimage.store.links import FileLink, FileLinks
 
 MOST_VERSIONS: Final = 1_000
 PROMPT_SHOWN_CHARACTERS: Final = 500
@@ -33,6 +34,10 @@ class Archive:
     name: str
     generation: int
     bytes: int
+
+    def link(self, links: FileLinks) -> FileLink:
+        """Where it can be fetched for an hour; made at each read, stored nowhere."""
+        return links.download_generation(self.bucket, self.name, self.generation)
 
     def as_fields(self) -> dict[str, Any]:
         return {"bucket": self.bucket, "name": self.name, "generation": self.generation, "bytes": self.bytes}

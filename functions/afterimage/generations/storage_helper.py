@@ -12,12 +12,12 @@ from typing import Any
 
 from afterimage.generations.project_files import archive_of, checked_files
 from afterimage.generations.records import Archive
-from afterimage.generations.signed_urls import SignedUrls
 from afterimage.made_once import made_once
 from afterimage.paths import archive_name
 from afterimage.store import clients
 from afterimage.store.documents import ConflictError, Expect
 from afterimage.store.files import FileAbout, FileStore, StoredFile
+from afterimage.store.links import FileLinks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class GenerationFiles:
 
     files: FileStore
     bucket: str
-    urls: SignedUrls
+    links: FileLinks
 
     def save(
         self,
@@ -55,12 +55,12 @@ class GenerationFiles:
             "files_count": len(contents),
             "bytes": stored.size,
             "cloud_storage_enabled": True,
-            "download_url": self.urls.url_of(_archive_at(stored)),
+            "download_url": _archive_at(stored).link(self.links).url,
         }
 
     def url(self, *, project_id: str, generation_id: str, version: int) -> str | None:
         stored = self.files.find(self.bucket, archive_name(project_id, generation_id, version))
-        return None if stored is None else self.urls.url_of(_archive_at(stored))
+        return None if stored is None else _archive_at(stored).link(self.links).url
 
 
 async def save_generation_with_cloud(
@@ -99,10 +99,8 @@ async def enrich_generation_response(
 
 @made_once
 def _cloud_files() -> GenerationFiles:
-    from datetime import UTC, datetime
-
-    urls = SignedUrls(clients.storage, lambda: datetime.now(UTC))
-    return GenerationFiles(files=clients.files(), bucket=clients.settings().originals_bucket, urls=urls)
+    bucket = clients.settings().originals_bucket
+    return GenerationFiles(files=clients.files(), bucket=bucket, links=clients.links())
 
 
 def _archive_at(stored: StoredFile) -> Archive:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from google.cloud.storage import Client
 
 LINK_LIFETIME: Final = timedelta(hours=1)
-MOST_CACHED: Final = 2_000
+MOST_CACHED: Final = 5_000
 _ANSWERED_AS: Final = "attachment; filename*=UTF-8''{}"
 
 
@@ -33,27 +33,17 @@ class CloudLinks:
         self._client = client
         self._credentials = credentials
         self._now = now
-        self._made: OrderedDict[tuple[str, ...], FileLink] = OrderedDict()
+        self._made: OrderedDict[tuple[object, ...], FileLink] = OrderedDict()
         self._lock = threading.Lock()
+        self._renewal = threading.Lock()
+        """Another than the cache's: nobody who finds a link waits for the network."""
 
     def download(self, bucket: str, name: str, *, shown_as: str, content_type: str) -> FileLink:
-        key = (bucket, name, shown_as, content_type)
-        with self._lock:
-            known = self._made.get(key)
-        if known is not None and known.expires_at - self._now() > LINK_LIFETIME / 2:
-            return known
-        link = self._signed(
-            bucket,
-            name,
-            method="GET",
-            response_disposition=_ANSWERED_AS.format(quote(shown_as, safe="")),
-            response_type=content_type,
-        )
-        with self._lock:
-            self._made[key] = link
-            while len(self._made) > MOST_CACHED:
-                self._made.popitem(last=False)
-        return link
+        shown = _ANSWERED_AS.format(quote(shown_as, safe=""))
+        return self._to_read(bucket, name, response_disposition=shown, response_type=content_type)
+
+    def download_generation(self, bucket: str, name: str, generation: int) -> FileLink:
+        return self._to_read(bucket, name, generation=generation)
 
     def start_upload(self, bucket: str, name: str, *, size: int, content_type: str) -> FileLink:
         limits = {
@@ -62,6 +52,20 @@ class CloudLinks:
             "x-goog-content-length-range": f"{size},{size}",
         }
         return self._signed(bucket, name, method="RESUMABLE", headers=limits)
+
+    def _to_read(self, bucket: str, name: str, **options: Any) -> FileLink:
+        key = (bucket, name, *options.items())
+        with self._lock:
+            known = self._made.get(key)
+        if known is not None and known.expires_at - self._now() > LINK_LIFETIME / 2:
+            return known
+        link = self._signed(bucket, name, method="GET", **options)
+        with self._lock:
+            self._made[key] = link
+            self._made.move_to_end(key)
+            while len(self._made) > MOST_CACHED:
+                self._made.popitem(last=False)
+        return link
 
     def _signed(self, bucket: str, name: str, *, method: str, **options: Any) -> FileLink:
         expires_at = self._now() + LINK_LIFETIME
@@ -85,6 +89,7 @@ class CloudLinks:
         from google.auth.transport.requests import Request
 
         credentials: Any = self._credentials
-        if not credentials.valid:
-            credentials.refresh(Request())
+        with self._renewal:
+            if not credentials.valid:
+                credentials.refresh(Request())
         return {"service_account_email": credentials.service_account_email, "access_token": credentials.token}

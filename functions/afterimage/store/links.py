@@ -29,6 +29,10 @@ class FileLinks(Protocol):
         """Reads a file, which a browser then saves under the name `shown_as` and never runs."""
         ...
 
+    def download_generation(self, bucket: str, name: str, generation: int) -> FileLink:
+        """Reads exactly this generation of a file, as it is stored."""
+        ...
+
     def start_upload(self, bucket: str, name: str, *, size: int, content_type: str) -> FileLink:
         """Starts a resumable upload of exactly so many bytes of that type, where there is no file yet.
 

@@ -20,6 +20,10 @@ class MemoryLinks:
         url = f"memory://{bucket}/{name}?as={shown_as}&type={content_type}"
         return FileLink(url=url, method="GET", expires_at=self.clock() + timedelta(hours=1))
 
+    def download_generation(self, bucket: str, name: str, generation: int) -> FileLink:
+        url = f"memory://{bucket}/{name}?generation={generation}"
+        return FileLink(url=url, method="GET", expires_at=self.clock() + timedelta(hours=1))
+
     def start_upload(self, bucket: str, name: str, *, size: int, content_type: str) -> FileLink:
         headers = {"content-type": content_type, "x-goog-content-length-range": f"{size},{size}"}
         url = f"memory://{bucket}/{name}"

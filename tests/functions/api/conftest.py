@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 
 import firebase_admin
@@ -27,7 +26,6 @@ from afterimage.api.table import TABLE
 from afterimage.faults import TransientError
 from afterimage.generations.generator import Generator
 from afterimage.generations.records import VersionKey
-from afterimage.generations.signed_urls import SignedUrls
 from afterimage.generations.templates import TemplateGenerator
 from afterimage.generations.working import Workshop
 from afterimage.settings import Settings, read_settings
@@ -74,7 +72,6 @@ class ServedApi:
             tokens=self.tokens,
             generator=lambda: self.generator,
             enqueue=self.enqueue,
-            urls=lambda: self.urls,
             prices=lambda: PRICES,
         )
         api = Api(table, services)
@@ -85,10 +82,6 @@ class ServedApi:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.servers.append(server)
         return f"http://127.0.0.1:{server.server_port}"
-
-    @cached_property
-    def urls(self) -> SignedUrls:
-        return SignedUrls(lambda: self.storage, lambda: datetime.now(UTC))
 
     def workshop(self) -> Workshop:
         return Workshop(

@@ -8,16 +8,12 @@ import tarfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import httpx
 import pytest
-from google.cloud import storage
 
-from afterimage.generations.records import Archive
-from afterimage.generations.signed_urls import SignedUrls
 from afterimage.generations.storage_helper import GenerationFiles
 from afterimage.paths import archive_name, budget_path, generation_path, generations_path
 from afterimage.store.documents import Expect, Replace
@@ -96,25 +92,6 @@ def test_a_url_is_signed_at_a_read_kept_for_half_its_life_and_stored_nowhere(ser
     stored += served.documents.page(f"{generation_path('alice', said['id'])}/versions", "", 10)
     assert len(stored) == 2
     assert "X-Goog" not in str([document.fields for document in stored])
-
-
-def test_a_url_is_signed_anew_when_half_its_life_is_over(served: ServedApi) -> None:
-    """Whoever reads gets half an hour at least, and signing is asked for twice an hour at most."""
-    signed: list[int] = []
-    clock = datetime(2026, 12, 1, tzinfo=UTC)
-
-    def client() -> storage.Client:
-        signed.append(1)
-        return served.storage
-
-    urls = SignedUrls(client, lambda: clock)
-    archive = Archive(bucket="b", name="n", generation=1, bytes=1)
-    for minutes, expected in ((0, 1), (29, 1), (30, 2), (59, 2), (60, 3)):
-        clock = datetime(2026, 12, 1, tzinfo=UTC) + timedelta(minutes=minutes)
-        urls.url_of(archive)
-        assert len(signed) == expected, minutes
-    urls.url_of(Archive(bucket="b", name="n", generation=2, bytes=1))
-    assert len(signed) == 4
 
 
 def test_what_takes_long_is_answered_as_processing_and_found_among_the_active(served: ServedApi) -> None:
@@ -264,7 +241,7 @@ def test_the_coroutines_of_programs_that_know_them(served: ServedApi, monkeypatc
     """Saved once however often; a URL when the archive is there; a response enriched with both fields, always."""
     from afterimage.generations import storage_helper
 
-    files = GenerationFiles(files=served.files, bucket=served.settings.originals_bucket, urls=served.urls)
+    files = GenerationFiles(files=served.files, bucket=served.settings.originals_bucket, links=served.links)
     monkeypatch.setattr(storage_helper, "_cloud_files", lambda: files)
 
     async def walk() -> None:

@@ -313,3 +313,17 @@ def test_a_stranger_s_client_needs_no_more_than_http(shelf: Shelf) -> None:
     answer = httpx.get(f"{shelf.address}{ROOT}/storage/overview", headers=shelf.user.headers, timeout=60)
     assert answer.status_code == 200
     assert "RateLimit-Remaining" in answer.headers
+
+
+def test_what_a_save_does_not_decide_is_refused_by_its_name(served: ServedApi) -> None:
+    """Packing, publishing and the network in front: no save takes such a word and then does nothing about it."""
+    address, ana = f"{served.instance()}/api/phase5/storage", served.user("ana")
+    for name, value in {"auto_compress": "true", "upload_to_cdn": "true", "cdn_provider": "cloudflare"}.items():
+        saved = served.http.post(f"{address}/save-artifact", json={"text": "a", name: value}, headers=ana.headers)
+        sent = served.http.post(
+            f"{address}/upload", params={"name": "a.txt", name: value}, content=b"a", headers=ana.headers
+        )
+        for answer in (saved, sent):
+            assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_REQUEST")
+            assert f"`{name}`" in answer.json()["detail"]
+    assert served.http.get(f"{address}/files", headers=ana.headers).json()["files"] == []

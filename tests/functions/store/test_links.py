@@ -38,6 +38,24 @@ def test_a_link_to_read_is_kept_until_half_its_life(client: storage.Client, buck
     )
 
 
+def test_a_link_to_one_generation_reads_no_other(client: storage.Client, bucket: str) -> None:
+    """It is kept like the others until half its life; what is stored later under the same name has its own."""
+    moment = [datetime.now(UTC)]
+    links = CloudLinks(client, google.auth.default()[0], now=lambda: moment[0])
+    blob = client.bucket(bucket).blob(NAME)
+    blob.upload_from_string(b"first")
+    first = links.download_generation(bucket, NAME, int(blob.generation or 0))
+    assert httpx.get(first.url, trust_env=False).content == b"first"
+    blob.upload_from_string(b"second")
+    second = links.download_generation(bucket, NAME, int(blob.generation or 0))
+    assert httpx.get(first.url, trust_env=False).status_code == 404
+    assert httpx.get(second.url, trust_env=False).content == b"second"
+    moment[0] += LINK_LIFETIME / 2 - timedelta(seconds=1)
+    assert links.download_generation(bucket, NAME, int(blob.generation or 0)) == second
+    moment[0] += timedelta(seconds=1)
+    assert links.download_generation(bucket, NAME, int(blob.generation or 0)).expires_at == moment[0] + LINK_LIFETIME
+
+
 def test_a_link_does_what_it_is_for_and_nothing_else(client: storage.Client, bucket: str) -> None:
     """It reads one file; another name, another verb or another type is refused."""
     client.bucket(bucket).blob(NAME).upload_from_string(b"bytes", "text/html")

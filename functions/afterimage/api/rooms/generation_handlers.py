@@ -139,7 +139,7 @@ def _view(services: Services, document: Document, generation: str, *, with_url: 
         prompt=fields["prompt"],
         files_count=fields["files_count"],
         files=[FileEntry(path=each["path"], bytes=each["bytes"]) for each in fields["files"]],
-        download_url=services.urls().url_of(archive) if with_url and archive is not None else None,
+        download_url=archive.link(services.links()).url if with_url and archive is not None else None,
         cloud_storage_enabled=True,
         model=fields["model"],
         error=fields["error"],
