@@ -18,7 +18,10 @@ PREFIX: Final = "/console/services/"
 SHOWN_MISSING: Final = 1_000
 _DEFAULT: Final = "(default)"
 # What the page needs of each service; not, for one, the route that ends the process.
-_REACHED: Final[Mapping[str, tuple[str, ...]]] = {"firestore": ("/v1/", "/emulator/v1/")}
+_REACHED: Final[Mapping[str, tuple[str, ...]]] = {
+    "auth": ("/identitytoolkit.googleapis.com/v1/projects/",),
+    "firestore": ("/v1/", "/emulator/v1/"),
+}
 
 
 class ConsoleServices:

@@ -1,6 +1,7 @@
 // The frame: pages by the address's hash, keys, and what all pages share: the state, requests, log lines.
 import { Stream, ask } from "./api.js";
 import { element } from "./elements.js";
+import "./auth.js";
 import "./events.js";
 import "./firestore.js";
 import "./logs.js";
@@ -15,6 +16,7 @@ const PAGES = [
   ["time", "Clock and faults", "time-page"],
   ["logs", "Logs", "logs-page"],
   ["firestore", "Firestore", "firestore-page"],
+  ["auth", "Auth", "auth-page"],
 ];
 const KEPT_REQUESTS = 500;
 const KEPT_LINES = 2000;
@@ -47,6 +49,10 @@ class ConsoleApp extends HTMLElement {
   onChange(what, react) {
     this.#changes.addEventListener(what, react);
     return () => this.#changes.removeEventListener(what, react);
+  }
+
+  runs(service) {
+    return this.state.services.some(({ name }) => name === service);
   }
 
   async load() {

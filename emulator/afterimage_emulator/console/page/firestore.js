@@ -1,4 +1,5 @@
 // The Firestore page: the collections below a place, the documents of one of them, the fields of one of these.
+import { askIn } from "./dialog.js";
 import { element } from "./elements.js";
 import { DatabaseApi, databases } from "./firestore-api.js";
 import "./firestore-fields.js";
@@ -17,8 +18,9 @@ export class FirestorePage extends HTMLElement {
     });
     this.up = element("button", { type: "button", onclick: () => this.#open(this.#parent()) }, "Up");
     this.said = element("span", { role: "status", className: "bad" });
+    this.dialog = element("dialog");
     this.replaceChildren(element("div", { className: "row" }, this.database, this.up, this.path, this.said),
-      element("div", { className: "columns" }, this.#collections(), this.#documents(), this.#document()), this.#dialog());
+      element("div", { className: "columns" }, this.#collections(), this.#documents(), this.#document()), this.dialog);
     this.stop = this.app.onChange("state", () => this.#refresh());
     this.segments = [];
     this.go(this.place);
@@ -90,6 +92,10 @@ export class FirestorePage extends HTMLElement {
     const before = { database: this.api?.database, collection: this.#collection().join("/") };
     this.segments = segments;
     if (!this.app.state) return;  // it comes with the first state
+    if (!this.app.runs("firestore")) {
+      this.said.textContent = "this suite runs no Firestore";
+      return;
+    }
     if (before.database !== database) {
       this.api = new DatabaseApi(this.app.state.project, database);
       await this.#listDatabases();
@@ -205,37 +211,12 @@ export class FirestorePage extends HTMLElement {
 
   // -- adding and deleting
 
-  #dialog() {
-    this.dialog = element("dialog");
-    return this.dialog;
-  }
-
-  #ask(title, inputs, actions) {
-    const said = element("p", { role: "status", className: "bad" });
-    const buttons = actions.map(([text, act]) => element("button", { type: "button", onclick: async () => {
-      try {
-        await act();
-        this.dialog.close();
-      } catch (error) {
-        said.textContent = error.message;
-      }
-    } }, text));
-    this.dialog.setAttribute("aria-label", title);
-    this.dialog.replaceChildren(element("form", { onsubmit: (event) => {
-      event.preventDefault();
-      buttons[0].click();
-    } }, element("p", {}, title), ...inputs.map((input) => element("div", { className: "row" }, input)), said,
-    element("div", { className: "row" }, ...buttons,
-      element("button", { type: "button", onclick: () => this.dialog.close() }, "Cancel"))));
-    this.dialog.showModal();
-  }
-
   #askForNew(place, isCollection) {
     const api = this.api;
     const collection = element("input", { className: "code", placeholder: "collection", "aria-label": "Collection" });
     const id = element("input", { className: "code", placeholder: "id, or empty for a new one", "aria-label": "Id of the document" });
     const where = place.length ? `\`${place.join("/")}\`` : "the root";
-    this.#ask(isCollection ? `A collection below ${where}, with its first document` : `A document in ${where}`,
+    askIn(this.dialog, isCollection ? `A collection below ${where}, with its first document` : `A document in ${where}`,
       isCollection ? [collection, id] : [id], [["Add", async () => {
         if (isCollection && !collection.value) throw new Error("a collection needs a name");
         if (/\//.test(collection.value + id.value)) throw new Error("a name has no slash in it");
@@ -257,7 +238,7 @@ export class FirestorePage extends HTMLElement {
       await api.deleteAll(path);
       done();
     }];
-    this.#ask(isDocument ? `Delete \`${path}\`?` : `Delete every document of \`${path}\`, and everything below?`, [],
+    askIn(this.dialog, isDocument ? `Delete \`${path}\`?` : `Delete every document of \`${path}\`, and everything below?`, [],
       isDocument ? [alone, all] : [all]);
   }
 }

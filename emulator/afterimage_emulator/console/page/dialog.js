@@ -1,0 +1,23 @@
+// A question in front of the page: what to fill in, what may be done; whatever is refused is said in it.
+import { element } from "./elements.js";
+
+// `actions` are [text, act]; the first is Enter's. The dialog closes when one of them succeeded.
+export function askIn(dialog, title, inputs, actions) {
+  const said = element("p", { role: "status", className: "bad" });
+  const buttons = actions.map(([text, act]) => element("button", { type: "button", onclick: async () => {
+    try {
+      await act();
+      dialog.close();
+    } catch (error) {
+      said.textContent = error.message;
+    }
+  } }, text));
+  dialog.setAttribute("aria-label", title);
+  dialog.replaceChildren(element("form", { onsubmit: (event) => {
+    event.preventDefault();
+    buttons[0].click();
+  } }, element("p", {}, title), ...inputs.map((input) => element("div", { className: "row" }, input)), said,
+  element("div", { className: "row" }, ...buttons,
+    element("button", { type: "button", onclick: () => dialog.close() }, "Cancel"))));
+  dialog.showModal();
+}
