@@ -13,7 +13,7 @@ from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import Configuration
 from afterimage_emulator.suite import Suite
 from tests.browser.page import Browser, Page
-from tests.emulator.console.test_console_firestore import click, fill, focus, until_rows
+from tests.emulator.console.test_console_firestore import click, fill, focus, until_closed, until_rows
 from tests.emulator.console.test_console_page import CONTRAST, STORED_MARKUP, opened, press, until
 
 
@@ -85,6 +85,7 @@ def test_users_are_added_disabled_found_and_deleted(
     fill(page, "Email", "new@example.com")
     fill(page, "Password", "secret1")
     click(page, "Add")
+    until_closed(page)
     until(page, "document.querySelector('auth-page section h2')?.textContent === 'new@example.com'")
     fill(page, "Custom claims as JSON", '{"not": "saved yet"}')
     click(page, "Disable")
@@ -98,9 +99,11 @@ def test_users_are_added_disabled_found_and_deleted(
         until(page, f"document.querySelector('auth-page section h2')?.textContent === '{heading}'")
     click(page, "Delete user")
     click(page, "Cancel")
+    until_closed(page)
     assert auth.get_user("a b/c?", app=app).email == "new@example.com"
     click(page, "Delete user")
     click(page, "Delete")
+    until_closed(page)
     until_rows(page, "Users by uid", ["+491701234567caller"])
     with pytest.raises(auth.UserNotFoundError):
         auth.get_user("a b/c?", app=app)

@@ -63,13 +63,17 @@ def shown(browser: Browser, running: BackgroundSuite, place: str = "", database:
 
 
 def click(page: Page, text: str) -> None:
-    visible = f"one.textContent === {json.dumps(text)} && one.checkVisibility()"
+    visible = f"one.textContent === {json.dumps(text)} && one.checkVisibility() && !one.disabled"
     until(page, f"[...document.querySelectorAll('button')].some((one) => {visible})")
     page.run(
         "(text) => [...document.querySelectorAll('button')]"
         ".findLast((one) => one.textContent === text && one.checkVisibility()).click()",
         text,
     )
+
+
+def until_closed(page: Page) -> None:
+    until(page, "!document.querySelector('dialog').open")
 
 
 def fill(page: Page, label: str, value: str) -> None:
@@ -285,31 +289,37 @@ def test_documents_are_added_and_deleted_with_what_is_below(
     fill(page, "Collection", "rooms")
     fill(page, "Id of the document", "né #1?")
     click(page, "Add")
+    until_closed(page)
     until(page, "document.querySelector('[aria-label^=Path]').value === 'rooms/né #1?'")
     assert client.document("rooms/né #1?").get().exists
     click(page, "Add document")
     click(page, "Add")
+    until_closed(page)
     until(page, "document.querySelectorAll('[aria-label=Documents] .item').length === 2")
     click(page, "Add document")
     fill(page, "Id of the document", "né #1?")
     click(page, "Add")
     until(page, "document.querySelector('dialog .bad').textContent.includes('already exists')")
     click(page, "Cancel")
+    until_closed(page)
     client.document("rooms/né #1?/messages/one").set({})
     page.run("() => { location.hash = '#firestore/(default)/rooms/' + encodeURIComponent('né #1?'); }")
     until(page, "[...document.querySelectorAll('button')].some((one) => one.textContent === 'messages ›')")
     click(page, "Delete document")
     click(page, "Delete the document alone")
+    until_closed(page)
     until(page, "document.querySelector('.missing')?.textContent === 'né #1?'")
     assert client.document("rooms/né #1?/messages/one").get().exists
     page.run("() => document.querySelector('.missing').click()")
     until(page, "document.querySelector('[aria-label=Document] h2').textContent === 'né #1?'")
     click(page, "Delete document")
     click(page, "Delete with everything below")
+    until_closed(page)
     until(page, "document.querySelectorAll('[aria-label=Documents] .item').length === 1")
     assert not client.document("rooms/né #1?/messages/one").get().exists
     click(page, "Delete all")
     click(page, "Delete all documents")
+    until_closed(page)
     until_rows(page, "Collections", ["other"])
     assert [each.id for each in client.collection("rooms").list_documents()] == []
     assert client.document("other/stays").get().exists

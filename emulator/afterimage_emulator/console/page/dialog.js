@@ -5,11 +5,13 @@ import { element } from "./elements.js";
 export function askIn(dialog, title, inputs, actions) {
   const said = element("p", { role: "status", className: "bad" });
   const buttons = actions.map(([text, act]) => element("button", { type: "button", onclick: async () => {
+    buttons.forEach((button) => { button.disabled = true; });  // a second click is no second order
     try {
       await act();
       dialog.close();
     } catch (error) {
       said.textContent = error.message;
+      buttons.forEach((button) => { button.disabled = false; });
     }
   } }, text));
   dialog.setAttribute("aria-label", title);
