@@ -21,7 +21,16 @@ _DEFAULT: Final = "(default)"
 _REACHED: Final[Mapping[str, tuple[str, ...]]] = {
     "auth": ("/identitytoolkit.googleapis.com/v1/projects/",),
     "firestore": ("/v1/", "/emulator/v1/"),
+    "storage": ("/storage/v1/b", "/download/storage/v1/b/"),
 }
+
+# Stored HTML is no page of the console's origin, however it is opened.
+_NO_PAGE: Final = (
+    ("content-security-policy", "default-src 'none'; sandbox"),
+    ("x-content-type-options", "nosniff"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("cache-control", "no-store"),
+)
 
 
 class ConsoleServices:
@@ -55,12 +64,11 @@ class ConsoleServices:
         if not path.startswith(_REACHED.get(name, ())):
             raise StatusError(Code.NOT_FOUND, f"the console reaches no `{path[:200]}` of the service `{name}`")
         # Without the page's origin: the service would name it as one that may read the answer.
-        headers = Headers(
-            [("authorization", "Bearer owner"), ("content-type", request.headers.get("content-type") or "text/plain")]
-        )
+        given = [(passed, request.headers.get(passed)) for passed in ("content-type", "range")]
+        headers = Headers([("authorization", "Bearer owner"), *((key, value) for key, value in given if value)])
         answer = await handler(dataclasses.replace(request, raw_path=path, headers=headers, params={}))
         kept = [(header, value) for header, value in answer.headers if header.lower() == "content-type"]
-        return HttpResponse(answer.status, [*kept, ("cache-control", "no-store")], answer.body)
+        return HttpResponse(answer.status, [*kept, *_NO_PAGE], answer.body)
 
     # -- Firestore
 

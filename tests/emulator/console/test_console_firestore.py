@@ -422,5 +422,12 @@ def test_services_are_reached_with_the_token_alone_and_only_where_the_page_needs
     assert json.loads(answer.body)["name"].endswith("rooms/blue")
     assert not [name for name in answer.headers if name.startswith("access-control")]
     assert running.suite.observer.counts["firestore"] == before
-    for path in ("firestore/shutdown", "firestore/reset", "hub/control/reset", "storage/b", "firestore/"):
+    for path in (
+        "firestore/shutdown",
+        "firestore/reset",
+        "hub/control/reset",
+        "storage/b",
+        "storage/internal/reset",
+        "firestore/",
+    ):
         assert send(address, "POST", f"/console/services/{path}", headers).status == 404, path

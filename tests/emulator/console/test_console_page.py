@@ -159,7 +159,7 @@ def test_the_clock_is_stopped_and_said_to_be_on_every_page(browser: Browser, run
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["overview", "requests", "events", "time", "logs", "firestore", "auth"])
+@pytest.mark.parametrize("name", ["overview", "requests", "events", "time", "logs", "firestore", "auth", "storage"])
 def test_every_word_can_be_read_and_every_control_has_a_name(
     name: str, scheme: str, browser: Browser, running: BackgroundSuite
 ) -> None:

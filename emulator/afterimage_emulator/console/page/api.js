@@ -18,6 +18,13 @@ export function askService(name, path, options) {
   return ask(`/console/services/${name}${path}`, options);
 }
 
+// What a service has stored, as it is.
+export async function fetchService(name, path, more) {
+  const answer = await fetch(`/console/services/${name}${path}`, { headers: { ...headers, ...more } });
+  if (!answer.ok) throw new Error(`${path} was answered with ${answer.status}`);
+  return answer;
+}
+
 // What happens in the suite, as it happens: `heard` gets the kind and the value. Comes back by itself after a cut.
 export class Stream extends EventTarget {
   constructor() {

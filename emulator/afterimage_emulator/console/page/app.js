@@ -7,6 +7,7 @@ import "./firestore.js";
 import "./logs.js";
 import "./overview.js";
 import "./requests.js";
+import "./storage.js";
 import "./time.js";
 
 const PAGES = [
@@ -17,6 +18,7 @@ const PAGES = [
   ["logs", "Logs", "logs-page"],
   ["firestore", "Firestore", "firestore-page"],
   ["auth", "Auth", "auth-page"],
+  ["storage", "Storage", "storage-page"],
 ];
 const KEPT_REQUESTS = 500;
 const KEPT_LINES = 2000;
