@@ -83,7 +83,9 @@ class Gate:
 
     def __init__(self, behind: str, uses: int) -> None:
         self.behind, self.uses = behind, uses
-        self.left = 0
+        self.left: dict[str, int] = {}
+        """How many uses each token still has: a new one takes nothing from those before."""
+        self.lock = threading.Lock()
         self.issued = self.turned_away = 0
         gate = self
 
@@ -92,16 +94,16 @@ class Gate:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if self.path == "/token":
                     assert parse_qs(body.decode())["grant_type"] == ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
-                    gate.issued += 1
-                    gate.left = gate.uses
-                    answer = json.dumps({"access_token": f"t{gate.issued}", "expires_in": 3600}).encode()
+                    with gate.lock:
+                        gate.issued += 1
+                        token = f"t{gate.issued}"
+                        gate.left[f"Bearer {token}"] = gate.uses
+                    answer = json.dumps({"access_token": token, "expires_in": 3600}).encode()
                     self._send(200, {"Content-Type": "application/json"}, answer)
                     return
-                if self.headers.get("Authorization") != f"Bearer t{gate.issued}" or gate.left == 0:
-                    gate.turned_away += 1
+                if not gate.lets_in(self.headers.get("Authorization", "")):
                     self._send(401, {}, b"{}")
                     return
-                gate.left -= 1
                 headers = {name: value for name, value in self.headers.items() if name.lower() != "authorization"}
                 found = httpx2.request(self.command, gate.behind + self.path, headers=headers, content=body)
                 kept = {
@@ -127,6 +129,14 @@ class Gate:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def lets_in(self, token: str) -> bool:
+        with self.lock:
+            if self.left.get(token, 0) == 0:
+                self.turned_away += 1
+                return False
+            self.left[token] -= 1
+            return True
 
 
 @pytest.fixture
