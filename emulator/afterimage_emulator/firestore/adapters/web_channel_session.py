@@ -204,11 +204,6 @@ class WebChannelSession:
         self._wake_back_channel()
 
     @property
-    def waiting_bytes(self) -> int:
-        """What the client has said, or is saying, and the service has not taken."""
-        return self._waiting_bytes + self._early_bytes
-
-    @property
     def unsent_bytes(self) -> int:
         return self._unsent_bytes
 
