@@ -71,7 +71,8 @@ class WebChannel:
         self._patience = patience or Patience()
         self._crowd = Crowd()
         self._sessions: dict[str, WebChannelSession] = {}
-        """Whichever has not been heard of for longest comes first."""
+        self._of_origin: dict[str | None, dict[str, WebChannelSession]] = {}
+        """In each, whichever has not been heard of for longest comes first."""
 
     def serves(self, path: str) -> bool:
         return path in self._conversations
@@ -103,7 +104,8 @@ class WebChannel:
             self._end(session)
             return HttpResponse(200, [("content-type", "text/plain; charset=utf-8")])
         session.heard()
-        self._sessions[session.id] = self._sessions.pop(session.id)
+        own = self._of_origin[session.origin]
+        own[session.id] = own.pop(session.id)
         session.acknowledge(_number(request, "AID", -1))
         if session.is_done_with:
             self._end(session)
@@ -145,8 +147,9 @@ class WebChannel:
             patience=self._patience,
         )
         self._sessions[session.id] = session
+        self._of_origin.setdefault(session.origin, {})[session.id] = session
         self._watch(session, IDLE_LIMIT_SECONDS)
-        self._make_room()
+        self._make_room(session)
         session.receive(messages)
         keep_alive_ms = round(self._patience.keep_alive_seconds * 1000)
         return _framed(f'[[0,["c","{session.id}","",{_VERSION},{_CLIENT_VERSION_SPOKEN},{keep_alive_ms}]]]')
@@ -179,15 +182,20 @@ class WebChannel:
 
         session.idle_timer = self._clock.call_later(wait_seconds, look)
 
-    def _make_room(self) -> None:
+    def _make_room(self, newest: WebChannelSession) -> None:
+        """Beyond the limit the site with most sessions loses one of its own: no page pushes out those of others."""
         if len(self._sessions) > SESSIONS_LIMIT:
-            for session in self._sessions.values():
-                if session.back_channel is None:
-                    self._end(session)
-                    return
+            crowd = max(self._of_origin.values(), key=len).values()
+            older = [session for session in crowd if session is not newest]
+            idle = (session for session in older if session.back_channel is None)
+            self._end(next(idle, None) or older[0])
 
     def _end(self, session: WebChannelSession) -> None:
-        self._sessions.pop(session.id, None)
+        if self._sessions.pop(session.id, None) is not None:
+            own = self._of_origin[session.origin]
+            del own[session.id]
+            if not own:
+                del self._of_origin[session.origin]
         session.end()
 
 

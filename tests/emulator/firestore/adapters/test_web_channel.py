@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from google.cloud import firestore
 
+from afterimage_emulator.firestore.adapters import web_channel
 from afterimage_emulator.firestore.adapters.web_channel import IDLE_LIMIT_SECONDS
 from afterimage_emulator.firestore.adapters.web_channel_session import (
     BACK_CHANNEL_LIMIT_BYTES,
@@ -359,6 +360,30 @@ def test_what_waits_for_the_service_is_bounded_and_the_rest_is_left_unread() -> 
         heard = chain.from_iterable(page.hear().messages() for _ in range(9))  # one answer holds less than all of it
         assert len(until_snapshot(heard)) == 3
         assert running.run(answered(bodies, tasks)) == {200}
+
+
+def test_a_page_that_opens_sessions_without_end_loses_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First those that wait for nothing; where all wait, the one not heard of for longest. Another site's stay."""
+
+    def is_known(client: WireClient) -> bool:
+        try:
+            client.say(target(client, "halls", 4))
+        except RefusedError:
+            return False
+        return True
+
+    monkeypatch.setattr(web_channel, "SESSIONS_LIMIT", 4)
+    with own_service() as running:
+        other = WireClient(running.address, "demo-a", "Listen", origin="http://localhost:3000")
+        other.open(target(other, "rooms"))
+        waiting, idle, third = (listener(running, "demo-a") for _ in range(3))
+        held = [page.hear() for page in (waiting, third)]
+        fourth = listener(running, "demo-a")
+        assert not is_known(idle)
+        held.append(fourth.hear())
+        fifth = listener(running, "demo-a")
+        assert [is_known(page) for page in (other, waiting, third, fourth, fifth)] == [True, False, True, True, True]
+        assert running.service.web_channel.session_count() == 4
 
 
 def test_idle_sessions_end_and_open_ones_live_for_hours() -> None:
