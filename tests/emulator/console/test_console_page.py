@@ -142,6 +142,32 @@ def test_a_list_of_any_length_draws_the_rows_in_sight(width: int, browser: Brows
     assert 0 < drawn["rows"] < 100
 
 
+def test_a_key_counts_also_while_rows_are_brought(browser: Browser, running: BackgroundSuite) -> None:
+    """What is drawn anew meanwhile, and what the page marks as chosen, takes no key back."""
+    page = opened(browser, running, "requests")
+    chosen = page.run(
+        """async () => {
+          document.querySelector("requests-page").stop();
+          const { Pages } = await import("./virtual-list.js");
+          const list = document.querySelector("virtual-list");
+          const rows = (first, count) => Array.from({ length: count }, (_, at) => ({ id: first + at }));
+          const items = new Pages(50, async (first, count) => rows(first, count));
+          await items.whole(0);
+          list.show(items, { key: (item) => item.id, fill: (item) => [String(item.id)] });
+          list.select(items.at(9), 9);
+          let bring;
+          items.renew(50, (first, count) => new Promise((resume) => { bring = () => resume(rows(first, count)); }));
+          list.mark(9);
+          list.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowUp" }));
+          list.mark(9);
+          bring();
+          await new Promise((resume) => requestAnimationFrame(() => requestAnimationFrame(resume)));
+          return list.selected?.id;
+        }"""
+    )
+    assert chosen == 8
+
+
 def test_the_clock_is_stopped_and_said_to_be_on_every_page(browser: Browser, running: BackgroundSuite) -> None:
     """What is not as usual stands in the head, wherever one looks."""
     page = opened(browser, running, "time")

@@ -22,10 +22,13 @@ NODE_TESTS = Path(__file__).resolve().parents[2] / "node"
 FIREBASE = f"projects/{PROJECT}/locations/us-central1/channels/firebase"
 ORDER = "com.example.order.placed"
 CODEBASE = f"""
+import sys
+
 from firebase_functions import eventarc_fn
 
 def told(name, event):
-    print(name, event.id, event.source, event.subject, event.time.isoformat(), event.data)
+    words = (name, event.id, event.source, event.subject, event.time.isoformat(), event.data)
+    sys.stdout.write(" ".join(map(str, words)) + "\\n")  # at once: lines of two events may not mix
 
 @eventarc_fn.on_custom_event_published(event_type="{ORDER}", filters={{"colour": "blue"}})
 def blue(event):

@@ -59,6 +59,8 @@ export class VirtualList extends HTMLElement {
   #items = [];
   #selected = null;
   #at = -1;
+  #moves = 0;  // counts what was pressed or clicked: only the last of them decides
+  #isMoving = false;  // a key was pressed, and its row is not here yet
   #name = `list-${lists++}`;
   #space = element("div", { className: "space", role: "presentation" });
 
@@ -75,6 +77,7 @@ export class VirtualList extends HTMLElement {
   // `fill(item)` gives the children of a row; `key(item)` tells items apart.
   show(items, { fill, key }) {
     Object.assign(this, { fill, key });
+    if (items !== this.#items) this.#endMove();
     this.#items = items;
     if (items instanceof Pages) items.onload = () => this.#draw();
     this.#at = Array.isArray(items) ? items.findIndex((item) => key(item) === this.#selected) : this.#at;
@@ -88,6 +91,7 @@ export class VirtualList extends HTMLElement {
   }
 
   select(item, index = Array.isArray(this.#items) ? this.#items.indexOf(item) : this.#at) {
+    this.#endMove();
     this.mark(item === null ? null : this.key(item), index);
     this.dispatchEvent(new CustomEvent("choose", { detail: item }));
   }
@@ -95,8 +99,13 @@ export class VirtualList extends HTMLElement {
   // Shows as chosen what somebody chose elsewhere.
   mark(key, index = -1) {
     this.#selected = key;
-    this.#at = key === null ? -1 : index;
+    if (!this.#isMoving) this.#at = key === null ? -1 : index;
     this.#draw();
+  }
+
+  #endMove() {
+    this.#moves++;
+    this.#isMoving = false;
   }
 
   async #move(event) {
@@ -112,11 +121,16 @@ export class VirtualList extends HTMLElement {
     const top = index * ROW;
     if (top < this.scrollTop) this.scrollTop = top;
     else if (top + ROW > this.scrollTop + this.clientHeight) this.scrollTop = top + ROW - this.clientHeight;
+    this.#endMove();
     this.#at = index;
+    this.#isMoving = true;
+    const move = this.#moves;
     const items = this.#items;
     const item = Array.isArray(items) ? items[index] : await items.whole(index);
     // Whoever moved on meanwhile, or shows another list, wants another one.
-    if (item !== undefined && this.#at === index && this.#items === items) this.select(item, index);
+    if (move !== this.#moves) return;
+    this.#endMove();
+    if (item !== undefined) this.select(item, index);
   }
 
   #draw() {
@@ -128,7 +142,7 @@ export class VirtualList extends HTMLElement {
     for (let index = first; index < end; index++) {
       const item = this.#items.at(index);
       const chosen = item !== undefined && this.key(item) === this.#selected;
-      if (chosen) this.#at = index;
+      if (chosen && !this.#isMoving) this.#at = index;
       const row = element("div", {
         className: "item", role: "option", id: `${this.#name}-${index}`,
         onclick: () => item !== undefined && this.select(item, index),
