@@ -1,6 +1,6 @@
 """Measures a save of 100 KB against its own store calls made by hand: two reads, one file, one commit.
 
-    python bench/artifacts.py [--saves 60]
+    python -m bench.artifacts [--saves 60]
 
 Both go through the official clients to a suite in this process, in turns of the same run, so that the ratio is what
 deciding, hashing and checking cost. The first saves fill the history; those that are measured also let a version go, by
@@ -19,10 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "functions"), str(ROOT / "emulator")]
+from bench.measuring import Figure, show
 
-from bench.measuring import Figure, show  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "functions"))
 
 SIZE = 100 * 1024
 MOST_RATIO = 1.5

@@ -13,6 +13,8 @@ NAME_LIMIT: Final = 200
 FOLDER_LIMIT: Final = 400
 TAGS_LIMIT: Final = 20
 TAG_LIMIT: Final = 60
+MOST_MERGED: Final = 20
+"""So many files are merged into another at once."""
 DESCRIPTION_LIMIT: Final = 2000
 TYPE_LIMIT: Final = 60
 

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from afterimage.artifacts.contents import Content, content_in
-from afterimage.artifacts.descriptions import Description, checked_description
+from afterimage.artifacts.descriptions import MOST_MERGED, Description, checked_description
 from afterimage.artifacts.file_types import TextReader, kept_type, refuse_by_name
 from afterimage.artifacts.heads import MOST_PINNED, VERSIONS_KEPT, Head, VersionEntry, head_in
 from afterimage.artifacts.refusals import RefusalKind, RefusedError, in_the_way, invalid, not_found
@@ -23,8 +23,6 @@ from afterimage.paths import (
     is_document_id,
 )
 from afterimage.store.documents import Document, DocumentStore, Query
-
-MOST_MERGED: Final = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,6 +14,7 @@ from afterimage.api.routes import Cost, Route
 from afterimage.artifacts.descriptions import (
     DESCRIPTION_LIMIT,
     FOLDER_LIMIT,
+    MOST_MERGED,
     NAME_LIMIT,
     TAG_LIMIT,
     TAGS_LIMIT,
@@ -22,7 +23,6 @@ from afterimage.artifacts.descriptions import (
 
 SMALL_FILE_BYTES: Final = 10 * 1024 * 1024
 """What goes through the API itself; larger files are uploaded past it."""
-MOST_MERGED: Final = 20
 ARTIFACT_BYTES: Final = 8 * 1024 * 1024
 _HANDLERS: Final = "afterimage.api.rooms.storage_handlers"
 _ROOT: Final = "/api/phase5/storage"
