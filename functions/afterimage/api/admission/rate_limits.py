@@ -1,15 +1,21 @@
-"""How often one user may ask, over all instances: leases of requests, kept in one document for each user.
+"""How often one user may ask, over all instances: one document for each user, and leases that spare most writes.
 
-An instance leases a few requests in one write and then serves them by itself. What any minute admits is at most what
-was leased for it, and no more than MOST is ever leased for a minute. A lease counts as used until its instance reports
-otherwise; the unused requests of all leases together are at most SPARE. So a user is refused only after MOST - SPARE
-requests within a minute and the life of one lease.
+The document holds when each request of the last minute was made, and the leases: how many more requests an instance
+may serve by itself. An instance writes when its lease is used up, and then says when it used it. What the document
+counts is at most MOST, so no minute admits more. What is leased and not used is at most SPARE of that, so whoever is
+refused has made MOST - SPARE requests within the very minute.
+
+Instances tell the time by clocks of their own. A request whose age is so near a minute that two clocks could differ
+about it counts where it is asked whether one more may be admitted, and does not count where somebody is to be refused.
+Where the answer hangs on such requests, the caller waits until it does not: a second at most.
 """
 
 from __future__ import annotations
 
+import random
 import secrets
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,21 +31,53 @@ TOLD: Final = 100
 MOST: Final = 120
 SPARE: Final = 40
 WINDOW_SECONDS: Final = 60.0
-LEASE_SECONDS: Final = 5.0
+CLOCKS_DIFFER_SECONDS: Final = 0.5
+"""How far the clocks of two instances may be apart; where they are further, so much longer or shorter is the minute."""
+LEASE_SECONDS: Final = 20.0
 LARGEST_LEASE: Final = 12
 USERS_KEPT: Final = 10_000
-_ROUNDS: Final = 12
+_ROUNDS: Final = 40
+"""Each lost round means that another instance's lease went through; there are MOST in a minute."""
+_LONGEST_PAUSE_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lease:
-    """Requests that one instance may serve until `ends`; `count` is exact once `reported`."""
+    """Requests that one instance may serve until `ends`, in seconds since the epoch, and has not reported."""
 
     id: str
     count: int
     ends: float
-    """Seconds since the epoch; of a reported lease, the moment of its last request."""
-    reported: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counted:
+    """What the document of a user says: moments of requests that were made, and requests that are leased."""
+
+    made: Sequence[float] = ()
+    leases: Sequence[Lease] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Granted:
+    """One request is admitted, and `lease.count` more may be, by this instance."""
+
+    counted: Counted
+    lease: Lease
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delayed:
+    """Nobody can say yet; in so many seconds somebody can."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """Nothing is left, and will not be until then."""
+
+    until: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,23 +96,28 @@ class Allowance:
         }
 
 
-def grant(leases: Sequence[Lease], own: Lease | None, *, name: str, now: float) -> tuple[list[Lease], Lease | None]:
-    """The leases that count from now on, and the new one; None where there is nothing left to lease. Pure.
+def decide(
+    found: Counted, own: Lease | None, used: Sequence[float], *, name: str, now: float
+) -> Granted | Delayed | Refused:
+    """Whether one request more is admitted now, and how many are leased with it. Pure.
 
-    `own` is the lease that this instance had, as it was really used.
+    `own` is the lease that this instance had, and `used` when it served the requests of it.
     """
-    counting = [lease for lease in leases if own is None or lease.id != own.id]
-    if own is not None:
-        counting.append(replace(own, reported=True))
-    counting = [lease for lease in counting if lease.ends > now - WINDOW_SECONDS]
-    left = MOST - sum(lease.count for lease in counting)
+    oldest = now - WINDOW_SECONDS - CLOCKS_DIFFER_SECONDS
+    # A lease that stands no longer was reported before, by a write whose answer was lost.
+    reported = used if own is not None and any(lease.id == own.id for lease in found.leases) else ()
+    made = sorted(moment for moment in (*found.made, *reported) if moment > oldest)
+    leases = [lease for lease in found.leases if lease.ends > oldest and (own is None or lease.id != own.id)]
+    spare = sum(lease.count for lease in leases)
+    left = MOST - len(made) - spare
     if left < 1:
-        return counting, None
-    spare = SPARE - sum(lease.count - 1 for lease in counting if not lease.reported)
+        surely = made[-(MOST - SPARE)] + WINDOW_SECONDS - CLOCKS_DIFFER_SECONDS
+        next_left = min([made[0], *(lease.ends for lease in leases)]) + WINDOW_SECONDS + CLOCKS_DIFFER_SECONDS
+        return Refused(until=min(surely, next_left)) if now < surely else Delayed(seconds=next_left - now)
     # Half of what may be spare: an instance that comes later finds some as well.
-    count = min(left, LARGEST_LEASE, 1 + max(0, spare // 2))
+    count = min(left - 1, LARGEST_LEASE - 1, max(0, SPARE - spare) // 2)
     lease = Lease(id=name, count=count, ends=now + LEASE_SECONDS)
-    return [*counting, lease], lease
+    return Granted(counted=Counted(made=[*made, now], leases=[*leases, lease] if count else leases), lease=lease)
 
 
 @dataclass
@@ -83,8 +126,7 @@ class _Ledger:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     lease: Lease | None = None
-    used: int = 0
-    last_used: float = 0.0
+    used: list[float] = field(default_factory=list)
     refused_until: float = 0.0
     allowance: Allowance = Allowance(remaining=TOLD, reset_seconds=60)
 
@@ -92,9 +134,16 @@ class _Ledger:
 class RateLimits:
     """The limit of every user, as one instance keeps it."""
 
-    def __init__(self, documents: Callable[[], DocumentStore], *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        documents: Callable[[], DocumentStore],
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._documents = documents
         self._clock = clock
+        self._sleep = sleep
         self._lock = threading.Lock()
         self._users: OrderedDict[str, _Ledger] = OrderedDict()
 
@@ -105,35 +154,35 @@ class RateLimits:
             now = self._clock()
             if now < ledger.refused_until:
                 raise _refused(ledger.refused_until - now)
-            if ledger.lease is None or ledger.used >= ledger.lease.count or now >= ledger.lease.ends:
-                self._lease(user, ledger)
-                now = self._clock()
-            ledger.used += 1
-            ledger.last_used = now
-            assert ledger.lease is not None
-            allowance = ledger.allowance
-            return replace(allowance, remaining=allowance.remaining + ledger.lease.count - ledger.used)
+            if ledger.lease is None or len(ledger.used) >= ledger.lease.count or now >= ledger.lease.ends:
+                return self._lease(user, ledger)
+            ledger.used.append(now)
+            return replace(ledger.allowance, remaining=ledger.allowance.remaining - len(ledger.used))
 
-    def _lease(self, user: str, ledger: _Ledger) -> None:
+    def _lease(self, user: str, ledger: _Ledger) -> Allowance:
         path = rate_limit_path(user)
         documents = self._documents()
-        for _ in range(_ROUNDS):
+        for lost in range(_ROUNDS):
             found = documents.read(path)
             now = self._clock()
-            own = replace(ledger.lease, count=ledger.used, ends=ledger.last_used) if ledger.lease else None
-            counting, lease = grant(_leases_in(found), own, name=secrets.token_hex(6), now=now)
-            if lease is None:
-                ledger.refused_until = min(each.ends for each in counting) + WINDOW_SECONDS
-                raise _refused(ledger.refused_until - now)
-            try:
-                compare_and_set(documents, path, _fields(counting, now), found)
-            except ConflictError:
+            decided = decide(_counted_in(found), ledger.lease, ledger.used, name=secrets.token_hex(6), now=now)
+            if isinstance(decided, Refused):
+                ledger.refused_until = decided.until
+                raise _refused(decided.until - now)
+            if isinstance(decided, Delayed):
+                self._sleep(decided.seconds)
                 continue
-            ledger.lease, ledger.used = lease, 0
-            taken = sum(each.count for each in counting)
-            oldest = min(each.ends for each in counting)
-            ledger.allowance = Allowance(remaining=TOLD - taken, reset_seconds=int(oldest + WINDOW_SECONDS - now) + 1)
-            return
+            try:
+                compare_and_set(documents, path, _fields(decided.counted, now), found)
+            except ConflictError:
+                # At random, so that instances which lost together do not lose together again.
+                self._sleep(random.uniform(0, min(_LONGEST_PAUSE_SECONDS, 0.005 * 2**lost)))
+                continue
+            ledger.lease, ledger.used = decided.lease, []
+            made = decided.counted.made
+            reset = int(made[0] + WINDOW_SECONDS - now) + 1
+            ledger.allowance = Allowance(remaining=TOLD - len(made), reset_seconds=reset)
+            return ledger.allowance
         raise ApiError(
             ErrorCode.UNAVAILABLE,
             "too many requests of one user at one moment",
@@ -183,10 +232,13 @@ def _refused(seconds: float) -> ApiError:
     return ApiError(ErrorCode.RATE_LIMITED, f"more than {TOLD} requests in a minute", f"wait {wait} s", headers=headers)
 
 
-def _leases_in(found: Document | None) -> list[Lease]:
-    return [] if found is None else [Lease(**each) for each in found.fields["leases"]]
+def _counted_in(found: Document | None) -> Counted:
+    if found is None:
+        return Counted()
+    return Counted(made=found.fields["made"], leases=[Lease(**each) for each in found.fields["leases"]])
 
 
-def _fields(leases: Sequence[Lease], now: float) -> Mapping[str, Any]:
-    written = [{"id": each.id, "count": each.count, "ends": each.ends, "reported": each.reported} for each in leases]
-    return {"leases": written, "expires_at": datetime.fromtimestamp(now + 10 * WINDOW_SECONDS, UTC)}
+def _fields(counted: Counted, now: float) -> Mapping[str, Any]:
+    leases = [{"id": each.id, "count": each.count, "ends": each.ends} for each in counted.leases]
+    expires_at = datetime.fromtimestamp(now + 10 * WINDOW_SECONDS, UTC)
+    return {"made": list(counted.made), "leases": leases, "expires_at": expires_at}
