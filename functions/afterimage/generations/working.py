@@ -225,7 +225,7 @@ class Workshop:
         if budget is None:
             return []
         if spent is not None:
-            cost = cost_of(spent, self.prices, now)
+            cost = cost_of(spent, self.prices, now) if spent.input_tokens or spent.output_tokens else 0
             # A model without a price reserved nothing either; were it otherwise, the worst case stands.
             cost = reserved if cost is None else cost
         else:

@@ -48,7 +48,7 @@ def figures(facts: Facts, hits: int) -> dict[str, int]:
     found = {
         "generations": 1,
         **money("cost", facts.cost_nano_usd),
-        **money("reported", facts.cost_nano_usd if facts.cost_source is CostSource.REPORTED else 0),
+        **(money(facts.cost_source, facts.cost_nano_usd) if facts.cost_source is not CostSource.NONE else {}),
         "unpriced": int(facts.status is OutputStatus.UNPRICED),
         "cached_generations": int(facts.is_cached),
         "cache_hits": hits,

@@ -86,7 +86,7 @@ def facts_of(kind: str, fields: Mapping[str, Any], created: datetime, prices: Pr
     confirmed = _confirmed(fields, reasons) if kind == "files" else None
     if confirmed is not None:
         cost, source = confirmed, CostSource.CONFIRMED
-    elif computed is not None:
+    elif computed is not None and (computed.nano_usd or not (reported or is_absurd)):
         cost, source, origin = computed.nano_usd, CostSource.COMPUTED, computed.origin
     elif is_absurd and kind != "files":  # what a request claims hides no generation that a worker has made
         return Facts(

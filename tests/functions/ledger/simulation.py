@@ -259,19 +259,19 @@ def figures(fields: dict[str, Any], hits: int) -> dict[str, int]:
     """What one output of this world is worth."""
     stated = fields.get("cost_usd")
     is_absurd = stated is not None and not stated >= 0
-    if fields.get("output_tokens") is not None:
-        cost, reported, unpriced = fields["output_tokens"] * 2500, 0, 0
+    if fields.get("output_tokens"):
+        cost, source, unpriced = fields["output_tokens"] * 2500, "computed", 0
     elif is_absurd:
         return {"rejected": 1}
     else:
-        cost = reported = round(Decimal(str(stated or 0)) * 10**9)
+        cost, source = round(Decimal(str(stated or 0)) * 10**9), "reported"
         unpriced = int(stated is None)
     found = {
         "generations": 1,
         "cost_whole_usd": cost // 10**9,
         "cost_nano_usd": cost % 10**9,
-        "reported_whole_usd": reported // 10**9,
-        "reported_nano_usd": reported % 10**9,
+        f"{source}_whole_usd": cost // 10**9,
+        f"{source}_nano_usd": cost % 10**9,
         "unpriced": unpriced,
         "cached_generations": int(fields["cached"]),
         "cache_hits": hits,

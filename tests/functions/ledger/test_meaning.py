@@ -7,14 +7,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from genai_prices.data_snapshot import get_snapshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from afterimage.ledger.books import figures
 from afterimage.ledger.contribution import CostSource, Facts, OutputStatus, day_of, facts_of
 from afterimage.ledger.observing import observe_document, observe_object
 from afterimage.ledger.prices.money import FigureError, nano_usd
 from afterimage.ledger.prices.price_table import OWN_PRICES, Row, Unit
-from afterimage.ledger.prices.pricing import Prices, Usage
+from afterimage.ledger.prices.pricing import Prices, Usage, library_token_price
 from afterimage.ledger.records import EMPTY, Observation, Record, as_fields, from_fields, joined
 from afterimage.paths import ledger_record_path, parse_booked
 
@@ -91,6 +93,63 @@ def test_an_unknown_price_is_unpriced_and_never_nought() -> None:
     """Without a figure of anybody's, the output counts as a generation that waits for its price."""
     found = facts(dialogue(cost_usd=...))
     assert (found.status, found.cost_source) == (OutputStatus.UNPRICED, CostSource.NONE)
+
+
+def test_the_table_has_no_nought_but_these() -> None:
+    """A model that costs nothing is named here, so that nobody's typing error gives a model away."""
+    assert {row.model for row in OWN_PRICES if not row.dollars} == {"afterimage-template"}
+
+
+def test_no_model_of_the_library_is_computed_at_nought() -> None:
+    """At $0 the library knows no price: the client's figure counts, and without one the output waits."""
+    day = NOW.replace(hour=0)
+    offered = [model for provider in get_snapshot().providers for model in provider.models]
+    spent = {"input_tokens": 1000, "output_tokens": 1000}
+    without = [
+        model.id
+        for model in offered
+        if (found := library_token_price(Usage(model=model.id, input_tokens=1000, output_tokens=1000), day)) is not None
+        and not found
+    ]
+    assert len(without) > 10, "the library has changed: are there models at $0 left to try?"
+    for model in without:
+        stated = facts(dialogue(model=model, **spent), prices=Prices())
+        assert (stated.cost_nano_usd, stated.cost_source) == (250_000_000, CostSource.REPORTED), model
+        assert facts(dialogue(model=model, cost_usd=..., **spent), prices=Prices()).status is OutputStatus.UNPRICED
+
+
+@pytest.mark.parametrize(
+    ("model", "count"),
+    [
+        ("gemini-2.5-pro", {"input_tokens": 0}),
+        ("gemini-2.5-pro", {"input_tokens": 0, "output_tokens": 0, "cached_input_tokens": 0}),
+        ("imagen-4.0-generate-001", {"num_images": 0}),
+        ("veo-3.0-generate-001", {"duration_seconds": 0}),
+        ("tts-1", {"characters": 0}),
+        ("afterimage-template", {"output_tokens": 5}),
+    ],
+)
+def test_a_count_of_nought_computes_no_nought(model: str, count: dict[str, int]) -> None:
+    """A reported figure counts beside it, also beside a price of nothing; one that cannot be is not let through."""
+    fields = dialogue(model=model, **count)
+    for kind in ("dialogues", "images", "videos", "audio"):
+        stated = facts(fields, kind, prices=Prices())
+        assert (stated.cost_nano_usd, stated.cost_source) == (250_000_000, CostSource.REPORTED)
+        assert facts(fields | {"cost_usd": -1}, kind, prices=Prices()).status is OutputStatus.REJECTED
+
+
+def test_each_source_of_a_cost_is_a_figure_of_its_own() -> None:
+    """What a client says, what the server computes and what a server's document confirms never stand in one sum."""
+    computed = Prices(tokens=lambda _usage, _at: Decimal("2.5"))
+    found = {
+        "reported": facts(dialogue(cost_usd=2.5)),
+        "computed": facts(dialogue(output_tokens=1), prices=computed),
+        "confirmed": facts({"status": "completed", "model": "m", "confirmed_cost_nano_usd": 2_500_000_000}, "files"),
+    }
+    for source, each in found.items():
+        amounts = figures(each, 0)
+        assert (amounts[f"{source}_whole_usd"], amounts[f"{source}_nano_usd"]) == (2, 500_000_000)
+        assert not {f"{other}_nano_usd" for other in found if other != source} & amounts.keys()
 
 
 def test_tokens_are_priced_by_the_library_offline() -> None:

@@ -1,4 +1,8 @@
-"""What an output costs by the server's own reckoning: usage and a day in, nano-dollars out. Offline."""
+"""What an output costs by the server's own reckoning: usage and a day in, nano-dollars out. Offline.
+
+Nought is no price but where a row of our table says so: a count of nought, a model that the library lists at $0 and a
+sum too small for a nano-dollar tell that something is not known, and such an output waits for its price.
+"""
 
 from __future__ import annotations
 
@@ -63,21 +67,19 @@ class Prices:
         try:
             if row is not None:
                 quantity = usage.amount(row.unit) or Decimal(0)
-                return Price(nano_usd=nano_of(row.dollars * quantity), origin=f"table:{row.unit}:{row.since}")
-            if usage.input_tokens is None and usage.output_tokens is None:
+                nano = nano_of(row.dollars * quantity)
+                return Price(nano_usd=nano, origin=f"table:{row.unit}:{row.since}") if nano or not row.dollars else None
+            if not usage.input_tokens and not usage.output_tokens:
                 return None
             dollars = self.tokens(usage, at)
-            return None if dollars is None else Price(nano_usd=nano_of(dollars), origin="genai-prices")
+            nano = 0 if dollars is None else nano_of(dollars)
+            return Price(nano_usd=nano, origin="genai-prices") if nano else None
         except FigureError:
             # Quantities beyond any output: the server will not vouch for such a figure.
             return None
 
     def _row(self, usage: Usage, day: date) -> Row | None:
-        usable = [
-            row
-            for row in self.rows
-            if row.model == usage.model and row.since <= day and usage.amount(row.unit) is not None
-        ]
+        usable = [row for row in self.rows if row.model == usage.model and row.since <= day and usage.amount(row.unit)]
         return max(usable, key=lambda row: row.since, default=None)
 
 
