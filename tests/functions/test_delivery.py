@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import logging
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from google.api_core import exceptions
 from afterimage.delivery import events
 from afterimage.delivery.dead_letters import DeadLetter, DeadLetters
 from afterimage.delivery.receiver import Receiver
-from afterimage.faults import PermanentError, TransientError, is_transient
+from afterimage.faults import PermanentError
 from afterimage.store.memory_documents import MemoryDocuments
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -123,6 +124,17 @@ def test_a_permanent_fault_is_recorded_once_however_often_it_is_delivered() -> N
     assert letters.letters[0].reason == "permanent: PermanentError: no"
 
 
+def test_an_unknown_fault_of_a_library_is_tried_again_for_an_hour() -> None:
+    """It may be the weather of a process; what fails for longer is recorded before a day of retries is spent."""
+    letters = Letters()
+    full = failing(OSError(errno.ENOSPC, "no space left"))
+    with pytest.raises(OSError, match="no space left"):
+        receiver(letters).receive("t", storage_event(time="2026-11-20T11:00:01Z"), events.decode_object_event, full)
+    assert not letters.letters
+    receiver(letters).receive("t", storage_event(time="2026-11-20T10:59:59Z"), events.decode_object_event, full)
+    assert letters.letters[0].reason == "unknown: OSError: [Errno 28] no space left"
+
+
 def test_if_it_cannot_be_recorded_it_is_logged_whole_and_fails(caplog: pytest.LogCaptureFixture) -> None:
     """The last resort: the whole event on one line, and a failed delivery."""
     with caplog.at_level(logging.ERROR), pytest.raises(exceptions.ServiceUnavailable):
@@ -143,27 +155,6 @@ def test_messages_are_decoded_and_garbage_is_recorded() -> None:
         receiver(letters).receive("t", CloudEvent(attributes, message), events.decode_message_event, seen.append)
     assert [dict(event.body) for event in seen] == [{"prefix": "media/"}, {}]
     assert len(letters.letters) == 2
-
-
-@pytest.mark.parametrize(
-    ("error", "transient"),
-    [
-        (exceptions.ServiceUnavailable("x"), True),
-        (exceptions.TooManyRequests("x"), True),
-        (exceptions.DeadlineExceeded("x"), True),
-        (ConnectionResetError(), True),
-        (TimeoutError(), True),
-        (TransientError("x"), True),
-        (exceptions.Forbidden("x"), False),
-        (exceptions.BadRequest("x"), False),
-        (PermanentError("x"), False),
-        (KeyError("x"), False),
-        (MemoryError(), False),
-    ],
-)
-def test_faults_are_told_apart(error: Exception, transient: bool) -> None:
-    """What may pass is retried; what will not is recorded."""
-    assert is_transient(error) is transient
 
 
 def test_a_letter_survives_its_document() -> None:

@@ -4,9 +4,9 @@ The platform delivers at least once, unordered and possibly late. firebase-funct
 handler sees it and can raise there (times with nine digits or none, references into other projects), and it has no
 `retry` option for storage and document triggers. So the SDK only declares each trigger, and this module receives.
 
-Every delivery ends in one of four ways: the handler returned; a transient fault was raised again, so that the platform
-delivers once more; a permanent one was written to `_events` with the whole event, where `replay` finds it; or, if even
-that cannot be written, the event is logged whole and the delivery fails.
+Every delivery ends in one of four ways: the handler returned; a fault that may pass was raised again, so that the
+platform delivers once more; a permanent one was written to `_events` with the whole event, where `replay` finds it; or,
+if even that cannot be written, the event is logged whole and the delivery fails.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from afterimage.delivery.dead_letters import DeadLetter, DeadLetters
-from afterimage.faults import is_transient
+from afterimage.faults import FaultKind, kind_of
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent
 
 logger = logging.getLogger("afterimage.delivery")
+
+UNKNOWN_AGE_LIMIT: Final = timedelta(hours=1)
+"""How long an event is delivered again after faults that nobody has thought of."""
 
 
 class Clock(Protocol):
@@ -60,11 +63,13 @@ class Receiver:
         try:
             handle(event)
         except Exception as error:
-            if is_transient(error) and self.platform_retries():
+            kind = kind_of(error)
+            may_pass = kind is FaultKind.TRANSIENT or (kind is FaultKind.UNKNOWN and age <= UNKNOWN_AGE_LIMIT)
+            if may_pass and self.platform_retries():
                 raise
-            kind = "transient, and the platform does not retry" if is_transient(error) else "permanent"
+            why = f"{kind}, and the platform does not retry" if may_pass else str(kind)
             logger.exception("%s failed on `%s`", trigger, attributes.get("subject", attributes.get("id", "")))
-            self._bury(trigger, attributes, data, f"{kind}: {_described(error)}")
+            self._bury(trigger, attributes, data, f"{why}: {_described(error)}")
 
     def _bury(self, trigger: str, attributes: Mapping[str, str], data: object, reason: str) -> None:
         letter = DeadLetter.of(trigger=trigger, attributes=attributes, data=data, reason=reason, at=self.now())

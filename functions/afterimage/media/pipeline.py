@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from afterimage.faults import PermanentError, TransientError, is_transient
+from afterimage.faults import FaultKind, PermanentError, TransientError, kind_of
 from afterimage.media import records
 from afterimage.media.inspection.inspect import Verdict
 from afterimage.media.inspection.stored_files import inspect_original
@@ -161,7 +161,7 @@ class Pipeline:
         except (ConflictError, GoneError, _SupersededError):
             raise
         except Exception as error:
-            if not is_transient(error):
+            if kind_of(error) is FaultKind.PERMANENT:
                 self._fail(subject, claim, error)
                 self._followed(subject)
             raise
