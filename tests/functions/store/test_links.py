@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
 
 import google.auth
 import httpx
@@ -11,6 +14,9 @@ import pytest
 from google.cloud import storage
 
 from afterimage.store.cloud_links import LINK_LIFETIME, CloudLinks
+from afterimage_emulator.background import BackgroundSuite
+from tests.functions.conftest import FUNCTIONS
+from tests.functions.store.googles_machine import GooglesMachine
 
 NAME = "artifacts/ana/blobs/0a"
 
@@ -75,35 +81,44 @@ def test_a_link_does_what_it_is_for_and_nothing_else(client: storage.Client, buc
         assert http.post(begin.url, headers=dict(begin.headers)).status_code == 201
 
 
-def test_an_account_without_a_key_has_iam_sign(bucket: str) -> None:
-    """Given its name and a token, the client asks IAM; a token that has run out is renewed first."""
+SIGNS_AS_DEPLOYED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from afterimage.store import clients
+links, bucket, generation = clients.links(), sys.argv[2], int(sys.argv[3])
+for name in ("artifacts/ana/blobs/0a", "artifacts/ana/blobs/0a", "artifacts/ana/blobs/0b"):
+    print(links.download_generation(bucket, name, generation).url)
+print(links.start_upload(bucket, "new", size=4, content_type="text/plain").url)
+"""
 
-    class Keyless:
-        """What a machine of Google's has: a token, and a name."""
 
-        valid = False
-        service_account_email = "robot@demo.iam.gserviceaccount.com"
-        token = ""
-
-        def refresh(self, _request: object) -> None:
-            self.token, self.valid = "fresh", True
-
-    asked: list[dict[str, object]] = []
-
-    class Recorder:
-        """Stands for the client, whose request to IAM goes to a fixed address of Google's."""
-
-        def bucket(self, _name: str) -> Recorder:
-            return self
-
-        blob = bucket
-
-        def generate_signed_url(self, **options: object) -> str:
-            asked.append(options)
-            return "https://signed"
-
-    parts: tuple[Any, Any] = Recorder(), Keyless()
-    links = CloudLinks(*parts)
-    links.download(bucket, NAME, shown_as="a", content_type="text/plain")
-    assert (asked[0]["service_account_email"], asked[0]["access_token"]) == (Keyless.service_account_email, "fresh")
-    assert "credentials" not in asked[0]
+def test_an_account_without_a_key_has_iam_sign(
+    suite: BackgroundSuite, client: storage.Client, bucket: str, tmp_path: Path
+) -> None:
+    """As on Google's machines, with the official libraries: account and token of the metadata server, IAM's `signBlob`
+    behind TLS, a new token where the old one runs out; and Storage takes what was signed."""
+    blob = client.bucket(bucket).blob(NAME)
+    blob.upload_from_string(b"bytes")
+    machine = GooglesMachine(suite.address("hub"), tmp_path)
+    try:
+        told = subprocess.run(
+            [sys.executable, "-c", SIGNS_AS_DEPLOYED, str(FUNCTIONS), bucket, str(blob.generation)],
+            env={**os.environ, **machine.environment, "GCLOUD_PROJECT": str(client.project)},
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    finally:
+        machine.stop()
+    first, again, other, upload = told.stdout.split()
+    assert machine.signed_with == ["Bearer token-1", "Bearer token-2", "Bearer token-3"], "one call for each link"
+    assert (again, "robot%40demo.iam.gserviceaccount.com" in first) == (first, True)
+    with httpx.Client(trust_env=False) as http:
+        assert http.get(first).content == b"bytes"
+        assert http.get(first.replace("blobs/0a", "blobs/0b")).status_code == 403
+        assert http.get(other).status_code == 404
+        limits = {"content-type": "text/plain", "x-goog-if-generation-match": "0", "x-goog-resumable": "start"}
+        begun = http.post(upload, headers=limits | {"x-goog-content-length-range": "4,4"})
+        assert begun.status_code == 201
+        assert http.put(begun.headers["location"], content=b"more").status_code == 200
