@@ -47,7 +47,8 @@ class ExpireVersions:
             parts = parse_version(version.path)
             if parts is None:
                 continue
-            key = VersionKey(uid=parts[0], generation=parts[1], version=parts[2])
+            project = version.fields["project_id"]
+            key = VersionKey(uid=parts[0], generation=parts[1], version=parts[2], project=project)
             counts["seen"] += 1
             with passed_over(version.path, counts, failures):
                 age = self.now() - version.fields["created_at"]

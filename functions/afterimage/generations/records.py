@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -50,6 +50,8 @@ class VersionKey:
     uid: str
     generation: str
     version: int
+    project: str = field(default="", compare=False)
+    """Where its archive lies; a task says it, so that an archive is found when its documents are gone."""
 
     @property
     def path(self) -> str:

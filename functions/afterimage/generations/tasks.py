@@ -30,7 +30,8 @@ def enqueue(key: VersionKey) -> None:
     queue = functions.task_queue(f"locations/{region}/functions/{QUEUE}", app=clients.firebase_app())
     name = hashlib.sha256(key.path.encode()).hexdigest()
     options = functions.TaskOptions(task_id=name, dispatch_deadline_seconds=DEADLINE_SECONDS)
-    body = {"data": {"uid": key.uid, "generation": key.generation, "version": key.version}}
+    data = {"uid": key.uid, "generation": key.generation, "version": key.version, "project": key.project}
+    body = {"data": data}
     try:
         queue.enqueue(body, options)
     except (AlreadyExistsError, ConflictError):
@@ -42,7 +43,12 @@ def enqueue(key: VersionKey) -> None:
 def work_on_task(request: CallableRequest[Any]) -> None:
     """Handles one task; an exception makes the queue deliver it again."""
     data = request.data
-    key = VersionKey(uid=str(data["uid"]), generation=str(data["generation"]), version=int(data["version"]))
+    key = VersionKey(
+        uid=str(data["uid"]),
+        generation=str(data["generation"]),
+        version=int(data["version"]),
+        project=str(data.get("project", "")),
+    )
     logger.info("`%s`: %s", key.path, workshop().work(key))
 
 

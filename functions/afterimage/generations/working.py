@@ -61,11 +61,13 @@ class Workshop:
     def work(self, key: VersionKey) -> str:
         """Sees one version to its end, and says what was done; raises TransientError to be called again."""
         version = self.documents.read(key.path)
-        if version is None or not is_open(version):
+        if version is None:
+            return self._taken_back(key)
+        if not is_open(version):
             return "nothing to do"
         name = archive_name(version.fields["project_id"], key.generation, key.version)
         found = self.files.find(self.bucket, name)
-        is_made = found is not None and found.metadata.get("afterimage_version") == f"{key.uid}/{key.name}"
+        is_made = _is_of(found, key)
         claimed = self._claimed(key, asks=not is_made)
         if claimed is None:
             return "nothing to do"
@@ -193,7 +195,7 @@ class Workshop:
             now = self.now()
             head, budget = self.documents.read_many([generation_path(key.uid, key.generation), budget_path(key.uid)])
             if head is None:
-                return self._orphaned(key, version)
+                return self._taken_back(replace(key, project=version.fields["project_id"]))
             ended = {**version.fields, **ending, "claimed_until": None, "completed_at": now, "reserved_nano_usd": 0}
             if spent is not None:
                 tokens = {"input_tokens": spent.input_tokens, "output_tokens": spent.output_tokens}
@@ -215,7 +217,8 @@ class Workshop:
                 # version has changed, it has ended, perhaps by this very commit.
                 found = self.documents.read(key.path)
                 if found is None or found.version != version.version:
-                    return self._orphaned(key, version) if found is None else "nothing to do"
+                    project = version.fields["project_id"]
+                    return self._taken_back(replace(key, project=project)) if found is None else "nothing to do"
         raise TransientError(f"`{key.path}` is contended")
 
     def _settled(
@@ -242,10 +245,18 @@ class Workshop:
         except (ConflictError, TransientError) as error:
             logger.warning("the claim of `%s` stays until it runs out: %s", claimed.path, error)
 
-    def _orphaned(self, key: VersionKey, version: Document) -> str:
-        """The user was erased meanwhile: what was written for them goes too."""
-        self.files.delete(self.bucket, archive_name(version.fields["project_id"], key.generation, key.version))
+    def _taken_back(self, key: VersionKey) -> str:
+        """The user was erased meanwhile: what was written for them goes too, by this worker or one that died."""
+        if key.project:
+            name = archive_name(key.project, key.generation, key.version)
+            if _is_of(self.files.find(self.bucket, name), key):
+                self.files.delete(self.bucket, name)
         return "nothing to do"
+
+
+def _is_of(found: StoredFile | None, key: VersionKey) -> bool:
+    """Whether it is the archive of this very version, whoever wrote it."""
+    return found is not None and found.metadata.get("afterimage_version") == f"{key.uid}/{key.name}"
 
 
 def _is_claimed(fields: Mapping[str, Any], now: datetime) -> bool:

@@ -102,6 +102,7 @@ def test_what_takes_long_is_answered_as_processing_and_found_among_the_active(se
     assert (said["status"], said["files_count"], said["download_url"]) == ("processing", 0, None)
     assert [each["id"] for each in get(served, address, alice, "/active")["generations"]] == [said["id"]]
     [key] = served.waiting
+    assert key.project == said["project_id"]
     assert served.workshop().work(key) == "completed"
     assert get(served, address, alice, "/active")["generations"] == []
     assert get(served, address, alice, f"/{said['id']}")["status"] == "completed"

@@ -76,6 +76,7 @@ def test_what_nobody_took_up_is_asked_for_again_and_given_up_at_last() -> None:
     world.time += ASKED_AGAIN_AFTER + timedelta(seconds=1)
     assert run(job.turn, {}) == {"seen": 1, "asked again": 1}
     assert (asked, world.figures()) == ([key], (WORST, 0))
+    assert asked[0].project == world.documents.fields(key.path)["project_id"]
     world.time += GIVEN_UP_AFTER
     assert run(job.turn, {}) == {"seen": 1, "failed": 1}
     assert run(job.turn, {}) == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,6 +41,17 @@ def raising_once(error: BaseException) -> Callable[[str], None]:
 
     def fail(_call: str) -> None:
         if left:
+            raise left.pop()
+
+    return fail
+
+
+def raising_once_after(is_time: Callable[[], bool], error: BaseException) -> Callable[[str], None]:
+    """A hook that fails at its first call at which it is time."""
+    left = [error]
+
+    def fail(_call: str) -> None:
+        if left and is_time():
             raise left.pop()
 
     return fail
@@ -275,6 +287,23 @@ def test_a_user_who_was_erased_meanwhile_leaves_nothing() -> None:
     world.generator.then.append(world.documents.documents.clear)
     assert world.workshop().work(key) == "nothing to do"
     assert (world.documents.documents, world.files.files) == ({}, {})
+
+
+def test_a_worker_that_dies_while_its_user_is_erased_leaves_nothing_either() -> None:
+    """The documents went, the archive was written, and the worker died before it could notice: the task's next
+    delivery takes the archive back, and nobody else's that lies under the same name."""
+    world = MadeWorld()
+    key = world.begun()
+    key = replace(key, project=world.documents.fields(key.path)["project_id"])
+    world.generator.then.append(world.documents.documents.clear)
+    world.files.after = raising_once_after(lambda: bool(world.files.files), Crash())
+    with pytest.raises(Crash):
+        world.workshop().work(key)
+    assert (world.documents.documents, len(world.files.files)) == ({}, 1)
+    assert world.workshop().work(replace(key, uid="bob")) == "nothing to do"
+    assert len(world.files.files) == 1
+    assert world.workshop().work(key) == "nothing to do"
+    assert world.files.files == {}
 
 
 def test_the_same_operation_begins_nothing_twice() -> None:

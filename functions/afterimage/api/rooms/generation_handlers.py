@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from afterimage.api.cursors import cursor_at, place_at
@@ -91,7 +92,7 @@ def _begun(services: Services, key: VersionKey) -> GenerationView:
     reading = Reading(documents=services.documents(), uid=key.uid)
     version = reading.version(key.generation, key.version)
     if version is not None and version.fields["status"] == "processing":
-        services.enqueue(key)
+        services.enqueue(replace(key, project=version.fields["project_id"]))
     until = time.monotonic() + services.settings().generate_wait_seconds
     while version is not None and version.fields["status"] == "processing" and time.monotonic() < until:
         time.sleep(min(POLL_SECONDS, max(0.0, until - time.monotonic())))
