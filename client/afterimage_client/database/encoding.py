@@ -14,6 +14,7 @@ from afterimage_client.database.errors import InvalidDocumentError
 
 _DEEPEST: Final = 40
 _LARGEST_INTEGER: Final = 2**63
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class Encoding:
         self._by_tag = {f"${each.tag}": each for each in kinds}
 
     def encode(self, value: Any) -> str:
-        return json.dumps(self._plain(value, "", 0), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return _ENCODER.encode(self._plain(value, "", 0))
 
     def decode(self, text: str) -> Any:
         return json.loads(text, object_hook=self._untag) if '"$' in text else json.loads(text)

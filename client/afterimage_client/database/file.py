@@ -46,6 +46,11 @@ class FileTransaction:
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         return self._connection.execute(statement, parameters)
 
+    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """One statement for each row; without rows, nothing."""
+        if rows:
+            self._connection.executemany(statement, rows)
+
     def row(self, statement: str, parameters: Sequence[Any] = ()) -> Row | None:
         found: Row | None = self._connection.execute(statement, parameters).fetchone()
         return found

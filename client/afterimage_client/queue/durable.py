@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
 from afterimage_client.database.clock import Clock
@@ -22,6 +22,9 @@ from afterimage_client.queue.owners import Owner
 _COLUMNS: Final = (
     "id, kind, key, payload, priority, status, attempts, waits, due, progress, reason, idempotency_key, owner, created"
 )
+_AT_ONCE: Final = 500
+_IDS: Final = "(SELECT value FROM json_each(?))"
+_HELD: Final = f"SELECT id FROM queue WHERE status = 'in_progress' AND owner = ? AND id IN {_IDS}"
 
 
 class DurableQueue:
@@ -47,9 +50,11 @@ class DurableQueue:
 
     def close(self) -> None:
         """Gives back what this queue has taken and not finished."""
-        with self.database.transaction() as transaction:
-            self._give_back(transaction, self._owner.name)
-        self._owner.close()
+        try:
+            with self.database.transaction() as transaction:
+                self._give_back(transaction, self._owner.name)
+        finally:  # a full disk keeps nobody from seeing that this owner is gone
+            self._owner.close()
 
     def notify(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)
@@ -98,14 +103,21 @@ class DurableQueue:
             if waiting is None:
                 self.enqueue(kind, key, payload, priority=priority)
 
-    def enqueue_if_none(self, kind: str, key: str) -> None:
-        """Puts an entry in, unless one of this kind and key waits, runs or is dead."""
+    def enqueue_if_none(self, kind: str, keys: Collection[str]) -> None:
+        """Puts an entry in for each key of which none of this kind waits, runs or is dead."""
+        if not keys:
+            return
         with self.database.transaction() as transaction:
-            live = transaction.row(
-                "SELECT 1 FROM queue WHERE key = ? AND kind = ? AND status != 'completed' LIMIT 1", (key, kind)
-            )
-            if live is None:
-                self.enqueue(kind, key)
+            live = {
+                key
+                for (key,) in transaction.rows(
+                    f"SELECT key FROM queue WHERE key IN ({_marks(keys)}) AND kind = ? AND status != 'completed'",
+                    (*keys, kind),
+                )
+            }
+            for key in dict.fromkeys(keys):
+                if key not in live:
+                    self.enqueue(kind, key)
 
     # -- running
 
@@ -123,31 +135,37 @@ class DurableQueue:
         `early` takes those too whose back-off has not run out; `up_to` takes only ids up to that one, `without` none of
         these.
         """
-        marks = ", ".join("?" * len(kinds))
         with self.database.transaction() as transaction:
             found = transaction.rows(
                 f"SELECT {_COLUMNS} FROM queue WHERE ready = 1 AND status = 'pending' AND (due <= ? OR ?)"
-                f" AND kind IN ({marks}) AND id <= ? AND id NOT IN (SELECT value FROM json_each(?))"
+                f" AND kind IN ({_marks(kinds)}) AND id <= ? AND id NOT IN {_IDS}"
                 " ORDER BY priority DESC, id LIMIT ?",
-                (self.clock.now(), int(early), *kinds, up_to or 2**62, json.dumps(list(without)), limit),
+                (self.clock.now(), int(early), *kinds, up_to or 2**62, _ids(without), limit),
             )
-            for row in found:
-                transaction.execute(
-                    "UPDATE queue SET status = 'in_progress', owner = ? WHERE id = ?", (self._owner.name, row[0])
-                )
+            transaction.execute(
+                f"UPDATE queue SET status = 'in_progress', owner = ? WHERE id IN {_IDS}",
+                (self._owner.name, _ids(row[0] for row in found)),
+            )
         return [self._entry(row, status=EntryStatus.IN_PROGRESS, owner=self._owner.name) for row in found]
 
-    def complete(self, entry: Entry) -> None:
-        """The entry is done; the next of its key may run. In a transaction of the caller's, it is part of that."""
+    def complete(self, *entries: Entry) -> None:
+        """The entries are done, the next of their keys may run. It is part of a transaction of the caller's."""
         with self.database.transaction() as transaction:
-            self._must_hold(transaction, entry)
-            self._finish(transaction, entry.id, entry.key)
+            self._must_hold(transaction, entries)
+            ids = _ids(entry.id for entry in entries)
+            transaction.execute(f"DELETE FROM queue WHERE keep = 0 AND id IN {_IDS}", (ids,))
+            transaction.execute(
+                "UPDATE queue SET status = 'completed', ready = 0, progress = 100, owner = '', reason = ''"
+                f" WHERE id IN {_IDS}",
+                (ids,),
+            )
+            self._make_ready(transaction, {entry.key for entry in entries})
 
     def fail(self, entry: Entry, error: BaseException) -> AfterFailure:
         """The attempt failed; the entry waits for the next one, or is a dead letter."""
         after = after_failed_attempt(entry, error, now=self.clock.now(), chance=self._chance)
         with self.database.transaction() as transaction:
-            self._must_hold(transaction, entry)
+            self._must_hold(transaction, [entry])
             transaction.execute(
                 "UPDATE queue SET status = ?, attempts = ?, waits = ?, due = ?, reason = ?, owner = '' WHERE id = ?",
                 (after.status.value, after.attempts, after.waits, after.due, after.reason, entry.id),
@@ -155,12 +173,12 @@ class DurableQueue:
             transaction.after_commit(self._tell)
         return after
 
-    def give_back(self, entry: Entry) -> None:
-        """The attempt was called off; the entry may run again at once, and none is counted."""
+    def give_back(self, *entries: Entry) -> None:
+        """The attempt was called off; the entries may run again at once, and none is counted."""
         with self.database.transaction() as transaction:
             transaction.execute(
-                "UPDATE queue SET status = 'pending', owner = '' WHERE id = ? AND owner = ?",
-                (entry.id, self._owner.name),
+                f"UPDATE queue SET status = 'pending', owner = '' WHERE owner = ? AND id IN {_IDS}",
+                (self._owner.name, _ids(entry.id for entry in entries)),
             )
             transaction.after_commit(self._tell)
 
@@ -168,19 +186,23 @@ class DurableQueue:
         """What waits because nobody could be reached waits no longer."""
         with self.database.transaction() as transaction:
             transaction.execute(
-                "UPDATE queue SET due = 0 WHERE status = 'pending' AND waits > 0"
-                f" AND kind IN ({', '.join('?' * len(kinds))})",
+                f"UPDATE queue SET due = 0 WHERE status = 'pending' AND waits > 0 AND kind IN ({_marks(kinds)})",
                 tuple(kinds),
             )
 
     def is_held(self, entry: Entry) -> bool:
-        """Whether the entry still runs here: a performer may have ended it in a transaction of its own."""
-        row = self.database.row("SELECT owner FROM queue WHERE id = ? AND status = 'in_progress'", (entry.id,))
-        return row is not None and row[0] == self._owner.name
+        return bool(self.held([entry]))
+
+    def held(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Those that still run here: a performer may have ended others in a transaction of its own."""
+        asked = list(entries)
+        rows = self.database.rows(_HELD, (self._owner.name, _ids(entry.id for entry in asked)))
+        ids = {entry_id for (entry_id,) in rows}
+        return [entry for entry in asked if entry.id in ids]
 
     def report_progress(self, entry: Entry, percent: int) -> None:
         with self.database.transaction() as transaction:
-            self._must_hold(transaction, entry)
+            self._must_hold(transaction, [entry])
             transaction.execute("UPDATE queue SET progress = ? WHERE id = ?", (min(max(percent, 0), 100), entry.id))
 
     def take_back(self) -> int:
@@ -217,7 +239,7 @@ class DurableQueue:
             if row is None:
                 return False
             transaction.execute("DELETE FROM queue WHERE id = ?", (entry_id,))
-            self._make_ready(transaction, row[0])
+            self._make_ready(transaction, [row[0]])
             return True
 
     def discard_key(self, key: str, kind: str) -> int:
@@ -226,7 +248,7 @@ class DurableQueue:
             cursor = transaction.execute(
                 "DELETE FROM queue WHERE key = ? AND kind = ? AND status IN ('pending', 'failed')", (key, kind)
             )
-            self._make_ready(transaction, key)
+            self._make_ready(transaction, [key])
             return cursor.rowcount
 
     def forget_completed(self, before: float) -> int:
@@ -243,7 +265,7 @@ class DurableQueue:
         return found[0] if found else None
 
     def entries(self, *, kinds: Sequence[str] = (), key: str | None = None) -> list[Entry]:
-        wanted = [f"kind IN ({', '.join('?' * len(kinds))})"] if kinds else []
+        wanted = [f"kind IN ({_marks(kinds)})"] if kinds else []
         wanted += ["key = ?"] if key is not None else []
         return self._entries(
             " AND ".join(wanted or ["1"]) + " ORDER BY id", (*kinds, *([key] if key is not None else []))
@@ -270,8 +292,7 @@ class DurableQueue:
     def next_due(self, kinds: Collection[str]) -> float | None:
         """When the next entry may run; None where none is waiting."""
         found = self.database.row(
-            "SELECT min(due) FROM queue WHERE ready = 1 AND status = 'pending'"
-            f" AND kind IN ({', '.join('?' * len(kinds))})",
+            f"SELECT min(due) FROM queue WHERE ready = 1 AND status = 'pending' AND kind IN ({_marks(kinds)})",
             tuple(kinds),
         )
         return None if found is None else found[0]
@@ -324,25 +345,21 @@ class DurableQueue:
             created=row[13],
         )
 
-    def _must_hold(self, transaction: FileTransaction, entry: Entry) -> None:
-        row = transaction.row("SELECT owner FROM queue WHERE id = ? AND status = 'in_progress'", (entry.id,))
-        if row is None or row[0] != self._owner.name:
-            raise RuntimeError(f"entry {entry.id} of `{entry.key}` is not held here: take it before you end it")
+    def _must_hold(self, transaction: FileTransaction, entries: Sequence[Entry]) -> None:
+        held = {row[0] for row in transaction.rows(_HELD, (self._owner.name, _ids(entry.id for entry in entries)))}
+        for entry in entries:
+            if entry.id not in held:
+                raise RuntimeError(f"entry {entry.id} of `{entry.key}` is not held here: take it before you end it")
 
-    def _finish(self, transaction: FileTransaction, entry_id: int, key: str) -> None:
-        transaction.execute("DELETE FROM queue WHERE id = ? AND keep = 0", (entry_id,))
-        transaction.execute(
-            "UPDATE queue SET status = 'completed', ready = 0, progress = 100, owner = '', reason = '' WHERE id = ?",
-            (entry_id,),
-        )
-        self._make_ready(transaction, key)
-
-    def _make_ready(self, transaction: FileTransaction, key: str) -> None:
-        transaction.execute(
-            "UPDATE queue SET ready = 1 WHERE ready = 0 AND id ="
-            " (SELECT id FROM queue WHERE key = ? AND status != 'completed' ORDER BY id LIMIT 1)",
-            (key,),
-        )
+    def _make_ready(self, transaction: FileTransaction, keys: Collection[str]) -> None:
+        several = list(keys)
+        for start in range(0, len(several), _AT_ONCE):
+            part = several[start : start + _AT_ONCE]
+            transaction.execute(
+                "UPDATE queue SET ready = 1 WHERE ready = 0 AND id IN (SELECT min(id) FROM queue"
+                f" WHERE key IN ({_marks(part)}) AND status != 'completed' GROUP BY key)",
+                part,
+            )
         transaction.after_commit(self._tell)
 
     def _give_back(self, transaction: FileTransaction, owner: str) -> int:
@@ -355,3 +372,12 @@ class DurableQueue:
     def _tell(self) -> None:
         for listener in list(self._listeners):
             listener()
+
+
+def _ids(ids: Iterable[int]) -> str:
+    """One parameter for any number of ids, where a list of marks would have an end."""
+    return json.dumps(list(ids))
+
+
+def _marks(values: Collection[str]) -> str:
+    return ", ".join("?" * len(values))

@@ -7,6 +7,8 @@
 | any error, the 4th      | + 1      | is a dead letter                                   |
 | RefusedError            | + 1      | is a dead letter at once: again would be the same  |
 | OfflineError            | same     | waits 2, 4, … 60 seconds: nobody was there to fail |
+| PostponedError, a full  | same     | waits 2, 4, … 60 seconds: something else has to    |
+| disk, a file that is held |        | happen first                                       |
 | the process dies        | same     | comes back at once                                 |
 """
 
@@ -16,6 +18,8 @@ import random
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
+
+from afterimage_client.database.errors import StoreBusyError, StoreFullError
 
 FIRST_DELAY_SECONDS: Final = 2.0
 LONGEST_DELAY_SECONDS: Final = 60.0
@@ -34,6 +38,10 @@ class EntryStatus(StrEnum):
 
 class OfflineError(Exception):
     """Raised by a performer whose server cannot be reached: not the entry's fault, so no attempt is counted."""
+
+
+class PostponedError(Exception):
+    """Raised by a performer where something else has to happen first, for this entry alone: no attempt is counted."""
 
 
 class RefusedError(Exception):
@@ -95,7 +103,7 @@ class AfterFailure:
 def after_failed_attempt(entry: Entry, error: BaseException, *, now: float, chance: random.Random) -> AfterFailure:
     """The row after a failed attempt, as the table above has it."""
     reason = f"{type(error).__name__}: {error}"[:1000]
-    if isinstance(error, OfflineError):
+    if isinstance(error, OfflineError | PostponedError | StoreFullError | StoreBusyError):
         delay = delay_seconds(entry.waits, chance)
         return AfterFailure(
             status=EntryStatus.PENDING, attempts=entry.attempts, waits=entry.waits + 1, due=now + delay, reason=reason

@@ -167,12 +167,20 @@ class QueueWorker:
         del self._running[task]
         self._awake.set()
 
+    def _next_due(self) -> float | None:
+        reachable = [kind for kind in self._performers if kind not in self._offline]
+        if not reachable or len(self._running) >= self._parallel:
+            return None
+        try:
+            return self._queue.next_due(reachable)
+        except StoreError as error:  # as in `_look_around`
+            _log.warning("the queue cannot be read now: %s", error)
+            return None
+
     async def _something_changes(self) -> None:
         now = self._queue.clock.now()
         wait = LOOK_AROUND_SECONDS
-        reachable = [kind for kind in self._performers if kind not in self._offline]
-        due = self._queue.next_due(reachable) if reachable and len(self._running) < self._parallel else None
-        for moment in (due, *self._offline.values()):
+        for moment in (self._next_due(), *self._offline.values()):
             if moment is not None and moment > now:
                 wait = min(wait, moment - now)
         pause = asyncio.ensure_future(self._queue.clock.sleep(wait))
@@ -202,8 +210,7 @@ class QueueWorker:
             try:
                 alone = await self._together[group[0].kind](group)
             except asyncio.CancelledError:
-                for entry in group:
-                    self._queue.give_back(entry)
+                self._call_off(group)
                 raise
             except Exception as error:  # whatever went wrong together, each entry's own attempt tells whose fault it is
                 _log.warning("%d entries did not run together: %s", len(group), error)
@@ -214,8 +221,7 @@ class QueueWorker:
         for start in range(0, len(alone), self._parallel):
             await asyncio.gather(*(self._run(entry, report) for entry in alone[start : start + self._parallel]))
             if report.is_offline:
-                for entry in alone[start + self._parallel :]:
-                    self._queue.give_back(entry)
+                self._call_off(alone[start + self._parallel :])
                 return
 
     async def _run(self, entry: Entry, report: SyncReport) -> None:
@@ -238,11 +244,18 @@ class QueueWorker:
         try:
             await self._performers[entry.kind](entry)
         except asyncio.CancelledError:
-            self._queue.give_back(entry)
+            self._call_off([entry])
             raise
         except Exception as error:  # whatever a performer raises is its entry's failure, and no other's
             return error
         return None
+
+    def _call_off(self, entries: Sequence[Entry]) -> None:
+        try:
+            self._queue.give_back(*entries)
+        except StoreError as error:
+            _log.warning("%d entries cannot be given back now: %s", len(entries), error)
+            self._unsettled += entries
 
     def _failed(self, entry: Entry, error: Exception, report: SyncReport) -> None:
         after = self._queue.fail(entry, error)
@@ -256,5 +269,9 @@ class QueueWorker:
         _log.log(logging.WARNING if is_dead else logging.INFO, "`%s` failed: %s", entry.key, after.reason)
 
     def _is_reachable(self, kind: str) -> None:
-        if self._offline.pop(kind, None) is not None:
+        if self._offline.pop(kind, None) is None:
+            return
+        try:
             self._queue.hurry([kind])
+        except StoreError as error:  # they come at their time then
+            _log.warning("what waits cannot be hurried now: %s", error)

@@ -87,6 +87,8 @@ class Copies:
     edits: tuple[Edit, ...] = ()
     mutation: Mutation | None = None
     is_stale: bool = False
+    change: int = field(default=0, compare=False)
+    """Another number with each write of the document, as it was when this was read."""
 
     @property
     def reference(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -50,16 +51,19 @@ class Metadata:
         return _meta(row) if row else None
 
     def set_dirty(
-        self, transaction: FileTransaction, collection: str, document_id: str, *, is_dirty: bool, synced: bool
+        self, transaction: FileTransaction, documents: Iterable[tuple[str, str, bool]], *, synced: bool
     ) -> None:
         """Notes whether there are changes to push, and, where `synced`, that the server was just heard of."""
         now = self._clock.now() if synced else None
-        transaction.execute(
+        transaction.execute_many(
             "INSERT INTO local_metas (doc_ref, collection, doc_id, dirty, last_synced_at) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (doc_ref) DO UPDATE SET dirty = excluded.dirty,"
             " last_synced_at = coalesce(excluded.last_synced_at, last_synced_at)"
             " WHERE dirty != excluded.dirty OR excluded.last_synced_at IS NOT NULL",
-            (f"{collection}/{document_id}", collection, document_id, int(is_dirty), now),
+            [
+                (f"{collection}/{name}", collection, name, int(is_dirty), now)
+                for collection, name, is_dirty in documents
+            ],
         )
 
     def update_download_status(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
 
 from afterimage_client.database.clock import Clock
 from afterimage_client.database.encoding import Encoding
@@ -12,6 +12,20 @@ from afterimage_client.database.file import Database, FileTransaction, Row
 from afterimage_client.database.sealing import Sealer
 from afterimage_client.store.copies import Copies, Edit, Kept, Mutation
 from afterimage_client.store.operations import PatchOp
+
+Name = tuple[str, str]
+"""A collection and an id in it."""
+_AT_ONCE: Final = 500
+_DOCUMENT: Final = "id, base, local, local_is, base_rev, base_update_time, marks, is_stale, change"
+_OPERATION: Final = "id, seq, kind, ops, mutation"
+_MUTATION: Final = "id, mutation, kind, value, mask, rev, base_update_time, last_seq"
+_UPSERT: Final = (
+    "INSERT INTO documents (collection, id, base, base_rev, base_update_time, marks, local, local_is, is_stale,"
+    " change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(change), 0) + 1 FROM documents))"
+    " ON CONFLICT (collection, id) DO UPDATE SET base = excluded.base, base_rev = excluded.base_rev,"
+    " base_update_time = excluded.base_update_time, marks = excluded.marks, local = excluded.local,"
+    " local_is = excluded.local_is, is_stale = excluded.is_stale, change = excluded.change"
+)
 
 
 class Rows:
@@ -48,25 +62,61 @@ class Rows:
 
     def load(self, collection: str, document_id: str) -> Copies:
         """All copies of one document; a document that nobody heard of has none."""
-        row = self._database.row(
-            "SELECT id, base, local, local_is, base_rev, base_update_time, marks, is_stale FROM documents"
-            " WHERE collection = ? AND id = ?",
-            (collection, document_id),
-        )
-        if row is None:
-            return Copies(collection=collection, id=document_id)
-        return Copies(
-            collection=collection,
-            id=document_id,
-            base=None if row[1] is None else self._open(row[1], f"base|{collection}/{document_id}"),
-            rev=row[4],
-            marks=json.loads(row[6]),
-            update_time=row[5],
-            local=self._local_of(collection, row),
-            edits=tuple(self._edits(collection, document_id)),
-            mutation=self._mutation(collection, document_id),
-            is_stale=bool(row[7]),
-        )
+        return self.load_many([(collection, document_id)])[collection, document_id]
+
+    def load_many(self, names: Iterable[Name]) -> dict[Name, Copies]:
+        """As `load`, for many documents by few statements."""
+        return {
+            (collection, copies.id): copies
+            for collection, ids in _in_parts(names)
+            for copies in self._load(collection, ids)
+        }
+
+    def load_again(self, known: Iterable[Copies]) -> dict[Name, Copies]:
+        """As `load_many`, of documents that were read before: one that nobody wrote meanwhile is what it was.
+
+        Every row of a document changes together with its number. Only a write that is on its way does not, and that one
+        is noted by whoever holds the document's entry in the queue: who asks has to know of it.
+        """
+        by_name = {(copies.collection, copies.id): copies for copies in known}
+        same = {}
+        for collection, ids in _in_parts(by_name):
+            for document_id, change in self._database.rows(
+                f"SELECT id, change FROM documents WHERE collection = ? AND id IN ({', '.join('?' * len(ids))})",
+                (collection, *ids),
+            ):
+                if change == by_name[collection, document_id].change:
+                    same[collection, document_id] = by_name[collection, document_id]
+        return same | self.load_many(name for name in by_name if name not in same)
+
+    def _load(self, collection: str, ids: Sequence[str]) -> Iterator[Copies]:
+        where, wanted = f"WHERE collection = ? AND id IN ({', '.join('?' * len(ids))})", (collection, *ids)
+        documents = {row[0]: row for row in self._database.rows(f"SELECT {_DOCUMENT} FROM documents {where}", wanted)}
+        edits: dict[str, list[Edit]] = {}
+        for row in self._database.rows(f"SELECT {_OPERATION} FROM operations {where} ORDER BY seq", wanted):
+            edits.setdefault(row[0], []).append(self._edit_of(row))
+        sent = {
+            row[0]: self._mutation_of(row)
+            for row in self._database.rows(f"SELECT {_MUTATION} FROM mutations {where}", wanted)
+        }
+        for document_id in ids:
+            if document_id not in documents:
+                yield Copies(collection=collection, id=document_id)
+                continue
+            row = documents[document_id]
+            yield Copies(
+                collection=collection,
+                id=document_id,
+                base=None if row[1] is None else self._open(row[1], f"base|{collection}/{document_id}"),
+                rev=row[4],
+                marks=json.loads(row[6]),
+                update_time=row[5],
+                local=self._local_of(collection, row),
+                edits=tuple(edits.get(document_id, ())),
+                mutation=sent.get(document_id),
+                is_stale=bool(row[7]),
+                change=row[8],
+            )
 
     def save_local(self, transaction: FileTransaction, copies: Copies, edit: Edit) -> None:
         """Writes what one local edit changes, and nothing else."""
@@ -82,43 +132,23 @@ class Rows:
         )
         self._insert_edit(transaction, copies, edit)
 
-    def save(self, transaction: FileTransaction, before: Copies, after: Copies) -> None:
-        """Writes what a decision of the sync made of the copies."""
-        place = f"{after.collection}/{after.id}"
-        if after.local is None:
-            local, local_is = None, "base" if after.base is None else "absent"
-        elif after.local is after.base or (not after.edits and after.local == after.base):
-            local, local_is = None, "base"
-        else:
-            local, local_is = self._seal(after.local, f"local|{place}"), "value"
-        base = None if after.base is None else self._seal(after.base, f"base|{place}")
-        transaction.execute(
-            "INSERT INTO documents (collection, id, base, base_rev, base_update_time, marks, local, local_is, is_stale,"
-            " change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(change), 0) + 1 FROM documents))"
-            " ON CONFLICT (collection, id) DO UPDATE SET base = excluded.base, base_rev = excluded.base_rev,"
-            " base_update_time = excluded.base_update_time, marks = excluded.marks, local = excluded.local,"
-            " local_is = excluded.local_is, is_stale = excluded.is_stale, change = excluded.change",
-            (
-                after.collection,
-                after.id,
-                base,
-                after.rev,
-                after.update_time,
-                json.dumps(dict(after.marks), sort_keys=True),
-                local,
-                local_is,
-                int(after.is_stale),
-            ),
+    def save(self, transaction: FileTransaction, saved: Sequence[tuple[Copies, Copies]]) -> None:
+        """Writes what decisions of the sync made of copies, from before to after: no row that stays as it was."""
+        transaction.execute_many(_UPSERT, [self._document(after) for before, after in saved if _differs(before, after)])
+        transaction.execute_many("DELETE FROM operations WHERE seq = ?", list(_edits_that_go(saved)))
+        for _, after in saved:
+            for edit in after.edits:
+                if edit.seq == 0:
+                    self._insert_edit(transaction, after, edit)
+        moved = [(before, after) for before, after in saved if after.mutation != before.mutation]
+        transaction.execute_many(
+            "DELETE FROM mutations WHERE collection = ? AND id = ?",
+            [(before.collection, before.id) for before, _ in moved if before.mutation is not None],
         )
-        staying = {edit.seq for edit in after.edits}
-        for edit in before.edits:
-            if edit.seq not in staying:
-                transaction.execute("DELETE FROM operations WHERE seq = ?", (edit.seq,))
-        for edit in after.edits:
-            if edit.seq == 0:
-                self._insert_edit(transaction, after, edit)
-        if after.mutation != before.mutation:
-            self._replace_mutation(transaction, after)
+        transaction.execute_many(
+            "INSERT INTO mutations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [self._mutation(after, after.mutation) for _, after in moved if after.mutation is not None],
+        )
 
     def changed_since(self, change: int) -> tuple[int, list[tuple[str, str]]]:
         """Documents whose rows changed after a moment, and the moment that this answer is of."""
@@ -179,13 +209,30 @@ class Rows:
             return None
         return self._open(row[1], f"base|{collection}/{row[0]}")
 
-    def _edits(self, collection: str, document_id: str) -> Iterator[Edit]:
-        for seq, kind, ops, mutation in self._database.rows(
-            "SELECT seq, kind, ops, mutation FROM operations WHERE collection = ? AND id = ? ORDER BY seq",
-            (collection, document_id),
-        ):
-            content = self._open(ops, f"ops|{mutation}")
-            yield Edit(kind, tuple(PatchOp.from_json(op) for op in content), mutation, seq)
+    def _document(self, copies: Copies) -> Row:
+        place = f"{copies.collection}/{copies.id}"
+        if copies.local is None:
+            local, local_is = None, "base" if copies.base is None else "absent"
+        elif copies.local is copies.base or (not copies.edits and copies.local == copies.base):
+            local, local_is = None, "base"
+        else:
+            local, local_is = self._seal(copies.local, f"local|{place}"), "value"
+        return (
+            copies.collection,
+            copies.id,
+            None if copies.base is None else self._seal(copies.base, f"base|{place}"),
+            copies.rev,
+            copies.update_time,
+            json.dumps(dict(copies.marks), sort_keys=True),
+            local,
+            local_is,
+            int(copies.is_stale),
+        )
+
+    def _edit_of(self, row: Row) -> Edit:
+        _, seq, kind, ops, mutation = row
+        content = self._open(ops, f"ops|{mutation}")
+        return Edit(kind, tuple(PatchOp.from_json(op) for op in content), mutation, seq)
 
     def _insert_edit(self, transaction: FileTransaction, copies: Copies, edit: Edit) -> None:
         transaction.execute(
@@ -200,50 +247,37 @@ class Rows:
             ),
         )
 
-    def _mutation(self, collection: str, document_id: str) -> Mutation | None:
-        row = self._database.row(
-            "SELECT mutation, kind, value, mask, rev, base_update_time, last_seq FROM mutations"
-            " WHERE collection = ? AND id = ?",
-            (collection, document_id),
-        )
-        if row is None:
-            return None
-        mask = self._open(row[3], f"mask|{row[0]}")
+    def _mutation_of(self, row: Row) -> Mutation:
+        _, mutation, kind, value, mask, rev, base_update_time, last_seq = row
+        named = self._open(mask, f"mask|{mutation}")
         return Mutation(
-            id=row[0],
-            kind=row[1],
-            value=self._open(row[2], f"value|{row[0]}"),
-            mask=tuple(tuple(path) for path in mask["paths"]),
-            rev=row[4],
-            base_update_time=row[5],
-            last_seq=row[6],
-            marks=mask["marks"],
-            dropped_marks=tuple(mask["dropped"]),
+            id=mutation,
+            kind=kind,
+            value=self._open(value, f"value|{mutation}"),
+            mask=tuple(tuple(path) for path in named["paths"]),
+            rev=rev,
+            base_update_time=base_update_time,
+            last_seq=last_seq,
+            marks=named["marks"],
+            dropped_marks=tuple(named["dropped"]),
         )
 
-    def _replace_mutation(self, transaction: FileTransaction, copies: Copies) -> None:
-        transaction.execute("DELETE FROM mutations WHERE collection = ? AND id = ?", (copies.collection, copies.id))
-        mutation = copies.mutation
-        if mutation is None:
-            return
+    def _mutation(self, copies: Copies, mutation: Mutation) -> Row:
         mask = {
             "paths": [list(path) for path in mutation.mask],
             "marks": dict(mutation.marks),
             "dropped": list(mutation.dropped_marks),
         }
-        transaction.execute(
-            "INSERT INTO mutations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                copies.collection,
-                copies.id,
-                mutation.id,
-                mutation.kind,
-                self._seal(dict(mutation.value), f"value|{mutation.id}"),
-                self._seal(mask, f"mask|{mutation.id}"),
-                mutation.rev,
-                mutation.base_update_time,
-                mutation.last_seq,
-            ),
+        return (
+            copies.collection,
+            copies.id,
+            mutation.id,
+            mutation.kind,
+            self._seal(dict(mutation.value), f"value|{mutation.id}"),
+            self._seal(mask, f"mask|{mutation.id}"),
+            mutation.rev,
+            mutation.base_update_time,
+            mutation.last_seq,
         )
 
     def _seal(self, value: Any, place: str) -> str | bytes:
@@ -251,6 +285,36 @@ class Rows:
 
     def _open(self, value: str | bytes, place: str) -> Any:
         return self._encoding.decode(self._sealer.open(value, place))
+
+
+def _in_parts(names: Iterable[Name]) -> Iterator[tuple[str, list[str]]]:
+    """Ids by collection, so many that a statement takes them."""
+    by_collection: dict[str, list[str]] = {}
+    for collection, document_id in names:
+        by_collection.setdefault(collection, []).append(document_id)
+    for collection, ids in by_collection.items():
+        for start in range(0, len(ids), _AT_ONCE):
+            yield collection, ids[start : start + _AT_ONCE]
+
+
+def _differs(before: Copies, after: Copies) -> bool:
+    """Whether the row of the document itself has to be written: a write that is only on its way stands elsewhere."""
+    is_as_it_was = (
+        after.base is before.base
+        and after.local is before.local
+        and after.edits is before.edits
+        and (after.rev, after.update_time, after.is_stale) == (before.rev, before.update_time, before.is_stale)
+        and after.marks == before.marks
+    )
+    return not (is_as_it_was and after.mutation is not None)
+
+
+def _edits_that_go(saved: Iterable[tuple[Copies, Copies]]) -> Iterator[tuple[int]]:
+    for before, after in saved:
+        staying = {edit.seq for edit in after.edits}
+        for edit in before.edits:
+            if edit.seq not in staying:
+                yield (edit.seq,)
 
 
 def _edit_to_json(edit: Edit) -> dict[str, Any]:

@@ -6,6 +6,7 @@ long as one write to the disk. Names and meanings are those of the app that this
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 from afterimage_client.database.clock import Clock
 from afterimage_client.database.encoding import Encoding, ValueKind
-from afterimage_client.database.errors import InvalidDocumentError, RevisionChangedError
+from afterimage_client.database.errors import InvalidDocumentError, RevisionChangedError, StoreError
 from afterimage_client.database.file import Database, FileTransaction
 from afterimage_client.database.sealing import StoreKey, sealer_of
 from afterimage_client.queue.durable import DurableQueue
@@ -31,6 +32,7 @@ from afterimage_client.store.watching import Documents, LocalQuery, Notify, Watc
 PUSH: Final = "push"
 POLL_SECONDS: Final = 0.05
 MEDIA_ASSETS: Final = "mediaAssets"
+_log = logging.getLogger("afterimage_client.store")
 
 
 class Store:
@@ -111,7 +113,10 @@ class Store:
     async def keep_looking(self, every_seconds: float = POLL_SECONDS) -> None:
         """Looks for changes of other processes until it is cancelled."""
         while True:
-            self.look_for_changes_of_others()
+            try:
+                self.look_for_changes_of_others()
+            except StoreError as error:
+                _log.warning("changes of others cannot be looked for now: %s", error)
             await self.clock.sleep(every_seconds)
 
     # -- writing
@@ -131,7 +136,7 @@ class Store:
                         f"`{before.reference}` has changes that are not pushed: write it with `mark_dirty=True`"
                     )
                 rev = document.get(REV)
-                self.save(transaction, before, _clean(before, fields, rev if isinstance(rev, int) else None))
+                self.save(transaction, [(before, _clean(before, fields, rev if isinstance(rev, int) else None))])
                 return
             before_local, _, _ = self.rows.local(collection, document_id)
             shown = {"id": document_id, **(before_local or {})}
@@ -188,7 +193,7 @@ class Store:
             fields, rev, _ = self.rows.local(collection, document_id)
             copies = edited(Copies(collection=collection, id=document_id, local=fields, rev=rev), edit)
             self.rows.save_local(transaction, copies, edit)
-            self.metadata.set_dirty(transaction, collection, document_id, is_dirty=True, synced=False)
+            self.metadata.set_dirty(transaction, [(collection, document_id, True)], synced=False)
             self.queue.enqueue_once(PUSH, copies.reference)
             transaction.after_commit(lambda: self._watchers.tell([(collection, document_id)]))
 
@@ -207,7 +212,7 @@ class Store:
         """The server has this document at `new_rev`."""
         with self.database.transaction() as transaction:
             before = self.rows.load(collection, document_id)
-            self.save(transaction, before, _clean(before, before.local, new_rev), synced=True)
+            self.save(transaction, [(before, _clean(before, before.local, new_rev))], synced=True)
             self.queue.discard_key(before.reference, PUSH)
 
     def is_dirty(self, collection: str, document_id: str) -> bool:
@@ -241,13 +246,21 @@ class Store:
 
     # -- what the sync keeps
 
-    def save(self, transaction: FileTransaction, before: Copies, after: Copies, *, synced: bool = False) -> None:
-        """Writes what was decided about a document: its copies, its metadata, its place in the queue."""
-        self.rows.save(transaction, before, after)
-        self.metadata.set_dirty(transaction, after.collection, after.id, is_dirty=after.is_dirty, synced=synced)
-        if after.edits:
-            self.queue.enqueue_if_none(PUSH, after.reference)
-        transaction.after_commit(lambda: self._watchers.tell([(after.collection, after.id)]))
+    def save(
+        self, transaction: FileTransaction, saved: Sequence[tuple[Copies, Copies]], *, synced: bool = False
+    ) -> None:
+        """Writes what was decided about documents: their copies, their metadata, their place in the queue."""
+        self.rows.save(transaction, saved)
+        self.metadata.set_dirty(
+            transaction, [(after.collection, after.id, after.is_dirty) for _, after in saved], synced=synced
+        )
+        self.queue.enqueue_if_none(PUSH, [after.reference for _, after in saved if after.edits])
+        changed = [(after.collection, after.id) for _, after in saved]
+        transaction.after_commit(lambda: self._watchers.tell(changed))
+
+    def save_sent(self, transaction: FileTransaction, saved: Sequence[tuple[Copies, Copies]]) -> None:
+        """Notes what is on its way to the server. The documents, and what is to be pushed, stay as they are."""
+        self.rows.save(transaction, saved)
 
     def kept(self, *, kinds: Iterable[str] = (), reference: tuple[str, str] | None = None) -> list[Kept]:
         names = tuple(kinds)
@@ -263,7 +276,7 @@ class Store:
 
     def mark_stale(self, transaction: FileTransaction, copies: Copies) -> None:
         """There is news of this document, which cannot be taken now."""
-        self.save(transaction, copies, replace(copies, is_stale=True))
+        self.save(transaction, [(copies, replace(copies, is_stale=True))])
 
     def known_ids(self, collection: str) -> list[str]:
         """Documents that the server was known to have."""

@@ -47,6 +47,11 @@ class CollectionSyncConfig:
     """A field that every write sets to the server's time: a pull then asks only for what is newer than the last one."""
 
     @property
+    def decides_with_hooks(self) -> bool:
+        """Whether code of the app runs between reading a document and writing it: what it writes must not be missed."""
+        return any((self.is_dirty, self.merge_field, self.merge_conflict))
+
+    @property
     def hooks(self) -> Hooks:
         return Hooks(merge_field=self.merge_field, merge_document=self.merge_conflict)
 

@@ -7,6 +7,7 @@ others wrote. Where both changed one field, the collection's hook decides; what 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -25,6 +26,9 @@ from afterimage_client.sync.remote import RemoteDocuments
 from afterimage_client.sync.resolving import discard_push, resolve_kept
 
 _CONFLICTS = ("field", "edited_here", "deleted_here")
+_HEARD = frozenset({"pushed", "pulled", "merged", "conflict", "refused"})
+"""Events that say that the server was just heard of."""
+_log = logging.getLogger("afterimage_client.sync")
 
 
 class SyncEngine:
@@ -216,19 +220,34 @@ class SyncEngine:
             self._tasks[name] = asyncio.create_task(self._puller.follow_document(config, document_id))
 
     def _settle(
-        self, transaction: FileTransaction, config: CollectionSyncConfig, before: Copies, outcome: Outcome, reason: str
+        self,
+        transaction: FileTransaction,
+        config: CollectionSyncConfig,
+        settled: Sequence[tuple[Copies, Outcome]],
+        reason: str,
     ) -> None:
-        """Writes an outcome: copies, what is kept, the app's own tables; and tells of it once it is on the disk."""
-        after = outcome.copies
-        is_synced = outcome.event in ("pushed", "pulled", "merged", "conflict", "refused")
-        if after != before or is_synced:
-            self.store.save(transaction, before, after, synced=is_synced)
+        """Writes outcomes: copies, what is kept, the app's own tables; and tells of them once they are on the disk."""
+        heard = [(before, outcome.copies) for before, outcome in settled if outcome.event in _HEARD]
+        self.store.save(transaction, heard, synced=True)
+        noted = [
+            (before, outcome.copies)
+            for before, outcome in settled
+            if outcome.event not in _HEARD and outcome.copies != before
+        ]
+        self.store.save(transaction, noted)
+        for _, outcome in settled:
+            self._follow_up(transaction, config, outcome, reason)
+
+    def _follow_up(
+        self, transaction: FileTransaction, config: CollectionSyncConfig, outcome: Outcome, reason: str
+    ) -> None:
+        after, is_heard = outcome.copies, outcome.event in _HEARD
         kept = tuple(self.store.rows.keep(transaction, each) for each in outcome.kept)
         if outcome.replaced and config.upsert is not None and after.local is not None:
             config.upsert(self.store, {**after.local, "id": after.id, REV: after.rev})
-        if is_synced and not after.is_dirty and config.set_clean is not None:
+        if is_heard and not after.is_dirty and config.set_clean is not None:
             config.set_clean(self.store, after.id, after.rev)
-        if is_synced:
+        if is_heard:
             event = SyncEvent(
                 kind=EventKind(outcome.event),
                 collection=after.collection,
@@ -242,4 +261,7 @@ class SyncEngine:
         if event.reason:
             self._last_error = event.reason
         for listener in list(self._listeners):
-            listener(event)
+            try:
+                listener(event)
+            except Exception:  # the caller's own code: others who listen are to hear all the same
+                _log.exception("a listener to the sync failed")

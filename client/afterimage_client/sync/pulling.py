@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
 
+from afterimage_client.database.errors import StoreError
+from afterimage_client.database.file import FileTransaction
 from afterimage_client.errors import FirebaseError
 from afterimage_client.firestore.snapshots import Changes, DocumentSnapshot
 from afterimage_client.store.copies import Remote
@@ -66,7 +68,7 @@ class Puller:
         while True:
             try:
                 await work()
-            except FirebaseError as error:
+            except (FirebaseError, StoreError) as error:  # a full disk, too, may have room later
                 _log.warning("pulling `%s` failed: %s", config.collection_name, error)
                 self._tell(SyncEvent(kind=EventKind.PULL_FAILED, collection=config.collection_name, reason=str(error)))
             await self._store.clock.sleep(pause_seconds)
@@ -157,12 +159,21 @@ class Puller:
             self._take(config, news[start : start + AT_ONCE])
             await asyncio.sleep(0)
 
-    def _take(self, config: CollectionSyncConfig, news: Iterable[News]) -> None:
+    def _take(self, config: CollectionSyncConfig, news: Sequence[News]) -> None:
+        # One after the other where one may change what the next one meets, else all together.
+        is_one_by_one = config.decides_with_hooks or len({each[0] for each in news}) < len(news)
         with self._store.database.transaction() as transaction:
-            for document_id, remote, seen_at in news:
-                before = self._store.rows.load(config.collection_name, document_id)
-                if config.is_dirty is not None and not before.is_dirty and config.is_dirty(self._store, document_id):
-                    self._store.mark_stale(transaction, before)
-                    continue
-                outcome = heard(before, remote, hooks=config.hooks, seen_at=seen_at)
-                self._settle(transaction, config, before, outcome, "")
+            for group in [[each] for each in news] if is_one_by_one else [news]:
+                self._take_group(transaction, config, group)
+
+    def _take_group(self, transaction: FileTransaction, config: CollectionSyncConfig, news: Sequence[News]) -> None:
+        name = config.collection_name
+        known = self._store.rows.load_many((name, document_id) for document_id, _, _ in news)
+        settled = []
+        for document_id, remote, seen_at in news:
+            before = known[name, document_id]
+            if config.is_dirty is not None and not before.is_dirty and config.is_dirty(self._store, document_id):
+                self._store.mark_stale(transaction, before)
+                continue
+            settled.append((before, heard(before, remote, hooks=config.hooks, seen_at=seen_at)))
+        self._settle(transaction, config, settled, "")

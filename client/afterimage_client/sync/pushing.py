@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from afterimage_client.database.file import FileTransaction
@@ -19,8 +19,20 @@ from afterimage_client.sync.remote import NOBODY_THERE, ON_PURPOSE, RemoteDocume
 
 MOST_ROUNDS: Final = 20
 """So often one push meets others' writes before it goes back into the queue."""
-Settle = Callable[[FileTransaction, CollectionSyncConfig, Copies, Outcome, str], None]
+Settle = Callable[[FileTransaction, CollectionSyncConfig, Sequence[tuple[Copies, Outcome]], str], None]
+Answer = tuple[str, dict[str, Any]]
+"""The time of a write, and the fields that the server computed."""
 _log = logging.getLogger("afterimage_client.sync")
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A write that is on the disk, and the entry that it is for."""
+
+    entry: Entry
+    config: CollectionSyncConfig
+    copies: Copies
+    mutation: Mutation
 
 
 class Pusher:
@@ -36,7 +48,7 @@ class Pusher:
 
     async def perform(self, entry: Entry) -> None:
         """Pushes one document until there is nothing left to push, or until somebody else has to be waited for."""
-        collection, _, document_id = entry.key.partition("/")
+        collection, document_id = _name_of(entry)
         config = self._configs.get(collection)
         if config is None:
             raise LookupError(f"`{collection}` is not registered: call `register_collection` before the sync starts")
@@ -44,12 +56,13 @@ class Pusher:
         for _ in range(MOST_ROUNDS):
             if not await self._refreshed(config, document_id):
                 continue
-            mutation = self._frozen(config, document_id, entry)
-            if mutation is None:
+            ready = self._frozen(config, document_id, entry)
+            if ready is None:
                 return
-            failure = await self._sent(config, document_id, mutation, entry)
+            failure = await self._sent(ready)
             if failure is None:
                 return
+            mutation = ready.mutation
             remote = await self._reread(config, document_id, failure)
             is_refusal = failure.code in ON_PURPOSE
             if is_refusal and mutation.kind == "create" and remote is None and not denied_creates:
@@ -69,31 +82,32 @@ class Pusher:
         Each write keeps its own mark, so that a lost answer is settled document by document.
         """
         with self._store.database.transaction() as transaction:
-            ready = [(entry, frozen) for entry in entries if (frozen := self._frozen_at_once(transaction, entry))]
+            ready = self._frozen_at_once(transaction, entries)
         if len(ready) > 1:
             await self._commit(ready)
-        return [entry for entry in entries if self._store.queue.is_held(entry)]
+        return self._store.queue.held(entries)
 
-    def _frozen_at_once(self, transaction: FileTransaction, entry: Entry) -> Mutation | None:
-        """The write of a document that needs no look at the server first, and of which none is on its way."""
-        collection, _, document_id = entry.key.partition("/")
-        config = self._configs.get(collection)
-        if config is None:
-            return None
-        before = self._load(config, document_id)
-        if before.is_stale or before.mutation is not None:
-            return None
-        after = freeze(before, mutation=secrets.token_hex(6), replica=self._store.replica, has_rev=config.has_rev)
-        if after.mutation is not None:
-            self._store.save(transaction, before, after)
-        return after.mutation
+    def _frozen_at_once(self, transaction: FileTransaction, entries: Sequence[Entry]) -> list[Ready]:
+        """The writes of documents that need no look at the server first, and of which none is on its way."""
+        known = self._store.rows.load_many(name for entry in entries if (name := _name_of(entry))[0] in self._configs)
+        ready, frozen = [], []
+        for entry in entries:
+            before = known.get(_name_of(entry))
+            if before is None or before.is_stale or before.mutation is not None:
+                continue
+            config = self._configs[before.collection]
+            after = freeze(before, mutation=secrets.token_hex(6), replica=self._store.replica, has_rev=config.has_rev)
+            if after.mutation is not None:
+                frozen.append((before, after))
+                ready.append(Ready(entry, config, after, after.mutation))
+        self._store.save_sent(transaction, frozen)
+        return ready
 
-    async def _commit(self, ready: Sequence[tuple[Entry, Mutation]]) -> None:
-        writes = [
-            (self._configs[entry.key.partition("/")[0]], entry.key.partition("/")[2], sent) for entry, sent in ready
-        ]
+    async def _commit(self, ready: Sequence[Ready]) -> None:
         try:
-            answers = await self._remote.write_together(writes)
+            answers = await self._remote.write_together(
+                [(each.config, each.copies.id, each.mutation) for each in ready]
+            )
         except FirebaseError as error:
             if error.code == "permission-denied" and len(ready) > 3:
                 half = len(ready) // 2
@@ -101,28 +115,24 @@ class Pusher:
                 await self._commit(ready[half:])
             return  # one by one, each is found out about
         with self._store.database.transaction() as transaction:
-            for (entry, _), (config, document_id, sent), (update_time, computed) in zip(
-                ready, writes, answers, strict=True
-            ):
-                self._book(transaction, config, document_id, sent, update_time, computed, entry)
+            self._book(transaction, ready, answers)
 
-    def _book(
-        self,
-        transaction: FileTransaction,
-        config: CollectionSyncConfig,
-        document_id: str,
-        sent: Mutation,
-        update_time: str,
-        computed: Mapping[str, Any],
-        entry: Entry,
-    ) -> None:
-        """The server has the write: copies, and the end of the entry, or its next one, in one transaction."""
-        before = self._load(config, document_id)
-        outcome = applied(before, sent.id, update_time, computed)
-        self._settle(transaction, config, before, outcome, "")
-        self._store.queue.complete(entry)
-        if outcome.copies.edits:
-            self._store.queue.enqueue_once(PUSH, entry.key)
+    def _book(self, transaction: FileTransaction, ready: Sequence[Ready], answers: Sequence[Answer]) -> None:
+        """The server has the writes: copies, and the ends of the entries, or their next ones, in one transaction."""
+        known = self._store.rows.load_again(each.copies for each in ready)
+        by_config: dict[str, list[tuple[Copies, Outcome]]] = {}
+        more = []
+        for each, (update_time, computed) in zip(ready, answers, strict=True):
+            before = known[_name_of(each.entry)]
+            outcome = applied(before, each.mutation.id, update_time, computed)
+            by_config.setdefault(each.config.collection_name, []).append((before, outcome))
+            if outcome.copies.edits:
+                more.append(each.entry.key)
+        for collection, settled in by_config.items():
+            self._settle(transaction, self._configs[collection], settled, "")
+        self._store.queue.complete(*(each.entry for each in ready))
+        for key in more:
+            self._store.queue.enqueue_once(PUSH, key)
 
     # -- inside
 
@@ -144,31 +154,31 @@ class Pusher:
                 return True
             outcome = heard(copies, remote, hooks=config.hooks, seen_at=seen_at)
             outcome = replace(outcome, copies=replace(outcome.copies, is_stale=False))
-            self._settle(transaction, config, copies, outcome, "")
+            self._settle(transaction, config, [(copies, outcome)], "")
         return True
 
-    def _frozen(self, config: CollectionSyncConfig, document_id: str, entry: Entry) -> Mutation | None:
+    def _frozen(self, config: CollectionSyncConfig, document_id: str, entry: Entry) -> Ready | None:
         """The write to send; on the disk before it is sent. None ends the entry: there is nothing to send."""
         with self._store.database.transaction() as transaction:
             before = self._load(config, document_id)
             after = freeze(before, mutation=secrets.token_hex(6), replica=self._store.replica, has_rev=config.has_rev)
             if after is not before:
-                self._store.save(transaction, before, after)
+                save = self._store.save if after.mutation is None else self._store.save_sent
+                save(transaction, [(before, after)])
             if after.mutation is None:
                 self._store.queue.complete(entry)
-            return after.mutation
+                return None
+            return Ready(entry, config, after, after.mutation)
 
-    async def _sent(
-        self, config: CollectionSyncConfig, document_id: str, mutation: Mutation, entry: Entry
-    ) -> FirebaseError | None:
+    async def _sent(self, ready: Ready) -> FirebaseError | None:
         try:
-            update_time, computed = await self._remote.write(config, document_id, mutation)
+            answer = await self._remote.write(ready.config, ready.copies.id, ready.mutation)
         except FirebaseError as error:
             if error.code == "unauthenticated":
                 raise OfflineError(str(error)) from error
             return error
         with self._store.database.transaction() as transaction:
-            self._book(transaction, config, document_id, mutation, update_time, computed, entry)
+            self._book(transaction, [ready], [answer])
         return None
 
     async def _reread(self, config: CollectionSyncConfig, document_id: str, failure: FirebaseError) -> Remote | None:
@@ -194,12 +204,17 @@ class Pusher:
             outcome = reread(
                 before, mutation.id, remote, reason=str(failure), is_refusal=is_refusal, hooks=config.hooks
             )
-            self._settle(transaction, config, before, outcome, str(failure))
+            self._settle(transaction, config, [(before, outcome)], str(failure))
         _log.info("`%s` answered `%s`: %s", before.reference, code_of(failure), outcome.event)
         return outcome.event
 
     def _load(self, config: CollectionSyncConfig, document_id: str) -> Copies:
         return self._store.rows.load(config.collection_name, document_id)
+
+
+def _name_of(entry: Entry) -> tuple[str, str]:
+    collection, _, document_id = entry.key.partition("/")
+    return collection, document_id
 
 
 def _as_failure(error: FirebaseError) -> Exception:

@@ -50,7 +50,7 @@ def discard_push(store: Store, entry_id: int) -> bool:
         store.rows.keep(transaction, kept)
         # Whether the server has the write after all is not known: the next pull will tell.
         after = replace(before, local=before.base, edits=(), mutation=None, update_time="")
-        store.save(transaction, before, after)
+        store.save(transaction, [(before, after)])
         store.queue.discard_key(entry.key, PUSH)
         return True
 

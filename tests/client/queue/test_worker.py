@@ -9,9 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from afterimage_client.database.errors import StoreBusyError
+from afterimage_client.database.errors import StoreBusyError, StoreFullError
 from afterimage_client.database.file import Database
-from afterimage_client.queue import QUEUE_SCHEMA, DurableQueue, Entry, OfflineError, QueueWorker, RefusedError
+from afterimage_client.queue import (
+    QUEUE_SCHEMA,
+    DurableQueue,
+    Entry,
+    OfflineError,
+    PostponedError,
+    QueueWorker,
+    RefusedError,
+)
 from tests.client.manual_clock import ManualClock
 
 
@@ -170,6 +178,32 @@ async def test_what_is_called_off_costs_nothing(queue: DurableQueue) -> None:
     await worker.stop()
     (entry,) = queue.entries()
     assert (entry.status.value, entry.attempts) == ("pending", 0)
+
+
+@pytest.mark.parametrize("error", [PostponedError("later"), StoreFullError("no room"), StoreBusyError("held")])
+async def test_what_is_not_the_entrys_fault_costs_no_attempt(
+    queue: DurableQueue, clock: ManualClock, error: Exception
+) -> None:
+    """However often something else has to happen first: no dead letter comes of it, and others of the kind run."""
+    done: list[str] = []
+
+    async def perform(entry: Entry) -> None:
+        if entry.key == "a" and clock.now() < 1_001_000:
+            raise error
+        done.append(entry.key)
+
+    for key in "ab":
+        queue.enqueue("push", key)
+    worker = QueueWorker(queue, {"push": perform})
+    for _ in range(6):
+        report = await worker.sync_all()
+        assert not report.is_offline
+    (waiting,) = queue.entries()
+    assert (waiting.key, waiting.status.value, waiting.attempts, waiting.waits) == ("a", "pending", 0, 6)
+    assert 0 < waiting.due - clock.now() <= 75
+    clock.advance(2000)
+    await worker.sync_all()
+    assert done == ["b", "a"]
 
 
 async def test_a_refused_entry_is_reported_as_failed(queue: DurableQueue) -> None:

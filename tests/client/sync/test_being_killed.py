@@ -28,9 +28,11 @@ class Killed:
     async def begin(self) -> None:
         one = await self.replicas.make()
         one.store.upsert_local("scenes", {"id": self.document_id, "total": 0})
-        await one.engine.sync_all()
         two = self.replicas.over(one.app, self.path)
-        await two.engine.pull("scenes", self.document_id)
+        # A busy machine may be slow to connect: it begins when both have the document.
+        while two.store.get_by_id("scenes", self.document_id) is None:
+            await one.engine.sync_all()
+            await two.engine.pull("scenes", self.document_id)
         with two.store.database.transaction() as transaction:
             transaction.execute("INSERT INTO settings VALUES ('tally', 0)")
         await self.replicas.close(two)
