@@ -33,6 +33,8 @@ class Attempt:
     consequence: str = ""
     """What followed from a failure: another attempt, the dead letter topic, nothing more."""
     duration_ms: float | None = None
+    is_cold_start: bool = False
+    """Whether its instance was started for it, and had taken no request before."""
     lines: list[str] = field(default_factory=list)
     lines_left_out: int = 0
 
@@ -53,6 +55,7 @@ class Attempt:
             "detail": self.detail,
             "consequence": self.consequence,
             "duration_ms": self.duration_ms,
+            "cold_start": self.is_cold_start,
             "log": list(self.lines),
             "log_lines_left_out": self.lines_left_out,
         }

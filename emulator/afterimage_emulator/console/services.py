@@ -21,7 +21,9 @@ _DEFAULT: Final = "(default)"
 _REACHED: Final[Mapping[str, tuple[str, ...]]] = {
     "auth": ("/identitytoolkit.googleapis.com/v1/projects/",),
     "firestore": ("/v1/", "/emulator/v1/"),
+    "pubsub": ("/v1/projects/",),
     "storage": ("/storage/v1/b", "/download/storage/v1/b/"),
+    "tasks": ("/v2/projects/",),
 }
 
 # Stored HTML is no page of the console's origin, however it is opened.

@@ -15,13 +15,7 @@ from afterimage_emulator.attempts import AttemptRecord
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.configuration import Codebase
 from afterimage_emulator.events import CloudEvent, EventBus
-from afterimage_emulator.functions.codebases.manifest import (
-    EventTrigger,
-    FunctionSpec,
-    HttpTrigger,
-    ScheduleTrigger,
-    TaskQueueTrigger,
-)
+from afterimage_emulator.functions.codebases.manifest import FunctionSpec, HttpTrigger
 from afterimage_emulator.functions.codebases.running_codebase import RunningCodebase
 from afterimage_emulator.functions.deliveries.deliveries import Deliveries, FunctionCalls, RetryPolicy
 from afterimage_emulator.functions.deliveries.event_subscriptions import EventSubscriptions
@@ -30,6 +24,7 @@ from afterimage_emulator.functions.http_front import FunctionsHttpFront
 from afterimage_emulator.functions.instances.function_pool import FunctionPool
 from afterimage_emulator.functions.instances.instance_budget import InstanceBudget
 from afterimage_emulator.functions.instances.instances import Instance, MemoryWatch
+from afterimage_emulator.functions.overview import overview
 from afterimage_emulator.functions.task_targets import TaskTargets
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
@@ -191,11 +186,15 @@ class FunctionsService:
         lines: list[str] = []
         for running in self._running:
             if running.loaded is not None:
-                lines += _in_columns([_described(spec) for spec in running.loaded.manifest.functions])
+                lines += _in_columns([_row(spec) for spec in running.loaded.manifest.functions])
                 lines += [f"not run: {problem}" for problem in running.loaded.manifest.problems]
             if running.error:
                 lines.append(f"codebase {running.codebase.name} does not load: {running.error.splitlines()[-1]}")
         return lines
+
+    def overview(self) -> list[dict[str, Any]]:
+        """Every codebase with its functions, their instances and what they are set to."""
+        return overview(self._running, self._schedules)
 
     def _instances(self) -> list[Instance]:
         return [instance for running in self._running for instance in running.instances()]
@@ -231,16 +230,5 @@ def _in_columns(rows: Sequence[tuple[str, str, str]]) -> list[str]:
     return [f"{name:<{names}}  {kind:<{kinds}}  {rest}" for name, kind, rest in rows]
 
 
-def _described(spec: FunctionSpec) -> tuple[str, str, str]:
-    trigger = spec.trigger
-    if isinstance(trigger, EventTrigger):
-        where = {**trigger.filters, **trigger.patterns}
-        named = " ".join(value for value in where.values() if value != "(default)")
-        kind = trigger.event_type.removeprefix("google.cloud.").replace(".v1.", " ")
-        return spec.name, kind, named
-    if isinstance(trigger, ScheduleTrigger):
-        return spec.name, "schedule", f"{trigger.schedule} ({trigger.time_zone})"
-    if isinstance(trigger, TaskQueueTrigger):
-        return spec.name, "task queue", ", ".join(spec.regions)
-    assert isinstance(trigger, HttpTrigger)
-    return spec.name, "callable" if trigger.callable else "http", ", ".join(spec.regions)
+def _row(spec: FunctionSpec) -> tuple[str, str, str]:
+    return (spec.name, *spec.described_trigger())

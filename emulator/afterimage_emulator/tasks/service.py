@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import heapq
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +15,7 @@ from google.protobuf import json_format
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import AttemptRecord
-from afterimage_emulator.clock import Clock
+from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.front.error_body import error_response
 from afterimage_emulator.front.local_hosts import is_this_machine
@@ -23,7 +25,7 @@ from afterimage_emulator.tasks.admin_sdk_api import AdminSdkApi
 from afterimage_emulator.tasks.cloud_tasks_api import CloudTasksApi
 from afterimage_emulator.tasks.dispatcher import Dispatcher
 from afterimage_emulator.tasks.function_targets import FunctionTargets
-from afterimage_emulator.tasks.queue import QueuedTask
+from afterimage_emulator.tasks.queue import Queue, QueuedTask
 from afterimage_emulator.tasks.queues import Queues
 from afterimage_emulator.tasks.rest_api import add_tasks_routes
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
@@ -31,6 +33,7 @@ from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, te
 from afterimage_emulator.wire.router import Router
 
 _EXPORT_FILE: Final = "tasks.json"
+_SHOWN_TASKS: Final = 100
 _PROGRESS: Final = tuple(
     field.name for field in fields(QueuedTask) if field.name not in ("message", "order", "is_under_way")
 )
@@ -80,6 +83,10 @@ class TasksService:
         """Cloud Tasks has no rules: whoever may ask at all may do everything."""
         return request.raw_path != "/"
 
+    def overview(self) -> list[dict[str, Any]]:
+        """Every queue, with the first of its tasks in the order in which they are due."""
+        return [_queue_overview(queue) for queue in self.queues.all_queues()]
+
     def replay(self, task_name: str) -> int:
         """Sends a task of the record again; answers how many that were."""
         return self.queues.replay(task_name)
@@ -128,3 +135,24 @@ class TasksService:
 
 async def _alive(request: HttpRequest) -> HttpResponse:
     return text_response("Ok")
+
+
+def _queue_overview(queue: Queue) -> dict[str, Any]:
+    limits = queue.settings.rate_limits
+    first = heapq.nsmallest(_SHOWN_TASKS, queue.tasks(), key=lambda task: (task.due_ns, task.order))
+    return {
+        "name": queue.name,
+        "state": cloud_tasks_v2.Queue.State.Name(queue.settings.state),
+        "max_concurrent_dispatches": limits.max_concurrent_dispatches,
+        "max_dispatches_per_second": limits.max_dispatches_per_second,
+        "waiting": len(queue),
+        "tasks": [
+            {
+                "name": task.name,
+                "due": datetime.fromtimestamp(task.due_ns / NANOS_PER_SECOND, UTC).isoformat(),
+                "attempts": task.attempts,
+                "under_way": task.is_under_way,
+            }
+            for task in first
+        ],
+    }

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from afterimage_emulator.background import BackgroundSuite
-from afterimage_emulator.configuration import Codebase, Configuration
+from afterimage_emulator.configuration import Configuration
 from afterimage_emulator.suite import Suite
 from tests.browser.page import Browser, Page
 from tests.emulator.console.test_console_api import load_rules, read_note
-from tests.emulator.front.guarded_ports import send
 
 STORED_MARKUP = '<img src="x" onerror="window.ran = true">'
+PAGES = (
+    "overview", "requests", "events", "time", "logs", "firestore", "auth", "storage", "functions", "pubsub",
+)  # fmt: skip
 UNTIL = """async (condition) => {
   const holds = new Function(`return ${condition}`);
   while (!holds()) await new Promise((resume) => requestAnimationFrame(resume));
@@ -185,7 +186,7 @@ def test_the_clock_is_stopped_and_said_to_be_on_every_page(browser: Browser, run
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["overview", "requests", "events", "time", "logs", "firestore", "auth", "storage"])
+@pytest.mark.parametrize("name", PAGES)
 def test_every_word_can_be_read_and_every_control_has_a_name(
     name: str, scheme: str, browser: Browser, running: BackgroundSuite
 ) -> None:
@@ -228,37 +229,3 @@ def test_a_page_of_this_machine_cannot_take_the_token(browser: Browser, running:
     assert told["frame"] in ("nothing", "SecurityError")
     refused = [line for line in page.console if "frame-ancestors" in line or "X-Frame-Options" in line]
     assert refused, page.console
-
-
-FUNCTIONS = """
-from firebase_functions import pubsub_fn
-
-@pubsub_fn.on_message_published(topic="news")
-def reader(event):
-    print("read", event.data.message.data)
-    raise ValueError("not today")
-"""
-
-
-def test_an_event_is_shown_with_its_attempts_and_sent_again(browser: Browser, tmp_path: Path, project_id: str) -> None:
-    """A function that fails is found by its event, with its reason and what it printed; one click sends it again."""
-    (tmp_path / "main.py").write_text(FUNCTIONS)
-    codebases = (Codebase(name="default", source=tmp_path),)
-    configuration = Configuration(root=tmp_path, project_id=project_id, codebases=codebases)
-    suite = Suite(configuration, only=("pubsub", "functions"), free_ports=True, console=True)
-    with BackgroundSuite(suite) as running:
-        body = '{"messages": [{"data": "aGVsbG8="}]}'
-        send(running.address("pubsub"), "POST", f"/v1/projects/{project_id}/topics/news:publish", {}, body)
-        running.settled()
-        page = opened(browser, running, "events")
-        until(page, "document.querySelectorAll('virtual-list .item').length === 1")
-        page.run("() => document.querySelector('virtual-list').focus()")
-        press(page, "Home")
-        until(page, "document.querySelector('events-page article') !== null")
-        shown = page.run("() => document.querySelector('events-page section').innerText")
-        assert "reader, attempt 1: " in shown
-        assert "not today" in shown
-        assert "read" in shown
-        page.run("() => document.querySelector('events-page section button').click()")
-        until(page, "document.querySelectorAll('events-page article').length === 2")
-        assert page.console == []

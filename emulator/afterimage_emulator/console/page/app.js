@@ -4,21 +4,26 @@ import { element } from "./elements.js";
 import "./auth.js";
 import "./events.js";
 import "./firestore.js";
+import "./functions.js";
 import "./logs.js";
 import "./overview.js";
+import "./pubsub.js";
 import "./requests.js";
 import "./storage.js";
 import "./time.js";
 
+// The hash, the title, the element, and the key that opens it.
 const PAGES = [
-  ["overview", "Overview", "overview-page"],
-  ["requests", "Requests", "requests-page"],
-  ["events", "Events", "events-page"],
-  ["time", "Clock and faults", "time-page"],
-  ["logs", "Logs", "logs-page"],
-  ["firestore", "Firestore", "firestore-page"],
-  ["auth", "Auth", "auth-page"],
-  ["storage", "Storage", "storage-page"],
+  ["overview", "Overview", "overview-page", "1"],
+  ["requests", "Requests", "requests-page", "2"],
+  ["events", "Events", "events-page", "3"],
+  ["time", "Clock and faults", "time-page", "4"],
+  ["logs", "Logs", "logs-page", "5"],
+  ["firestore", "Firestore", "firestore-page", "6"],
+  ["auth", "Auth", "auth-page", "7"],
+  ["storage", "Storage", "storage-page", "8"],
+  ["functions", "Functions", "functions-page", "9"],
+  ["pubsub", "Pub/Sub", "pubsub-page", "0"],
 ];
 const KEPT_REQUESTS = 500;
 const KEPT_LINES = 2000;
@@ -34,8 +39,8 @@ class ConsoleApp extends HTMLElement {
   connectedCallback() {
     this.active = element("span", { className: "active", role: "status" });
     this.project = element("span", { className: "quiet" });
-    this.links = PAGES.map(([name, title], index) =>
-      element("a", { href: `#${name}` }, title, element("kbd", { "aria-hidden": "true" }, String(index + 1))));
+    this.links = PAGES.map(([name, title, , key]) =>
+      element("a", { href: `#${name}`, "aria-keyshortcuts": key }, title, element("kbd", { "aria-hidden": "true" }, key)));
     this.main = element("main", { tabIndex: -1 });
     this.replaceChildren(
       element("header", {}, element("h1", {}, "Local Firebase"), this.project, this.active),
@@ -125,7 +130,7 @@ class ConsoleApp extends HTMLElement {
 
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
-    const page = PAGES[Number(event.key) - 1];
+    const page = PAGES.find(([, , , key]) => key === event.key);
     if (page) location.hash = page[0];
     else if (event.key === "/") {
       event.preventDefault();

@@ -1,7 +1,7 @@
 // The users of Auth: a list of any length, and one user with providers and custom claims.
 import { askService } from "./api.js";
 import { askIn } from "./dialog.js";
-import { element } from "./elements.js";
+import { element, facts } from "./elements.js";
 import { Pages } from "./virtual-list.js";
 
 export class AuthPage extends HTMLElement {
@@ -134,8 +134,7 @@ export class AuthPage extends HTMLElement {
     const button = (text, onclick) => element("button", { type: "button", onclick }, text);
     return [
       element("h2", {}, user.email ?? user.phoneNumber ?? user.displayName ?? "anonymous"),
-      element("table", {}, element("tbody", {}, ...facts(user).map(([name, value]) => element("tr", {},
-        element("th", { scope: "row" }, name), element("td", { className: "code" }, value))))),
+      facts(known(user)),
       element("h3", {}, "Custom claims"), claims,
       element("div", { className: "row" },
         button("Save claims", () => update({ customAttributes: claims.value.trim() || "{}" })),
@@ -158,7 +157,7 @@ export class AuthPage extends HTMLElement {
   }
 }
 
-function facts(user) {
+function known(user) {
   const moment = (milliseconds) => new Date(Number(milliseconds)).toISOString();
   return [
     ["uid", user.localId], ["email", user.email && `${user.email}${user.emailVerified ? " (verified)" : ""}`],
@@ -166,7 +165,7 @@ function facts(user) {
     ["providers", user.providerUserInfo?.map((each) => each.providerId).join(", ")],
     ["disabled", user.disabled ? "yes" : null], ["created", user.createdAt && moment(user.createdAt)],
     ["last sign-in", user.lastLoginAt && moment(user.lastLoginAt)],
-  ].filter(([, value]) => value);
+  ];
 }
 
 function pretty(text) {

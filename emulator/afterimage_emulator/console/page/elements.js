@@ -13,3 +13,9 @@ export function element(name, properties = {}, ...children) {
 export function clockTime(text) {
   return new Date(text).toLocaleTimeString([], { hour12: false });
 }
+
+// Names and values in two columns; what has no value is left out.
+export function facts(pairs) {
+  return element("table", {}, element("tbody", {}, ...pairs.filter(([, value]) => value).map(([name, value]) =>
+    element("tr", {}, element("th", { scope: "row" }, name), element("td", { className: "code" }, value)))));
+}

@@ -1,7 +1,7 @@
 // The objects of Storage by folders, each with a preview and its metadata. What users stored is never a page here.
 import { askService, fetchService } from "./api.js";
 import { askIn } from "./dialog.js";
-import { element } from "./elements.js";
+import { element, facts } from "./elements.js";
 import "./virtual-list.js";
 
 const PREVIEWED_TEXT_BYTES = 64 * 1024;
@@ -152,11 +152,10 @@ export class StoragePage extends HTMLElement {
       this.detail.replaceChildren();
       await this.load();
     }]]);
-    const facts = ["size", "generation", "metageneration", "timeCreated", "updated", "md5Hash", "crc32c", "cacheControl",
+    const names = ["size", "generation", "metageneration", "timeCreated", "updated", "md5Hash", "crc32c", "cacheControl",
       "contentEncoding", "contentDisposition", "contentLanguage"];
     this.detail.replaceChildren(element("h2", { className: "code" }, object.name), preview,
-      element("table", {}, element("tbody", {}, ...facts.filter((name) => object[name]).map((name) => element("tr", {},
-        element("th", { scope: "row" }, name), element("td", { className: "code" }, String(object[name])))))),
+      facts(names.map((name) => [name, object[name] && String(object[name])])),
       element("div", { className: "row" }, element("label", {}, "content type ", type)), metadata,
       element("div", { className: "row" }, element("button", { type: "button", onclick: save }, "Save metadata"),
         element("button", { type: "button", onclick: remove }, "Delete object"), said));

@@ -98,6 +98,19 @@ class FunctionSpec:
     def signature(self) -> str:
         return "cloudevent" if isinstance(self.trigger, EventTrigger) else "http"
 
+    def described_trigger(self) -> tuple[str, str]:
+        """Its kind, and what it listens to or where it answers, in a word or two each."""
+        trigger = self.trigger
+        if isinstance(trigger, EventTrigger):
+            where = {**trigger.filters, **trigger.patterns}
+            named = " ".join(value for value in where.values() if value != "(default)")
+            return trigger.event_type.removeprefix("google.cloud.").replace(".v1.", " "), named
+        if isinstance(trigger, ScheduleTrigger):
+            return "schedule", f"{trigger.schedule} ({trigger.time_zone})"
+        if isinstance(trigger, TaskQueueTrigger):
+            return "task queue", ", ".join(self.regions)
+        return "callable" if trigger.callable else "http", ", ".join(self.regions)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:

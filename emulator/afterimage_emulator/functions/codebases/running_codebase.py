@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from afterimage_emulator.functions.codebases.manifest import EventTrigger, Funct
 from afterimage_emulator.functions.codebases.parameters import (
     SECRETS_FILE,
     EnvironmentFileError,
+    Values,
     as_environment,
     built_in_values,
     parameter_values,
@@ -56,6 +58,8 @@ class Loaded:
     parameters: Mapping[str, str]
     secrets: Collection[str] = ()
     """Names of all that .secret.local holds."""
+    values: Values = dataclasses.field(default_factory=dict)
+    """What each declared parameter is worth; secrets may be among them."""
 
     def secrets_hidden_from(self, spec: FunctionSpec) -> list[str]:
         """As on the platform, a function sees the secrets that it declares, and no others."""
@@ -81,6 +85,8 @@ class RunningCodebase:
         self.codebase = codebase
         self.error = ""
         self.loaded: Loaded | None = None
+        self.cold_starts: Counter[str] = Counter()
+        """Instances that were started for each function since the suite started."""
         self._project_id = project_id
         self._environment: Mapping[str, str] = {}
         self._prepared: CodebaseProcess | None = None
@@ -265,6 +271,7 @@ class RunningCodebase:
             environment=environment,
             parameters=parameters,
             secrets=secrets.keys() - files.keys(),
+            values=values,
         )
         loaded.pools = {spec.name: self._pool(loaded, spec) for spec in manifest.functions}
         return loaded
@@ -317,6 +324,7 @@ class RunningCodebase:
     async def _start_instance(
         self, loaded: Loaded, spec: FunctionSpec, gone: Callable[[Instance], None], *, inspected: bool
     ) -> Instance:
+        self.cold_starts[spec.name] += 1
         instance = Instance(number=next(_numbers), spec=spec, show=_shown_as(spec.name), gone=gone)
         # Functions that share a process share its variables: there, none of them can be told its own name.
         environment = {**loaded.parameters, **({} if self._in_process else _instance_environment(spec))}

@@ -62,6 +62,15 @@ class Schedules:
         for job in previous.values():
             _stop(job)
 
+    def due(self, name: str) -> datetime | None:
+        """When it runs next; None for one that runs only by hand."""
+        job = self._jobs.get(name)
+        return None if job is None else job.due
+
+    def is_running(self, name: str) -> bool:
+        job = self._jobs.get(name)
+        return job is not None and job.is_running
+
     def run_now(self, name: str) -> None:
         job = self._jobs.get(name)
         if job is None:

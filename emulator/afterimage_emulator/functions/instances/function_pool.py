@@ -136,6 +136,15 @@ class FunctionPool:
         streamed.when_ended(ended)
         return streamed
 
+    @property
+    def waiting(self) -> int:
+        """Requests that no instance has a place for yet."""
+        return len(self._waiting)
+
+    @property
+    def instance_limit(self) -> int:
+        return self._limit
+
     def hand_over(self) -> None:
         """No new work: what waits here is for the function's next pool."""
         self.retired = True

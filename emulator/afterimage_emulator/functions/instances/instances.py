@@ -99,6 +99,7 @@ class Instance:
     async def exchange(self, request: InstanceRequest, attempt: Attempt | None) -> InstanceAnswer:
         """One request. Raises ConnectionError. Where the answer's body is still to come, `done_with` has to follow."""
         if attempt is not None:
+            attempt.is_cold_start = not (self.has_answered or self._attempts)
             self._attempts.append(attempt)
         is_whole = True
         try:
@@ -146,6 +147,10 @@ class Instance:
             f"{together} used {used // _MEBIBYTE} MiB, and its memory limit is {self.spec.memory_mib} MiB; "
             "give the function more with `memory=`"
         )
+
+    def memory_bytes(self) -> int | None:
+        """What it and the processes that it started use; None where the system does not tell."""
+        return None if self._pid is None else used_bytes(self._pid, descendants(self._pid))
 
     def kill(self, fate: str) -> None:
         if not self.fate:
