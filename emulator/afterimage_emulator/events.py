@@ -6,7 +6,7 @@ are injected here, between the service that raised an event and each subscriber,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -16,6 +16,14 @@ from afterimage_emulator.faults import Faults
 
 CHANNEL_ATTRIBUTE: Final = "eventarcchannel"
 """By which the bus knows the channel that an event was published to; functions do not see it."""
+
+
+NoteChange = Callable[[str, str, str, Sequence[str]], None]
+"""Service, what was done, to what, and the ids of the events about it: for the record of causes and effects."""
+
+
+def note_nothing(service: str, what: str, resource: str, event_ids: Sequence[str]) -> None:
+    """Where nobody keeps such a record."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,9 +53,11 @@ class Subscriber(Protocol):
 class EventBus:
     """Hands every published event to each subscriber that wants it, through the fault rules."""
 
-    def __init__(self, *, clock: Clock, faults: Faults, activity: Activity) -> None:
+    def __init__(self, *, clock: Clock, faults: Faults, activity: Activity, note: NoteChange = note_nothing) -> None:
         self._clock = clock
         self._faults = faults
+        self.note = note
+        """To be called after a change, with the ids of the events that were published about it."""
         self._activity = activity
         self._subscribers: list[Subscriber] = []
         self.paused = False

@@ -108,8 +108,8 @@ class Suite:
         self.clock = clock or Clock()
         self.faults = Faults()
         self.activity = Activity()
-        self.events = EventBus(clock=self.clock, faults=self.faults, activity=self.activity)
         self.attempts = AttemptRecord()
+        self.events = EventBus(clock=self.clock, faults=self.faults, activity=self.activity, note=self._note_change)
         self.judged = JudgedRequests(self.clock)
         self.observer = RequestObserver()
         self._allowed = AllowedPages.read(os.environ) if allowed is None else allowed
@@ -305,6 +305,11 @@ class Suite:
         firestore = self.services.get("firestore")
         return [] if firestore is None else list(firestore.missing_indexes.listing())
 
+    def _note_change(self, service: str, what: str, resource: str, event_ids: Sequence[str]) -> None:
+        functions = self.services.get("functions")
+        if functions is not None:
+            functions.note_change(service, what, resource, event_ids)
+
     def functions_summary(self) -> list[str]:
         functions = self.services.get("functions")
         return [] if functions is None else list(functions.summary())
@@ -428,6 +433,7 @@ class Suite:
             activity=self.activity,
             faults=self.faults,
             record=self.attempts,
+            note=self._note_change,
             functions=self.services["functions"].task_targets if "functions" in self.services else None,
             may_call=lambda host: is_this_machine(host) or host in self._allowed.hosts,
         )

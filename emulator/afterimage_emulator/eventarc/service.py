@@ -46,6 +46,7 @@ class EventarcService:
         channel = f"projects/{names['project']}/locations/{names['location']}/channels/{names['channel']}"
         for event in published_events(await request.json(), channel=channel, now=self._clock.now()):
             self._events.publish(event)
+            self._events.note("eventarc", "event published", f"{names['channel']} {event.type}", (event.id,))
         return json_response({})
 
     def reset(self) -> None:

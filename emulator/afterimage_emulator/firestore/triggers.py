@@ -35,12 +35,18 @@ class Triggers:
             return
         for change in changes:
             attributes = self._attributes(database, change)
-            for event_type in _types_of(change):
+            kind = _kind_of(change)
+            published: list[str] = []
+            for event_type in _types_of(kind):
                 wanted = attributes
                 if event_type.endswith(WITH_AUTH):
                     wanted = {**attributes, **_auth_attributes(cause)}
                 if self._events.wants(event_type, wanted):
-                    self._events.publish(self._event(database, commit_time, change, event_type, wanted))
+                    event = self._event(database, commit_time, change, event_type, wanted)
+                    self._events.publish(event)
+                    published.append(event.id)
+            if cause is not EXPIRED:
+                self._events.note("firestore", f"document {kind}", change.path, published)
 
     def cleared(self, database: Database) -> None:
         """Data that a test throws away is no change that a function would want to hear of."""
@@ -69,13 +75,13 @@ class Triggers:
         )
 
 
-def _types_of(change: Change) -> Iterator[str]:
+def _kind_of(change: Change) -> str:
     if change.before is None:
-        kind = "created"
-    elif change.after is None:
-        kind = "deleted"
-    else:
-        kind = "updated"
+        return "created"
+    return "deleted" if change.after is None else "updated"
+
+
+def _types_of(kind: str) -> Iterator[str]:
     for name in (kind, "written"):
         yield f"{PREFIX}{name}"
         yield f"{PREFIX}{name}{WITH_AUTH}"

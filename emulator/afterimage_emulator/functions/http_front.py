@@ -9,6 +9,7 @@ from typing import Final
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import OK, Attempt
 from afterimage_emulator.functions.codebases.manifest import FunctionSpec, HttpTrigger, TaskQueueTrigger
+from afterimage_emulator.functions.deliveries.causes import Causes
 from afterimage_emulator.functions.deliveries.deliveries import FunctionCalls
 from afterimage_emulator.functions.instances.instance_requests import InstanceRequest, request_head
 from afterimage_emulator.functions.instances.streamed_answers import StreamedAnswer
@@ -36,7 +37,9 @@ class FunctionsHttpFront:
         project_id: str,
         activity: Activity,
         functions: Callable[[], Mapping[str, FunctionSpec]],
+        causes: Causes,
     ) -> None:
+        self._causes = causes
         self._calls = calls
         self._project_id = project_id
         self._activity = activity
@@ -96,9 +99,9 @@ class FunctionsHttpFront:
             is_head=request.method == "HEAD",
             wants_stream=True,
         )
-        attempt, answer = await self._calls.call(
-            spec.name, sent, what=f"{request.method} {path}", work_id=self._calls.new_id("request")
-        )
+        work_id = self._calls.new_id("request")
+        self._causes.note("functions", f"{request.method} to a function", spec.name, (work_id,))
+        attempt, answer = await self._calls.call(spec.name, sent, what=f"{request.method} {path}", work_id=work_id)
         if answer is not None and isinstance(answer.body, StreamedAnswer):
             answer.body.when_ended(lambda failure: _tell(attempt))
         else:

@@ -17,17 +17,20 @@ from afterimage_emulator.configuration import Codebase
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.functions.codebases.manifest import FunctionSpec, HttpTrigger
 from afterimage_emulator.functions.codebases.running_codebase import RunningCodebase
+from afterimage_emulator.functions.deliveries.causes import Causes
 from afterimage_emulator.functions.deliveries.deliveries import Deliveries, FunctionCalls, RetryPolicy
 from afterimage_emulator.functions.deliveries.event_subscriptions import EventSubscriptions
 from afterimage_emulator.functions.deliveries.schedules import Schedules
 from afterimage_emulator.functions.http_front import FunctionsHttpFront
 from afterimage_emulator.functions.instances.function_pool import FunctionPool
 from afterimage_emulator.functions.instances.instance_budget import InstanceBudget
-from afterimage_emulator.functions.instances.instances import Instance, MemoryWatch
+from afterimage_emulator.functions.instances.instances import Instance, MemoryWatch, RunsAt
+from afterimage_emulator.functions.instances.socket_owners import TELLS_OWNERS, inode_of
 from afterimage_emulator.functions.overview import overview
 from afterimage_emulator.functions.task_targets import TaskTargets
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
+from afterimage_emulator.wire.peers import Peer
 
 _log = logging.getLogger("afterimage_emulator.functions")
 
@@ -68,6 +71,7 @@ class FunctionsService:
         self._memory = MemoryWatch(self._instances)
         self._budget = InstanceBudget(self._instances)
         self._routed = asyncio.Event()
+        self._causes = Causes(self.record, self._runs_at)
         calls = FunctionCalls(
             clock=clock, record=self.record, find=lambda name: self._pools.get(name), replaced=self._next_route
         )
@@ -82,7 +86,7 @@ class FunctionsService:
         self._schedules = Schedules(calls=calls, clock=clock, activity=activity, project_id=project_id)
         self.task_targets = TaskTargets(calls=calls, project_id=project_id, functions=self.functions)
         self._front = FunctionsHttpFront(
-            calls=calls, project_id=project_id, activity=activity, functions=self.functions
+            calls=calls, project_id=project_id, activity=activity, functions=self.functions, causes=self._causes
         )
         self._sockets: Path | None = None
         self._unsubscribe: Callable[[], None] | None = None
@@ -195,6 +199,23 @@ class FunctionsService:
     def overview(self) -> list[dict[str, Any]]:
         """Every codebase with its functions, their instances and what they are set to."""
         return overview(self._running, self._schedules)
+
+    def note_change(self, service: str, what: str, resource: str, event_ids: Sequence[str]) -> None:
+        """What a service has just changed: it may be the work of a run here."""
+        self._causes.note(service, what, resource, event_ids)
+
+    def _runs_at(self, peer: Peer) -> RunsAt:
+        """Looks once a connection. Functions that share this process cannot be told from whoever tests them."""
+        if self._in_process or not TELLS_OWNERS:
+            return RunsAt(is_certain=False)
+        if not peer.is_known:
+            instances = [instance for instance in self._instances() if instance.is_alive]
+            if not instances:
+                return RunsAt()
+            inode = inode_of(*peer.address[:2]) if isinstance(peer.address, tuple) else None
+            peer.owner = next((each for each in instances if inode and each.holds_socket(inode)), None)
+            peer.is_known = True
+        return peer.owner.runs() if isinstance(peer.owner, Instance) else RunsAt()
 
     def _instances(self) -> list[Instance]:
         return [instance for running in self._running for instance in running.instances()]

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol, TypeGuard
+from typing import Any, Final, TypeGuard
 
-from afterimage_emulator.activity import Activity
-from afterimage_emulator.clock import Clock
-from afterimage_emulator.events import CloudEvent
-from afterimage_emulator.faults import FaultRule, Faults
+from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.hub.structured_events import read_structured_event
+from afterimage_emulator.hub.suite_view import SuiteView
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router
@@ -19,31 +17,10 @@ from afterimage_emulator.wire.router import Router
 _COPIES_LIMIT: Final = 100
 
 
-class ControlledSuite(Protocol):
-    """What the control routes need of the suite."""
-
-    clock: Clock
-    faults: Faults
-    activity: Activity
-    services: dict[str, Any]
-
-    def reset(self) -> None: ...
-
-    def records(self, *, failed_only: bool) -> list[dict[str, Any]]: ...
-
-    async def replay(self, event_id: str) -> int: ...
-
-    def missing_indexes(self) -> list[dict[str, Any]]: ...
-
-    def send(self, event: CloudEvent) -> int: ...
-
-    def run_schedule(self, name: str) -> None: ...
-
-
-class ControlRoutes:
+class SuiteControl:
     """Reads and moves one suite."""
 
-    def __init__(self, suite: ControlledSuite) -> None:
+    def __init__(self, suite: SuiteView) -> None:
         self._suite = suite
         self._late: set[asyncio.Task[int]] = set()
 
@@ -73,7 +50,7 @@ class ControlRoutes:
         )
 
     async def _move_clock(self, request: HttpRequest) -> HttpResponse:
-        body = await json_object(request)
+        body = await object_of(request)
         unknown = sorted(set(body) - {"freeze", "freeze_at", "resume", "advance_seconds"})
         if unknown or not body:
             named = f"unknown clock field `{unknown[0]}`" if unknown else "nothing to do"
@@ -100,7 +77,7 @@ class ControlRoutes:
         return json_response({"faults": self._suite.faults.listing()})
 
     async def _add_fault(self, request: HttpRequest) -> HttpResponse:
-        fault_id = self._suite.faults.add(FaultRule.from_json(await json_object(request)))
+        fault_id = self._suite.faults.add(FaultRule.from_json(await object_of(request)))
         return json_response({"id": fault_id}, 201)
 
     async def _clear_faults(self, request: HttpRequest) -> HttpResponse:
@@ -114,7 +91,7 @@ class ControlRoutes:
     # -- what happens
 
     async def _settled(self, request: HttpRequest) -> HttpResponse:
-        body = await json_object(request)
+        body = await object_of(request)
         timeout = body.get("timeout_seconds", 30)
         if not _is_number(timeout) or not 0 < timeout <= 600:
             raise StatusError(Code.INVALID_ARGUMENT, f"`timeout_seconds` must be above 0, at most 600, not `{timeout}`")
@@ -137,7 +114,7 @@ class ControlRoutes:
 
     async def _replay(self, request: HttpRequest) -> HttpResponse:
         """Now or later by the suite's clock, once or several times."""
-        body = await json_object(request)
+        body = await object_of(request)
         unknown = sorted(set(body) - {"copies", "delay_seconds"})
         if unknown:
             raise StatusError(Code.INVALID_ARGUMENT, f"unknown field `{unknown[0]}`; send `copies` or `delay_seconds`")
@@ -165,7 +142,7 @@ class ControlRoutes:
 
     async def _send(self, request: HttpRequest) -> HttpResponse:
         """Straight to the functions, past pauses and fault rules: who sends by hand wants it to arrive."""
-        event = read_structured_event(await json_object(request), now=self._suite.clock.now())
+        event = read_structured_event(await object_of(request), now=self._suite.clock.now())
         return json_response({"id": event.id, "deliveries": self._suite.send(event)})
 
     async def _run_schedule(self, request: HttpRequest) -> HttpResponse:
@@ -187,7 +164,7 @@ def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-async def json_object(request: HttpRequest) -> Mapping[str, object]:
+async def object_of(request: HttpRequest) -> Mapping[str, object]:
     body = await request.json()
     if body is None:
         return {}

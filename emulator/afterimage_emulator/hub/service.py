@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from afterimage_emulator.configuration import Address
-from afterimage_emulator.credentials.local_signer import LocalSigner
-from afterimage_emulator.events import EventBus
 from afterimage_emulator.front.pages import answer_pages
-from afterimage_emulator.hub.control_routes import ControlledSuite, ControlRoutes, json_object
+from afterimage_emulator.hub.control_routes import SuiteControl, object_of
 from afterimage_emulator.hub.iam_credentials import IamCredentials
 from afterimage_emulator.hub.locator import VERSION
+from afterimage_emulator.hub.suite_view import SuiteView
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router
 
 _LOCATORS: Final = frozenset({"/", "/emulators"})
 _SWITCHES: Final = frozenset({"/functions/disableBackgroundTriggers", "/functions/enableBackgroundTriggers"})
-
-
-class SuiteView(ControlledSuite, Protocol):
-    """What the hub needs of the suite it belongs to."""
-
-    project_id: str
-    events: EventBus
-    signer: LocalSigner
-
-    def addresses(self) -> Mapping[str, Address]: ...
-
-    async def export_to(self, directory: Path) -> None: ...
 
 
 class Hub:
@@ -48,7 +34,7 @@ class Hub:
         add("POST", "/token", self._token)
         iam = IamCredentials(suite.signer)
         add("POST", "/v1/projects/{project}/serviceAccounts/{email}:signBlob", iam.sign_blob)
-        ControlRoutes(suite).add_to(self._routes)
+        SuiteControl(suite).add_to(self._routes)
 
     async def http(self, request: HttpRequest) -> HttpResponse:
         # The rules-testing library asks these also where tests run in an imitated page (jsdom, happy-dom).
@@ -85,7 +71,7 @@ class Hub:
         return switch
 
     async def _export(self, request: HttpRequest) -> HttpResponse:
-        body = await json_object(request)
+        body = await object_of(request)
         path = body.get("path")
         if not isinstance(path, str) or not path:
             raise StatusError(Code.INVALID_ARGUMENT, 'name the folder to export to: {"path": "…"}')

@@ -10,6 +10,7 @@ from typing import Final
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
+from afterimage_emulator.events import NoteChange, note_nothing
 from afterimage_emulator.protos import cloud_tasks_v2
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.tasks.dispatcher import Dispatcher
@@ -47,8 +48,15 @@ class Queues:
     """The state of the service. Adapters translate; this decides. Nothing is dispatched before `open`."""
 
     def __init__(
-        self, *, clock: Clock, activity: Activity, dispatcher: Dispatcher, functions: FunctionTargets | None
+        self,
+        *,
+        clock: Clock,
+        activity: Activity,
+        dispatcher: Dispatcher,
+        functions: FunctionTargets | None,
+        note: NoteChange = note_nothing,
     ) -> None:
+        self._note = note
         self._clock = clock
         self._activity = activity
         self._dispatcher = dispatcher
@@ -202,6 +210,7 @@ class Queues:
         answer = cloud_tasks_v2.Task()
         answer.CopyFrom(message)
         queue.add(queued(message))
+        self._note("tasks", "task put in", last_segment(queue.name), (message.name,))
         return answer
 
     def task(self, name: str) -> tuple[Queue, QueuedTask]:

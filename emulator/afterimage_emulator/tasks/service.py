@@ -16,6 +16,7 @@ from google.protobuf import json_format
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import AttemptRecord
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
+from afterimage_emulator.events import NoteChange, note_nothing
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.front.error_body import error_response
 from afterimage_emulator.front.local_hosts import is_this_machine
@@ -51,6 +52,7 @@ class TasksService:
         record: AttemptRecord | None = None,
         functions: FunctionTargets | None = None,
         may_call: Callable[[str], bool] = is_this_machine,
+        note: NoteChange = note_nothing,
     ) -> None:
         self.record = record or AttemptRecord()
         dispatcher = Dispatcher(
@@ -61,7 +63,7 @@ class TasksService:
             functions=functions,
             may_call=may_call,
         )
-        self.queues = Queues(clock=clock, activity=activity, dispatcher=dispatcher, functions=functions)
+        self.queues = Queues(clock=clock, activity=activity, dispatcher=dispatcher, functions=functions, note=note)
         self._api = CloudTasksApi(self.queues)
         self.grpc: Sequence[GrpcMethod] = self._api.methods()
         self._routes = Router()

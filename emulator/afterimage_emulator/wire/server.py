@@ -14,6 +14,7 @@ from afterimage_emulator.wire.http1 import Http1Connection, Http1Limits
 from afterimage_emulator.wire.http2 import Http2Connection
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
 from afterimage_emulator.wire.observers import RequestObserver
+from afterimage_emulator.wire.peers import CURRENT_PEER, Peer
 from afterimage_emulator.wire.port_holders import describe_holder
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -106,11 +107,13 @@ class _Sniffer(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._peer = Peer(transport.get_extra_info("peername"))
         self._server.joined(self)
         # Somebody who connects and says nothing is not kept for ever; both protocols have patience of their own.
         self._silence = asyncio.get_running_loop().call_later(30, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
+        CURRENT_PEER.set(self._peer)  # each time: a transport that read nothing for a while goes on in another context
         if self._spoken is None:
             self._first += data
             if PREFACE.startswith(self._first) and len(self._first) < len(PREFACE):

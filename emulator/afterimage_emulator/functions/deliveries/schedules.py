@@ -18,6 +18,7 @@ from afterimage_emulator.functions.deliveries.deliveries import FunctionCalls
 from afterimage_emulator.functions.deliveries.time_tables import ScheduleError, TimeTable, read_schedule
 from afterimage_emulator.functions.instances.instance_requests import InstanceRequest, request_head
 from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.wire.peers import CURRENT_PEER
 
 _LATE_SECONDS: Final = 1.0
 _log = logging.getLogger("afterimage_emulator.functions")
@@ -114,6 +115,7 @@ class Schedules:
         task.add_done_callback(self._under_way.discard)
 
     async def _run(self, job: _Job, due: datetime) -> None:
+        CURRENT_PEER.set(None)
         spec = job.spec
         try:
             run_id = self._calls.new_id("schedule")

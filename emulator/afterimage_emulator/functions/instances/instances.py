@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from afterimage_emulator.attempts import Attempt
 from afterimage_emulator.functions.codebases.codebase_host import CodebaseHost
@@ -21,12 +21,20 @@ from afterimage_emulator.functions.instances.instance_requests import (
 )
 from afterimage_emulator.functions.instances.output import OutputPipe
 from afterimage_emulator.functions.instances.process_tree import descendants, used_bytes
+from afterimage_emulator.functions.instances.socket_owners import holder_of
 
 PROCESSES_LIMIT: Final = 200
 """More than any function needs, fewer than bring the machine down."""
 _MEBIBYTE: Final = 1024 * 1024
 _LOOKS_PER_TREE: Final = 10
 """What a process has started is looked at less often: finding it takes longer than all the rest."""
+
+
+class RunsAt(NamedTuple):
+    """The runs that may have asked, and whether that is certain: none for somebody outside, or the only one there."""
+
+    runs: Sequence[Attempt] = ()
+    is_certain: bool = True
 
 
 class Instance:
@@ -46,6 +54,7 @@ class Instance:
         self._path = ""
         self._idle: list[InstanceConnection] = []
         self._attempts: list[Attempt] = []
+        self._last: Attempt | None = None
         self._pid: int | None = None
         self._host: CodebaseHost | None = None
         self._output: OutputPipe | None = None
@@ -101,6 +110,7 @@ class Instance:
         if attempt is not None:
             attempt.is_cold_start = not (self.has_answered or self._attempts)
             self._attempts.append(attempt)
+            self._last = attempt
         is_whole = True
         try:
             connection = await self._connection()
@@ -147,6 +157,18 @@ class Instance:
             f"{together} used {used // _MEBIBYTE} MiB, and its memory limit is {self.spec.memory_mib} MiB; "
             "give the function more with `memory=`"
         )
+
+    def runs(self) -> RunsAt:
+        """Those at work now; where there are none, the last one, which may have left something running."""
+        if self._attempts:
+            return RunsAt(tuple(self._attempts), len(self._attempts) == 1)
+        return RunsAt(() if self._last is None else (self._last,), False)
+
+    def holds_socket(self, inode: str) -> bool:
+        """Its process, or one that it has started."""
+        if self._pid is None:
+            return False
+        return holder_of(inode, [self._pid]) is not None or holder_of(inode, descendants(self._pid)) is not None
 
     def memory_bytes(self) -> int | None:
         """What it and the processes that it started use; None where the system does not tell."""

@@ -14,6 +14,7 @@ from afterimage_emulator.pubsub.topics.backlog import Entry
 from afterimage_emulator.pubsub.topics.broker import message_json
 from afterimage_emulator.pubsub.topics.subscriptions import Subscription
 from afterimage_emulator.wire.http_client import send
+from afterimage_emulator.wire.peers import CURRENT_PEER
 
 CONCURRENT_PUSHES: Final = 10
 _ACKNOWLEDGING: Final = frozenset({102, 200, 201, 202, 204})
@@ -47,6 +48,7 @@ class Pushing:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _push_all(self, subscription: Subscription) -> None:
+        CURRENT_PEER.set(None)
         ready = asyncio.Event()
         forget = subscription.on_available(ready.set)
         under_way: set[asyncio.Task[None]] = set()

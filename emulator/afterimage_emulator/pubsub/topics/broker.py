@@ -218,6 +218,7 @@ class Broker:
             self._spread(topic, message, now_ns)
             if wanted_by_functions:
                 self._events.publish(_message_event(topic, message, now_ns))
+        self._events.note("pubsub", "message published", topic, ids if wanted_by_functions else [])
         return ids
 
     def _spread(self, topic: str, message: pubsub_v1.PubsubMessage, now_ns: int) -> None:

@@ -29,18 +29,23 @@ class ObjectEvents:
         self.origin = "https://storage.googleapis.com"
 
     def publish(self, event_type: str, record: ObjectRecord) -> None:
+        event = self._event(event_type, record)
+        if event is not None:
+            self._bus.publish(event)
+        what, place = f"object {event_type.rpartition('.')[2]}", f"{record.bucket}/{record.name}"
+        self._bus.note("storage", what, place, () if event is None else (event.id,))
+
+    def _event(self, event_type: str, record: ObjectRecord) -> CloudEvent | None:
         attributes = {"bucket": record.bucket}
         if not self._bus.wants(event_type, attributes):
-            return
+            return None
         data = object_resource(record, origin=self.origin)
-        self._bus.publish(
-            CloudEvent(
-                id=f"{record.generation}{next(self._numbers):06d}",
-                source=f"//storage.googleapis.com/projects/_/buckets/{record.bucket}",
-                type=event_type,
-                time=print_event_time(self._clock.now_ns()),
-                subject=f"objects/{record.name}",
-                data=json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(),
-                attributes=attributes,
-            )
+        return CloudEvent(
+            id=f"{record.generation}{next(self._numbers):06d}",
+            source=f"//storage.googleapis.com/projects/_/buckets/{record.bucket}",
+            type=event_type,
+            time=print_event_time(self._clock.now_ns()),
+            subject=f"objects/{record.name}",
+            data=json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(),
+            attributes=attributes,
         )
