@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -42,6 +42,7 @@ from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
 from afterimage_emulator.wire.observers import RequestObserver
+from afterimage_emulator.wire.offered import Offered
 from afterimage_emulator.wire.server import PortInUseError, WireServer
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class Service(Protocol):
     @property
     def is_admin_route(self) -> IsAdminRoute:
         """Which HTTP requests ask for what only administrators may."""
+        ...
+
+    def offered(self) -> Iterable[Offered]:
+        """Its HTTP routes as their own tables have them; `grpc` tells of itself."""
         ...
 
     def reset(self) -> None: ...

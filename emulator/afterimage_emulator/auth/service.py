@@ -17,6 +17,7 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.front.pages import answer_pages
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
+from afterimage_emulator.wire.offered import Offered
 from afterimage_emulator.wire.router import Router
 
 
@@ -46,6 +47,9 @@ class AuthService:
 
     async def http(self, request: HttpRequest) -> HttpResponse:
         return await answer_pages(request, self._router, worded=error_answer)
+
+    def offered(self) -> Sequence[Offered]:
+        return self._router.offered()
 
     def is_admin_route(self, request: HttpRequest) -> bool:
         """What asks for no credential: `/emulator/v1`, and using up App Check tokens. Other admin routes want one."""

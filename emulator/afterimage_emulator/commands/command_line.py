@@ -20,6 +20,7 @@ no Node.
   afterimage-emulator events --failed              what functions were sent, and what went wrong
   afterimage-emulator indexes --write              add the Firestore indexes that queries lacked
   afterimage-emulator send pubsub news --data hi   fire an event by hand (see: send --help)
+  afterimage-emulator capabilities                 every operation that is served, refused or different
   afterimage-emulator rules test                   test security rules (see: rules --help)
   afterimage-emulator completion bash              completion for bash or zsh (see: completion --help)
 
@@ -51,6 +52,10 @@ def main(arguments: list[str]) -> int:
         from afterimage_emulator.commands.indexes import run_indexes
 
         return run_indexes(options)
+    if options.command == "capabilities":
+        from afterimage_emulator.commands.capabilities import run_capabilities
+
+        return run_capabilities(options)
     if options.command == "send":
         from afterimage_emulator.commands.send import run_send
 
@@ -83,6 +88,8 @@ def command_parser() -> argparse.ArgumentParser:
     indexes.add_argument("--project", metavar="ID", help="the running suite's project (default: from .firebaserc)")
     indexes.add_argument("--config", metavar="FILE", type=Path, help="firebase.json (default: here or above)")
     add_send(commands)
+    capable = commands.add_parser("capabilities", help="print what is served, refused, and other than in production")
+    capable.add_argument("--json", action="store_true", help="as JSON, for programs")
     commands.add_parser("rules", help="check, test, explain, measure and compare security rules")
     completion = commands.add_parser(
         "completion", help="print a script that completes this command in your shell",

@@ -80,8 +80,6 @@ class Console:
         self._routes = Router()
         self._routes.add("GET", "/api/config", self._config)
         self._routes.add("GET", "/console/state", self._state)
-        self._routes.add("GET", "/console/requests", self._requests)
-        self._routes.add("GET", "/console/rules/{digest}", self._rules)
         self._routes.add("GET", "/console/stream", self._stream)
 
     async def http(self, request: HttpRequest) -> HttpResponse:
@@ -146,19 +144,6 @@ class Console:
                 "faults": suite.faults.listing(),
             }
         )
-
-    async def _requests(self, request: HttpRequest) -> HttpResponse:
-        self._suite.judged.watch()
-        after = request.query_value("after") or "0"
-        if not after.isdecimal() or len(after) > 15:
-            raise StatusError(Code.INVALID_ARGUMENT, f"`after` must be the number of a request, not `{after[:40]}`")
-        return json_response({"requests": self._suite.judged.after(int(after))})
-
-    async def _rules(self, request: HttpRequest) -> HttpResponse:
-        source = self._suite.judged.source(request.params["digest"])
-        if source is None:
-            raise StatusError(Code.NOT_FOUND, "these rules are kept no longer; later requests name theirs")
-        return json_response(source)
 
     async def _stream(self, request: HttpRequest) -> HttpResponse:
         self._suite.judged.watch()

@@ -12,6 +12,7 @@ from afterimage_emulator.front.error_body import error_response
 from afterimage_emulator.status import StatusError
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response, text_response
+from afterimage_emulator.wire.offered import Offered
 from afterimage_emulator.wire.router import Router
 
 _CHANNEL = "/projects/{project}/locations/{location}/channels/{channel}"
@@ -36,6 +37,9 @@ class EventarcService:
             return await self._routes(request)
         except StatusError as error:
             return error_response(error)
+
+    def offered(self) -> Sequence[Offered]:
+        return self._routes.offered()
 
     def is_admin_route(self, request: HttpRequest) -> bool:
         """Only servers publish to channels."""

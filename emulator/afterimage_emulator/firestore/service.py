@@ -83,9 +83,9 @@ class FirestoreService:
         self.grpc: Sequence[GrpcMethod] = grpc_methods(self.operations)
         control = ControlRoutes(store=self.store, sessions=self.sessions, rules=self.rules, shut_down=shut_down)
         self.web_channel = WebChannel(self.operations, clock, guard or OriginGuard(), patience=patience)
-        front = FirestoreHttpFront(
-            rest=FirestoreRestApi(self.operations), web_channel=self.web_channel, control=control
-        )
+        rest = FirestoreRestApi(self.operations)
+        front = FirestoreHttpFront(rest=rest, web_channel=self.web_channel, control=control)
+        self.offered = lambda: (*rest.offered(), *control.offered())
         self.http: HttpHandler = front
         self.is_admin_route = front.is_admin_route
 

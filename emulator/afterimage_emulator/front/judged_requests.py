@@ -1,6 +1,6 @@
-"""What rules were asked and what they answered: a record with bounds, kept only once somebody looks.
+"""What rules were asked and what they answered: a record with bounds, put into words only once somebody looks.
 
-Nothing is kept, and nothing computed, before `watch`: a suite whose console nobody opens spends one test a request.
+Before `watch` the last decisions are kept as they are, with the documents that they read, and nothing is computed.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from afterimage_emulator.clock import Clock
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:  # a service without rules runs without their compiler
 KEPT_REQUESTS: Final = 500
 KEPT_SOURCES: Final = 16
 KEPT_CASE_CHARACTERS: Final = 64 * 1024
+EARLY_REQUESTS: Final = 200
+EARLY_BYTES: Final = 4 * 1024 * 1024
 Judged = Mapping[str, Any]
 
 
@@ -30,11 +33,19 @@ class JudgedRequests:
         self._kept: deque[Judged] = deque(maxlen=KEPT_REQUESTS)
         self._sources: dict[str, Mapping[str, str]] = {}
         self._listeners: list[Callable[[Judged], None]] = []
+        self._early: deque[_Early] = deque()
+        self._early_bytes = 0
         self.is_watched = False
 
     def watch(self) -> None:
-        """From now on requests are kept."""
+        """From now on requests are put into words as they are judged; those that were kept before are now."""
+        if self.is_watched:
+            return
         self.is_watched = True
+        early, self._early, self._early_bytes = self._early, deque(), 0
+        for each in early:
+            each.decision.leave_store()
+            self._kept.append(self._described(each.request, each.decision, number=each.number, time=each.time))
 
     def listen(self, listener: Callable[[Judged], None]) -> Callable[[], None]:
         """Answers with what ends it."""
@@ -52,21 +63,35 @@ class JudgedRequests:
     def clear(self) -> None:
         self._kept.clear()
         self._sources.clear()
+        self._early.clear()
+        self._early_bytes = 0
 
     def note(self, request: FirestoreRequest | StorageRequest, decision: Decision) -> None:
         """To be called before anything changes that the rules read: the values are computed here."""
-        judged = self._described(request, decision)
+        number, time = next(self._numbers), self._clock.now()
+        if not self.is_watched:
+            self._keep(_Early(number, time, request, decision, _document_bytes(request, decision)))
+            return
+        judged = self._described(request, decision, number=number, time=time)
         self._kept.append(judged)
         for listener in tuple(self._listeners):
             listener(judged)
 
-    def _described(self, request: FirestoreRequest | StorageRequest, decision: Decision) -> Judged:
+    def _keep(self, early: _Early) -> None:
+        self._early.append(early)
+        self._early_bytes += early.document_bytes
+        while self._early_bytes > EARLY_BYTES or len(self._early) > EARLY_REQUESTS:
+            self._early_bytes -= self._early.popleft().document_bytes
+
+    def _described(
+        self, request: FirestoreRequest | StorageRequest, decision: Decision, *, number: int, time: datetime
+    ) -> Judged:
         explanation = decision.explain()
         allow = decision.allow
         service = "storage" if hasattr(request, "bucket") else "firestore"
         return {
-            "id": next(self._numbers),
-            "time": self._clock.now().isoformat(),
+            "id": number,
+            "time": time.isoformat(),
             "service": service,
             "place": getattr(request, "bucket", None) or getattr(request, "database", ""),
             "method": request.method,
@@ -93,8 +118,26 @@ class JudgedRequests:
         return digest
 
 
+class _Early(NamedTuple):
+    """A decision of before somebody looked."""
+
+    number: int
+    time: datetime
+    request: FirestoreRequest | StorageRequest
+    decision: Decision
+    document_bytes: int
+
+
+def _document_bytes(request: FirestoreRequest | StorageRequest, decision: Decision) -> int:
+    """How much of a store it holds on to; what an object's rules read is never large."""
+    documents = (request.resource, request.request_resource, *decision.documents_read.values())
+    return sum([getattr(document, "wire_bytes", 0) for document in documents])
+
+
 def _case(request: FirestoreRequest | StorageRequest, decision: Decision) -> Mapping[str, str]:
-    """The request as a case file, or why it cannot be one."""
+    """The request as a case file, or why it cannot be one. What is surely too long is not written first."""
+    if _document_bytes(request, decision) > KEPT_CASE_CHARACTERS:
+        return {"unwritable": f"it would have more than {KEPT_CASE_CHARACTERS:,} characters"}
     from afterimage_emulator.rules_testing.written_cases import UnwritableCaseError, written_case
 
     try:

@@ -95,7 +95,7 @@ class RulesGate(Generic[Place]):
         requests, lookups = question(caller, place, *asked, **named)
         for request in requests:
             decision = rules.ruleset.decide(request, lookups, coverage=rules.coverage)
-            if self._record is not None and self._record.is_watched:
+            if self._record is not None:
                 self._record.note(request, decision)
             if not decision.allowed:
                 details = explained(caller, decision.explain, self._log)

@@ -30,7 +30,8 @@ from afterimage_emulator.functions.overview import overview
 from afterimage_emulator.functions.task_targets import TaskTargets
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
-from afterimage_emulator.wire.peers import Peer
+from afterimage_emulator.wire.observers import Peer
+from afterimage_emulator.wire.offered import Offered
 
 _log = logging.getLogger("afterimage_emulator.functions")
 
@@ -155,6 +156,10 @@ class FunctionsService:
 
     async def http(self, request: HttpRequest) -> HttpResponse:
         return await self._front(request)
+
+    def offered(self) -> Sequence[Offered]:
+        """Each project's own addresses, and none of the suite's."""
+        return ()
 
     def is_admin_route(self, request: HttpRequest) -> bool:
         """Functions decide themselves who may do what."""

@@ -23,6 +23,7 @@ from afterimage_emulator.hosting.withheld_files import WithheldFiles
 from afterimage_emulator.status import HTTP_STATUS, StatusError
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, text_response
+from afterimage_emulator.wire.offered import Offered
 
 _TOLD_LIMIT = 100
 _log = logging.getLogger("afterimage_emulator.hosting")
@@ -87,6 +88,10 @@ class HostingService:
         folders = [site.public for site in self._live.sites() if site.public is not None]
         absent = [folder for folder in folders if not folder.is_dir()]
         return found + [f"the public folder `{folder}` of Hosting does not exist" for folder in absent]
+
+    def offered(self) -> Sequence[Offered]:
+        """Each project's own addresses, and none of the suite's."""
+        return ()
 
     def is_admin_route(self, request: HttpRequest) -> bool:
         """A site is for everybody; what its functions guard, they guard themselves."""

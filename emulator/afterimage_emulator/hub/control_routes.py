@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeGuard
 
 from afterimage_emulator.faults import FaultRule
+from afterimage_emulator.hub.capabilities import capabilities
 from afterimage_emulator.hub.structured_events import read_structured_event
 from afterimage_emulator.hub.suite_view import SuiteView
 from afterimage_emulator.status import Code, StatusError
@@ -40,6 +41,10 @@ class SuiteControl:
         add("POST", "/control/events/{id}:replay", self._replay)
         add("POST", "/control/schedules/{name}:run", self._run_schedule)
         add("GET", "/control/functions", self._functions)
+        add("GET", "/control/requests", self._requests)
+        add("GET", "/control/rules/{digest}", self._rules)
+        add("GET", "/control/coverage", self._coverage)
+        add("GET", "/control/capabilities", self._capabilities)
 
     # -- time
 
@@ -158,6 +163,34 @@ class SuiteControl:
                 "queues": [] if tasks is None else tasks.overview(),
             }
         )
+
+    async def _capabilities(self, request: HttpRequest) -> HttpResponse:
+        return json_response({"services": capabilities(self._suite.services)})
+
+    # -- rules
+
+    async def _requests(self, request: HttpRequest) -> HttpResponse:
+        self._suite.judged.watch()
+        after = request.query_value("after") or "0"
+        if not after.isdecimal() or len(after) > 15:
+            raise StatusError(Code.INVALID_ARGUMENT, f"`after` must be the number of a request, not `{after[:40]}`")
+        return json_response({"requests": self._suite.judged.after(int(after))})
+
+    async def _rules(self, request: HttpRequest) -> HttpResponse:
+        source = self._suite.judged.source(request.params["digest"])
+        if source is None:
+            raise StatusError(Code.NOT_FOUND, "these rules are kept no longer; later requests name theirs")
+        return json_response(source)
+
+    async def _coverage(self, request: HttpRequest) -> HttpResponse:
+        """How often each expression of the rules in force was evaluated, and what it came to."""
+        found = [
+            {"service": name, **covered}
+            for name in ("firestore", "storage")
+            if name in self._suite.services
+            for covered in self._suite.services[name].rules.covered()
+        ]
+        return json_response({"rules": found})
 
 
 def _is_number(value: object) -> TypeGuard[float]:

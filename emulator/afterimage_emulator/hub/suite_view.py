@@ -12,6 +12,7 @@ from afterimage_emulator.configuration import Address
 from afterimage_emulator.credentials.local_signer import LocalSigner
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.faults import Faults
+from afterimage_emulator.front.judged_requests import JudgedRequests
 
 
 class SuiteView(Protocol):
@@ -23,6 +24,7 @@ class SuiteView(Protocol):
     events: EventBus
     activity: Activity
     signer: LocalSigner
+    judged: JudgedRequests
     services: dict[str, Any]
 
     def addresses(self) -> Mapping[str, Address]: ...

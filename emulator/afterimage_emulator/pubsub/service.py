@@ -14,7 +14,7 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.protos import pubsub_v1
-from afterimage_emulator.pubsub.api.not_here import schema_methods
+from afterimage_emulator.pubsub.api.not_here import marked, schema_methods
 from afterimage_emulator.pubsub.api.publisher import PublisherApi
 from afterimage_emulator.pubsub.api.rest_api import PubSubRestApi
 from afterimage_emulator.pubsub.api.subscriber import SubscriberApi
@@ -24,6 +24,7 @@ from afterimage_emulator.pubsub.topics.backlog import Entry
 from afterimage_emulator.pubsub.topics.broker import Broker
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
+from afterimage_emulator.wire.offered import Offered
 
 _EXPORT_FILE = "pubsub.json"
 
@@ -38,11 +39,16 @@ class PubSubService:
         self._pushing = Pushing(clock=clock)
         self.broker.pushing = self._pushing
         publisher, subscriber = PublisherApi(self.broker), SubscriberApi(self.broker)
-        self.grpc: Sequence[GrpcMethod] = (*publisher.methods(), *subscriber.methods(), *schema_methods())
+        self.grpc: Sequence[GrpcMethod] = tuple(
+            marked(each) for each in (*publisher.methods(), *subscriber.methods(), *schema_methods())
+        )
         self._rest = PubSubRestApi(publisher, subscriber)
 
     async def http(self, request: HttpRequest) -> HttpResponse:
         return await self._rest(request)
+
+    def offered(self) -> Sequence[Offered]:
+        return self._rest.offered()
 
     def is_admin_route(self, request: HttpRequest) -> bool:
         """Pub/Sub has no rules: whoever may ask at all may do everything."""

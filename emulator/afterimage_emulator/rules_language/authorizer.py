@@ -306,6 +306,10 @@ class Decision:
         """What look-ups found on the way: by database, path, and whether the state after the commit was asked for."""
         return self._evaluation.lookups.documents_read
 
+    def leave_store(self) -> None:
+        """For a decision that is kept: what it is asked later is answered by the documents that it read then."""
+        self._evaluation.lookups.close()
+
     @property
     def source(self) -> SourceText:
         """The text of the rules that decided."""

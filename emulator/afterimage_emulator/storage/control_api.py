@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from afterimage_emulator.status import StatusError
@@ -10,6 +10,7 @@ from afterimage_emulator.storage.errors import invalid
 from afterimage_emulator.storage.exports import StorageExports
 from afterimage_emulator.storage.rules.bucket_rules import BucketRules
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
+from afterimage_emulator.wire.offered import Offered
 from afterimage_emulator.wire.router import Router
 
 STORAGE_EXPORT_FOLDER = "storage_export"
@@ -26,6 +27,9 @@ class StorageControlApi:
         self._router.add("PUT POST", "/internal/setRules", self._set_rules)
         self._router.add("POST", "/internal/export", self._export)
         self._router.add("POST", "/internal/reset", self._forget)
+
+    def offered(self) -> Sequence[Offered]:
+        return self._router.offered()
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         try:

@@ -43,6 +43,7 @@ from afterimage_emulator.storage.uploads.receiving import Receiver
 from afterimage_emulator.storage.uploads.resumable import ResumableUploads
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, text_response
+from afterimage_emulator.wire.offered import Offered
 
 if TYPE_CHECKING:
     from afterimage_emulator.storage.rules.guarded_objects import DocumentLookup
@@ -154,6 +155,10 @@ class StorageService:
             return answer
         answer.with_header("access-control-expose-headers", _EXPOSED)
         return readable(request, answer)
+
+    def offered(self) -> Sequence[Offered]:
+        """All dialects: Firebase's, Cloud Storage's JSON and XML, and the routes of tools."""
+        return (*self._firebase.offered(), *self._gcs.offered(), *self._xml.offered(), *self._control.offered())
 
     def is_admin_route(self, request: HttpRequest) -> bool:
         """All but the Firebase dialect, which asks the rules, and what shows by itself that it may do what it does.

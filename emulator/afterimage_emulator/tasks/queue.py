@@ -22,7 +22,7 @@ from afterimage_emulator.protos import cloud_tasks_v2
 from afterimage_emulator.tasks.new_tasks import set_time, time_ns
 from afterimage_emulator.tasks.queue_settings import is_last_attempt, task_backoff_seconds
 from afterimage_emulator.tasks.resource_names import last_segment
-from afterimage_emulator.wire.peers import CURRENT_PEER
+from afterimage_emulator.wire.observers import CURRENT_PEER
 
 _WHOLE_TOKEN: Final = 1 - 1e-9
 _RUNNING: Final = cloud_tasks_v2.Queue.State.Value("RUNNING")

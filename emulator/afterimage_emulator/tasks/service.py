@@ -31,6 +31,7 @@ from afterimage_emulator.tasks.queues import Queues
 from afterimage_emulator.tasks.rest_api import add_tasks_routes
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, text_response
+from afterimage_emulator.wire.offered import Offered
 from afterimage_emulator.wire.router import Router
 
 _EXPORT_FILE: Final = "tasks.json"
@@ -80,6 +81,9 @@ class TasksService:
             return await self._routes(request)
         except StatusError as error:
             return error_response(error)
+
+    def offered(self) -> Sequence[Offered]:
+        return self._routes.offered()
 
     def is_admin_route(self, request: HttpRequest) -> bool:
         """Cloud Tasks has no rules: whoever may ask at all may do everything."""

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from afterimage_emulator.wire.offered import Offered
+
 Message = Any
 """A message of whichever class a method declares: the wire carries all of them, handlers state their own."""
 
@@ -69,3 +71,10 @@ class GrpcMethod:
     unary: UnaryHandler | None = None
     server_stream: ServerStreamHandler | None = None
     stream: StreamHandler | None = None
+    refused: str = ""
+    """Why, for a handler that only says no."""
+    differs: str = ""
+    """In what the answer is not production's."""
+
+    def offered(self) -> Offered:
+        return Offered(wire="gRPC", name=self.path.removeprefix("/"), refused=self.refused, differs=self.differs)

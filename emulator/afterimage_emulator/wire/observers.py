@@ -1,4 +1,4 @@
-"""Sees every request begin and end: one log line each at `--debug`, and the counts that the summary shows."""
+"""Sees every request begin and end, and whose it is: a log line each at `--debug`, the counts of the summary."""
 
 from __future__ import annotations
 
@@ -7,9 +7,27 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Final
 
 _log = logging.getLogger("afterimage_emulator.requests")
+
+
+class Peer:
+    """One connection's other end. `owner` is kept by whoever found out who that is: once for all its requests."""
+
+    __slots__ = ("address", "is_known", "owner")
+
+    def __init__(self, address: object) -> None:
+        self.address = address
+        """As the system has it: host and port, or nothing of use for a Unix socket."""
+        self.is_known = False
+        self.owner: object = None
+
+
+CURRENT_PEER: Final[ContextVar[Peer | None]] = ContextVar("current_peer", default=None)
+"""None in work that no request waits for: what begins such work sets it so."""
 
 
 @dataclass(slots=True)

@@ -7,12 +7,26 @@ Parameters arrive percent-decoded, so a `%2F` inside a name stays inside it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
+from afterimage_emulator.wire.offered import Offered
 
 _PARAMETER = re.compile(r"\{(\w+)(=\*\*)?\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusing:
+    """A handler that only says no, and why: the table of routes tells it too."""
+
+    reason: str
+    answer: HttpHandler
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        return await self.answer(request)
 
 
 class Router:
@@ -20,10 +34,20 @@ class Router:
 
     def __init__(self) -> None:
         self._routes: list[tuple[frozenset[str], re.Pattern[str], HttpHandler]] = []
+        self._offered: list[Offered] = []
 
-    def add(self, methods: str, pattern: str, handler: HttpHandler) -> None:
-        """`methods` is one verb or several with spaces between, `*` for any."""
+    def add(self, methods: str, pattern: str, handler: HttpHandler, *, differs: str = "") -> None:
+        """`methods` is one verb or several with spaces between, `*` for any; see `Refusing` for what only says no.
+
+        `differs` says in what the answer is not production's.
+        """
+        refused = handler.reason if isinstance(handler, Refusing) else ""
         self._routes.append((frozenset(methods.split()), _compile(pattern), handler))
+        self._offered.append(Offered(wire="HTTP", name=f"{methods} {pattern}", refused=refused, differs=differs))
+
+    def offered(self) -> Sequence[Offered]:
+        """The table, for whoever asks what there is."""
+        return self._offered
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         allowed: set[str] = set()

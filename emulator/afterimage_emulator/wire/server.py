@@ -13,8 +13,7 @@ from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http1 import Http1Connection, Http1Limits
 from afterimage_emulator.wire.http2 import Http2Connection
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
-from afterimage_emulator.wire.observers import RequestObserver
-from afterimage_emulator.wire.peers import CURRENT_PEER, Peer
+from afterimage_emulator.wire.observers import CURRENT_PEER, Peer, RequestObserver
 from afterimage_emulator.wire.port_holders import describe_holder
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

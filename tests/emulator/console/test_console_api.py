@@ -42,9 +42,9 @@ service cloud.firestore {
 ASKED = (
     ("GET", "/api/config"),
     ("GET", "/console/state"),
-    ("GET", "/console/requests"),
+    ("GET", "/control/requests"),
     ("GET", "/console/stream"),
-    ("GET", "/console/rules/x"),
+    ("GET", "/control/rules/x"),
     ("GET", "/console/services/firestore/databases"),
     ("POST", "/console/services/firestore/v1/projects/p/databases/d/documents:commit"),
     ("GET", "/control/clock"),
@@ -171,28 +171,29 @@ def test_the_page_sees_the_state_and_moves_it(running: BackgroundSuite) -> None:
 
 
 def test_requests_are_kept_once_somebody_looks(tmp_path: Path, project_id: str) -> None:
-    """Before, nothing is computed and nothing is held; from then on each request is there, with its reasons."""
+    """Also those of before, which wait until then; each request is there, with its reasons."""
     configuration = Configuration(root=tmp_path, project_id=project_id)
     with BackgroundSuite(Suite(configuration, only=("firestore",), free_ports=True, console=True)) as running:
         load_rules(running)
         assert read_note(running, "alice", "bob") == 403
-        assert json.loads(ask(running, "/console/requests").body) == {"requests": []}
+        [early] = json.loads(ask(running, "/control/requests").body)["requests"]
+        assert (early["allowed"], early["uid"]) == (False, "bob")
         assert read_note(running, "alice", "bob") == 403
         assert read_note(running, "alice", "alice") == 404
-        denied, allowed = json.loads(ask(running, "/console/requests").body)["requests"]
+        _, denied, allowed = json.loads(ask(running, "/control/requests").body)["requests"]
         assert (denied["allowed"], denied["uid"], denied["method"], denied["path"]) == (
             False, "bob", "get", "notes/alice",
         )  # fmt: skip
         assert (allowed["allowed"], allowed["allow"]["line"]) == (True, 6)
-        rules = json.loads(ask(running, f"/console/rules/{denied['rules']}").body)
+        rules = json.loads(ask(running, f"/control/rules/{denied['rules']}").body)
         assert rules == {"file": "firestore.rules", "text": RULES}
         values = {RULES[each["start"] : each["end"]]: each["values"] for each in denied["values"]}
         assert values["owns(owner)"] == ["false"]
         assert values["request.auth.uid"] == ["'bob'"]
         assert values["owner"] == ["'alice'"]
-        later = json.loads(ask(running, f"/console/requests?after={denied['id']}").body)["requests"]
+        later = json.loads(ask(running, f"/control/requests?after={denied['id']}").body)["requests"]
         assert [each["id"] for each in later] == [allowed["id"]]
-        assert ask(running, "/console/requests?after=x").status == 400
+        assert ask(running, "/control/requests?after=x").status == 400
 
 
 def test_the_stream_tells_of_requests_and_log_lines(running: BackgroundSuite, caplog: pytest.LogCaptureFixture) -> None:

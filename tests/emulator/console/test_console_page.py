@@ -16,6 +16,7 @@ from tests.emulator.console.test_console_api import load_rules, read_note
 STORED_MARKUP = '<img src="x" onerror="window.ran = true">'
 PAGES = (
     "overview", "requests", "events", "time", "logs", "firestore", "auth", "storage", "functions", "pubsub",
+    "coverage", "indexes", "capabilities",
 )  # fmt: skip
 UNTIL = """async (condition) => {
   const holds = new Function(`return ${condition}`);

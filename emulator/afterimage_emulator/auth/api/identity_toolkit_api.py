@@ -35,7 +35,7 @@ from afterimage_emulator.auth.tokens.sign_in_tokens import read_id_token, read_r
 from afterimage_emulator.front.reached_at import reached_at
 from afterimage_emulator.status import Code
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
-from afterimage_emulator.wire.router import Router
+from afterimage_emulator.wire.router import Refusing, Router
 
 TOOLKIT = "/identitytoolkit.googleapis.com"
 OLD_TOOLKIT = "/www.googleapis.com/identitytoolkit/v3/relyingparty"
@@ -258,4 +258,4 @@ def _refusal(feature: str) -> Handler:
     async def refuse(request: HttpRequest) -> HttpResponse:
         raise not_in_auth(feature)
 
-    return refuse
+    return Refusing(not_in_auth(feature).message, refuse)

@@ -2,9 +2,12 @@
 import { Stream, ask } from "./api.js";
 import { element } from "./elements.js";
 import "./auth.js";
+import "./capabilities.js";
+import "./coverage.js";
 import "./events.js";
 import "./firestore.js";
 import "./functions.js";
+import "./indexes.js";
 import "./logs.js";
 import "./overview.js";
 import "./pubsub.js";
@@ -24,6 +27,9 @@ const PAGES = [
   ["storage", "Storage", "storage-page", "8"],
   ["functions", "Functions", "functions-page", "9"],
   ["pubsub", "Pub/Sub", "pubsub-page", "0"],
+  ["coverage", "Coverage of rules", "coverage-page", "r"],
+  ["indexes", "Indexes", "indexes-page", "i"],
+  ["capabilities", "Capabilities", "capabilities-page", "c"],
 ];
 const KEPT_REQUESTS = 500;
 const KEPT_LINES = 2000;
@@ -96,7 +102,7 @@ class ConsoleApp extends HTMLElement {
   }
 
   async #catchUp() {
-    const { requests } = await ask(`/console/requests?after=${this.requests[0]?.id ?? 0}`);
+    const { requests } = await ask(`/control/requests?after=${this.requests[0]?.id ?? 0}`);
     this.#take(requests);
   }
 

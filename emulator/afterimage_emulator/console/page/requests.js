@@ -1,12 +1,13 @@
 // Requests that rules judged: by which `allow`, what each part of the condition was, and the request as a case.
 import { ask } from "./api.js";
 import { clockTime, element } from "./elements.js";
+import { CharacterPlaces } from "./rules-text.js";
 import "./virtual-list.js";
 
 const sources = new Map();
 
 async function rulesText(digest) {
-  if (!sources.has(digest)) sources.set(digest, await ask(`/console/rules/${digest}`));
+  if (!sources.has(digest)) sources.set(digest, await ask(`/control/rules/${digest}`));
   return sources.get(digest);
 }
 
@@ -115,10 +116,8 @@ function annotated(text, one) {
     }
     return low;
   };
-  // Offsets count characters as the suite does; a string here counts UTF-16 units.
-  const units = [...text];
-  const wide = units.length !== text.length;
-  const place = (offset) => (wide ? units.slice(0, offset).join("").length : offset);
+  const places = new CharacterPlaces(text);
+  const place = (offset) => places.unit(offset);
   const values = new Map();
   for (const { start, end, values: seen } of one.values) {
     const line = lineOf(place(start));

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from afterimage_emulator.firestore.rules.loaded_rules import LoadedRules
 from afterimage_emulator.firestore.transactions.sessions import Sessions
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response, text_response
+from afterimage_emulator.wire.offered import Offered
 from afterimage_emulator.wire.router import Router
 
 _PROJECT: Final = "/emulator/v1/projects/{project}"
@@ -50,6 +51,9 @@ class ControlRoutes:
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         return await self._router(request)
+
+    def offered(self) -> Sequence[Offered]:
+        return self._router.offered()
 
     async def _reset(self, request: HttpRequest) -> HttpResponse:
         self._sessions.reset()

@@ -29,7 +29,12 @@ def _server_stream(operation: Operation) -> GrpcMethod:
     def handle(request: object, call: Call) -> Iterable[bytes] | Awaitable[Iterable[bytes]]:
         return answer(request, caller_with_readable_token(call.metadata.get))
 
-    return GrpcMethod(path=SERVICE + operation.name, request_class=operation.request_class, server_stream=handle)
+    return GrpcMethod(
+        path=SERVICE + operation.name,
+        request_class=operation.request_class,
+        server_stream=handle,
+        refused=operation.refused,
+    )
 
 
 def _conversation(conversation: Conversation) -> GrpcMethod:

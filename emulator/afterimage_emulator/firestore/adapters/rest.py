@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
@@ -20,6 +20,7 @@ from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.protos.message import Message
 from afterimage_emulator.status import HTTP_STATUS, Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
+from afterimage_emulator.wire.offered import Offered
 
 PREFIX: Final = "/v1/"
 # The operation behind each verb, and the field of its request that the path fills.
@@ -35,6 +36,7 @@ _VERBS: Final = {
     "partitionQuery": ("PartitionQuery", "parent"),
     "executePipeline": ("ExecutePipeline", "database"),
 }
+_DATABASE: Final = "/v1/projects/{project}/databases/{database}"
 _STREAMS_ONLY: Final = frozenset({"listen", "write"})
 _VERB: Final = re.compile(r":([a-zA-Z]+)$")
 # What Google's front end takes on any method; none of it means anything here.
@@ -53,13 +55,24 @@ class FirestoreRestApi:
     def __init__(self, operations: Operations) -> None:
         self._operations = {operation.name: operation for operation in operations.with_one_request()}
 
+    def offered(self) -> Iterator[Offered]:
+        """What this dialect has of the operations, by verb and path."""
+        for verb, (name, _) in _VERBS.items():
+            place = "documents" if _VERBS[verb][1] == "database" else "documents{/document}"
+            operation = f"POST {_DATABASE}/{place}:{verb}"
+            yield Offered(wire="HTTP", name=operation, refused=self._operations[name].refused)
+        for verb in sorted(_STREAMS_ONLY):
+            yield Offered(wire="HTTP", name=f"POST {_DATABASE}/documents:{verb}", refused=_no_stream(verb))
+        for methods, place in (("GET POST", "{collection}"), ("GET PATCH DELETE", "{document}")):
+            yield Offered(wire="HTTP", name=f"{methods} {_DATABASE}/documents/{place}")
+
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         path = request.raw_path.removeprefix(PREFIX)
         verb = _VERB.search(path) if request.method == "POST" else None
         caller = caller_with_readable_token(request.headers.get)
         if verb is None or verb[1] not in _VERBS:
             if verb is not None and verb[1] in _STREAMS_ONLY:
-                raise StatusError(Code.UNIMPLEMENTED, f"`{verb[1]}` is spoken over gRPC and WebChannel, not over REST")
+                raise StatusError(Code.UNIMPLEMENTED, _no_stream(verb[1]))
             return await self._document(_decoded(path), request, caller)
         name, place = _VERBS[verb[1]]
         operation, resource = self._operations[name], _decoded(path[: verb.start()])
@@ -102,6 +115,10 @@ class FirestoreRestApi:
             return HttpResponse(405, [("allow", "GET, POST" if is_collection else "GET, PATCH, DELETE")])
         parameters.fill(message)
         return await _answered(self._operations[asked], message, caller)
+
+
+def _no_stream(verb: str) -> str:
+    return f"`{verb}` is spoken over gRPC and WebChannel, not over REST"
 
 
 M = TypeVar("M", bound=Message)

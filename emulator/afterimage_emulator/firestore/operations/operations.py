@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 import string
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,6 +31,10 @@ from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import MessageStream
 
 SERVICE: Final = "/google.firestore.v1.Firestore/"
+_NO_PIPELINES: Final = (
+    "pipelines belong to Firestore's Enterprise edition, and these databases are of the Standard edition, which "
+    "has none; ask with RunQuery or RunAggregationQuery"
+)
 _ID_LETTERS: Final = string.ascii_letters + string.digits
 
 
@@ -47,6 +52,8 @@ class Operation:
     """None for an empty reply."""
     answer: Answering
     streams: bool = False
+    refused: str = ""
+    """Why, for one that only says no."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +105,10 @@ class Operations:
             _streamed(
                 "RunAggregationQuery", self.reads.run_aggregation, reply=firestore_v1.RunAggregationQueryResponse
             ),
-            _streamed("ExecutePipeline", _refuse_pipeline, reply=firestore_v1.ExecutePipelineResponse),
+            dataclasses.replace(
+                _streamed("ExecutePipeline", _refuse_pipeline, reply=firestore_v1.ExecutePipelineResponse),
+                refused=_NO_PIPELINES,
+            ),
         )
 
     def conversations(self) -> Sequence[Conversation]:
@@ -185,8 +195,4 @@ def _request_of(name: str) -> type[Message]:
 
 
 def _refuse_pipeline(request: firestore_v1.ExecutePipelineRequest, caller: Caller) -> NoReturn:
-    raise StatusError(
-        Code.UNIMPLEMENTED,
-        "pipelines belong to Firestore's Enterprise edition, and these databases are of the Standard edition, which "
-        "has none; ask with RunQuery or RunAggregationQuery",
-    )
+    raise StatusError(Code.UNIMPLEMENTED, _NO_PIPELINES)

@@ -100,6 +100,11 @@ class LoadedRules:
     def coverage(self, project: str) -> dict[str, object]:
         return self._of(project).counted.to_json()
 
+    def covered(self) -> list[dict[str, object]]:
+        """All rules in force with their counts: first those that tools loaded for a project."""
+        loaded = {**{f"project {name}": one for name, one in self._of_project.items()}, **self._of_database}
+        return [{"place": place, **one.counted.heat()} for place, one in loaded.items()]
+
     def coverage_page(self, project: str) -> str:
         # Only whoever asks for the page needs what draws it; every start would wait for it.
         from afterimage_emulator.rules_language.reporting.coverage_page import CoveredFile, coverage_page

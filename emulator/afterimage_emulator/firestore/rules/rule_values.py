@@ -14,10 +14,12 @@ from afterimage_emulator.rules_language import LatLng, Path, Timestamp
 class RuleDocument(Mapping[str, Any]):
     """The fields of a document or map."""
 
-    __slots__ = ("_fields", "_known")
+    __slots__ = ("_fields", "_known", "wire_bytes")
 
-    def __init__(self, fields: Fields) -> None:
+    def __init__(self, fields: Fields, wire_bytes: int = 0) -> None:
         self._fields = fields
+        self.wire_bytes = wire_bytes
+        """How large the document is, for whoever keeps it."""
         self._known: dict[str, object] = {}
 
     def __getitem__(self, name: str) -> object:
@@ -38,7 +40,7 @@ class RuleDocument(Mapping[str, Any]):
 
 
 def rule_document(document: StoredDocument | None) -> RuleDocument | None:
-    return None if document is None else RuleDocument(document.fields())
+    return None if document is None else RuleDocument(document.fields(), len(document.wire))
 
 
 def rule_value(value: firestore_v1.Value) -> object:

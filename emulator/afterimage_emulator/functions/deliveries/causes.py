@@ -11,7 +11,7 @@ from typing import Final
 
 from afterimage_emulator.attempts import AttemptRecord, Effect, EventCause
 from afterimage_emulator.functions.instances.instances import RunsAt
-from afterimage_emulator.wire.peers import CURRENT_PEER, Peer
+from afterimage_emulator.wire.observers import CURRENT_PEER, Peer
 
 _SHOWN_CHARACTERS: Final = 1_000
 

@@ -24,7 +24,7 @@ from afterimage_emulator.functions.deliveries.event_subscriptions import (
 from afterimage_emulator.functions.instances.function_pool import FunctionFailedError, FunctionPool, PoolRetiredError
 from afterimage_emulator.functions.instances.instance_requests import InstanceAnswer, InstanceRequest, request_head
 from afterimage_emulator.functions.instances.streamed_answers import StreamedAnswer
-from afterimage_emulator.wire.peers import CURRENT_PEER
+from afterimage_emulator.wire.observers import CURRENT_PEER
 
 _SHOWN_ANSWER_CHARACTERS: Final = 300
 _log = logging.getLogger("afterimage_emulator.functions")

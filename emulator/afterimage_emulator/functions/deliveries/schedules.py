@@ -18,7 +18,7 @@ from afterimage_emulator.functions.deliveries.deliveries import FunctionCalls
 from afterimage_emulator.functions.deliveries.time_tables import ScheduleError, TimeTable, read_schedule
 from afterimage_emulator.functions.instances.instance_requests import InstanceRequest, request_head
 from afterimage_emulator.status import Code, StatusError
-from afterimage_emulator.wire.peers import CURRENT_PEER
+from afterimage_emulator.wire.observers import CURRENT_PEER
 
 _LATE_SECONDS: Final = 1.0
 _log = logging.getLogger("afterimage_emulator.functions")

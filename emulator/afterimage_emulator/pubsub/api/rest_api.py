@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from google.protobuf import json_format
@@ -17,7 +17,8 @@ from afterimage_emulator.pubsub.api.subscriber import SubscriberApi
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import Call
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse, json_response, text_response
-from afterimage_emulator.wire.router import Router
+from afterimage_emulator.wire.offered import Offered
+from afterimage_emulator.wire.router import Refusing, Router
 
 _BODY_LIMIT_BYTES: Final = 32 * 1024 * 1024
 _TOPIC: Final = "/v1/projects/{project}/topics/{id}"
@@ -67,7 +68,7 @@ class PubSubRestApi:
             ("modifyAckDeadline", pubsub_v1.ModifyAckDeadlineRequest, api.modify_ack_deadline, None),
             ("modifyPushConfig", pubsub_v1.ModifyPushConfigRequest, api.modify_push_config, None),
             ("detach", pubsub_v1.DetachSubscriptionRequest, publisher.detach_subscription, None),
-            ("seek", pubsub_v1.SeekRequest, api.not_here, None),
+            ("seek", pubsub_v1.SeekRequest, not_here.refuse_method, None),
         ):
             add("POST", f"{_SUBSCRIPTION}:{verb}", request_class, "subscription", handler, answer=answer)
         add("PUT", _SUBSCRIPTION, pubsub_v1.Subscription, "name", api.create_subscription)
@@ -78,10 +79,20 @@ class PubSubRestApi:
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         return await self._routes(request)
 
+    def offered(self) -> Sequence[Offered]:
+        return self._routes.offered()
+
     def _add(
-        self, method: str, pattern: str, request_class: object, field: str, handler: Handler, *, answer: object = None
+        self, method: str, pattern: str, request_class: Any, field: str, handler: Handler, *, answer: object = None
     ) -> None:
-        self._routes.add(method, pattern, _translated(pattern, request_class, field, handler, answer))
+        translated = _translated(pattern, request_class, field, handler, answer)
+        name = request_class.DESCRIPTOR.name.removesuffix("Request")
+        self._routes.add(
+            method,
+            pattern,
+            Refusing(not_here.reason(name), translated) if not_here.is_refusal(handler) else translated,
+            differs=not_here.DIFFERENT.get(handler.__name__, ""),
+        )
 
 
 def _translated(pattern: str, request_class: Any, field: str, handler: Handler, answer: Any) -> HttpHandler:

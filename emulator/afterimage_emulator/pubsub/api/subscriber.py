@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final, NoReturn
+from typing import Final
 
 from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.protos.message import Message
 from afterimage_emulator.pubsub.api.message_bytes import received_messages
+from afterimage_emulator.pubsub.api.not_here import refuse_method
 from afterimage_emulator.pubsub.api.streaming_pull import StreamingPull
 from afterimage_emulator.pubsub.topics.broker import Broker
 from afterimage_emulator.pubsub.topics.resource_names import check_project
@@ -38,12 +39,12 @@ class SubscriberApi:
             "Acknowledge": (pubsub_v1.AcknowledgeRequest, self.acknowledge),
             "Pull": (pubsub_v1.PullRequest, self.pull),
             "ModifyPushConfig": (pubsub_v1.ModifyPushConfigRequest, self.modify_push_config),
-            "GetSnapshot": (pubsub_v1.GetSnapshotRequest, self.not_here),
+            "GetSnapshot": (pubsub_v1.GetSnapshotRequest, refuse_method),
             "ListSnapshots": (pubsub_v1.ListSnapshotsRequest, self.list_snapshots),
-            "CreateSnapshot": (pubsub_v1.CreateSnapshotRequest, self.not_here),
-            "UpdateSnapshot": (pubsub_v1.UpdateSnapshotRequest, self.not_here),
-            "DeleteSnapshot": (pubsub_v1.DeleteSnapshotRequest, self.not_here),
-            "Seek": (pubsub_v1.SeekRequest, self.not_here),
+            "CreateSnapshot": (pubsub_v1.CreateSnapshotRequest, refuse_method),
+            "UpdateSnapshot": (pubsub_v1.UpdateSnapshotRequest, refuse_method),
+            "DeleteSnapshot": (pubsub_v1.DeleteSnapshotRequest, refuse_method),
+            "Seek": (pubsub_v1.SeekRequest, refuse_method),
         }
         unary = [
             GrpcMethod(path=_PREFIX + name, request_class=request_class, unary=handler)
@@ -111,11 +112,6 @@ class SubscriberApi:
     def list_snapshots(self, request: pubsub_v1.ListSnapshotsRequest, call: Call) -> pubsub_v1.ListSnapshotsResponse:
         check_project(request.project)
         return pubsub_v1.ListSnapshotsResponse()
-
-    def not_here(self, request: Message, call: Call) -> NoReturn:
-        raise StatusError(
-            Code.UNIMPLEMENTED, f"{call.method.rpartition('/')[2]} is not implemented here; see docs/pubsub.md"
-        )
 
 
 def check_ack_deadline(seconds: int) -> None:

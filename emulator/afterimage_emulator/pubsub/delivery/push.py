@@ -14,7 +14,7 @@ from afterimage_emulator.pubsub.topics.backlog import Entry
 from afterimage_emulator.pubsub.topics.broker import message_json
 from afterimage_emulator.pubsub.topics.subscriptions import Subscription
 from afterimage_emulator.wire.http_client import send
-from afterimage_emulator.wire.peers import CURRENT_PEER
+from afterimage_emulator.wire.observers import CURRENT_PEER
 
 CONCURRENT_PUSHES: Final = 10
 _ACKNOWLEDGING: Final = frozenset({102, 200, 201, 202, 204})

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from afterimage_emulator.rules_language.evaluation.counting import ValueCounts
-from afterimage_emulator.rules_language.evaluation.lookups import LookupLimitError, RequestLookups
+from afterimage_emulator.rules_language.evaluation.lookups import LookupClosedError, LookupLimitError, RequestLookups
 from afterimage_emulator.rules_language.evaluation.operators import unsupported
 from afterimage_emulator.rules_language.evaluation.rule_values import EvaluationError, Path, kind_of
 from afterimage_emulator.rules_language.evaluation.trace import TraceNode
@@ -84,6 +84,8 @@ class Context:
             data = self.lookups.read(self.database, "/".join(segments[3:]), after=after)
         except LookupLimitError:
             raise service_call_error(function, path) from None
+        except LookupClosedError:
+            raise EvaluationError("this document was not read when the request was judged") from None
         return None if data is None else resource_value(path, data)
 
 

@@ -51,6 +51,21 @@ class MemoryLookup:
 NO_DOCUMENTS: Final = MemoryLookup()
 
 
+class LookupClosedError(Exception):
+    """A document that was not read when the request was decided, asked for afterwards."""
+
+
+class _ClosedLookup:
+    def get(self, path: str, *, database: str) -> Mapping[str, Any] | None:
+        raise LookupClosedError
+
+    def get_after(self, path: str, *, database: str) -> Mapping[str, object] | None:
+        raise LookupClosedError
+
+
+_CLOSED: Final = _ClosedLookup()
+
+
 class LookupLimitError(Exception):
     """One document too many; the evaluator turns this into an error of the expression that asked."""
 
@@ -77,6 +92,11 @@ class RequestLookups:
         self._shared = shared
         self._shared_limit = shared_limit
         self._documents: dict[_Key, Mapping[str, object] | None] = {} if shared is None else shared
+
+    def close(self) -> None:
+        """From now on only what was read is known: the store may have changed since."""
+        self._lookup = _CLOSED
+        self._limit = len(self._seen) + 1
 
     @property
     def documents_read(self) -> Mapping[_Key, Mapping[str, Any] | None]:

@@ -143,6 +143,25 @@ class Coverage:
         record += [f"LF:{len(lines)}", f"LH:{sum(1 for count in lines.values() if count)}", "end_of_record", ""]
         return "\n".join(record)
 
+    def heat(self) -> dict[str, Any]:
+        """For a map over the text: each expression by its characters, with counts by value."""
+        return {
+            "file": self.source.file_name,
+            "text": self.source.text,
+            "percent": self.percent,
+            "branch_percent": self.branch_percent,
+            "expressions": [
+                {
+                    "start": entry.span.start,
+                    "end": entry.span.end,
+                    "line": entry.position.line,
+                    "values": entry.values,
+                    "missing": list(entry.missing_branches),
+                }
+                for entry in self.expressions()
+            ],
+        }
+
     def to_json(self) -> dict[str, Any]:
         """The shape of the official coverage URL: the rules, and a tree of expressions with values and counts."""
         return {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from afterimage_emulator.front.error_body import error_body_with, respond_with_error
 from afterimage_emulator.status import StatusError
 from afterimage_emulator.storage.errors import Reason, StorageError
@@ -9,6 +11,7 @@ from afterimage_emulator.storage.firebase.objects import FirebaseObjects
 from afterimage_emulator.storage.firebase.uploads import FirebaseUploads
 from afterimage_emulator.storage.gcs.errors import status_of
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
+from afterimage_emulator.wire.offered import Offered
 from afterimage_emulator.wire.router import Router
 
 
@@ -26,6 +29,9 @@ class FirebaseApi:
         add("PATCH", "/v0/b/{bucket}/o/{object=**}", objects.patch)
         add("DELETE", "/v0/b/{bucket}/o/{object=**}", objects.delete)
         add("POST PUT", "/v0/b/{bucket}/o/{object=**}", self._post_object)
+
+    def offered(self) -> Sequence[Offered]:
+        return self._router.offered()
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         try:

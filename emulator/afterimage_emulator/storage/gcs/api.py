@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from afterimage_emulator.status import StatusError
@@ -14,13 +15,16 @@ from afterimage_emulator.storage.gcs.hmac_api import HmacApi
 from afterimage_emulator.storage.gcs.objects import GcsObjects
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
-from afterimage_emulator.wire.router import Router
+from afterimage_emulator.wire.offered import Offered
+from afterimage_emulator.wire.router import Refusing, Router
 
 _BASES: Final = ("/storage/v1", "")
 _UPLOADS: Final = ("/upload/storage/v1", "/resumable/upload/storage/v1")
 _TRAILING_SLASH: Final = re.compile(r"(?:/storage/v1)?/b(?:/[^/]+(?:/o)?)?/")
 """Some clients end the paths of collections in one; an object's name never stands after it."""
 _OBJECT: Final = "/b/{bucket}/o/{object}"
+_BATCHES: Final = "batch requests"
+_OTHER_PARTS: Final = "whatever stands in no other route is not implemented here; see docs/storage.md"
 
 
 class GcsApi:
@@ -36,11 +40,18 @@ class GcsApi:
             add("PUT", f"{base}/b/{{bucket}}/o", uploads.resume)
             add("DELETE", f"{base}/b/{{bucket}}/o", uploads.cancel)
         add("GET", "/download/storage/v1" + _OBJECT, objects.download)
-        add("*", "/batch/storage/v1{rest=**}", _no_batches)
+        add(
+            "*",
+            "/batch/storage/v1{rest=**}",
+            Refusing(not_implemented(_BATCHES).message, _no_batches),
+        )
         for base in _BASES:
             _add_acl_routes(self._router, base, acl)
             _add_hmac_routes(self._router, base, hmac)
             _add_json_routes(self._router, base, buckets, objects, uploads)
+
+    def offered(self) -> Sequence[Offered]:
+        return self._router.offered()
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.method != "DELETE" and _TRAILING_SLASH.fullmatch(request.raw_path):
@@ -63,16 +74,16 @@ def _add_json_routes(router: Router, base: str, buckets: GcsBuckets, objects: Gc
     add("POST", f"{base}{_OBJECT}/copyTo{target}", objects.copy)
     add("POST", f"{base}{_OBJECT}/rewriteTo{target}", objects.rewrite)
     add("POST", f"{base}{_OBJECT}/moveTo/o/{{target_object}}", objects.move)
-    add("POST", f"{base}{_OBJECT}/compose", objects.not_here)
-    add("*", f"{base}{_OBJECT}/{{part=**}}", objects.not_here)
+    add("POST", f"{base}{_OBJECT}/compose", Refusing(not_implemented("compose").message, objects.not_here))
+    add("*", f"{base}{_OBJECT}/{{part=**}}", Refusing(_OTHER_PARTS, objects.not_here))
     add("GET", f"{base}/b", buckets.list)
     add("POST", f"{base}/b", buckets.create)
     add("GET", f"{base}/b/{{bucket}}", buckets.get)
     add("PATCH", f"{base}/b/{{bucket}}", buckets.patch)
     add("PUT", f"{base}/b/{{bucket}}", buckets.update)
     add("DELETE", f"{base}/b/{{bucket}}", buckets.delete)
-    add("*", f"{base}/b/{{bucket}}/{{part=**}}", buckets.not_here)
-    add("*", f"{base}/projects/{{part=**}}", buckets.not_here)
+    add("*", f"{base}/b/{{bucket}}/{{part=**}}", Refusing(_OTHER_PARTS, buckets.not_here))
+    add("*", f"{base}/projects/{{part=**}}", Refusing(_OTHER_PARTS, buckets.not_here))
 
 
 def _add_acl_routes(router: Router, base: str, acl: GcsAcl) -> None:
@@ -95,4 +106,4 @@ def _add_hmac_routes(router: Router, base: str, hmac: HmacApi) -> None:
 
 
 async def _no_batches(request: HttpRequest) -> HttpResponse:
-    raise not_implemented("batch requests")
+    raise not_implemented(_BATCHES)

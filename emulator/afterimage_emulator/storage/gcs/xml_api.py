@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -20,7 +20,9 @@ from afterimage_emulator.storage.signing.signed_urls import SignedUrls
 from afterimage_emulator.storage.uploads.form_data import is_form
 from afterimage_emulator.storage.uploads.resumable import ResumableUploads
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
+from afterimage_emulator.wire.offered import Offered
 
+_OF_BUCKETS: Final = ("GET", "HEAD")
 _SUBRESOURCES: Final = frozenset(
     {
         "acl", "billing", "cors", "compose", "defaultObjectAcl", "encryption", "iam", "legal-hold", "lifecycle",
@@ -49,6 +51,26 @@ class XmlApi:
         self._listing = listing
         self._urls = urls
         self._resumable = resumable
+        self._of_objects: dict[str, HttpHandler] = {
+            "GET": objects.get,
+            "HEAD": objects.get,
+            "PUT": objects.put,
+            "POST": objects.start,
+            "DELETE": objects.delete,
+        }
+
+    def offered(self) -> Sequence[Offered]:
+        """What this dialect answers: its addresses are told apart by their queries, not by a table."""
+        return (
+            Offered(wire="HTTP", name=f"{' '.join(self._of_objects)} /{{bucket}}/{{object}}"),
+            Offered(wire="HTTP", name=f"{' '.join(_OF_BUCKETS)} /{{bucket}}"),
+            Offered(wire="HTTP", name="POST /{bucket} (a form)"),
+            Offered(
+                wire="HTTP",
+                name=f"* /{{bucket}}/{{object}}?{'|'.join(sorted(_SUBRESOURCES))}",
+                refused=not_implemented("these subresources of the XML API").message,
+            ),
+        )
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         try:
@@ -123,18 +145,11 @@ class XmlApi:
         if "upload_id" in query and request.method in ("PUT", "DELETE"):
             return self._objects.resume if request.method == "PUT" else self._objects.cancel
         _refuse_subresources(query)
-        handlers: dict[str, HttpHandler] = {
-            "GET": self._objects.get,
-            "HEAD": self._objects.get,
-            "PUT": self._objects.put,
-            "POST": self._objects.start,
-            "DELETE": self._objects.delete,
-        }
-        return _found(handlers, request.method)
+        return _found(self._of_objects, request.method)
 
     def _bucket_handler(self, request: HttpRequest) -> HttpHandler:
         _refuse_subresources(request.query)
-        if request.method in ("GET", "HEAD"):
+        if request.method in _OF_BUCKETS:
             return self._listing.list
         raise not_implemented(f"{request.method} of a bucket in the XML API")
 

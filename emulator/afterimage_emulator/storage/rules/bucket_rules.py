@@ -5,15 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from afterimage_emulator.configuration import StorageTarget
 from afterimage_emulator.front.rules_gate import Closed, Rules
 from afterimage_emulator.rules_files import RulesNotice, WatchedRulesFile, rules_notices
 from afterimage_emulator.storage.errors import invalid
-
-if TYPE_CHECKING:
-    from afterimage_emulator.rules_language import Ruleset
 
 _log = logging.getLogger("afterimage_emulator.storage")
 _NO_RULESET = Closed("Permission denied. Storage Emulator has no loaded ruleset.")
@@ -33,7 +30,7 @@ class _Guard:
     """The rules of one bucket, or of all that have none of their own."""
 
     file: WatchedRulesFile | None = None
-    ruleset: Ruleset | None = None
+    rules: Rules | None = None
 
 
 class BucketRules:
@@ -69,8 +66,17 @@ class BucketRules:
         if not self._guards:
             return None
         guard = self._guards.get(bucket) or self._guards.get(None)
-        ruleset = None if guard is None else self._current(guard)
-        return _NO_RULESET if ruleset is None else Rules(ruleset)
+        rules = None if guard is None else self._current(guard)
+        return _NO_RULESET if rules is None else rules
+
+    def covered(self) -> list[dict[str, object]]:
+        """All rules in force, with what each expression came to."""
+        found: list[dict[str, object]] = []
+        for bucket, guard in self._guards.items():
+            rules = self._current(guard)
+            if rules is not None and rules.coverage is not None:
+                found.append({"place": bucket or "every bucket", **rules.coverage.heat()})
+        return found
 
     def set_rules(self, sources: Mapping[str | None, tuple[str, str]]) -> RulesUpdate:
         """Replaces all rules by (file name, source) for each bucket; None guards the buckets not named."""
@@ -78,10 +84,10 @@ class BucketRules:
         errors: list[Mapping[str, Any]] = []
         warnings: list[Mapping[str, object]] = []
         for bucket, (file_name, source) in sources.items():
-            ruleset, issues = _compile(source, file_name)
+            rules, issues = _compile(source, file_name)
             for issue in issues:
                 (errors if issue["severity"] == "ERROR" else warnings).append(issue)
-            compiled[bucket] = _Guard(ruleset=ruleset)
+            compiled[bucket] = _Guard(rules=rules)
         if errors:
             return RulesUpdate(rejected=True, errors=errors, warnings=warnings)
         self._guards = compiled
@@ -102,25 +108,25 @@ class BucketRules:
             sources[resource] = (str(file.get("name", "storage.rules")), content)
         return self.set_rules(sources)
 
-    def _current(self, guard: _Guard) -> Ruleset | None:
+    def _current(self, guard: _Guard) -> Rules | None:
         """Reads the file again when it has changed; rules that do not compile leave the last good ones in force."""
         source = None if guard.file is None else guard.file.changed_source()
         if guard.file is not None and source is not None:
-            ruleset, issues = _compile(source, guard.file.path.name)
+            rules, issues = _compile(source, guard.file.path.name)
             guard.file.report(issues)
-            guard.ruleset = ruleset or guard.ruleset
-        return guard.ruleset
+            guard.rules = rules or guard.rules
+        return guard.rules
 
 
-def _compile(source: str, file_name: str) -> tuple[Ruleset | None, list[Mapping[str, object]]]:
+def _compile(source: str, file_name: str) -> tuple[Rules | None, list[Mapping[str, object]]]:
     # Imported on first need: a suite without storage rules starts without the compiler.
-    from afterimage_emulator.rules_language import RulesetRejected, compile_ruleset
+    from afterimage_emulator.rules_language import Coverage, RulesetRejected, compile_ruleset
 
     try:
         ruleset = compile_ruleset(source, file_name=file_name)
     except RulesetRejected as rejected:
         return None, [issue.to_json() for issue in rejected.issues]
-    return ruleset, [issue.to_json() for issue in ruleset.issues]
+    return Rules(ruleset, Coverage(ruleset)), [issue.to_json() for issue in ruleset.issues]
 
 
 def _is_object(value: object) -> bool:
