@@ -194,7 +194,7 @@ class Pipeline:
                 )
             plan = make_plan(self.options(subject.place), inspection, limits)
             results = render(data, inspection, plan, limits, workers=self.workers)
-            return self._publish(subject, claim, fields, plan, results)
+            return self._publish(subject, claim, records.with_plan(fields, plan), plan, results)
         status = MediaStatus.QUARANTINED if inspection.verdict is Verdict.QUARANTINE else MediaStatus.UNSUPPORTED
         return self._finish(subject, claim, fields, status, inspection.reason)
 

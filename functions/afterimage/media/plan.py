@@ -68,6 +68,8 @@ class Plan:
     digest: str
     variants: tuple[Variant, ...]
     placeholder: bool
+    note: str | None = None
+    """What its owner should know of the variants: why an animation does not move."""
 
 
 def options_for(family: Family, overrides: Mapping[str, Mapping[str, object]]) -> PlanOptions:
@@ -101,7 +103,12 @@ def make_plan(options: PlanOptions, inspection: Inspection, limits: Limits) -> P
     is_webp = inspection.file_type.pillow_format == "WEBP"
     if options.full_webp and not is_webp and longest <= limits.longest_side:
         variants += _outputs(options, "full", (width, height), inspection, limits)
-    return Plan(digest=digest_of(options), variants=tuple(variants), placeholder=options.placeholder)
+    return Plan(
+        digest=digest_of(options),
+        variants=tuple(variants),
+        placeholder=options.placeholder,
+        note=_why_still(options, inspection, limits),
+    )
 
 
 def fit(width: int, height: int, longest: int) -> tuple[int, int]:
@@ -125,7 +132,7 @@ def _outputs(
         must_shrink=size == (inspection.width, inspection.height),
     )
     wants_avif = options.avif and not animated and max(size) >= options.avif_from
-    source_pixels = (inspection.width or 1) * (inspection.height or 1)
+    source_pixels = _pixels(inspection)
     has_alpha = bool(inspection.has_alpha)
     pixels = size[0] * size[1]
     if not wants_avif or not limits.has_room_for_avif(pixels, source_pixels=source_pixels, has_alpha=has_alpha):
@@ -135,8 +142,25 @@ def _outputs(
 
 def _stays_animated(inspection: Inspection, limits: Limits) -> bool:
     frames = inspection.frames or 1
-    pixels = (inspection.width or 1) * (inspection.height or 1)
-    return 1 < frames <= limits.frames and frames * pixels <= limits.animation_pixels
+    return 1 < frames <= limits.frames and frames * _pixels(inspection) <= limits.animation_pixels
+
+
+def _why_still(options: PlanOptions, inspection: Inspection, limits: Limits) -> str | None:
+    frames = inspection.frames or 1
+    if frames == 1 or (options.keep_animation and _stays_animated(inspection, limits)):
+        return None
+    if not options.keep_animation:
+        return "the animation is shown as its first frame: animations are not kept here"
+    if frames > limits.frames:
+        return f"the animation is shown as its first frame: it has more than {limits.frames} frames"
+    return (
+        f"the animation is shown as its first frame: {frames} frames of {inspection.width} × {inspection.height} "
+        f"pixels are more than {limits.animation_pixels} pixels in all"
+    )
+
+
+def _pixels(inspection: Inspection) -> int:
+    return (inspection.width or 1) * (inspection.height or 1)
 
 
 def _overridden(options: PlanOptions, family: str, override: Mapping[str, object]) -> PlanOptions:

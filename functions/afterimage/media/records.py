@@ -102,6 +102,11 @@ def with_inspection(fields: Mapping[str, Any], inspection: Inspection) -> Fields
     return {**fields, "kind": inspection.file_type.kind, "source": source}
 
 
+def with_plan(fields: Mapping[str, Any], plan: Plan) -> Fields:
+    """Adds what the plan says of the picture as a whole."""
+    return {**fields, "source": {**fields["source"], "note": plan.note or fields["source"]["note"]}}
+
+
 def with_variants(
     fields: Mapping[str, Any], subject: Subject, plan: Plan, files: Iterable[RenderedFile], bucket: str
 ) -> Fields:

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ def moving(file_format: str, side: int, frames: int = 5, **options: Any) -> byte
         if side > 5:
             ImageDraw.Draw(image).rectangle((at, at, at + side // 5, at + side // 5), fill="white")
         drawn.append(image)
-    options = {"duration": DURATIONS[:frames], **options}
+    options = {"duration": (DURATIONS * (frames // len(DURATIONS) + 1))[:frames], **options}
     return pictures.encoded(drawn[0], file_format, save_all=True, append_images=drawn[1:], **options)
 
 
@@ -105,6 +106,27 @@ def test_what_does_not_move_is_not_called_animated(file_format: str, side: int) 
         for variant in record["variants"]:
             assert variant["animated"] is (len(frames_of(files[variant["name"]])) > 1)
             assert variant["animated"] is False
+
+
+def test_an_animation_that_becomes_a_still_says_so() -> None:
+    """Too many frames, too many pixels, or a plan without animations: a note says why only the first frame is shown."""
+    limits = replace(limits_for(1024), frames=4)
+    found = inspect_image(moving("GIF", 60), declared_type="", limits=limits)
+    small = replace(limits, frames=9, room=20 * (60 * 60 * 5 - 1))
+    for within, options, why in [
+        (limits, PlanOptions(), "more than 4 frames"),
+        (small, PlanOptions(), "5 frames of 60 × 60 pixels are more than 17999 pixels in all"),
+        (limits_for(1024), PlanOptions(keep_animation=False), "animations are not kept here"),
+    ]:
+        plan = make_plan(options, found, within)
+        assert not any(variant.animated for variant in plan.variants)
+        assert plan.note
+        assert plan.note.startswith("the animation is shown as its first frame: ")
+        assert why in plan.note
+    moves, _ = settled(moving("GIF", 60) + LARGE)
+    still, _ = settled(moving("GIF", 60, 301) + LARGE)
+    assert moves["source"]["note"] is None
+    assert still["source"]["note"].endswith("it has more than 300 frames")
 
 
 def same_frames(file_format: str, side: int) -> bytes:

@@ -117,7 +117,7 @@ def test_every_output_stands_as_its_source_is_meant_to(outcomes: list[MediaOutco
             others = [distance(wanted.transpose(turn).resize(wanted.size), made) for turn in Image.Transpose]
             assert off <= min(others), f"{one.path.name} → {variant.name} is off by {off}, turned by {min(others)}"
         turned += 1
-    assert turned >= 14, "the corpus holds seven orientations as JPEG and as WebP"
+    assert turned >= 7, "the corpus holds seven orientations as JPEG"
 
 
 def distance(one: Image.Image, other: Image.Image) -> float:

@@ -156,9 +156,17 @@ def _frames(image: Image, data: bytes, limits: Limits) -> int:
 
 
 def _orientation(image: Image, data: bytes) -> int:
-    """1 to 8; anything else a camera may have written counts as upright."""
+    """1 to 8, as browsers turn the original; anything else a camera may have written counts as upright.
+
+    Browsers hear EXIF in JPEG and PNG and the container's own turn in AVIF, no tag in WebP, and XMP in none.
+    """
     from PIL import Image as Images
 
+    if image.format == "WEBP":
+        return 1
+    # Pillow falls back to XMP where EXIF is silent.
+    for name in ("xmp", "XML:com.adobe.xmp"):
+        image.info.pop(name, None)
     if image.format == "PNG" and "exif" not in image.info:
         image.info["exif"] = _late_png_exif(data)
     try:
