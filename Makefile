@@ -34,7 +34,7 @@ test-rules: setup
 check: setup
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy emulator functions/afterimage client demo rules bench conftest.py tests
+	@$(PY) -m mypy emulator functions/afterimage client server demo rules bench conftest.py tests
 	@$(PY) -m vulture
 	@$(PY) -m rules assemble --check
 	@$(PY) -m pytest tests/structure
@@ -53,7 +53,7 @@ soak: setup
 setup: .venv/installed
 
 # Idempotent: made again only when a list of packages changes.
-.venv/installed: requirements.txt constraints.txt functions/requirements.txt emulator/pyproject.toml client/pyproject.toml
+.venv/installed: requirements.txt constraints.txt functions/requirements.txt emulator/pyproject.toml client/pyproject.toml server/pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then echo "Afterimage needs python3.11 or newer on PATH; python3 is $$(python3 --version 2>&1)"; exit 1; fi
 	@echo "setting up .venv (once; about half a minute)"
 	@[ -x $(PY) ] || $(PYTHON) -m venv .venv

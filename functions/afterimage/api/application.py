@@ -19,7 +19,7 @@ from afterimage.api.routes import Access, Asked, Caller, Cost, Reply, Route
 from afterimage.api.services import Services
 from afterimage.delivery.handler_names import handler_at
 from afterimage.faults import is_transient
-from afterimage.store.documents import ConflictError
+from afterimage.store.documents import ConflictError, NoRoomError
 
 if TYPE_CHECKING:
     from flask import Request, Response
@@ -189,6 +189,8 @@ def _refusal_of(error: Exception) -> tuple[ApiError, BaseException | None]:
         code = _OF_STATUS.get(status, ErrorCode.INVALID_REQUEST if status < 500 else ErrorCode.INTERNAL)
         sentence = str(getattr(error, "description", None) or "the request cannot be read")
         return ApiError(code, f"{sentence[:1].lower()}{sentence[1:].rstrip('.')}"), error
+    if isinstance(error, NoRoomError):
+        return ApiError(ErrorCode.STORAGE_QUOTA_EXCEEDED, str(error), "clean up, or ask whoever runs this"), error
     if is_transient(error) or isinstance(error, ConflictError):
         refusal = ApiError(ErrorCode.UNAVAILABLE, "this cannot be done now", "try again", headers={"Retry-After": "1"})
         return refusal, error

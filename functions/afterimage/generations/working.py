@@ -36,7 +36,16 @@ from afterimage.generations.records import (
 )
 from afterimage.ledger.prices.pricing import Prices
 from afterimage.paths import archive_name, budget_path, code_output_path, generation_path, version_path
-from afterimage.store.documents import ConflictError, Document, DocumentStore, Expect, Replace, UncertainError, Write
+from afterimage.store.documents import (
+    ConflictError,
+    Document,
+    DocumentStore,
+    Expect,
+    NoRoomError,
+    Replace,
+    UncertainError,
+    Write,
+)
 from afterimage.store.files import FileAbout, FileStore, GoneError, StoredFile
 
 logger = logging.getLogger("afterimage.generations")
@@ -167,6 +176,8 @@ class Workshop:
             stored = self.files.write(self.bucket, name, data, about, expected=expected)
         except ConflictError as error:
             raise TransientError(f"another worker wrote `{name}`") from error
+        except NoRoomError as error:
+            raise GeneratorError(str(error), made.spent) from error
         return _archive(stored), contents, made.spent
 
     def _adopted(self, found: StoredFile) -> tuple[Archive, Mapping[str, bytes], TokensSpent]:

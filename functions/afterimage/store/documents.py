@@ -4,8 +4,8 @@ A store holds documents of fields under paths of ids, `collection/id/collection/
 bytes, paths id by id. Every write says what it expects to find; a commit is applied whole or not at all. Times of
 creation and change are the store's own clock, and every write of a document gives it a new version.
 
-`store/firestore_documents.py` is the real one, `store/memory_documents.py` its double in tests. Another
-implementation has to pass `tests/functions/store/test_documents.py`.
+`store/firestore_documents.py` is the cloud's, `store/memory_documents.py` its double in tests, and one machine has one
+of its own (`server/`). Another implementation has to pass `tests/functions/store/test_documents.py`.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ class UncertainError(TransientError):
 
 class ContendedError(UncertainError):
     """Others wrote the same documents at the same moment, and the store gave way to them."""
+
+
+class NoRoomError(Exception):
+    """The store has no room for what was to be written: nothing was applied; free some, then ask again."""
 
 
 class Expect(Enum):

@@ -3,8 +3,9 @@
 Files have names in buckets. Each content stored under a name is a generation with a greater number than the one before;
 each change of its metadata counts its metageneration up. Nothing is read or changed without saying which is meant.
 
-`store/cloud_files.py` is the real one, `store/memory_files.py` its double in tests. Another implementation
-has to pass `tests/functions/store/test_files.py`.
+`store/cloud_files.py` is the cloud's, `store/memory_files.py` its double in tests, and one machine has one of its own
+(`server/`). Another implementation has to pass `tests/functions/store/test_files.py`. Where a store is full, whatever
+writes raises NoRoomError.
 """
 
 from __future__ import annotations

@@ -10,32 +10,23 @@ from typing import Any, Final
 
 from afterimage.paths import is_document_id
 from afterimage.store.documents import (
-    Change,
-    Comparison,
     ConflictError,
     Document,
     Expect,
     FieldPath,
     Query,
     Remove,
-    Replace,
     Version,
     Where,
     Write,
     refuse_ranges,
     refuse_too_many,
 )
+from afterimage.store.evaluation import fields_after, is_met
 from afterimage.store.firestore_values import GeoPoint
 
 EPOCH: Final = datetime(2026, 11, 1, tzinfo=UTC)
 """When the clock of every double begins."""
-_COMPARED: Final[Mapping[Comparison, Callable[[Any, Any], bool]]] = {
-    "==": lambda held, value: bool(held == value),
-    "<": lambda held, value: bool(held < value),
-    "<=": lambda held, value: bool(held <= value),
-    ">": lambda held, value: bool(held > value),
-    ">=": lambda held, value: bool(held >= value),
-}
 
 
 @dataclass
@@ -111,7 +102,7 @@ class MemoryDocuments:
         depth = len(root.split("/"))
         found = sorted(parts for parts in paths if len(parts) > depth + 1 and parts[-2] == group)
         behind = ["/".join(parts) for parts in found if parts > after.split("/")]
-        met = [path for path in behind if all(_is_met(condition, self.documents[path][0]) for condition in where)]
+        met = [path for path in behind if all(is_met(condition, self.documents[path][0]) for condition in where)]
         documents = self._charged(met[:limit])
         return (
             [Document(path=each.path, fields={}, version=each.version) for each in documents]
@@ -208,7 +199,7 @@ class MemoryDocuments:
         fields = self.documents[path][0]
         if query.order_by and query.order_by not in fields:
             return False
-        return all(_is_met(condition, fields) for condition in query.where)
+        return all(is_met(condition, fields) for condition in query.where)
 
     def _place(self, path: str, query: Query) -> tuple[Any, ...]:
         return (self.documents[path][0][query.order_by], _id(path)) if query.order_by else (_id(path),)
@@ -230,50 +221,15 @@ class MemoryDocuments:
     def _apply(self, write: Write, documents: dict[str, tuple[dict[str, Any], int, int]], now: int) -> None:
         held = documents.get(write.path)
         created = held[1] if held else now
-        match write:
-            case Remove():
-                documents.pop(write.path, None)
-                return
-            case Replace():
-                fields = copy.deepcopy(dict(write.fields))
-            case Change():
-                fields = copy.deepcopy(held[0]) if held else {}
-                _change(fields, write)
-        for name in write.server_times:
-            fields[name] = datetime.fromtimestamp(now / 1e9, UTC)
-        documents[write.path] = (fields, created, now)
+        fields = fields_after(write, held[0] if held else None, datetime.fromtimestamp(now / 1e9, UTC))
+        if fields is None:
+            documents.pop(write.path, None)
+        else:
+            documents[write.path] = (fields, created, now)
 
 
 def _id(path: str) -> str:
     return path.rpartition("/")[2]
-
-
-def _is_met(condition: Where, fields: Mapping[str, Any]) -> bool:
-    held = fields.get(condition.field)
-    return _kind(held) == _kind(condition.value) and _COMPARED[condition.comparison](held, condition.value)
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, bool):
-        return "truth"
-    return "number" if isinstance(value, int | float) else "text" if isinstance(value, str) else type(value).__name__
-
-
-def _change(fields: dict[str, Any], write: Change) -> None:
-    fields.update(copy.deepcopy(dict(write.put)))
-    for path in write.drop:
-        inner: Any = fields
-        for name in path[:-1]:
-            inner = inner.get(name, {})
-        inner.pop(path[-1], None)
-    for path, amount in write.amounts.items():
-        inner = fields
-        for name in path[:-1]:
-            inner = inner.setdefault(name, {})
-        held = inner.get(path[-1], 0)
-        assert isinstance(held, int)
-        assert -(2**63) <= held + amount < 2**63, "Firestore's integers would not hold the sum"
-        inner[path[-1]] = held + amount
 
 
 def _faults_of(place: FieldPath, value: object) -> Iterable[str]:

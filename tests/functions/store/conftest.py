@@ -1,4 +1,4 @@
-"""Owns the stores that keep the contract: the doubles, and the real ones over the local suite.
+"""Owns the stores that keep the contract: the doubles, the cloud's over the local suite, and one machine's own.
 
 Whoever writes another implementation adds it to the parameters here.
 """
@@ -6,6 +6,8 @@ Whoever writes another implementation adds it to the parameters here.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from google.cloud import firestore, storage
@@ -16,13 +18,29 @@ from afterimage.store.files import FileStore
 from afterimage.store.firestore_documents import FirestoreDocuments
 from afterimage.store.memory_documents import MemoryDocuments
 from afterimage.store.memory_files import MemoryFiles
+from afterimage_client.database import StoreKey
+from afterimage_server.store.machine_folder import MachineFolder, open_folder
 
 
-@pytest.fixture(params=["memory", "firestore"])
-def documents(request: pytest.FixtureRequest, project_id: str) -> Iterator[DocumentHistory]:
+@contextmanager
+def machine(folder: Path, kind: str) -> Iterator[MachineFolder]:
+    """An empty folder of one machine, sealed or not; whole when the test ends."""
+    key = StoreKey.of_bytes(b"k" * 32) if "sealed" in kind else None
+    opened = open_folder(folder / "machine", key)
+    yield opened
+    assert opened.check_invariants() == []
+    opened.close()
+
+
+@pytest.fixture(params=["memory", "firestore", "machine", "sealed machine"])
+def documents(request: pytest.FixtureRequest, project_id: str, tmp_path: Path) -> Iterator[DocumentHistory]:
     """An empty store of documents, of each kind."""
     if request.param == "memory":
         yield MemoryDocuments()
+        return
+    if "machine" in request.param:
+        with machine(tmp_path, request.param) as opened:
+            yield opened.documents
         return
     request.getfixturevalue("sdk_environment")
     client = firestore.Client(project=project_id)
@@ -30,11 +48,15 @@ def documents(request: pytest.FixtureRequest, project_id: str) -> Iterator[Docum
     client.close()
 
 
-@pytest.fixture(params=["memory", "cloud storage"])
-def files(request: pytest.FixtureRequest, project_id: str) -> Iterator[FileStore]:
+@pytest.fixture(params=["memory", "cloud storage", "machine", "sealed machine"])
+def files(request: pytest.FixtureRequest, project_id: str, tmp_path: Path) -> Iterator[FileStore]:
     """An empty store of files, of each kind."""
     if request.param == "memory":
         yield MemoryFiles()
+        return
+    if "machine" in request.param:
+        with machine(tmp_path, request.param) as opened:
+            yield opened.files
         return
     request.getfixturevalue("sdk_environment")
     client = storage.Client(project=project_id)

@@ -1,0 +1,45 @@
+"""Files that survive a power loss: written beside, flushed, renamed, and their folder flushed; whole or not there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Puts a small file in its place, or leaves what was there."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    write_flushed(part, [data])
+    os.replace(part, path)
+    flush_folder(path.parent)
+
+
+def write_flushed(path: Path, pieces: Iterable[bytes]) -> None:
+    """Writes a new file and returns when the disk has it; nothing is left of one that did not come to its end."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        try:
+            for piece in pieces:
+                write_all(descriptor, piece)
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
