@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
-import gc
 import graphlib
 import re
 import sys
@@ -13,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.structure.equal_lines import equal_blocks
-from tests.structure.import_graph import Graph, Import, Module, is_within, read_graph
+from tests.structure.import_graph import Graph, Import, Module, is_within
 from tests.structure.protocols import protocols
 
 SUITE = "afterimage_emulator"
@@ -32,14 +30,6 @@ ROOMS: Mapping[str, str] = {
 """Each room, and the folder from which its modules are named."""
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@functools.cache
-def repository() -> Graph:
-    """This repository, read once for all who judge it."""
-    graph = read_graph(ROOT, ROOMS)
-    gc.freeze()  # millions of nodes that live as long as the process: collections need not walk them
-    return graph
 
 
 ROOM_OF_TOP: Mapping[str, str] = {

@@ -100,7 +100,7 @@ def _module_name(path: Path, named_from: Path) -> str:
 
 
 def _imports(tree: ast.Module, package: str, known: Mapping[str, object]) -> Iterator[Import]:
-    for node, at_once in _walk(tree, at_once=True):
+    for node, at_once in _walk(tree):
         match node:
             case ast.Import(names=names):
                 for alias in names:
@@ -127,14 +127,25 @@ def _absolute(module: str, level: int, package: str) -> str:
 
 
 def _loads(func: ast.expr) -> bool:
-    return ast.unparse(func) in {"importlib.import_module", "import_module", "__import__"}
+    return dotted_name(func) in {"importlib.import_module", "import_module", "__import__"}
 
 
-def _walk(node: ast.AST, *, at_once: bool) -> Iterator[tuple[ast.AST, bool]]:
+def dotted_name(node: ast.expr) -> str:
+    """What a name or an attribute of one is called in the source; nothing for any other expression."""
+    if isinstance(node, ast.Attribute):
+        owner = dotted_name(node.value)
+        return owner and f"{owner}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _walk(tree: ast.Module) -> Iterator[tuple[ast.AST, bool]]:
     """Every node, with whether it runs when the module is imported: not what functions do, nor what only types need."""
-    for child in ast.iter_child_nodes(node):
-        inside = at_once and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            inside = False
-        yield child, inside
-        yield from _walk(child, at_once=inside)
+    waiting: list[tuple[ast.AST, bool]] = [(tree, True)]
+    while waiting:
+        node, at_once = waiting.pop()
+        for child in ast.iter_child_nodes(node):
+            inside = at_once and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            if isinstance(child, ast.If) and dotted_name(child.test).rpartition(".")[2] == "TYPE_CHECKING":
+                inside = False
+            yield child, inside
+            waiting.append((child, inside))

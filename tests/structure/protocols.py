@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tests.structure.import_graph import Graph, Module
+from tests.structure.import_graph import Graph, Module, dotted_name
 
 Members = Mapping[str, frozenset[str]]
 """Each member of a class, with the names of its parameters; attributes and properties have none."""
@@ -82,5 +82,5 @@ def _members(node: ast.ClassDef) -> Iterator[tuple[str, frozenset[str]]]:
 
 def _set_on_self(method: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
     for node in ast.walk(method):
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self":
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and dotted_name(node.value) == "self":
             yield node.attr

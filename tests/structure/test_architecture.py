@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.structure.architecture import PROTOCOLS_OF_ONE, ROOMS, RULES, SUITE, Rule, repository
+from tests.structure.architecture import PROTOCOLS_OF_ONE, ROOMS, RULES, SUITE, Rule
 from tests.structure.import_graph import EmptyGraphError, Graph, read_graph
 from tests.structure.protocols import protocols
-
-REPOSITORY = repository()
 
 
 def named(rule: Rule) -> str:
@@ -27,9 +25,9 @@ def written(files: dict[str, str], root: Path) -> Graph:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=named)
-def test_the_repository_keeps_the_rule(rule: Rule) -> None:
+def test_the_repository_keeps_the_rule(rule: Rule, repository: Graph) -> None:
     """What the rule promises is true of every module here."""
-    broken = list(rule.broken_by(REPOSITORY))
+    broken = list(rule.broken_by(repository))
     assert not broken, f"{rule.promise}, but:\n" + "\n".join(broken)
 
 
@@ -46,9 +44,9 @@ def test_the_rule_fails_where_it_has_nothing_to_judge(rule: Rule, tmp_path: Path
         list(rule.broken_by(read_graph(tmp_path, ROOMS)))
 
 
-def test_every_reason_for_a_protocol_is_still_needed() -> None:
+def test_every_reason_for_a_protocol_is_still_needed(repository: Graph) -> None:
     """A reason that outlives its Protocol would excuse the next one of that name."""
-    alone = {found.name for found, by in protocols(REPOSITORY, tuple(set(ROOMS) - {"tests"})) if len(by) < 2}
+    alone = {found.name for found, by in protocols(repository, tuple(set(ROOMS) - {"tests"})) if len(by) < 2}
     assert alone == set(PROTOCOLS_OF_ONE)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.structure.architecture import ROOMS, repository
-from tests.structure.import_graph import Graph, Module, read_graph
+from tests.structure.architecture import ROOMS
+from tests.structure.import_graph import Graph, Module, dotted_name, read_graph
 
 MODULE_LINES = 600
 FUNCTION_LINES = 80
@@ -19,9 +19,6 @@ ANY_PER_HUNDRED_LINES = 1
 ROOMS_IN_FLOORS = ("emulator", "functions", "client", "server")
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 LONGEST_POLL_SECONDS = 0.05
-
-REPOSITORY = repository()
-MODULES = REPOSITORY.in_room(*ROOMS)
 
 
 def faults_of_shape(module: Module, graph: Graph) -> Iterator[str]:
@@ -83,7 +80,7 @@ def _sleeps(tree: ast.Module) -> Iterator[int]:
             }
     looped = {child for node in ast.walk(tree) if isinstance(node, ast.While) for child in ast.walk(node)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in names:
+        if isinstance(node, ast.Call) and dotted_name(node.func) in names:
             pause = node.args[0] if node.args else None
             seconds = pause.value if isinstance(pause, ast.Constant) else None
             gives_way = seconds == 0
@@ -92,15 +89,15 @@ def _sleeps(tree: ast.Module) -> Iterator[int]:
                 yield node.lineno
 
 
-def test_every_module_says_what_it_owns_and_has_room_for_it() -> None:
+def test_every_module_says_what_it_owns_and_has_room_for_it(repository: Graph) -> None:
     """The first line is a docstring; neither module nor function outgrows a reader; the name says something."""
-    assert not [fault for module in MODULES for fault in faults_of_shape(module, REPOSITORY)]
+    assert not [fault for module in repository.in_room(*ROOMS) for fault in faults_of_shape(module, repository)]
 
 
-def test_any_is_rare() -> None:
+def test_any_is_rare(repository: Graph) -> None:
     """Strict typing says little about values that may be anything: where a type is known it is stated."""
-    lines = sum(module.text.count("\n") for module in REPOSITORY.in_room("emulator"))
-    assert 100 * len(list(places_of_any(REPOSITORY))) / lines < ANY_PER_HUNDRED_LINES
+    lines = sum(module.text.count("\n") for module in repository.in_room("emulator"))
+    assert 100 * len(list(places_of_any(repository))) / lines < ANY_PER_HUNDRED_LINES
 
 
 def test_places_of_any_are_found(tmp_path: Path) -> None:
@@ -113,9 +110,9 @@ def test_places_of_any_are_found(tmp_path: Path) -> None:
     assert places == [f"emulator/loose.py:{line}" for line in (4, 4, 4, 5)]
 
 
-def test_no_floor_is_crowded() -> None:
+def test_no_floor_is_crowded(repository: Graph) -> None:
     """Somebody who opens a folder sees at a glance what is in it."""
-    assert not list(crowded_floors(REPOSITORY))
+    assert not list(crowded_floors(repository))
 
 
 def test_a_crowded_floor_is_seen(tmp_path: Path) -> None:
@@ -131,9 +128,9 @@ def test_a_crowded_floor_is_seen(tmp_path: Path) -> None:
     ]
 
 
-def test_every_test_states_its_promise_and_waits_for_what_happens() -> None:
+def test_every_test_states_its_promise_and_waits_for_what_happens(repository: Graph) -> None:
     """A failing test is read by somebody who did not write it, and must not depend on how fast a machine is."""
-    assert not [fault for module in REPOSITORY.in_room("tests") for fault in faults_of_tests(module, REPOSITORY)]
+    assert not [fault for module in repository.in_room("tests") for fault in faults_of_tests(module, repository)]
 
 
 @pytest.mark.parametrize(

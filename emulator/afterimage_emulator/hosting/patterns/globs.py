@@ -33,7 +33,7 @@ class Glob:
         self._negated = negations % 2 == 1
         segments: dict[str, GlobSegment | None] = {"**": None}
         self._alternatives: list[list[GlobSegment | None]] = []
-        for expanded in expand_braces(glob[negations:]):
+        for expanded in dict.fromkeys(expand_braces(glob[negations:])):  # choices may come to the same glob
             parts = _tidied(re.split("/+", expanded))
             for part in parts:
                 if part not in segments:
