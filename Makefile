@@ -50,7 +50,7 @@ conformance: setup node
 	@$(PY) -m pytest -m conformance -s tests/conformance tests/functions/media
 
 soak: setup
-	@$(PY) -m pytest -m soak -s tests
+	@TEST_ALL_EXAMPLES=yes $(PY) -m pytest -m 'soak or hypothesis' -s tests
 
 setup: .venv/installed
 

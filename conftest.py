@@ -15,11 +15,12 @@ from hypothesis import settings
 from afterimage_emulator.background import BackgroundSuite
 from tests.browser.chromium import Chromium, why_no_browser
 from tests.browser.page import Browser, PageServer
+from tests.thoroughness import examples
 
 _numbers = itertools.count(1)
 
 # How long an example takes says how busy the machine is, and nothing about the promise.
-settings.register_profile("without a clock", deadline=None)
+settings.register_profile("without a clock", deadline=None, max_examples=examples(100))
 settings.load_profile("without a clock")
 
 

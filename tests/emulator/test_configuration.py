@@ -18,6 +18,7 @@ from afterimage_emulator.configuration import (
     find_configuration,
     load_configuration,
 )
+from tests.thoroughness import examples
 
 
 def project(folder: Path, body: object, runcom: object = None) -> Path:
@@ -188,7 +189,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     body=st.fixed_dictionaries(
         {}, optional=dict.fromkeys(("functions", "firestore", "storage", "emulators", "hosting"), _JSON)

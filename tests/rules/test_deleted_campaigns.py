@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from afterimage_emulator.rules_testing import RulesEnvironment, assert_allowed, assert_denied
 from afterimage_emulator.rules_testing.environment import Actor
 from rules.law import Law
+from tests.thoroughness import examples
 
 CAMPAIGN: dict[str, Any] = {"rev": 4, "ownerId": "alice", "members": ["alice", "bob"]}
 OWNERS: dict[str, Any] = {"ownerId": "alice", "members": ["alice", "bob"]}
@@ -196,7 +197,7 @@ STEPS = st.lists(
 compiled_once = cache(RulesEnvironment)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(steps=STEPS)
 def test_however_it_goes_on_a_stranger_stays_outside(law: Law, steps: list[tuple[str, list[Write]]]) -> None:
     """Whatever its own people do with a campaign, and a stranger commits in between: its scenes stay theirs."""

@@ -14,6 +14,7 @@ from afterimage_client.store.copies import Edit
 from afterimage_client.store.fields import ABSENT
 from afterimage_client.store.operations import PatchOp, apply_ops
 from afterimage_client.sync.merging import UNRESOLVED, merge
+from tests.thoroughness import examples
 
 BASE: Final[dict[str, Any]] = {"n": 1, "text": "base", "list": ["a"], "map": {"x": 1, "y": 1}}
 
@@ -139,7 +140,7 @@ _ops = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
 @given(_documents, st.lists(_ops, max_size=4), st.lists(_ops, max_size=4))
 def test_merging_is_sound_for_any_edits(base: dict[str, Any], here: list[PatchOp], there: list[PatchOp]) -> None:
     """Alone, an edit stands; against itself, it is itself; and the operations always lead where they say."""

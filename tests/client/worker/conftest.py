@@ -113,13 +113,18 @@ def deployed_stage(functions_suite: BackgroundSuite, monkeypatch: pytest.MonkeyP
     yield from stage_over(functions_suite, monkeypatch)
 
 
-def stage_over(suite: BackgroundSuite, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    suite.clear_faults()
-    environment = {
+def environment_of(suite: BackgroundSuite) -> dict[str, str]:
+    """What a worker finds in its environment."""
+    return {
         **suite.environment(),
         "GOOGLE_CLOUD_PROJECT": suite.project_id,
         "FIREBASE_STORAGE_BUCKET": suite.default_bucket,
     }
+
+
+def stage_over(suite: BackgroundSuite, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    suite.clear_faults()
+    environment = environment_of(suite)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     made = Stage(suite, environment)

@@ -20,9 +20,10 @@ from afterimage.store.cloud_files import CloudFiles
 from afterimage.store.firestore_documents import FirestoreDocuments
 from afterimage_client.worker.offline.drawing import draw
 from afterimage_client.worker.worker import TAKEOVER_AFTER_SECONDS
+from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.status import Code
-from tests.client.worker.conftest import Stage, User
+from tests.client.worker.conftest import Stage, User, environment_of
 
 PROGRAM = Path(__file__).with_name("dying_worker.py")
 STUCK_AFTER = timedelta(minutes=15)
@@ -34,8 +35,8 @@ BROKEN = [*STORED, "removing", "removed", "removing", "removed"]
 class DyingWorkers:
     """Forks of one process, one after the other."""
 
-    def __init__(self, stage: Stage) -> None:
-        environment = {**os.environ, **stage.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    def __init__(self, suite: BackgroundSuite) -> None:
+        environment = {**os.environ, **environment_of(suite), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self.process = subprocess.Popen(
             [sys.executable, str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
         )
@@ -52,9 +53,9 @@ class DyingWorkers:
         self.process.communicate()
 
 
-@pytest.fixture
-def dying(stage: Stage) -> Iterator[DyingWorkers]:
-    workers = DyingWorkers(stage)
+@pytest.fixture(scope="module")
+def dying(suite: BackgroundSuite) -> Iterator[DyingWorkers]:
+    workers = DyingWorkers(suite)
     yield workers
     workers.close()
 

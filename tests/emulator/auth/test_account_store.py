@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from afterimage_emulator.auth.accounts.accounts import Account, AccountStore, ProviderLink
 from afterimage_emulator.auth.errors import AuthError
+from tests.thoroughness import examples
 
 UIDS = st.sampled_from([f"user-{number}" for number in range(6)])
 EMAILS = st.none() | st.sampled_from([f"{number}@example.com" for number in range(4)])
@@ -101,4 +102,4 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
 
 TestStoreAgainstModel = StoreAgainstModel.TestCase
-TestStoreAgainstModel.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestStoreAgainstModel.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)

@@ -19,6 +19,7 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.front.callers import decode_claims
 from afterimage_emulator.wire.http_messages import Headers, HttpRequest, HttpResponse
 from tests.emulator.auth.conftest import PROJECT, TOOLKIT, RestClient
+from tests.thoroughness import examples
 
 OPERATIONS = [
     *(f"{TOOLKIT}/accounts:{name}" for name in ("signUp", "signInWithPassword", "signInWithCustomToken", "lookup")),
@@ -95,7 +96,7 @@ def service_with_a_user() -> AuthService:
     return service
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(path=st.sampled_from(OPERATIONS), body=BODIES, is_admin=st.booleans())
 def test_no_json_body_breaks_the_service(path: str, body: dict[str, Any], is_admin: bool) -> None:
     """Whatever the fields hold, the answer is a result or an official-looking refusal, and the store stays whole."""
@@ -111,7 +112,7 @@ def test_no_json_body_breaks_the_service(path: str, body: dict[str, Any], is_adm
     service.projects.check_invariants()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(path=st.sampled_from(OPERATIONS), raw=st.binary(max_size=60))
 def test_no_bytes_break_the_service(path: str, raw: bytes) -> None:
     """A body that is no JSON at all is refused, not stumbled over."""

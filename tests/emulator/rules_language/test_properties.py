@@ -34,6 +34,7 @@ from afterimage_emulator.rules_language.syntax.syntax_tree import Expression, Li
 from afterimage_emulator.rules_language.syntax.token_reader import TokenReader
 from tests.emulator.rules_language.expression_strategies import NOWHERE, expressions, values
 from tests.emulator.rules_language.rules_world import ALICE, ask, firestore_rules, where
+from tests.thoroughness import examples
 
 DOCUMENTS = {"users/alice": {"n": 1}}
 
@@ -59,7 +60,7 @@ def read(text: str) -> Expression:
 
 
 @given(expressions)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_printing_a_tree_and_reading_it_gives_the_tree(tree: Expression) -> None:
     """The printer writes every tree so that the parser reads the same tree, with no parentheses lost or needed."""
     printed = print_expression(tree)
@@ -86,7 +87,7 @@ def asked(ruleset: Ruleset, method: str, data: Any, **fields: Any) -> Decision:
 
 
 @given(expressions, st.sampled_from(["get", "list", "update", "delete"]), st.dictionaries(st.text(max_size=3), values))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_deciding_never_fails_and_repeats_itself(tree: Expression, method: str, data: dict[str, Any]) -> None:
     """Any condition on any data ends in a decision, the same one each time, with a trace or without."""
     ruleset = guarded(print_expression(tree))
@@ -115,7 +116,7 @@ _SIMILAR = st.one_of(values, st.sampled_from(["a", 1, 1.0, True, {"a": 1}, ["a"]
 
 
 @given(st.lists(_QUICK, min_size=1, max_size=3), st.lists(_SIMILAR, min_size=2, max_size=6))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_quick_plans_answer_as_plain_ones_do(written: list[str], data: list[Any]) -> None:
     """What nobody watches is planned with shortcuts; coverage watches, so without: values and errors are the same."""
     for number, condition in enumerate(written):
@@ -130,7 +131,7 @@ def test_quick_plans_answer_as_plain_ones_do(written: list[str], data: list[Any]
 
 
 @given(expressions, st.sampled_from(["get", "list", "update"]))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_an_error_never_grants(tree: Expression, method: str) -> None:
     """A condition that ends in an error denies; so does its negation, and it and anything."""
     condition = print_expression(tree)
@@ -206,7 +207,7 @@ def test_any_string_survives_a_literal(text: str) -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_any_bytes_are_a_ruleset_or_an_issue_list(data: bytes) -> None:
     """Bytes that are no rules raise the list of issues, never anything else."""
     try:

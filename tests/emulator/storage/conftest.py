@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
-from hypothesis import settings
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
@@ -25,9 +24,6 @@ from afterimage_emulator.wire.http1 import Http1Limits
 from afterimage_emulator.wire.server import WireServer
 
 T = TypeVar("T")
-
-settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
-settings.load_profile("no deadline")
 
 
 class EventLog:

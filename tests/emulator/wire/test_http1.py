@@ -22,6 +22,7 @@ from afterimage_emulator.wire.http_messages import FileSlice, HttpRequest, HttpR
 from afterimage_emulator.wire.router import Router
 from afterimage_emulator.wire.server import WireServer
 from tests.emulator.wire.conftest import Serve, talk
+from tests.thoroughness import examples
 
 
 async def echo(request: HttpRequest) -> HttpResponse:
@@ -59,7 +60,7 @@ def test_each_second_has_a_date_of_its_own() -> None:
     assert [parsedate_to_datetime(http_date(second)).timestamp() for second in seconds] == list(seconds)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(1, 120), max_size=6), chunked=st.booleans())
 async def test_however_a_request_is_cut_it_reads_the_same(cuts: list[int], chunked: bool) -> None:
     """TCP may cut anywhere: inside a header's name, between CR and LF, inside a chunk's size."""
@@ -238,7 +239,7 @@ async def test_malformed_requests_get_an_error_and_harm_nobody_else(serve: Serve
     assert b"200 OK" in await talk(server.port, b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(junk=st.binary(min_size=1, max_size=300))
 async def test_no_bytes_crash_the_server(junk: bytes) -> None:
     """Whatever arrives, the server goes on serving."""

@@ -14,8 +14,9 @@ from afterimage.api.description.openapi import openapi_of
 from afterimage.api.routes import NoQuery
 from afterimage.api.table import TABLE
 from tests.functions.api.conftest import ServedApi
+from tests.thoroughness import examples
 
-EXAMPLES = 20
+EXAMPLES = examples(30)
 STORAGE = "/api/phase5/storage"
 BEYOND_A_SCHEMA = {
     ("POST", f"{STORAGE}/save-artifact"): "data or text, one of the two; names, folders and tags letter by letter",
@@ -30,6 +31,7 @@ BEYOND_A_SCHEMA = {
 _users = itertools.count()
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("route", TABLE.routes, ids=lambda route: f"{route.method} {route.path}")
 def test_whatever_is_sent_is_answered_as_described(served: ServedApi, route: Any) -> None:
     """Valid requests and broken ones, made from the description: every status and body is one that it names."""

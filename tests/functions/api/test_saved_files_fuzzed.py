@@ -29,6 +29,7 @@ from afterimage.settings import read_settings
 from afterimage.store.memory_documents import MemoryDocuments
 from afterimage.store.memory_files import MemoryFiles
 from afterimage.store.memory_links import MemoryLinks
+from tests.thoroughness import examples
 
 ROUTES = (*STORAGE_ROUTES, *VERSIONS_ROUTES)
 FILE = file_of_save("ana", "begin")
@@ -64,7 +65,7 @@ def bodies(kind: Any) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("row", ROUTES, ids=lambda row: f"{row.method} {row.path}")
-@hypothesis_settings(max_examples=25)
+@hypothesis_settings(max_examples=examples(25))
 @given(data=st.data())
 def test_every_request_is_answered(row: Route, data: st.DataObject) -> None:
     """Fields and parameters of every kind, at routes with and without a file behind them."""

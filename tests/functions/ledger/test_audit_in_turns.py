@@ -25,6 +25,7 @@ from afterimage.paths import books_path
 from afterimage.store.memory_documents import EPOCH
 from tests.functions.ledger.bucket import Bucket
 from tests.functions.ledger.simulation import PRICES, World
+from tests.thoroughness import examples
 
 OUTPUT = {"model": "house-model", "cost_usd": 0.5, "cached": False, "cache_hit_count": 0, "latency_ms": 7}
 BETWEEN = Callable[[], object]
@@ -55,7 +56,7 @@ def lost(number: int) -> World:
     return world
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(seed=st.integers(0, 2**32), is_hot=st.booleans(), is_wrong=st.booleans())
 def test_books_are_exact_after_the_last_turn_whatever_came_between(seed: int, is_hot: bool, is_wrong: bool) -> None:
     """Events lost before, books spoiled, and clients that go on writing between the turns: right to the nano-dollar."""
@@ -72,7 +73,7 @@ def test_books_are_exact_after_the_last_turn_whatever_came_between(seed: int, is
     assert world.store.bill.taken()[1:] == (0, 0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_two_audits_in_turns_repair_once(seed: int) -> None:
     """A second one runs from beginning to end between two turns of the first: what was off is added once."""

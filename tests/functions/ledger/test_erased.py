@@ -18,6 +18,7 @@ from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
 from afterimage.paths import books_path
 from afterimage.store.documents import Document
 from tests.functions.ledger.simulation import Event, World, due_for
+from tests.thoroughness import examples
 
 ANA = "usage/ana"
 
@@ -54,7 +55,7 @@ def left_of(world: World, user: str) -> dict[str, Any]:
     return {path: fields for path, (fields, _, _) in world.store.documents.items() if f"{path}/".startswith(f"{root}/")}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_no_event_about_the_erased_opens_their_books(seed: int) -> None:
     """Creations, edits and deletes, before, during and long after: the tombstone alone is left."""
@@ -76,7 +77,7 @@ def test_without_the_tombstone_the_books_would_open_again(monkeypatch: pytest.Mo
     assert any(len(left_of(late_events_after_an_erase(seed), "ana")) > 1 for seed in range(5))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_one_who_comes_back_is_booked_from_then_on(seed: int) -> None:
     """New outputs count to the last nano-dollar, and the books that hold them do not expire."""

@@ -18,6 +18,7 @@ from afterimage.ledger.hits import Hits, Run
 from afterimage.paths import books_path
 from afterimage.store.memory_documents import MemoryDocuments
 from tests.functions.ledger.simulation import PRICES, USERS, World, first_failure
+from tests.thoroughness import examples
 
 SEEDS = st.integers(min_value=0, max_value=2**32)
 PATH = "ai_outputs/ana/dialogues/c_1"
@@ -28,7 +29,7 @@ def output(**changes: Any) -> dict[str, Any]:
     return base | changes
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(seed=SEEDS, is_hot=st.booleans(), faults=st.sampled_from([0.0, 0.05, 0.3]))
 def test_books_are_exact_under_duplicates_disorder_and_lost_answers(seed: int, is_hot: bool, faults: float) -> None:
     """Any history, any order, any number of deliveries, any failing call: the books are right to the nano-dollar."""
@@ -39,7 +40,7 @@ def test_books_are_exact_under_duplicates_disorder_and_lost_answers(seed: int, i
     assert world.mismatches() == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(seed=SEEDS, is_hot=st.booleans())
 def test_lost_events_are_healed_by_the_audit(seed: int, is_hot: bool) -> None:
     """With half of all events lost, one audit makes the books right, and a second one finds and writes nothing."""
@@ -52,7 +53,7 @@ def test_lost_events_are_healed_by_the_audit(seed: int, is_hot: bool) -> None:
     assert world.store.bill.taken()[1:] == (0, 0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=SEEDS)
 def test_events_that_come_after_the_repair_change_nothing(seed: int) -> None:
     """What was lost and then repaired may still be delivered: the books stay as they are."""
@@ -92,7 +93,7 @@ def test_every_order_of_six_events_ends_in_the_same_books() -> None:
     assert len(ends) == 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(seed=SEEDS, at=st.sampled_from(["read", "commit"]))
 def test_deliveries_that_cross_each_other_book_once(seed: int, at: str) -> None:
     """While one delivery is between reading and committing, another one runs from beginning to end."""
@@ -127,7 +128,7 @@ def test_eighty_deliveries_of_one_document_book_it_once() -> None:
     assert world.mismatches() == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(seed=SEEDS)
 def test_an_audit_that_races_live_events_repairs_right(seed: int) -> None:
     """Events are delivered at every call that the audit makes of the database."""
@@ -227,7 +228,7 @@ def test_an_edit_that_moves_whole_dollars_alone_moves_what_is_shown() -> None:
     assert world.store.fields(books_path("ana"))["total_cost_usd"] == 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=SEEDS, is_hot=st.booleans())
 def test_shown_figures_are_never_behind_the_totals_beside_them(seed: int, is_hot: bool) -> None:
     """In every state of the books' document, what is shown is what its totals say."""

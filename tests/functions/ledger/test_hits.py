@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterimage.ledger.hits import MOST_RUNS, Hits
+from tests.thoroughness import examples
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def told_of(writes: Sequence[Write]) -> int:
 counters = st.lists(st.integers(0, 6), min_size=1, max_size=12)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(counts=counters, seed=st.integers(0, 2**32))
 def test_every_hit_counts_in_whatever_order_and_however_often_it_comes(counts: list[int], seed: int) -> None:
     """Shuffled and repeated, the end is the same as in order: the sum of all rises."""
@@ -73,7 +74,7 @@ def test_every_hit_counts_in_whatever_order_and_however_often_it_comes(counts: l
     assert after(waiting).booked == truth(counts)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(counts=counters, seed=st.integers(0, 2**32))
 def test_what_is_lost_costs_only_itself(counts: list[int], seed: int) -> None:
     """Whichever events are lost: never more than there was, never less than any version showed, in any order."""
@@ -84,7 +85,7 @@ def test_what_is_lost_costs_only_itself(counts: list[int], seed: int) -> None:
     assert all(after(heard).booked >= write.count for write in heard)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(counts=counters, seed=st.integers(0, 2**32))
 def test_booked_hits_never_fall(counts: list[int], seed: int) -> None:
     """Not with any event that comes, in any order, nor with what an audit sees by itself."""
@@ -95,7 +96,7 @@ def test_booked_hits_never_fall(counts: list[int], seed: int) -> None:
         booked = hits.booked
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(seed=st.integers(0, 2**32))
 def test_what_is_kept_stays_small_and_the_sum_stays_right(seed: int) -> None:
     """Hundreds of resets in order: one run, and not a hit is missing."""
@@ -111,7 +112,7 @@ def test_what_is_kept_stays_small_and_the_sum_stays_right(seed: int) -> None:
     assert hits.booked == truth(counts)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(seed=st.integers(0, 2**32))
 def test_beyond_the_limits_late_news_adds_little_but_never_too_much(seed: int) -> None:
     """With more missing than is kept, shuffled: at most the truth, and never falling."""
@@ -138,7 +139,7 @@ def test_versions_seen_by_themselves_are_given_up_in_the_end() -> None:
     assert len(hits.runs) == MOST_RUNS
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(counts=st.lists(st.integers(0, 6), min_size=3, max_size=12), seed=st.integers(0, 2**32))
 def test_an_event_that_is_lost_is_healed_by_the_next(counts: list[int], seed: int) -> None:
     """Whichever one it is, a reset too: its neighbours tell what it would have told."""

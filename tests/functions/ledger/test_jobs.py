@@ -24,6 +24,7 @@ from afterimage.store.documents import UncertainError
 from afterimage.store.memory_documents import EPOCH
 from tests.functions.ledger.bucket import Bucket
 from tests.functions.ledger.simulation import PRICES, USERS, World
+from tests.thoroughness import examples
 
 DAY = "2026-11-01"
 DAY_TICKS = 24 * 3600 * 1000
@@ -63,7 +64,7 @@ def sum_over_users(world: World, scope: str) -> dict[str, int]:
     return {name: amount for name, amount in due.items() if amount}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(seed=st.integers(0, 2**32), is_hot=st.booleans())
 def test_the_operators_view_is_the_sum_of_all_users(seed: int, is_hot: bool) -> None:
     """Published bit by bit and more than once, with days closed in between and answers lost: it stays the sum."""
@@ -132,7 +133,7 @@ def test_days_that_are_over_leave_the_live_books_and_stay_in_the_sum() -> None:
     assert all(world.audit())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_compaction_keeps_every_nano_dollar(seed: int) -> None:
     """Records of what is long deleted go, late events about it are refused, and the audit still proves the books."""

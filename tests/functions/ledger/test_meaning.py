@@ -19,6 +19,7 @@ from afterimage.ledger.prices.price_table import OWN_PRICES, Row, Unit
 from afterimage.ledger.prices.pricing import Prices, Usage, library_token_price
 from afterimage.ledger.records import EMPTY, Observation, Record, as_fields, from_fields, joined
 from afterimage.paths import ledger_record_path, parse_booked
+from tests.thoroughness import examples
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 NO_TOKENS = Prices(tokens=lambda _usage, _at: None)
@@ -209,7 +210,7 @@ NAMES = ("model", "cost_usd", "cached", "cache_hit_count", "latency_ms", "input_
          "completed_at", "task_type", "num_frames", "fps")  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     fields=st.dictionaries(st.sampled_from(NAMES), ANYTHING),
     kind=st.sampled_from(["dialogues", "images", "videos", "audio", "files"]),
@@ -350,7 +351,7 @@ VERSIONS = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(seen=st.lists(VERSIONS, max_size=8), order=st.randoms())
 def test_merging_does_not_depend_on_order_or_number(seen: list[Observation], order: Any) -> None:
     """A join: any order, any repetition, one record."""

@@ -18,6 +18,7 @@ from afterimage_emulator.protos import messages
 from afterimage_emulator.status import StatusError
 from tests.emulator.firestore.conftest import RunningFirestore
 from tests.emulator.firestore.transactions.test_transactions import Direct
+from tests.thoroughness import examples
 
 _firestore: Any = messages("google.firestore.v1")
 PREFIX = "/google.firestore.v1.Firestore/"
@@ -72,7 +73,7 @@ def scalar(field: Any, chance: random.Random) -> Any:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_well_formed_message_is_answered_or_refused(seed: int) -> None:
     """Messages filled at random: a reply that parses or a StatusError with a message, and the store stays whole."""
     import asyncio
@@ -163,7 +164,7 @@ def test_abusive_streams_are_dropped_alone(running: RunningFirestore) -> None:
 
 
 @given(st.text(alphabet='/:%?.{}[]"aé\x00 documents', max_size=30), st.binary(max_size=60))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_path_and_body_over_http_is_answered(running: RunningFirestore, path: str, body: bytes) -> None:
     """REST and control routes: never a 500, never a broken connection."""
     quoted = requests.utils.requote_uri(path.replace("\x00", "%00"))

@@ -418,7 +418,7 @@ def reconnect(page: Page, times: int) -> int:
     return found
 
 
-@pytest.mark.parametrize("times", [100, pytest.param(1000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("times", [30, pytest.param(1000, marks=pytest.mark.soak)])
 def test_a_client_that_reconnects_again_and_again(
     browser: Browser, project: str, own_firestore: RunningFirestore, times: int
 ) -> None:

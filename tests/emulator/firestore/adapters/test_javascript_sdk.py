@@ -68,8 +68,12 @@ def test_the_javascript_sdks_work_against_this_service(running: RunningFirestore
 @needs_node
 @pytest.mark.parametrize(
     "settings",
-    ["{}", '{"experimentalForceLongPolling": true}', '{"useFetchStreams": true}'],
-    ids=["streaming", "long polling", "fetch"],
+    [
+        # What Chromium does with these two is tried by `test_browsers.py`, and Node does nothing else.
+        pytest.param("{}", id="streaming", marks=pytest.mark.soak),
+        pytest.param('{"experimentalForceLongPolling": true}', id="long polling", marks=pytest.mark.soak),
+        pytest.param('{"useFetchStreams": true}', id="fetch"),
+    ],
 )
 def test_the_build_for_browsers_does_the_same_in_node(running: RunningFirestore, settings: str) -> None:
     """Over WebChannel: answers that stay open, answers that end with the first data, and streams of `fetch`."""

@@ -16,6 +16,7 @@ from afterimage_emulator.firestore.documents.resource_paths import path_key
 from afterimage_emulator.firestore.documents.values import check_fields, check_size, document_size, sort_key
 from afterimage_emulator.status import StatusError
 from tests.emulator.firestore.naive_model import Geo, Reference, Vector, compare, compare_paths, encode
+from tests.thoroughness import examples
 
 names = st.sampled_from(["projects/p/databases/d/documents/a/" + i for i in ("b", "__id7__", "__id-10__", "é", "b!")])
 numbers = st.one_of(
@@ -45,7 +46,7 @@ values = st.recursive(
 
 
 @given(values, values)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_keys_order_values_as_documented(left: Any, right: Any) -> None:
     """Two keys compare as the documented order says of their values, equal ones included."""
     a, b = sort_key(encode(left)), sort_key(encode(right))

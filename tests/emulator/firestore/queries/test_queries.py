@@ -27,6 +27,7 @@ from afterimage_emulator.status import StatusError
 from tests.emulator.firestore.naive_model import NaiveQuery, Reference, encode, leaves, structured_query, unequal_fields
 from tests.emulator.firestore.transactions.test_transactions import Direct
 from tests.emulator.firestore.whole_stores import is_whole_at_the_end
+from tests.thoroughness import examples
 
 _firestore: Any = messages("google.firestore.v1")
 NAME = DatabaseName("demo", "(default)")
@@ -145,7 +146,7 @@ class Simulated:
 
 
 @given(operations, queries(), operations)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_every_query_answers_as_a_naive_scan(before: Any, query: NaiveQuery, after: Any) -> None:
     """With an index just built, with one kept up by later commits, and at every past moment: always the same answer."""
     simulated = Simulated()

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from afterimage_emulator.exports import METADATA_FILE, export_services, import_services
 from afterimage_emulator.wire.http1 import Http1Limits
 from tests.emulator.storage.conftest import RunningStorage
+from tests.thoroughness import examples
 
 
 class Wire:
@@ -269,7 +270,7 @@ _PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]),
     pieces=st.lists(_PIECES, max_size=7),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.emulator.storage.conftest import RunningStorage
 from tests.emulator.storage.signing.requests_by_hand import local_account, unsigned_client
+from tests.thoroughness import examples
 
 ACCOUNT = local_account()
 HOUR = timedelta(hours=1)
@@ -220,7 +221,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=st.one_of(JSON.map(json.dumps), st.text(max_size=30), st.just("[" * 50_000)))
 def test_no_policy_is_too_odd_for_an_answer(running: RunningStorage, bucket_name: str, document: str) -> None:
     """A policy with a good signature and any content at all is answered with 400, and stores nothing."""
@@ -245,7 +246,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.lists(PIECES, max_size=20).map(b"".join))
 def test_no_form_is_too_odd_for_an_answer(running: RunningStorage, bucket_name: str, body: bytes) -> None:
     """Broken forms are refused with 4xx wherever they break."""

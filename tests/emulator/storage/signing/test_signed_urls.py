@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from tests.emulator.storage.conftest import RunningStorage
 from tests.emulator.storage.signing.requests_by_hand import local_account, send, unsigned_client
+from tests.thoroughness import examples
 
 NAMES = ["plain.txt", "a folder/ü !*'()~&=+%.txt", "/leading//double/", "x" * 900, "%41 is not A"]
 HOUR = timedelta(hours=1)
@@ -111,7 +112,7 @@ FREE_IN_V2 = ("response-content", "generation")
 
 
 @pytest.mark.parametrize("version", ["v2", "v4"])
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 10_000), written=st.one_of(PRINTABLE, st.just("")), replaces=st.booleans())
 @example(place=0, written="?", replaces=False)
 def test_a_url_changed_in_any_one_character_is_refused(
@@ -413,7 +414,7 @@ def test_hmac_keys_are_made_listed_and_deleted_by_the_sdk(running: RunningStorag
 # -- whatever comes
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     query=st.lists(
         st.tuples(
