@@ -28,6 +28,7 @@ from afterimage.deployment import (
     TASK_WORK,
     UPLOAD_WORK,
     WEB_WORK,
+    check_settings,
 )
 from afterimage.paths import (
     CAMPAIGN_WRITTEN,
@@ -37,6 +38,8 @@ from afterimage.paths import (
     PURGE_WRITTEN,
     QUOTA_ALERT_WRITTEN,
 )
+
+check_settings()
 
 # What clients and workers store in the originals' bucket.
 media_finalized = on_object(

@@ -6,12 +6,15 @@ Every parameter has a default, so that importing the codebase never fails for wa
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any, Final
 
 from firebase_functions import params
 from firebase_functions.options import RateLimits, RetryConfig
 
+from afterimage.paths import Family
 from afterimage.publications.purge_notes import ORIGIN_TIMEOUT_SECONDS
+from afterimage.settings import SettingsError, names_a_project, read_settings
 
 ORIGINALS_BUCKET: Final = params.StringParam(
     "ORIGINALS_BUCKET",
@@ -352,3 +355,27 @@ BATCH_WORK: Final[dict[str, Any]] = {
     "max_instances": 4,
 }
 """Jobs: long, one page of work per message."""
+
+
+def check_settings(environment: Mapping[str, str] | None = None) -> None:
+    """Refuses settings that cannot work while the code is loaded, before any event comes; each by its variable's name.
+
+    Code that is loaded outside any project, to be read or to be tried, is not checked.
+    """
+    variables = os.environ if environment is None else environment
+    if not names_a_project(variables):
+        return
+    settings = read_settings(variables)
+    # What these two need is imported only where somebody has set them: a cold start waits for every import.
+    if settings.plan_overrides:
+        from afterimage.media.plan import PlanError, options_for
+
+        try:
+            for family in Family:
+                options_for(family, settings.plan_overrides)
+        except PlanError as error:
+            raise SettingsError(str(error)) from error
+    if settings.cdn_provider:
+        from afterimage.edges.cdn.providers import provider_from
+
+        provider_from(variables, with_secrets=False)

@@ -129,15 +129,23 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     )
 
 
+def names_a_project(variables: Mapping[str, str]) -> bool:
+    return bool(_named_project(variables))
+
+
 def _project_id(variables: Mapping[str, str]) -> str:
-    found = (
+    found = _named_project(variables)
+    if not found:
+        raise SettingsError("no project: set GCLOUD_PROJECT, or projectId in FIREBASE_CONFIG")
+    return str(found)
+
+
+def _named_project(variables: Mapping[str, str]) -> object:
+    return (
         variables.get("GCLOUD_PROJECT")
         or variables.get("GOOGLE_CLOUD_PROJECT")
         or _firebase_config(variables).get("projectId")
     )
-    if not found:
-        raise SettingsError("no project: set GCLOUD_PROJECT, or projectId in FIREBASE_CONFIG")
-    return str(found)
 
 
 def _default_bucket(variables: Mapping[str, str], project_id: str) -> str:

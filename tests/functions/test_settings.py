@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from afterimage.deployment import check_settings
 from afterimage.settings import SettingsError, read_settings
+
+FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 
 
 def test_defaults_need_nothing_but_a_project() -> None:
@@ -75,3 +82,32 @@ def test_what_cannot_be_used_is_refused_by_name(variables: dict[str, str], said:
     """The message names the setting, what it holds, and the way out."""
     with pytest.raises(SettingsError, match=said):
         read_settings(variables)
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"DERIVED_BUCKET": "p.firebasestorage.app"}, "DERIVED_BUCKET is `p.firebasestorage.app`"),
+        ({"MEDIA_PLANS": '{"pictures": {}}'}, "MEDIA_PLANS names the family `pictures`"),
+        ({"MEDIA_PLANS": '{"media": {"thumbnails": [0]}}'}, "MEDIA_PLANS `media.thumbnails` is"),
+        ({"DEFAULT_CDN": "akamai"}, "DEFAULT_CDN is `akamai`"),
+        ({"DEFAULT_CDN": "cloudflare"}, "which needs `CLOUDFLARE_ZONE_ID`"),
+        ({"QUOTA_GB": "0"}, "QUOTA_GB is `0`"),
+    ],
+)
+def test_what_cannot_work_is_refused_when_the_code_is_loaded(variables: dict[str, str], said: str) -> None:
+    """Also what only a later event would read; a deployment that cannot work never begins."""
+    with pytest.raises(SettingsError, match=said):
+        check_settings({"GCLOUD_PROJECT": "p"} | variables)
+
+
+def test_the_code_does_not_load_with_settings_that_cannot_work() -> None:
+    """As the platform loads it; outside any project the same code can be read."""
+    load = [sys.executable, "-c", "import main"]
+    within = {"PATH": os.environ["PATH"], "GCLOUD_PROJECT": "p", "MEDIA_MEMORY_MIB": "lots"}
+    refused = subprocess.run(load, cwd=FUNCTIONS, env=within, capture_output=True, text=True, timeout=120)
+    assert refused.returncode != 0
+    last = refused.stderr.splitlines()[-1]
+    assert "MEDIA_MEMORY_MIB" in last
+    outside = {"PATH": os.environ["PATH"], "DERIVED_BUCKET": "x", "ORIGINALS_BUCKET": "x"}
+    assert subprocess.run(load, cwd=FUNCTIONS, env=outside, timeout=120).returncode == 0
