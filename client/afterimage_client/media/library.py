@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -54,8 +54,14 @@ class MediaLibrary:
         self._app = app
         self.cache = cache or MediaCache(store)
         self.transfers = MediaTransfers(
-            store, app.storage, self.cache, on_uploaded=on_uploaded, piece_bytes=piece_bytes
+            store,
+            app.storage,
+            self.cache,
+            on_uploaded=on_uploaded,
+            piece_bytes=piece_bytes,
+            user_id=self._user_id,
         )
+        self._end_observing: Callable[[], object] | None = None
 
     # -- running
 
@@ -63,10 +69,15 @@ class MediaLibrary:
         report = self.cache.repair()
         self.cache.remove_expired()
         self.transfers.worker.start()
+        if self._end_observing is None:
+            self._end_observing = self._app.auth.observe(lambda _: self.transfers.worker.try_now())
         return report
 
     async def stop(self) -> None:
         """Stops where each file is. The next start goes on from there."""
+        if self._end_observing is not None:
+            self._end_observing()
+            self._end_observing = None
         await self.transfers.worker.stop()
 
     async def sync_all(self) -> SyncReport:
@@ -92,6 +103,7 @@ class MediaLibrary:
             mime_type=mime_type,
             file_size=file_size,
             priority=priority,
+            user_id=self._user_id(),
         )
 
     async def fetch(self, asset_id: str, storage_path: str, *, priority: int = ASKED_FOR) -> Path:
@@ -182,6 +194,7 @@ class MediaLibrary:
             mime_type=mime_type,
             file_size=path.stat().st_size,
             priority=priority,
+            user_id=self._user_id(),
         )
 
     # -- about them
@@ -199,6 +212,11 @@ class MediaLibrary:
         self.cache.unpin(asset_id)
 
     # -- inside
+
+    def _user_id(self) -> str:
+        """Whose the transfers are that are asked for now; empty where nobody is signed in yet."""
+        user = self._app.auth.current_user
+        return "" if user is None else user.uid
 
     async def _record(self, storage_path: str) -> MediaRecord | None:
         """What the server tells; nothing where it cannot be reached: the file itself may be on its way already."""

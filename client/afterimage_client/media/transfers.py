@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+from afterimage_client.database.errors import StoreError
 from afterimage_client.database.file import FileTransaction
 from afterimage_client.errors import FirebaseError, StorageError
 from afterimage_client.failures import failure_of_entry
 from afterimage_client.media.cache import MediaCache
 from afterimage_client.media.records import place_of
-from afterimage_client.queue.entries import Entry, EntryStatus, RefusedError
+from afterimage_client.queue.entries import Entry, EntryStatus, PostponedError, RefusedError, is_last_attempt
 from afterimage_client.queue.worker import QueueWorker, SyncReport
 from afterimage_client.storage.metadata import ObjectMetadata
 from afterimage_client.storage.storage import Storage, StoredObject
@@ -41,10 +42,13 @@ class MediaTransfers:
         at_once: int = AT_ONCE,
         on_uploaded: OnUploaded | None = None,
         piece_bytes: int | None = None,
+        user_id: Callable[[], str] | None = None,
     ) -> None:
+        """`user_id` tells who is signed in, empty where nobody is; without it, every transfer is anybody's."""
         self._store = store
         self._storage = storage
         self._cache = cache
+        self._user_id = user_id
         self._on_uploaded = on_uploaded
         self._piece_bytes = piece_bytes
         self._moved = asyncio.Event()
@@ -81,10 +85,10 @@ class MediaTransfers:
         download = self._object(transfer).download(target, on_progress=self._reporter(entry))
         try:
             metadata = await self._ran(download)
-        except FirebaseError as error:
-            failure = failure_of_entry(error)
+        except (FirebaseError, OSError, StoreError) as error:
+            failure = self._failure(transfer, error)
             if is_original:
-                is_over = isinstance(failure, RefusedError)
+                is_over = is_last_attempt(entry, failure)
                 self._note_status(transfer, DownloadStatus.FAILED if is_over else DownloadStatus.PENDING)
             raise failure from error
         finally:
@@ -122,10 +126,11 @@ class MediaTransfers:
         try:
             metadata = await self._ran(upload)
         except FirebaseError as error:
-            if kept is not None and not error.is_transient:
+            failure = self._failure(transfer, error)
+            if kept is not None and isinstance(failure, RefusedError):
                 self._cache.keep_session(*place, None)
                 raise  # it was the session that was refused: the next attempt begins anew
-            raise failure_of_entry(error) from error
+            raise failure from error
         finally:
             self._moved.set()
         with self._store.database.transaction() as transaction:
@@ -145,7 +150,20 @@ class MediaTransfers:
         found = self._store.storage_queue.transfer(entry.id)
         if found is None:
             raise RefusedError(f"entry `{entry.id}` names no file: discard it")
+        if (not_yet := self._not_yet(found)) is not None:
+            raise not_yet
         return found
+
+    def _not_yet(self, transfer: TransferRow) -> PostponedError | None:
+        """Nobody moves another user's files: the rules would ask who that one is."""
+        if self._user_id is None or transfer.user_id in ("", self._user_id()):
+            return None
+        return PostponedError(f"`{transfer.storage_path}` waits until user `{transfer.user_id}` signs in again")
+
+    def _failure(self, transfer: TransferRow, error: Exception) -> Exception:
+        # One who signed out in the middle was not refused.
+        failure = failure_of_entry(error) if isinstance(error, FirebaseError) else error
+        return self._not_yet(transfer) or failure
 
     def _object(self, transfer: TransferRow) -> StoredObject:
         bucket, path = place_of(transfer.storage_path)

@@ -100,16 +100,26 @@ class AfterFailure:
     reason: str
 
 
+_NOT_ITS_FAULT: Final = (OfflineError, PostponedError, StoreFullError, StoreBusyError)
+
+
+def is_last_attempt(entry: Entry, error: BaseException) -> bool:
+    """Whether an attempt that failed so makes the entry a dead letter."""
+    if isinstance(error, _NOT_ITS_FAULT):
+        return False
+    return isinstance(error, RefusedError) or entry.attempts >= RETRIES
+
+
 def after_failed_attempt(entry: Entry, error: BaseException, *, now: float, chance: random.Random) -> AfterFailure:
     """The row after a failed attempt, as the table above has it."""
     reason = f"{type(error).__name__}: {error}"[:1000]
-    if isinstance(error, OfflineError | PostponedError | StoreFullError | StoreBusyError):
+    if isinstance(error, _NOT_ITS_FAULT):
         delay = delay_seconds(entry.waits, chance)
         return AfterFailure(
             status=EntryStatus.PENDING, attempts=entry.attempts, waits=entry.waits + 1, due=now + delay, reason=reason
         )
     attempts = entry.attempts + 1
-    if isinstance(error, RefusedError) or attempts > RETRIES:
+    if is_last_attempt(entry, error):
         return AfterFailure(status=EntryStatus.FAILED, attempts=attempts, waits=0, due=now, reason=reason)
     return AfterFailure(
         status=EntryStatus.PENDING,

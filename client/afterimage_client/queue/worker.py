@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -85,7 +85,7 @@ class QueueWorker:
     def try_now(self) -> None:
         """Tells the worker that the network is back: it does not wait for its next look."""
         self._offline.clear()
-        self._queue.hurry(self._performers)
+        self._hurry(self._performers)
         self._awake.set()
 
     async def sync_all(self) -> SyncReport:
@@ -269,9 +269,11 @@ class QueueWorker:
         _log.log(logging.WARNING if is_dead else logging.INFO, "`%s` failed: %s", entry.key, after.reason)
 
     def _is_reachable(self, kind: str) -> None:
-        if self._offline.pop(kind, None) is None:
-            return
+        if self._offline.pop(kind, None) is not None:
+            self._hurry([kind])
+
+    def _hurry(self, kinds: Collection[str]) -> None:
         try:
-            self._queue.hurry([kind])
+            self._queue.hurry(kinds)
         except StoreError as error:  # they come at their time then
             _log.warning("what waits cannot be hurried now: %s", error)

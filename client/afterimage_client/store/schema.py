@@ -2,6 +2,7 @@
 
 Version 1 of that app kept campaigns alone; version 2 kept eight collections, one table each, with `local_metas` and
 `storage_queue` beside them. Version 3 is this library's: every collection in one table, three copies of each document.
+Version 4 says whose a transfer is.
 """
 
 from __future__ import annotations
@@ -98,10 +99,12 @@ _TABLES: Final = (
       file_size INTEGER
     )""",
     "CREATE INDEX transfers_of_asset ON transfers (asset_id)",
-    """CREATE VIEW storage_queue AS SELECT queue.id, operation, asset_id, storage_path, local_path, mime_type,
-      file_size, priority, progress, attempts, status, reason AS error, created AS created_at
-      FROM transfers JOIN queue ON queue.id = transfers.entry_id""",
 )
+# From version 4 on, a transfer is of the user who asked for it; an empty name is whoever is signed in.
+_USERS: Final = "ALTER TABLE transfers ADD COLUMN user_id TEXT NOT NULL DEFAULT ''"
+_STORAGE_QUEUE: Final = """CREATE VIEW storage_queue AS SELECT queue.id, operation, asset_id, storage_path, local_path,
+  mime_type, file_size, priority, progress, attempts, status, reason AS error, created AS created_at, user_id
+  FROM transfers JOIN queue ON queue.id = transfers.entry_id"""
 
 # Version 2's own tables, in its spelling: only what a step from version 1 has to make.
 _TABLES_OF_VERSION_2: Final = (
@@ -119,7 +122,15 @@ def _create(transaction: FileTransaction) -> int:
     for statement in _TABLES:
         transaction.execute(statement)
     transaction.execute("INSERT INTO settings VALUES ('replica', ?)", (secrets.token_hex(6),))
-    return 3
+    return _from_3_to_4(transaction)
+
+
+def _from_3_to_4(transaction: FileTransaction) -> int:
+    """Transfers know whose they are; those of before are anybody's."""
+    transaction.execute("DROP VIEW IF EXISTS storage_queue")
+    transaction.execute(_USERS)
+    transaction.execute(_STORAGE_QUEUE)
+    return 4
 
 
 def _from_1_to_2(transaction: FileTransaction) -> int:
@@ -137,7 +148,7 @@ def _from_1_to_2(transaction: FileTransaction) -> int:
     return 2
 
 
-def _from_2_to_3(transaction: FileTransaction) -> int:
+def _from_2_to_4(transaction: FileTransaction) -> int:
     """Documents become rows of one table. What was dirty is queued, so that no edit made before the update is lost."""
     documents = {
         name: _records(transaction, _table_of(name)) for name in COLLECTIONS if _table_of(name) in _tables(transaction)
@@ -232,7 +243,7 @@ def _bring_transfer(transaction: FileTransaction, row: dict[str, Any]) -> None:
         ),
     )
     transaction.execute(
-        "INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?, '')",
         (
             cursor.lastrowid,
             row["operation"],
@@ -291,5 +302,8 @@ def _quote(name: str) -> str:
 
 
 STORE_SCHEMA: Final = Schema(
-    name="store", version=3, steps={0: _create, 1: _from_1_to_2, 2: _from_2_to_3}, found=_found
+    name="store",
+    version=4,
+    steps={0: _create, 1: _from_1_to_2, 2: _from_2_to_4, 3: _from_3_to_4},
+    found=_found,
 )

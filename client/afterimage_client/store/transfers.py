@@ -14,7 +14,7 @@ VISIBLE: Final = 5
 PREFETCH: Final = 0
 _COLUMNS: Final = (
     "id, operation, asset_id, storage_path, local_path, mime_type, file_size,"
-    " priority, progress, attempts, status, error"
+    " priority, progress, attempts, status, error, user_id"
 )
 
 
@@ -34,10 +34,12 @@ class TransferRow:
     attempts: int
     status: EntryStatus
     error: str
+    user_id: str
+    """Who asked for it; empty where whoever is signed in may do it."""
 
 
 class StorageQueue:
-    """Downloads and uploads. Entries of one asset and direction stand in one line; different assets go side by side."""
+    """Downloads and uploads. Entries of one file, direction and user stand in one line; all others go side by side."""
 
     def __init__(self, database: Database, queue: DurableQueue) -> None:
         self._database = database
@@ -51,18 +53,16 @@ class StorageQueue:
         mime_type: str = "",
         file_size: int | None = None,
         priority: int = PREFETCH,
+        user_id: str = "",
     ) -> int:
-        """Asks for a file; asking again while it waits only makes it more urgent."""
+        """Asks for a file. Asking again while it waits makes it more urgent; asking again after it failed, a retry."""
         with self._database.transaction() as transaction:
-            waiting = transaction.row(
-                "SELECT id FROM storage_queue WHERE asset_id = ? AND operation = 'download' AND storage_path = ?"
-                " AND status IN ('pending', 'in_progress')",
-                (asset_id, storage_path),
-            )
-            if waiting is not None:
-                transaction.execute("UPDATE queue SET priority = max(priority, ?) WHERE id = ?", (priority, waiting[0]))
-                return int(waiting[0])
-            return self._enqueue("download", asset_id, storage_path, "", mime_type, file_size, priority)
+            for each in self._known("download", asset_id, storage_path, user_id):
+                transaction.execute("UPDATE queue SET priority = max(priority, ?) WHERE id = ?", (priority, each.id))
+                if each.status is EntryStatus.FAILED:
+                    self._queue.retry(each.id)
+                return each.id
+            return self._enqueue("download", asset_id, storage_path, "", mime_type, file_size, priority, user_id)
 
     def enqueue_upload(
         self,
@@ -73,8 +73,14 @@ class StorageQueue:
         mime_type: str = "",
         file_size: int | None = None,
         priority: int = VISIBLE,
+        user_id: str = "",
     ) -> int:
-        return self._enqueue("upload", asset_id, storage_path, local_path, mime_type, file_size, priority)
+        """Sends a file. One of this place that failed for good makes way: what goes up is what was put in last."""
+        with self._database.transaction():
+            for each in self._known("upload", asset_id, storage_path, user_id):
+                if each.status is EntryStatus.FAILED:
+                    self._queue.discard(each.id)
+            return self._enqueue("upload", asset_id, storage_path, local_path, mime_type, file_size, priority, user_id)
 
     def transfers(self, *, status: EntryStatus | None = None, asset_id: str | None = None) -> list[TransferRow]:
         return [
@@ -90,6 +96,15 @@ class StorageQueue:
         row = self._database.row(f"SELECT {_COLUMNS} FROM storage_queue WHERE id = ?", (entry_id,))
         return _transfer(row) if row else None
 
+    def _known(self, operation: str, asset_id: str, storage_path: str, user_id: str) -> list[TransferRow]:
+        """Those of one place that are not done, the oldest first."""
+        rows = self._database.rows(
+            f"SELECT {_COLUMNS} FROM storage_queue WHERE asset_id = ? AND operation = ? AND storage_path = ?"
+            " AND user_id = ? AND status != 'completed' ORDER BY id",
+            (asset_id, operation, storage_path, user_id),
+        )
+        return [_transfer(row) for row in rows]
+
     def _enqueue(
         self,
         operation: str,
@@ -99,12 +114,14 @@ class StorageQueue:
         mime_type: str,
         file_size: int | None,
         priority: int,
+        user_id: str,
     ) -> int:
+        key = ":".join(each for each in (operation, user_id, asset_id, storage_path) if each)
         with self._database.transaction() as transaction:
-            entry_id = self._queue.enqueue(operation, f"{operation}:{asset_id}", priority=priority, keep=True)
+            entry_id = self._queue.enqueue(operation, key, priority=priority, keep=True)
             transaction.execute(
-                "INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (entry_id, operation, asset_id, storage_path, local_path, mime_type, file_size),
+                "INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (entry_id, operation, asset_id, storage_path, local_path, mime_type, file_size, user_id),
             )
             return entry_id
 
@@ -123,4 +140,5 @@ def _transfer(row: Row) -> TransferRow:
         attempts=row[9],
         status=EntryStatus(row[10]),
         error=row[11],
+        user_id=row[12],
     )

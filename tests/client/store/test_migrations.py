@@ -117,3 +117,23 @@ def test_version_3_opens_as_it_was(tmp_path: Path) -> None:
     assert store.get_by_id("scenes", "gone") is None
     assert store.check_invariants() == []
     store.close()
+
+
+def test_transfers_of_version_3_are_anybodys(tmp_path: Path) -> None:
+    """Until version 4 nobody noted whose a transfer is: it is done by whoever is signed in, and none is lost."""
+    store = Store(restored("version_3", tmp_path))
+    (transfer,) = store.storage_queue.transfers()
+    assert (transfer.storage_path, transfer.user_id) == ("media/m/m.png", "")
+    assert store.enqueue_download(asset_id="m", storage_path="media/m/m.png", priority=10) == transfer.id
+    assert store.check_invariants() == []
+    store.close()
+
+
+def test_version_4_opens_as_it_was(tmp_path: Path) -> None:
+    """As version 3, with a transfer and its user."""
+    store = Store(restored("version_4", tmp_path))
+    assert store.get_by_id("scenes", "edited") == {"id": "edited", "name": "here", "n": 2, "rev": 3}
+    _, transfer = store.storage_queue.transfers()
+    assert (transfer.storage_path, transfer.priority, transfer.user_id) == ("media/m/map.png", 5, "alice")
+    assert store.check_invariants() == []
+    store.close()
