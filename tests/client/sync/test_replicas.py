@@ -1,4 +1,5 @@
-"""Replicas and a server against a model: seeded scripts of edits, syncs, cuts, lost answers and restarts.
+"""Replicas and a server against a model: seeded scripts of edits, syncs, cuts, lost answers, expired tokens, clocks
+that jump, restarts, and two processes on one file.
 
 Each script ends in calm: the faults go, everybody syncs. Then all replicas have what the server has, each increment
 and each member of a set was applied once, and each value that was written is in the document's history, was replaced
@@ -45,14 +46,17 @@ class World:
         self.total = 0
         self.tags: set[str] = set()
         self.written: dict[tuple[str, str], str] = {}
-        self.unsent: dict[tuple[int, str, str], str] = {}
+        self.unsent: dict[tuple[str, str, str], str] = {}
         self.replaced: set[str] = set()
         self.books = books_of(replicas.apps.suite)
         self.trace: list[str] = []
 
-    async def begin(self, count: int) -> None:
+    async def begin(self, count: int, *, twin: bool = False) -> None:
+        """Makes the replicas; a twin is one more, on the file of the last one, as a second process would be."""
         for _ in range(count):
             self.members.append(await self.replicas.make(configs=[CollectionSyncConfig(collection_name=COLLECTION)]))
+        if twin:
+            self.members.append(self.over_file_of(self.members[-1]))
         first = self.members[0]
         for document_id in (self.steady, self.fleeting):
             first.store.upsert_local(COLLECTION, {"id": document_id, "total": 0, "tags": []})
@@ -91,12 +95,12 @@ class World:
     async def delete(self, who: int) -> None:
         store = self.members[who].store
         if store.delete_local(COLLECTION, self.fleeting):
-            for key in [key for key in self.unsent if key[:2] == (who, self.fleeting)]:
+            for key in [key for key in self.unsent if key[:2] == (self.file_of(who), self.fleeting)]:
                 self.replaced.add(self.unsent.pop(key))
 
     async def sync(self, who: int) -> None:
         await self.members[who].engine.sync_all()
-        for key in [key for key in self.unsent if key[0] == who]:
+        for key in [key for key in self.unsent if key[0] == self.file_of(who)]:
             if not self.members[who].store.is_dirty(COLLECTION, key[1]):
                 del self.unsent[key]
 
@@ -105,10 +109,17 @@ class World:
 
     async def restart(self, who: int) -> None:
         member = self.members[who]
-        path = Path(member.store.database.path)
+        again = self.over_file_of(member)
         await self.replicas.close(member)
-        config = CollectionSyncConfig(collection_name=COLLECTION)
-        self.members[who] = self.replicas.over(member.app, path, configs=[config])
+        self.members[who] = again
+
+    async def expire(self, who: int) -> None:
+        """Everybody's token is too old for the server, in the middle of whatever comes next."""
+        self.replicas.apps.suite.advance_clock(3601)
+
+    async def jump(self, who: int) -> None:
+        """A replica's clock is set, back or forth."""
+        self.members[who].clock.advance(self.chance.uniform(-86400, 86400))
 
     async def cut(self, who: int) -> None:
         suite = self.replicas.apps.suite
@@ -134,11 +145,18 @@ class World:
         store.patch_local(COLLECTION, document_id, None, [op])
         return True
 
+    def file_of(self, who: int) -> str:
+        return self.members[who].store.database.path
+
+    def over_file_of(self, member: Replica) -> Replica:
+        config = CollectionSyncConfig(collection_name=COLLECTION)
+        return self.replicas.over(member.app, Path(member.store.database.path), configs=[config])
+
     def note_unsent(self, who: int, document_id: str, field: str, token: str) -> None:
-        before = self.unsent.get((who, document_id, field))
+        before = self.unsent.get((self.file_of(who), document_id, field))
         if before is not None:
             self.replaced.add(before)
-        self.unsent[who, document_id, field] = token
+        self.unsent[self.file_of(who), document_id, field] = token
 
     async def pull(self, member: Replica) -> None:
         for document_id in (self.steady, self.fleeting):
@@ -249,7 +267,7 @@ def texts_in(value: Any) -> list[str]:
 
 async def play(replicas: Replicas, prefix: str, seed: int, count: int) -> None:
     world = World(replicas, prefix, seed)
-    await world.begin(count)
+    await world.begin(count, twin=seed % 2 == 1)
     steps = [
         *[world.count, world.tag, world.write, world.write, world.sync] * 3,
         world.pull_one,
@@ -257,9 +275,11 @@ async def play(replicas: Replicas, prefix: str, seed: int, count: int) -> None:
         world.restart,
         world.cut,
         world.cut,
+        world.expire,
+        world.jump,
     ]
     for _ in range(STEPS):
-        step, who = world.chance.choice(steps), world.chance.randrange(count)
+        step, who = world.chance.choice(steps), world.chance.randrange(len(world.members))
         world.trace.append(f"{step.__name__}({who})")
         await step(who)
     await world.calm()
@@ -270,7 +290,7 @@ async def play(replicas: Replicas, prefix: str, seed: int, count: int) -> None:
 async def test_replicas_end_equal_and_nothing_is_lost_or_applied_twice(
     replicas: Replicas, fresh: str, seed: int
 ) -> None:
-    """Two to four replicas, cut off in the middle of anything."""
+    """Two to four replicas, some of two processes on one file, cut off in the middle of anything."""
     await play(replicas, fresh, seed, 2 + seed % 3)
 
 
