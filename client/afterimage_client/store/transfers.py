@@ -35,7 +35,7 @@ class TransferRow:
     status: EntryStatus
     error: str
     user_id: str
-    """Who asked for it; empty where whoever is signed in may do it."""
+    """The user who asked for it; empty where any user may do it."""
 
 
 class StorageQueue:
