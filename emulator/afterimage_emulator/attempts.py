@@ -17,6 +17,7 @@ KEPT_EVENT_BYTES: Final = 8 * 1024 * 1024
 KEPT_EFFECTS: Final = 50
 CHAIN_LIMIT: Final = 200
 OK: Final = "ok"
+RUNNING: Final = "running"
 _runs = itertools.count(1)
 
 
@@ -78,7 +79,7 @@ class Attempt:
     what: str
     number: int
     time: str
-    outcome: str = "running"
+    outcome: str = RUNNING
     detail: str = ""
     consequence: str = ""
     """What followed from a failure: another attempt, the dead letter topic, nothing more."""
@@ -175,7 +176,7 @@ class AttemptRecord:
         return [
             {**attempt.to_json(), **self._origin(attempt)}
             for attempt in self._attempts
-            if not failed_only or attempt.outcome not in (OK, "running")
+            if not failed_only or attempt.outcome not in (OK, RUNNING)
         ]
 
     def _origin(self, attempt: Attempt) -> Mapping[str, object]:

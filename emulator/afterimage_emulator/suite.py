@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -109,6 +110,8 @@ class Suite:
             configuration = Configuration(root=Path.cwd(), project_id=project_id or "demo-suite")
         self.configuration = configuration
         self.project_id = configuration.project_id
+        self.token = secrets.token_urlsafe(32)
+        """What pages show that may control the suite: its console gets it with its own load."""
         self.only = _chosen(configuration, only)
         self.clock = clock or Clock()
         self.faults = Faults()
@@ -166,7 +169,7 @@ class Suite:
             for name, service in self.services.items():
                 await self._serve(name, service.http, service.grpc, service.is_admin_route)
             await self._serve_further_sites()
-            hub = Hub(self)
+            hub = Hub(self, is_named=self._guard.is_named)
             await self._serve("hub", hub.http, (), hub.is_admin_route)
             if self._wants_console:
                 await self._serve_console(hub.http)

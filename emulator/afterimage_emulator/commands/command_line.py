@@ -21,6 +21,7 @@ no Node.
   afterimage-emulator indexes --write              add the Firestore indexes that queries lacked
   afterimage-emulator send pubsub news --data hi   fire an event by hand (see: send --help)
   afterimage-emulator capabilities                 every operation that is served, refused or different
+  afterimage-emulator mcp                          let an assistant read the running suite
   afterimage-emulator rules test                   test security rules (see: rules --help)
   afterimage-emulator completion bash              completion for bash or zsh (see: completion --help)
 
@@ -56,6 +57,10 @@ def main(arguments: list[str]) -> int:
         from afterimage_emulator.commands.capabilities import run_capabilities
 
         return run_capabilities(options)
+    if options.command == "mcp":
+        from afterimage_emulator.assistants.mcp_server import run_mcp
+
+        return run_mcp(options)
     if options.command == "send":
         from afterimage_emulator.commands.send import run_send
 
@@ -88,6 +93,9 @@ def command_parser() -> argparse.ArgumentParser:
     indexes.add_argument("--project", metavar="ID", help="the running suite's project (default: from .firebaserc)")
     indexes.add_argument("--config", metavar="FILE", type=Path, help="firebase.json (default: here or above)")
     add_send(commands)
+    assistants = commands.add_parser("mcp", help="let assistants read a running suite, over stdio (the extra `mcp`)")
+    assistants.add_argument("--write", action="store_true", help="and change it: send events, move time, order faults")
+    assistants.add_argument("--project", metavar="ID", help="the running suite's project (default: from .firebaserc)")
     capable = commands.add_parser("capabilities", help="print what is served, refused, and other than in production")
     capable.add_argument("--json", action="store_true", help="as JSON, for programs")
     commands.add_parser("rules", help="check, test, explain, measure and compare security rules")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
-import secrets
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, Final, Protocol
@@ -14,13 +12,13 @@ from afterimage_emulator.configuration import Address, Configuration
 from afterimage_emulator.console.services import PREFIX, ConsoleServices
 from afterimage_emulator.console.stream import ConsoleStream
 from afterimage_emulator.faults import Faults
+from afterimage_emulator.front.control_token import PROOF_HEADER, shows_token
 from afterimage_emulator.front.judged_requests import JudgedRequests
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.observers import RequestObserver
 from afterimage_emulator.wire.router import Router
 
-PROOF_HEADER: Final = "x-console-token"
 _PROOF_PLACE: Final = b"{{token}}"
 _PAGE: Final = "index.html"
 _KINDS: Final[Mapping[str, str]] = {
@@ -47,6 +45,7 @@ class ConsoleView(Protocol):
     """What the console shows of the suite it belongs to."""
 
     project_id: str
+    token: str
     configuration: Configuration
     services: dict[str, Any]
     clock: Clock
@@ -65,15 +64,15 @@ class ConsoleView(Protocol):
 
 
 class Console:
-    """`control` are the hub's routes: the page has them on its own port, behind its token.
+    """`control` are the hub's routes: the page has them on its own port, behind the suite's token.
 
-    The token is made with the console. The page gets it with its own load, which no page of another origin can read.
+    The page gets the token with its own load, which no page of another origin can read.
     """
 
     def __init__(self, suite: ConsoleView, *, control: HttpHandler) -> None:
         self._suite = suite
         self._control = control
-        self.token = secrets.token_urlsafe(32)
+        self.token = suite.token
         self._page = files("afterimage_emulator.console").joinpath("page")
         self._names = {entry.name for entry in self._page.iterdir()}
         self._services = ConsoleServices(suite.services, project=suite.project_id, configuration=suite.configuration)
@@ -86,7 +85,7 @@ class Console:
         name = request.raw_path.removeprefix("/") or _PAGE
         if name in self._names:
             return self._file(request, name)
-        if not hmac.compare_digest((request.headers.get(PROOF_HEADER) or "").encode(), self.token.encode()):
+        if not shows_token(request, self.token):
             raise StatusError(
                 Code.PERMISSION_DENIED,
                 f"`{request.raw_path[:200]}` wants the console's token as `{PROOF_HEADER}`, which its page has",

@@ -97,6 +97,12 @@ class OriginGuard:
             return self._refusal_of_own_page(request, page, is_admin_route)
         return None
 
+    def is_named(self, origin: str) -> bool:
+        """Whether whoever started the suite named this origin as one that may ask."""
+        if origin in PLACELESS_ORIGINS:
+            return origin in self._allowed.placeless
+        return Origin.parse(origin) in self._allowed.origins
+
     # -- what asks
 
     def _refusal_of_page(self, request: HttpRequest, host: str, is_admin_route: IsAdminRoute) -> str | None:

@@ -76,6 +76,7 @@ class FunctionsService:
         calls = FunctionCalls(
             clock=clock, record=self.record, find=lambda name: self._pools.get(name), replaced=self._next_route
         )
+        self.figures = calls.figures
         self._deliveries = Deliveries(
             calls=calls,
             clock=clock,

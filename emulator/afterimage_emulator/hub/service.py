@@ -6,10 +6,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+from afterimage_emulator.front.allowed_pages import ORIGINS_FLAG
+from afterimage_emulator.front.control_token import PROOF_HEADER, is_of_page, shows_token
 from afterimage_emulator.front.pages import answer_pages
 from afterimage_emulator.hub.control_routes import SuiteControl, object_of
 from afterimage_emulator.hub.iam_credentials import IamCredentials
 from afterimage_emulator.hub.locator import VERSION
+from afterimage_emulator.hub.metrics import CONTENT_TYPE, metrics_text
 from afterimage_emulator.hub.suite_view import SuiteView
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
@@ -17,13 +20,17 @@ from afterimage_emulator.wire.router import Router
 
 _LOCATORS: Final = frozenset({"/", "/emulators"})
 _SWITCHES: Final = frozenset({"/functions/disableBackgroundTriggers", "/functions/enableBackgroundTriggers"})
+_FOR_PAGES: Final = _LOCATORS | _SWITCHES
+"""What the rules-testing library asks also where tests run in an imitated page (jsdom, happy-dom)."""
 
 
 class Hub:
     """Answers on the hub's port."""
 
-    def __init__(self, suite: SuiteView) -> None:
+    def __init__(self, suite: SuiteView, *, is_named: Callable[[str], bool]) -> None:
+        """`is_named` says whether whoever started the suite named an origin as one that may ask."""
         self._suite = suite
+        self._is_named = is_named
         self._routes = Router()
         add = self._routes.add
         add("GET", "/", self._about)
@@ -32,14 +39,28 @@ class Hub:
         add("PUT", "/functions/enableBackgroundTriggers", self._switch_triggers(enabled=True))
         add("POST", "/_admin/export", self._export)
         add("POST", "/token", self._token)
+        add("GET", "/metrics", self._metrics)
         iam = IamCredentials(suite.signer)
         add("POST", "/v1/projects/{project}/serviceAccounts/{email}:signBlob", iam.sign_blob)
         SuiteControl(suite).add_to(self._routes)
 
     async def http(self, request: HttpRequest) -> HttpResponse:
-        # The rules-testing library asks these also where tests run in an imitated page (jsdom, happy-dom).
-        is_for_pages = request.raw_path in _LOCATORS or request.raw_path in _SWITCHES
-        return await (answer_pages(request, self._routes) if is_for_pages else self._routes(request))
+        if request.raw_path in _FOR_PAGES:
+            return await answer_pages(request, self._routes)
+        if self._is_of_strange_page(request):
+            raise StatusError(
+                Code.PERMISSION_DENIED,
+                f"a page asks for `{request.raw_path[:200]}`, and only the console may, which shows the token of this "
+                f"start as `{PROOF_HEADER}`; if that page is yours, start the suite with `{ORIGINS_FLAG} ORIGIN`; "
+                "programs, such as what runs your tests, need neither",
+            )
+        return await self._routes(request)
+
+    def _is_of_strange_page(self, request: HttpRequest) -> bool:
+        if not is_of_page(request) or shows_token(request, self._suite.token):
+            return False
+        origins = request.headers.all("origin")
+        return not origins or not all(self._is_named(origin) for origin in origins)
 
     def is_admin_route(self, request: HttpRequest) -> bool:
         """Nothing here asks who is calling; where the services are is no secret."""
@@ -77,6 +98,10 @@ class Hub:
             raise StatusError(Code.INVALID_ARGUMENT, 'name the folder to export to: {"path": "…"}')
         await self._suite.export_to(Path(path))
         return json_response({"message": "OK"})
+
+    async def _metrics(self, request: HttpRequest) -> HttpResponse:
+        text = metrics_text(self._suite.observer, self._suite.services)
+        return HttpResponse(200, [("content-type", CONTENT_TYPE)], text.encode())
 
     async def _token(self, request: HttpRequest) -> HttpResponse:
         """What the token endpoint of the local service account answers: the services take `owner` for an admin."""

@@ -13,6 +13,7 @@ from afterimage_emulator.credentials.local_signer import LocalSigner
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.front.judged_requests import JudgedRequests
+from afterimage_emulator.wire.observers import RequestObserver
 
 
 class SuiteView(Protocol):
@@ -25,6 +26,8 @@ class SuiteView(Protocol):
     activity: Activity
     signer: LocalSigner
     judged: JudgedRequests
+    observer: RequestObserver
+    token: str
     services: dict[str, Any]
 
     def addresses(self) -> Mapping[str, Address]: ...

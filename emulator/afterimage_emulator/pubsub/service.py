@@ -14,7 +14,7 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.protos import pubsub_v1
-from afterimage_emulator.pubsub.api.not_here import marked, schema_methods
+from afterimage_emulator.pubsub.api.not_here import schema_methods, with_refusal
 from afterimage_emulator.pubsub.api.publisher import PublisherApi
 from afterimage_emulator.pubsub.api.rest_api import PubSubRestApi
 from afterimage_emulator.pubsub.api.subscriber import SubscriberApi
@@ -40,7 +40,7 @@ class PubSubService:
         self.broker.pushing = self._pushing
         publisher, subscriber = PublisherApi(self.broker), SubscriberApi(self.broker)
         self.grpc: Sequence[GrpcMethod] = tuple(
-            marked(each) for each in (*publisher.methods(), *subscriber.methods(), *schema_methods())
+            with_refusal(each) for each in (*publisher.methods(), *subscriber.methods(), *schema_methods())
         )
         self._rest = PubSubRestApi(publisher, subscriber)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -42,6 +42,8 @@ class RequestObserver:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self.statuses: Counter[tuple[str, int | str]] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self._busy: set[int] = set()
 
     def is_busy(self, connection: object) -> bool:
@@ -60,7 +62,9 @@ class RequestObserver:
             self.ended(service, method, resource, seen.status, started)
 
     def ended(self, service: str, method: str, resource: str, status: int | str, started: float) -> None:
+        seconds = time.perf_counter() - started
         self.counts[service] += 1
+        self.statuses[service, status] += 1
+        self.seconds[service] += seconds
         if _log.isEnabledFor(logging.DEBUG):
-            milliseconds = (time.perf_counter() - started) * 1000
-            _log.debug("%s %s %s → %s in %.1f ms", service, method, resource, status, milliseconds)
+            _log.debug("%s %s %s → %s in %.1f ms", service, method, resource, status, seconds * 1000)

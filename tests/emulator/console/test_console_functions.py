@@ -195,3 +195,27 @@ def test_messages_are_published_pulled_and_acknowledged(browser: Browser, runnin
     until_closed(page)
     until(page, "!document.querySelector('virtual-list').textContent.includes('letters-here')")
     assert page.console == []
+
+
+def test_metrics_tell_requests_and_functions_in_the_usual_text_form(running: BackgroundSuite) -> None:
+    """Every line has the form that monitoring systems read, and what happened is what is counted."""
+    publish(running, "news")
+    running.settled()
+    answer = send(running.address("hub"), "GET", "/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    found: dict[str, float] = {}
+    for line in answer.body.decode().splitlines():
+        if not line.startswith("# HELP ") and not line.startswith("# TYPE "):
+            sample = re.fullmatch(r'([a-z_]+\{[a-z]+="[^"]*"(?:,[a-z]+="[^"]*")*\}) ([0-9.]+)', line)
+            assert sample is not None, line
+            found[sample[1].removeprefix("afterimage_emulator_")] = float(sample[2])
+    failed = [each for each in running.suite.records(failed_only=True) if each["function"] == "reader"]
+    assert found['function_attempts_total{function="reader",outcome="failed"}'] == len(failed)
+    assert found['function_seconds_count{function="reader"}'] == len(failed)
+    assert found['function_seconds_bucket{function="reader",le="+Inf"}'] == len(failed)
+    buckets = [value for name, value in found.items() if name.startswith('function_seconds_bucket{function="reader"')]
+    assert buckets == sorted(buckets)
+    assert found['function_seconds_sum{function="reader"}'] > 0
+    assert found['function_cold_starts_total{function="reader"}'] >= 1
+    assert found['function_memory_bytes{function="reader"}'] > 1_000_000
+    assert found['requests_total{service="pubsub",status="200"}'] >= 1

@@ -116,9 +116,9 @@ def test_background_triggers_are_switched_as_the_official_library_does(bare: Bac
 
 
 def test_a_web_sites_page_cannot_drive_the_suite(bare: BackgroundSuite) -> None:
-    """The hub asks nobody for a password, so it listens to pages of this machine only."""
+    """What pages of this machine may ask without the start's token, pages of others may not."""
     assert ask(bare, "POST", "/control/reset", origin="https://evil.example")[0] == 403
-    assert ask(bare, "POST", "/control/reset", origin="http://localhost:3000")[0] == 200
+    assert ask(bare, "PUT", "/functions/enableBackgroundTriggers", origin="http://localhost:3000")[0] == 200
 
 
 def test_unknown_routes_and_verbs_say_so(bare: BackgroundSuite) -> None:
@@ -126,3 +126,29 @@ def test_unknown_routes_and_verbs_say_so(bare: BackgroundSuite) -> None:
     status, answer = ask(bare, "GET", "/nowhere")
     assert status == 404
     assert "`GET /nowhere`" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/control/clock", None),
+        ("POST", "/control/clock", {"freeze": False, "advance_seconds": 0}),
+        ("POST", "/control/reset", {}),
+        ("GET", "/control/events", None),
+        ("GET", "/control/capabilities", None),
+        ("POST", "/token", {}),
+    ],
+)
+def test_of_all_pages_the_console_alone_controls_the_suite(
+    bare: BackgroundSuite, method: str, path: str, body: Any
+) -> None:
+    """A page of this machine needs the token of this start, however a browser says that it is one; programs do not."""
+    token = {"x-console-token": bare.suite.token}
+    marks = {"origin": "http://localhost:3000"}, {"sec-fetch-site": "same-site"}, {"sec-fetch-site": "same-origin"}
+    for page in marks:
+        for wrong in ({}, {"x-console-token": "x" * 43}, {"x-console-token": ""}):
+            status, answer = ask(bare, method, path, body, **page, **wrong)
+            assert (status, "x-console-token" in answer["error"]["message"]) == (403, True)
+        assert ask(bare, method, path, body, **page, **token)[0] == 200
+    assert ask(bare, method, path, body)[0] == 200
+    assert ask(bare, method, path, body, **{"sec-fetch-site": "none"})[0] == 200

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from afterimage_emulator.activity import Activity
-from afterimage_emulator.attempts import OK, Attempt, AttemptRecord
+from afterimage_emulator.attempts import OK, RUNNING, Attempt, AttemptRecord
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import CHANNEL_ATTRIBUTE, CloudEvent
 from afterimage_emulator.functions.codebases.manifest import EventTrigger, FunctionSpec
+from afterimage_emulator.functions.deliveries.call_figures import CallFigures
 from afterimage_emulator.functions.deliveries.event_filters import Matches, filter_of
 from afterimage_emulator.functions.deliveries.event_subscriptions import (
     EventSubscriptions,
@@ -55,6 +56,7 @@ class FunctionCalls:
     ) -> None:
         """`replaced` returns when other pools than now may be found."""
         self.record = record
+        self.figures = CallFigures()
         self._replaced = replaced
         self._clock = clock
         self._find = find
@@ -99,12 +101,18 @@ class FunctionCalls:
             raise
         else:
             if isinstance(answer.body, StreamedAnswer):
-                answer.body.when_ended(lambda failure: self._settle(attempt, answer, started, failure))
+                answer.body.when_ended(lambda failure: self._streamed(attempt, answer, started, failure))
                 return attempt, answer
             self._settle(attempt, answer, started, None)
         finally:
             attempt.duration_ms = round((loop.time() - started) * 1000, 3)
+            if attempt.outcome != RUNNING:
+                self.figures.note(attempt)
         return attempt, answer
+
+    def _streamed(self, attempt: Attempt, answer: InstanceAnswer, started: float, failure: Exception | None) -> None:
+        self._settle(attempt, answer, started, failure)
+        self.figures.note(attempt)
 
     def record_unsent(self, name: str, what: str, work_id: str, detail: str) -> Attempt:
         """An attempt that failed before there was a request."""

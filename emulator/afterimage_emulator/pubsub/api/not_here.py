@@ -54,7 +54,7 @@ def is_refusal(handler: object) -> bool:
     return handler is refuse_method
 
 
-def marked(method: GrpcMethod) -> GrpcMethod:
+def with_refusal(method: GrpcMethod) -> GrpcMethod:
     """The method as the table of what is served tells it."""
     handler = method.unary
     name = method.path.rpartition("/")[2]

@@ -1,0 +1,1 @@
+"""What assistants are given of a running suite, over the Model Context Protocol."""
