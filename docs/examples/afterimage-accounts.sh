@@ -126,7 +126,8 @@ after() {
   to_topic publications publications.audit
   to_topic cdn cdn.purge
   for topic in media.sweep generations.expire versions.expire ledger.close-day ledger.audit artifacts.cleanup quota.audit publications.audit; do to_topic schedules "$topic"; done
-  to_topic api versions.expire
+  # Users ask the API to erase them, operators to hand recorded events on once more.
+  for topic in versions.expire user.erase media.replay ledger.replay artifacts.cleanup; do to_topic api "$topic"; done
   if [ -n "$READY" ]; then
     to_topic media "$READY"
     to_topic media-jobs "$READY"

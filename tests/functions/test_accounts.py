@@ -25,6 +25,7 @@ STARTED_BY_SCHEDULES = {
     "quota.audit",
     "publications.audit",
 }
+STARTED_BY_THE_API = {"user.erase", "media.replay", "ledger.replay", "artifacts.cleanup"}
 NAMES = (
     "media",
     "media-jobs",
@@ -218,6 +219,7 @@ def test_a_topic_takes_messages_from_those_who_publish_on_it(given: dict[str, An
         if topic:
             own = endpoint["serviceAccountEmail"].removeprefix("afterimage-").partition("@")[0]
             expected[topic] = {own} | ({"schedules"} if topic in STARTED_BY_SCHEDULES else set())
+            expected[topic] |= {"api"} if topic in STARTED_BY_THE_API else set()
     assert publishers == expected
 
 

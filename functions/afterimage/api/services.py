@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from afterimage.api.admission.tokens import FirebaseTokens
+from afterimage.delivery.messages import publish
 from afterimage.edges.generators import generator_of
 from afterimage.generations.generator import Generator
 from afterimage.generations.records import VersionKey
@@ -36,6 +38,8 @@ class Services:
     generator: Callable[[], Generator] = TemplateGenerator
     enqueue: Callable[[VersionKey], None] = enqueue
     """Hands a version to the queue; one that is there already stays as it is."""
+    publish: Callable[[str, Mapping[str, Any]], None] = publish
+    """Starts a job by a message on its topic."""
     prices: Callable[[], Prices] = Prices
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 

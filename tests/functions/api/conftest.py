@@ -60,6 +60,8 @@ class ServedApi:
     """Documents of another store, where a test counts what is asked of it."""
     waiting: list[VersionKey] | None = None
     """Versions that wait, where a test works on them itself; None: each is worked on at once, in a thread."""
+    published: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Messages that start jobs; here no job listens."""
 
     def instance(self, table: RouteTable = TABLE, **variables: str) -> str:
         """Starts an instance; its address."""
@@ -73,6 +75,7 @@ class ServedApi:
             generator=lambda: self.generator,
             enqueue=self.enqueue,
             prices=lambda: PRICES,
+            publish=lambda topic, body: self.published.append((topic, dict(body))),
         )
         api = Api(table, services)
         flask = Flask("api")

@@ -25,6 +25,7 @@ LISTED: Final = Row((401, 401, 401, 200, 200, 200))
 """A list of one's own: others see theirs, which is empty."""
 OWNED: Final = Row((401, 401, 401, 404, 404, 200))
 """An admin's claim opens the console's data, and nobody's generations or files."""
+ADMINS: Final = Row((401, 401, 401, 403, 200, 403))
 _STORAGE: Final = "/api/phase5/storage"
 _VERSIONS: Final = "/api/phase5/versions"
 _VERSION: Final = {"file_id": "{file_id}", "version_id": "v1"}
@@ -34,6 +35,9 @@ MATRIX: Final[Mapping[tuple[str, str], Row]] = {
     ("GET", "/api/phase5/status"): OPEN,
     ("GET", "/openapi.json"): OPEN,
     ("GET", "/docs"): OPEN,
+    ("POST", "/api/account/erase"): Row((401, 401, 401, 403, 403, 202), {"confirm": "owner"}),
+    ("GET", "/api/operations/users"): ADMINS,
+    ("POST", "/api/operations/jobs"): Row((401, 401, 401, 403, 202, 403), {"kind": "media.replay"}),
     ("POST", "/generations/generate"): Row(
         (401, 401, 401, 403, 403, 200), {"prompt": "a shop", "project_id": "the-project"}
     ),
