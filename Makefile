@@ -8,10 +8,10 @@ WORKERS ?= 2
 # The tests start hundreds of Python processes; each would compile every module anew where bytecode is not kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-rules check bench conformance soak setup node clean
+.PHONY: help run test test-rules check bench conformance soak setup node page clean
 
 help:
-	@echo "make run          the local suite with the functions loaded, and a picture sent through it"
+	@echo "make run          the local suite with the functions loaded, a picture sent through it, and the page"
 	@echo "make test         every promise of the project (under 10 minutes)"
 	@echo "make test-rules   the security rules' cases, also against another emulator"
 	@echo "make check        lint, format, strict types, structure"
@@ -19,8 +19,8 @@ help:
 	@echo "make conformance  the official SDKs' own system tests, against the suite (long)"
 	@echo "make soak         long runs with faults injected (long)"
 
-run: setup
-	@$(PY) -m afterimage_emulator start --run '$(PY) demo/first_picture.py'
+run: setup page
+	@$(PY) -m afterimage_emulator start --run '$(PY) demo/first_picture.py && $(PY) demo/page_address.py'
 
 test: setup node
 	@$(PY) -m rules assemble --check
@@ -68,5 +68,12 @@ node:
 	  echo "installing the JavaScript SDKs for tests (once)"; \
 	  (cd tests/node && npm ci --silent --no-audit --no-fund) && touch tests/node/node_modules/.installed; fi
 
+# The SDK that a local Hosting serves to the page; the tests' own copy, where it is there.
+page:
+	@if [ -e web/node_modules/firebase ]; then :; \
+	elif [ -e tests/node/node_modules/firebase ]; then ln -sfn ../tests/node/node_modules web/node_modules; \
+	elif command -v npm >/dev/null; then \
+	  echo "installing the JavaScript SDK for the page (once)"; (cd web && npm ci --silent --no-audit --no-fund); fi
+
 clean:
-	rm -rf .venv tests/node/node_modules .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv tests/node/node_modules web/node_modules .pytest_cache .mypy_cache .ruff_cache

@@ -129,6 +129,8 @@ class Page:
         self._chromium = chromium
         self._target = target
         self._loaded: Future[None] = Future()
+        self._played = bool(played)
+        self._failing: list[tuple[str, int, str]] = []
         attached = chromium.command("Target.attachToTarget", {"targetId": target, "flatten": True})
         self._session: str = attached["sessionId"]
         chromium.listen(self._session, self._heard)
@@ -172,6 +174,11 @@ class Page:
             "Network.emulateNetworkConditions", offline=offline, latency=0, downloadThroughput=-1, uploadThroughput=-1
         )
 
+    def fail_once(self, url: str, status: int, body: str) -> None:
+        """The next request to an address that contains `url` is answered so, as a service would that names no page."""
+        self._failing.append((url, status, body))
+        self.command("Fetch.enable", patterns=[{"urlPattern": f"*{url}*"}])
+
     def close(self) -> None:
         self._chromium.command("Target.closeTarget", {"targetId": self._target})
 
@@ -186,15 +193,27 @@ class Page:
         elif event == "Log.entryAdded":
             self.console.append(f"{said['entry']['level']}: {said['entry']['text']} {said['entry'].get('url', '')}")
         elif event == "Fetch.requestPaused":
-            self._answer(said["requestId"], said["request"]["url"])
+            self._paused(said["requestId"], said["request"])
 
-    def _answer(self, request: str, url: str) -> None:
-        found = served(urlsplit(url).path)
-        kind, body = found or ("text/plain", b"nothing is here")
+    def _paused(self, request: str, asked: dict[str, Any]) -> None:
+        failing = next((one for one in self._failing if one[0] in asked["url"] and asked["method"] != "OPTIONS"), None)
+        if failing is not None:
+            self._failing.remove(failing)
+            self._answer(request, failing[1], "application/json", failing[2].encode())
+        elif self._played:
+            found = served(urlsplit(asked["url"]).path)
+            self._answer(request, 404 if found is None else 200, *(found or ("text/plain", b"nothing is here")))
+        else:
+            self._chromium.post("Fetch.continueRequest", {"requestId": request}, self._session)
+
+    def _answer(self, request: str, status: int, kind: str, body: bytes) -> None:
         answer = {
             "requestId": request,
-            "responseCode": 404 if found is None else 200,
-            "responseHeaders": [{"name": "content-type", "value": kind}],
+            "responseCode": status,
+            "responseHeaders": [
+                {"name": "content-type", "value": kind},
+                {"name": "access-control-allow-origin", "value": "*"},
+            ],
             "body": base64.b64encode(body).decode(),
         }
         self._chromium.post("Fetch.fulfillRequest", answer, self._session)

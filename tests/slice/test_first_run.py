@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 20
+DEMO = f"{sys.executable} demo/first_picture.py && {sys.executable} demo/page_address.py"
 
 
 def processes_of(project_id: str) -> list[int]:
@@ -32,7 +33,7 @@ def start(project_id: str, folder: Path, *options: str) -> subprocess.Popen[str]
     configuration = json.loads((ROOT / "firebase.json").read_text())
     configuration["emulators"] = {
         name: {"port": 0}
-        for name in ("hub", "functions", "firestore", "pubsub", "auth", "storage", "tasks", "eventarc")
+        for name in ("hub", "functions", "firestore", "pubsub", "auth", "storage", "tasks", "eventarc", "hosting")
     }
     for name in ("functions", "firestore.rules", "storage.rules", "firestore.indexes.json", "rules", "demo"):
         (folder / name).symlink_to(ROOT / name)
@@ -55,13 +56,18 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
 
 
 def test_the_demo_runs_and_ctrl_c_leaves_nothing_behind(project_id: str, tmp_path: Path) -> None:
-    """`make run`: ports and a command to try, a picture made into thumbnails, then a clean stop."""
-    process = start(project_id, tmp_path, "--run", f"{sys.executable} demo/first_picture.py")
+    """`make run`: ports and a command to try, a picture made into thumbnails, the page's address, then a clean stop."""
+    sdk = tmp_path / "node_modules/firebase"
+    sdk.mkdir(parents=True)
+    (sdk / "package.json").write_text('{"version": "12.19.0"}')
+    (sdk / "firebase-app.js").write_text("export {};")
+    process = start(project_id, tmp_path, "--run", DEMO)
     try:
         shown = read_until(process, "press Ctrl-C")
         assert "media_finalized" in shown
         assert "ready        4 variants" in shown
         assert "downloaded the smallest: WEBP, 200 × 150" in shown
+        assert "the page: http://localhost:" in shown
         assert processes_of(project_id)
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=STOP_SECONDS)
@@ -77,9 +83,9 @@ def test_the_demo_runs_and_ctrl_c_leaves_nothing_behind(project_id: str, tmp_pat
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
 def test_a_killed_suite_takes_its_functions_along(project_id: str, tmp_path: Path) -> None:
     """Even SIGKILL, which nobody can handle, leaves no worker running."""
-    process = start(project_id, tmp_path, "--run", f"{sys.executable} demo/first_picture.py")
+    process = start(project_id, tmp_path, "--run", DEMO)
     try:
-        read_until(process, "press Ctrl-C")
+        assert "the page needs the JavaScript SDK" in read_until(process, "press Ctrl-C")
         children = processes_of(project_id)
         assert children
     finally:

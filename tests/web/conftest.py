@@ -1,0 +1,165 @@
+"""The page over the whole suite: its people, each in a browser of their own, and what they see."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from afterimage_emulator.background import BackgroundSuite
+from tests.browser.chromium import NODE_MODULES, BrowserError, Chromium
+from tests.browser.page import Browser, Page, PageServer
+
+WEB: Final = Path(__file__).resolve().parents[2] / "web"
+UNTIL: Final = """async (condition, patience) => {
+  const holds = new Function(`return ${condition}`);
+  const end = performance.now() + patience * 1000;
+  for (;;) {
+    let found = null;
+    try { found = holds(); } catch (error) { found = null; }
+    if (found) return found;
+    if (performance.now() > end) throw new Error(`never came true: ${condition}; shown: ${document.body.innerText}`);
+    await new Promise((resume) => setTimeout(resume, 15));
+  }
+}"""
+PATIENCE_SECONDS: Final = 40.0
+
+
+class Person:
+    """Somebody with a browser; `page` is the tab that is open."""
+
+    def __init__(self, browser: Browser, suite: BackgroundSuite) -> None:
+        self.suite = suite
+        self.site = f"http://{suite.address('hosting')}"
+        self._browser = browser
+        self.page: Page = browser.open(url="about:blank")
+
+    def close(self) -> None:
+        self._browser.close()
+
+    def arrives(self, room: str = "gallery") -> str:
+        """Opens the page and waits until it knows who is here; the user's id."""
+        self.page.go(f"{self.site}/#{room}")
+        return self.is_known()
+
+    def is_known(self) -> str:
+        self.sees("document.querySelector('main > section')")
+        return self.uid()
+
+    def uid(self) -> str:
+        """As the account's room shows it; the room that was open is open again."""
+        found = self.page.run(
+            """async () => {
+              const { getApp } = await import("firebase/app");
+              const { getAuth } = await import("firebase/auth");
+              return getAuth(getApp()).currentUser.uid;
+            }"""
+        )
+        assert isinstance(found, str)
+        return found
+
+    def goes_to(self, room: str) -> None:
+        self.page.run("(room) => { location.hash = `#${room}`; }", room)
+        self.sees(f"document.querySelector('main > section.{room.split('/')[0]}')")
+
+    def sees(self, condition: str) -> Any:
+        """Waits until a condition of the page holds; what it came to."""
+        while True:
+            try:
+                return self.page.run(UNTIL, condition, PATIENCE_SECONDS, timeout_seconds=PATIENCE_SECONDS + 20)
+            except BrowserError as error:
+                # The page went elsewhere meanwhile: what is waited for comes on the next one.
+                if not any(words in str(error) for words in ("navigated or closed", "context")):
+                    raise
+
+    def reads(self, text: str) -> None:
+        self.sees(f"document.body.innerText.includes({json.dumps(text)})")
+
+    def text(self, selector: str = "body") -> str:
+        return str(self.page.run("(selector) => document.querySelector(selector).innerText", selector))
+
+    def presses(self, text: str, within: str = "body") -> None:
+        """A button by its words, as soon as it can be pressed."""
+        self.sees(_button(text, within))
+        self.page.run(f"() => {{ {_button(text, within)}.click(); }}")
+
+    def writes(self, selector: str, text: str) -> None:
+        self.sees(f"document.querySelector({json.dumps(selector)})")
+        self.page.run(
+            """(selector, text) => {
+              const field = document.querySelector(selector);
+              field.value = text;
+              field.dispatchEvent(new Event("input", { bubbles: true }));
+              field.dispatchEvent(new Event("change", { bubbles: true }));
+            }""",
+            selector,
+            text,
+        )
+
+    def key(self, name: str, code: int = 0, text: str = "") -> None:
+        pressed: dict[str, Any] = {"key": name, "code": name, "windowsVirtualKeyCode": code}
+        send = self.page.command
+        send("Input.dispatchKeyEvent", **{"type": "keyDown", **pressed, **({"text": text} if text else {})})
+        self.page.command("Input.dispatchKeyEvent", **{"type": "keyUp", **pressed})
+
+    def drops(self, *files: tuple[str, str, bytes]) -> None:
+        """Drops files (name, type, bytes) on the page, as from a folder of the desktop."""
+        given = [[name, kind, base64.b64encode(data).decode()] for name, kind, data in files]
+        self.sees("document.querySelector('.drop')")
+        self.page.run(
+            """(given) => {
+              const dropped = new DataTransfer();
+              for (const [name, type, text] of given) {
+                const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+                dropped.items.add(new File([bytes], name, { type }));
+              }
+              const event = new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true });
+              document.querySelector(".drop").dispatchEvent(event);
+            }""",
+            given,
+        )
+
+
+def _button(text: str, within: str) -> str:
+    wanted = json.dumps(text)
+    return (
+        f"[...document.querySelector({json.dumps(within)}).querySelectorAll('button')]"
+        f".find((one) => !one.disabled && one.checkVisibility() && "
+        f"(one.innerText.trim() === {wanted} || one.getAttribute('aria-label') === {wanted}))"
+    )
+
+
+@pytest.fixture(scope="session")
+def web_suite(firebase_shared_functions: BackgroundSuite) -> BackgroundSuite:
+    """Every service with the functions loaded, and the page on Hosting; the SDK comes from the tests' own packages."""
+    link = WEB / "node_modules"
+    if not link.exists() and (NODE_MODULES / "firebase").exists():
+        try:
+            link.symlink_to(NODE_MODULES)
+        except FileExistsError:
+            pass  # another process of this run made it
+    return firebase_shared_functions
+
+
+@pytest.fixture
+def people(chromium: tuple[Chromium, PageServer], web_suite: BackgroundSuite) -> Iterator[Callable[[], Person]]:
+    """`people()` is somebody with a browser that was never used."""
+    here: list[Person] = []
+
+    def comes() -> Person:
+        here.append(Person(Browser(*chromium), web_suite))
+        return here[-1]
+
+    yield comes
+    web_suite.clear_faults()
+    for person in here:
+        person.close()
+
+
+@pytest.fixture
+def person(people: Callable[[], Person]) -> Person:
+    return people()

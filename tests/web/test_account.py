@@ -1,0 +1,85 @@
+"""Who is here: a guest at once, a password later, the same person after a reload, without a network, and elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable
+
+from tests.web.conftest import WEB, Person
+
+
+def test_a_guest_keeps_the_account_with_a_password_and_finds_it_elsewhere(people: Callable[[], Person]) -> None:
+    """Anonymous at once; linked, the id stays; a reload keeps it; it signs in elsewhere; a wrong password says so."""
+    first = people()
+    uid = first.arrives("account")
+    email = f"{uid.lower()}@example.com"
+    first.reads("You are a guest")
+    first.writes("#keep [name=email]", email)
+    first.writes("#keep [name=password]", "short")
+    first.page.run("() => document.querySelector('#keep').requestSubmit()")
+    first.reads("six characters at least")
+    first.writes("#keep [name=password]", "long enough")
+    first.page.run("() => document.querySelector('#keep').requestSubmit()")
+    first.reads(f"You are {email}.")
+    assert first.uid() == uid
+    first.page.reload()
+    assert first.is_known() == uid
+
+    second = people()
+    assert second.arrives("account") != uid
+    second.writes("#enter [name=email]", email)
+    second.writes("#enter [name=password]", "wrong password")
+    second.page.run("() => document.querySelector('#enter').requestSubmit()")
+    second.reads("E-mail or password is wrong.")
+    second.writes("#enter [name=password]", "long enough")
+    second.page.run("() => document.querySelector('#enter').requestSubmit()")
+    second.reads(f"You are {email}.")
+    assert second.uid() == uid
+    second.presses("Sign out")
+    second.sees("document.body.innerText.includes('You are a guest')")
+    assert second.uid() != uid
+
+
+def test_the_page_opens_without_a_network(person: Person) -> None:
+    """From the second visit on: the page, who is here, and what was seen before."""
+    uid = person.arrives("account")
+    person.page.run("async () => { await navigator.serviceWorker.ready; }")
+    person.page.reload()
+    person.is_known()
+    person.page.go_offline()
+    person.page.reload()
+    person.reads("You are a guest")
+    assert person.uid() == uid
+    person.reads("No network.")
+    person.page.go_offline(offline=False)
+
+
+def test_the_policy_admits_no_code_but_the_page_s_own(person: Person) -> None:
+    """One header for every page: no inline code but the map of imports, whose digest it names; nothing is evaluated."""
+    person.arrives("account")
+    assert [line for line in person.page.console if "Content Security Policy" in line] == []
+    told = person.page.run(
+        """async () => {
+          const policy = (await fetch("/")).headers.get("content-security-policy");
+          const tried = [];
+          for (const act of [
+            () => document.body.append(Object.assign(document.createElement("script"), { text: "globalThis.ran = 1" })),
+            () => document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='ran = true'>"),
+          ]) {
+            try { act(); } catch (error) { tried.push(error.name); }
+          }
+          return { policy, tried, ran: globalThis.ran ?? false };
+        }"""
+    )
+    assert told["ran"] is False
+    assert told["tried"] == ["TypeError", "TypeError"]
+    assert "unsafe" not in told["policy"]
+    page = (WEB / "index.html").read_text("utf-8")
+    scripts = re.findall(r"<script(?![^>]* src=)[^>]*>(.*?)</script>", page, re.DOTALL)
+    assert len(scripts) == 1
+    assert json.loads(scripts[0])["imports"]
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in told["policy"]

@@ -1,0 +1,125 @@
+"""Fast and for everyone: what is loaded first, slow networks and functions, no shifts, keys, contrast, long lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from afterimage_emulator.faults import FaultRule
+from tests.browser.chromium import NODE_MODULES
+from tests.web.conftest import Person
+from tests.web.pictures import picture
+
+FIRST_PAINT_BYTES = 100_000
+ROOMS = ("gallery", "generations", "dialogues", "books", "versions", "storage", "account")
+AXE = """async () => {
+  const found = await axe.run(document, { resultTypes: ["violations"] });
+  return found.violations
+    .filter((one) => ["serious", "critical"].includes(one.impact))
+    .map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 200)).join(" | ")}`);
+}"""
+TILES = "[...document.querySelectorAll('.tile')]"
+
+
+def test_the_first_paint_needs_no_sdk_and_the_page_works_over_a_slow_network(person: Person) -> None:
+    """Under 100 KB before the frame is there, at 750 kbit a second; the SDK comes after it, and then all works."""
+    person.page.command(
+        "Network.emulateNetworkConditions",
+        offline=False,
+        latency=100,
+        downloadThroughput=750_000 // 8,
+        uploadThroughput=250_000 // 8,
+    )
+    person.arrives("account")
+    person.reads("You are a guest")
+    found = person.page.run(
+        """() => {
+          const paint = performance.getEntriesByName("first-contentful-paint")[0].startTime;
+          const loaded = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
+          const of = (one) => new URL(one.name).pathname;
+          const sdk = loaded.filter((one) => /firebase-[a-z-]+\\.js$/.test(of(one)));
+          const before = loaded.filter((one) => !sdk.includes(one) && new URL(one.name).origin === location.origin);
+          return {
+            bytes: before.reduce((sum, one) => sum + one.decodedBodySize, 0),
+            sdk: Math.max(...sdk.map((one) => one.responseEnd)) > paint && sdk.length > 2,
+            links: document.querySelectorAll("#rooms a").length,
+          };
+        }"""
+    )
+    assert found["bytes"] < FIRST_PAINT_BYTES
+    assert found["sdk"]
+    assert found["links"] == len(ROOMS)
+
+
+def test_pictures_push_nothing_away_and_keys_do_everything(person: Person) -> None:
+    """While pictures come nothing moves; arrows, Enter and Escape go through the gallery; focus comes back."""
+    person.arrives()
+    person.drops(*[(f"{n}.jpg", "image/jpeg", picture(300 + 40 * n, 300, colour=n)) for n in range(3)])
+    person.sees(f"{TILES}.filter((one) => one.dataset.status === 'ready').length === 3")
+    person.page.reload()
+    person.sees(f"{TILES}.filter((one) => one.querySelector('img.here')).length === 3")
+    shifts = person.page.run(
+        """() => new Promise((resolve) => {
+          const moved = (one) => one.sources.map((source) => source.node?.outerHTML?.slice(0, 80)).join(" ");
+          new PerformanceObserver((list) => resolve(list.getEntries().map((one) => [one.value, moved(one)])))
+            .observe({ type: "layout-shift", buffered: true });
+          requestAnimationFrame(() => requestAnimationFrame(() => resolve([])));
+        })"""
+    )
+    assert sum(value for value, _ in shifts) < 0.01, shifts
+    person.page.run("() => document.querySelector('.tile[tabindex=\"0\"]').focus()")
+    person.key("ArrowRight", 39)
+    assert person.page.run("() => document.activeElement.closest('.one').ariaPosInSet") == "2"
+    person.key("Enter", 13, "\r")
+    person.sees("document.querySelector('dialog').open")
+    person.key("Escape", 27)
+    person.sees("!document.querySelector('dialog').open")
+    assert person.page.run("() => document.activeElement.className") == "tile"
+    person.key("Home", 36)
+    assert person.page.run("() => document.activeElement.closest('.one').ariaPosInSet") == "1"
+
+
+def test_axe_finds_nothing_serious_in_any_room(person: Person) -> None:
+    """Each room with something in it, light and wide; then dark and narrow, where nothing is wider than the screen."""
+    person.page.command("Page.setBypassCSP", enabled=True)
+    person.arrives()
+    person.drops(("a.jpg", "image/jpeg", picture(colour=9)), ("b.svg", "image/svg+xml", b"<svg/>"))
+    person.sees(f"{TILES}.filter((one) => one.querySelector('img.here')).length === 1")
+    person.goes_to("dialogues")
+    for name, text in (("card", "dragon"), ("cost", "0.25"), ("text", "Who goes there?")):
+        person.writes(f".write [name={name}]", text)
+    person.page.run("() => document.querySelector('.write').requestSubmit()")
+    person.reads("1 dialogue")
+    axe = (NODE_MODULES / "axe-core/axe.min.js").read_text("utf-8")
+    person.page.command("Runtime.evaluate", expression=axe)
+    for scheme, width in (("light", 1000), ("dark", 360)):
+        person.page.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        person.page.command(
+            "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False
+        )
+        for room in ROOMS:
+            person.goes_to(room)
+            person.page.run("() => new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)))")
+            assert person.page.run(AXE) == [], (room, scheme)
+            assert person.page.run("() => document.documentElement.scrollWidth <= innerWidth"), (room, scheme)
+
+
+def test_slow_functions_keep_nobody_waiting(people: Callable[[], Person]) -> None:
+    """A stored file is there before functions have seen it, and can be deleted; a slow answer blocks its form alone."""
+    person = people()
+    person.suite.add_fault(FaultRule(action="drop", match={"type": "*finalized"}))
+    person.arrives()
+    person.drops(("a.jpg", "image/jpeg", picture(colour=77)))
+    person.sees(f"{TILES}.length === 1 && {TILES}[0].innerText.includes('Being made ready')")
+    person.page.run(f"() => {{ {TILES}[0].click(); }}")
+    person.presses("Delete", "dialog")
+    person.presses("Do it now")
+    person.reads("Nothing here yet.")
+    person.goes_to("generations")
+    person.suite.add_fault(
+        FaultRule(action="stall", match={"service": "hosting", "method": "POST"}, times=1, seconds=3)
+    )
+    person.writes(".ask [name=prompt]", "something slow")
+    person.page.run("() => document.querySelector('.ask').requestSubmit()")
+    person.reads("At work …")
+    person.goes_to("books")
+    person.reads("Cost by model")

@@ -1,0 +1,178 @@
+"""Saved files, room and operators: versions compared and gone back to, advice taken, data taken along and erased."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+
+import pytest
+from firebase_admin import auth, delete_app, initialize_app
+from google.cloud import firestore
+
+from tests.web.conftest import Person
+from tests.web.pictures import picture
+
+
+def saves(person: Person, text: str, *, name: str = "", description: str = "") -> None:
+    if name:
+        person.writes(".save [name=name]", name)
+    person.writes(".save [name=text]", text)
+    person.writes(".save [name=description]", description)
+    person.page.run("() => document.querySelector('.save').requestSubmit()")
+
+
+def saves_file(person: Person, name: str, kind: str, data: bytes) -> None:
+    person.page.run(
+        """(name, type, text) => {
+          const picked = new DataTransfer();
+          const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+          picked.items.add(new File([bytes], name, { type }));
+          document.querySelector(".save [name=file]").files = picked.files;
+          document.querySelector(".save").requestSubmit();
+        }""",
+        name,
+        kind,
+        base64.b64encode(data).decode(),
+    )
+
+
+def compares(person: Person, *versions: int) -> None:
+    for version in versions:
+        person.sees(f"document.querySelector('[data-version=\"{version}\"] input')")
+        person.page.run(
+            "(at) => { const box = document.querySelector(at); if (!box.checked) box.click(); }",
+            f'[data-version="{version}"] input',
+        )
+    person.presses("Compare the two")
+
+
+def test_versions_are_saved_compared_pinned_described_and_gone_back_to(person: Person) -> None:
+    """Text with marked words, JSON by path, pictures with a slider and a difference; a timeline that is live."""
+    person.arrives("versions")
+    saves(person, "the quick brown fox\nstays", name="story.txt", description="first words")
+    person.sees("document.querySelector('.line')?.innerText.includes('story.txt')")
+    person.page.run("() => document.querySelector('.line').click()")
+    person.reads("first words")
+    saves(person, "the quick red fox\nstays", description="another colour")
+    person.reads("another colour")
+    compares(person, 1, 2)
+    person.sees("document.querySelector('.comparison del')?.innerText === 'brown'")
+    assert person.text(".comparison ins") == "red"
+    person.presses("Go back to it: Version 1")
+    person.reads("Gone back to version 1")
+    person.presses("Pin: Version 2")
+    person.sees("document.querySelector('[data-version=\"2\"] .state')?.innerText === 'pinned'")
+    person.writes(".describe [name=rename]", "tale.txt")
+    person.writes(".describe [name=tags]", "old, told")
+    person.page.run("() => document.querySelector('.describe').requestSubmit()")
+    person.sees("document.querySelector('.describe h2').innerText === 'tale.txt'")
+
+    person.goes_to("versions")
+    saves(person, '{"a": 1, "b": [1, 2]}', name="state.json")
+    person.sees("[...document.querySelectorAll('.line')].find((one) => one.innerText.includes('state.json'))")
+    person.page.run("() => [...document.querySelectorAll('.line')].find((o) => o.innerText.includes('state')).click()")
+    person.sees("document.querySelector('.describe')")
+    saves(person, '{"a": 2, "b": [1, 2]}')
+    compares(person, 1, 2)
+    person.sees("document.querySelector('.comparison')?.innerText.match(/.a\\s+changed\\s+1\\s+2/)")
+
+    person.goes_to("versions")
+    person.writes(".save [name=name]", "cover.png")
+    saves_file(person, "cover.png", "image/png", picture(160, 120, kind="PNG"))
+    person.sees("[...document.querySelectorAll('.line')].find((one) => one.innerText.includes('cover.png'))")
+    person.page.run("() => [...document.querySelectorAll('.line')].find((o) => o.innerText.includes('cover')).click()")
+    person.sees("document.querySelector('.describe')")
+    saves_file(person, "cover.png", "image/png", picture(160, 120, kind="PNG", colour=200))
+    compares(person, 1, 2)
+    person.sees("[...document.querySelectorAll('.slider img')].filter((one) => one.naturalWidth === 160).length === 2")
+    person.sees("document.querySelector('.comparison .difference').naturalWidth > 0")
+    cut = person.page.run(
+        """() => {
+          const slide = document.querySelector(".comparison input[type=range]");
+          slide.value = 20;
+          slide.dispatchEvent(new Event("input"));
+          return getComputedStyle(document.querySelector(".slider .after")).clipPath;
+        }"""
+    )
+    assert "20%" in cut
+
+
+def test_duplicates_are_merged_and_everything_is_taken_along_and_erased(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Advice with a way back; an export that holds what is there; an erase that asks twice and leaves nothing."""
+    uid = person.arrives("versions")
+    for name in ("one.txt", "two.txt"):
+        saves(person, "the same words", name=name)
+        person.reads(name)
+    person.goes_to("storage")
+    person.reads("Saved files take 14 byte")
+    person.presses("Make one of them")
+    person.presses("Undo")
+    person.presses("Make one of them")
+    person.presses("Do it now")
+    person.reads("There is nothing to tidy.")
+
+    exported = person.page.run(
+        """async () => {
+          const written = new Promise((resolve) => {
+            const make = URL.createObjectURL;
+            URL.createObjectURL = (blob) => { resolve(blob); return make(blob); };
+          });
+          addEventListener("click", (event) => event.target.matches("a[download]") && event.preventDefault(), true);
+          document.querySelector(".export button").click();
+          return JSON.parse(await (await written).text());
+        }"""
+    )
+    assert [file["name"] for file in exported["saved_files"].values()] == ["one.txt"]
+    assert exported["addresses"]["one.txt"].startswith("http")
+    person.writes(".erase [name=sure]", "yes")
+    person.page.run("() => document.querySelector('.erase').requestSubmit()")
+    person.reads("Nothing is erased")
+    person.writes(".erase [name=sure]", "erase")
+    person.page.run("() => document.querySelector('.erase').requestSubmit()")
+    person.sees(
+        "document.querySelector('.who')?.innerText === 'Guest' && !document.querySelector('.erase input')?.value"
+    )
+    person.is_known()
+    person.suite.settled()
+    assert person.uid() != uid
+    for name, value in person.suite.environment().items():
+        monkeypatch.setenv(name, value)
+    store = firestore.Client(project=person.suite.project_id)
+    assert [one.id for one in store.collection(f"artifacts/{uid}/files").list_documents()] == []
+    assert "erased_at" in (store.document(f"usage/{uid}").get().to_dict() or {})
+    store.close()
+
+
+def test_operators_see_totals_users_letters_and_jobs(
+    people: Callable[[], Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the admin claim alone: who costs most, what could not be handled, and a replay that becomes a job."""
+    person = people()
+    uid = person.arrives("account")
+    assert "Operators" not in person.text("#rooms")
+    for name, value in person.suite.environment().items():
+        monkeypatch.setenv(name, value)
+    app = initialize_app(options={"projectId": person.suite.project_id}, name=uid)
+    store = firestore.Client(project=person.suite.project_id)
+    auth.set_custom_user_claims(uid, {"admin": True}, app=app)
+    store.document("_events/letter").set(
+        {"trigger": "media_finalized", "reason": "the bucket was away", "status": "open", "attributes": {}}
+    )
+    store.document("usage/somebody").set({"total_cost_usd": 41.5, "total_generations": 3, "cache_rate": 0.0})
+    store.close()
+    delete_app(app)
+    person.page.run(
+        """async () => {
+          const [{ getApp }, { getAuth }] = [await import("firebase/app"), await import("firebase/auth")];
+          await getAuth(getApp()).currentUser.getIdToken(true);
+        }"""
+    )
+    person.page.reload()
+    person.sees("document.querySelector('#rooms').innerText.includes('Operators')")
+    person.goes_to("operators")
+    person.reads("the bucket was away")
+    person.reads("$41.50")
+    person.presses("Once more: books")
+    person.sees("document.querySelector('.jobs')?.innerText.includes('ledger.replay-')")

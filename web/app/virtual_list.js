@@ -1,0 +1,137 @@
+// A list or grid of any length: only what is in sight has elements. Arrows, Home, End and the page keys move in it.
+import { element } from "./element.js";
+
+const ROWS_BESIDE = 3;
+
+export class VirtualList {
+  #items = [];
+  #total = 0;
+  #shown = new Map();
+  #current = 0;
+  #options;
+  #all;
+  #resized;
+
+  /**
+   * `draw(item)` makes an element with one button in it; it is asked again when the item with that id is another object.
+   * `more()` is called where the end of what is known comes into sight and there is more.
+   */
+  constructor({ label, rowHeight, columnWidth = 0, draw, more = () => {} }) {
+    this.#options = { rowHeight, columnWidth, draw, more };
+    this.#all = element("ul", { class: "all", role: "list", "aria-label": label });
+    this.node = element("div", { class: "virtual" }, this.#all);
+    this.node.addEventListener("scroll", () => this.#render(), { passive: true });
+    this.node.addEventListener("keydown", (event) => this.#move(event));
+    this.node.addEventListener("focusin", (event) => this.#focused(event.target));
+    this.#resized = new ResizeObserver(() => this.#render());
+    this.#resized.observe(this.node);
+  }
+
+  /** Items, each with an `id`; `total` counts also those that are not here yet. */
+  show(items, total = items.length) {
+    this.#items = items;
+    this.#total = Math.max(total, items.length);
+    this.#current = Math.max(0, Math.min(this.#current, items.length - 1));
+    this.#render();
+  }
+
+  close() {
+    this.#resized.disconnect();
+  }
+
+  get #columns() {
+    const { columnWidth } = this.#options;
+    return columnWidth ? Math.max(1, Math.floor(this.#all.clientWidth / columnWidth)) : 1;
+  }
+
+  #render() {
+    const { rowHeight, draw, more } = this.#options;
+    const columns = this.#columns;
+    const [top, height] = [this.node.scrollTop, this.node.clientHeight];
+    this.#all.style.height = `${Math.ceil(this.#total / columns) * rowHeight}px`;
+    const first = Math.max(0, Math.floor(top / rowHeight) - ROWS_BESIDE) * columns;
+    const last = Math.min(this.#items.length, (Math.ceil((top + height) / rowHeight) + ROWS_BESIDE) * columns);
+    const inSight = new Set();
+    for (let index = first; index < last; index++) {
+      const item = this.#items[index];
+      inSight.add(item.id);
+      let kept = this.#shown.get(item.id);
+      if (!kept) {
+        kept = { place: element("li", { class: "one" }), item: null };
+        this.#shown.set(item.id, kept);
+        this.#all.append(kept.place);
+      }
+      if (kept.item !== item) {
+        const held = kept.place.contains(document.activeElement);
+        kept.place.replaceChildren(draw(item));
+        kept.item = item;
+        if (held) buttonOf(kept.place)?.focus({ preventScroll: true });
+      }
+      this.#place(kept.place, index, columns);
+    }
+    for (const [id, { place }] of this.#shown) {
+      if (inSight.has(id)) continue;
+      place.remove();
+      this.#shown.delete(id);
+    }
+    if (last >= this.#items.length && this.#items.length < this.#total) more();
+  }
+
+  #place(place, index, columns) {
+    const { rowHeight } = this.#options;
+    place.style.top = `${Math.floor(index / columns) * rowHeight}px`;
+    place.style.left = `${((index % columns) * 100) / columns}%`;
+    place.style.width = `${100 / columns}%`;
+    place.style.height = `${rowHeight}px`;
+    place.ariaSetSize = String(this.#total);
+    place.ariaPosInSet = String(index + 1);
+    place.dataset.index = String(index);
+    const pressed = buttonOf(place);
+    if (pressed) pressed.tabIndex = index === this.#current ? 0 : -1;
+  }
+
+  #focused(target) {
+    const index = Number(target.closest(".one")?.dataset.index ?? this.#current);
+    if (index === this.#current) return;
+    this.#current = index;
+    this.#render();
+  }
+
+  #move(event) {
+    const columns = this.#columns;
+    const page = Math.max(1, Math.floor(this.node.clientHeight / this.#options.rowHeight)) * columns;
+    const steps = {
+      ArrowDown: columns,
+      ArrowUp: -columns,
+      ArrowRight: columns > 1 ? 1 : 0,
+      ArrowLeft: columns > 1 ? -1 : 0,
+      PageDown: page,
+      PageUp: -page,
+      Home: -Infinity,
+      End: Infinity,
+    };
+    const step = steps[event.key];
+    if (!step || !this.#items.length) return;
+    event.preventDefault();
+    if (step === Infinity && this.#items.length < this.#total) {
+      // What lies between comes page by page, as long as somebody looks at the end.
+      this.node.scrollTop = this.node.scrollHeight;
+      return;
+    }
+    const index = Math.max(0, Math.min(this.#items.length - 1, this.#current + step));
+    this.#current = index;
+    this.#bringIntoSight(Math.floor(index / columns));
+    this.#render();
+    buttonOf(this.#shown.get(this.#items[index].id)?.place)?.focus({ preventScroll: true });
+  }
+
+  #bringIntoSight(row) {
+    const [top, bottom] = [row * this.#options.rowHeight, (row + 1) * this.#options.rowHeight];
+    if (top < this.node.scrollTop) this.node.scrollTop = top;
+    else if (bottom > this.node.scrollTop + this.node.clientHeight) this.node.scrollTop = bottom - this.node.clientHeight;
+  }
+}
+
+function buttonOf(place) {
+  return place?.querySelector("button");
+}
