@@ -8,7 +8,7 @@ WORKERS ?= 2
 # The tests start hundreds of Python processes; each would compile every module anew where bytecode is not kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-rules check bench conformance soak setup node page clean
+.PHONY: help run test test-rules check bench conformance soak setup node page screenshots clean
 
 help:
 	@echo "make run          the local suite with the functions loaded, a picture sent through it, and the page"
@@ -74,6 +74,10 @@ page:
 	elif [ -e tests/node/node_modules/firebase ]; then ln -sfn ../tests/node/node_modules web/node_modules; \
 	elif command -v npm >/dev/null; then \
 	  echo "installing the JavaScript SDK for the page (once)"; (cd web && npm ci --silent --no-audit --no-fund); fi
+
+# The README's pictures of the page.
+screenshots: setup node
+	@$(PY) -m tests.web.screenshots
 
 clean:
 	rm -rf .venv tests/node/node_modules web/node_modules .pytest_cache .mypy_cache .ruff_cache

@@ -124,6 +124,16 @@ class Person:
         )
 
 
+def link_sdk() -> None:
+    """A local Hosting finds the SDK beside the page: the tests' own copy, as `make page` links it."""
+    link = WEB / "node_modules"
+    if not link.exists() and (NODE_MODULES / "firebase").exists():
+        try:
+            link.symlink_to(NODE_MODULES)
+        except FileExistsError:
+            pass  # another process made it
+
+
 def _button(text: str, within: str) -> str:
     wanted = json.dumps(text)
     return (
@@ -136,12 +146,7 @@ def _button(text: str, within: str) -> str:
 @pytest.fixture(scope="session")
 def web_suite(firebase_shared_functions: BackgroundSuite) -> BackgroundSuite:
     """Every service with the functions loaded, and the page on Hosting; the SDK comes from the tests' own packages."""
-    link = WEB / "node_modules"
-    if not link.exists() and (NODE_MODULES / "firebase").exists():
-        try:
-            link.symlink_to(NODE_MODULES)
-        except FileExistsError:
-            pass  # another process of this run made it
+    link_sdk()
     return firebase_shared_functions
 
 

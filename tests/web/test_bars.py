@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from google.cloud import firestore
 
 from afterimage_emulator.faults import FaultRule
 from tests.browser.chromium import NODE_MODULES
@@ -101,6 +105,33 @@ def test_axe_finds_nothing_serious_in_any_room(person: Person) -> None:
             person.page.run("() => new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)))")
             assert person.page.run(AXE) == [], (room, scheme)
             assert person.page.run("() => document.documentElement.scrollWidth <= innerWidth"), (room, scheme)
+
+
+def test_ten_thousand_outputs_are_listed(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The count at once, the newest first, the oldest at the end; a few dozen elements however far somebody scrolls."""
+    person.suite.add_fault(FaultRule(action="drop", match={"type": "*firestore*"}))
+    uid = person.arrives("account")
+    for name, value in person.suite.environment().items():
+        monkeypatch.setenv(name, value)
+    store = firestore.Client(project=person.suite.project_id)
+    began = datetime.now(UTC) - timedelta(days=30)
+    for first in range(0, 10_000, 500):
+        batch = store.batch()
+        for number in range(first, first + 500):
+            place = store.document(f"ai_outputs/{uid}/dialogues/card_{number:05}")
+            batch.set(
+                place, {"text": f"line {number}", "model": "m", "generated_at": began + timedelta(seconds=number)}
+            )
+        batch.commit()
+    store.close()
+    person.goes_to("dialogues")
+    person.reads("10,000 dialogues")
+    person.reads("line 9999")
+    person.page.run("() => document.querySelector('.line').focus()")
+    person.key("End", 35)
+    person.sees("document.activeElement.innerText.startsWith('line 0\\n')")
+    assert person.page.run("() => document.querySelectorAll('.virtual .one').length") < 60
+    assert person.page.run("() => [...document.querySelectorAll('.one')].at(-1).ariaSetSize") == "10000"
 
 
 def test_slow_functions_keep_nobody_waiting(people: Callable[[], Person]) -> None:

@@ -32,7 +32,9 @@ def test_pictures_are_dropped_shown_live_looked_at_and_deleted_with_a_way_back(p
         f"{TILES}.find((one) => one.dataset.status === 'quarantined')"
         "?.innerText.includes('Kept apart: declared image/png')"
     )
-    person.sees("[...document.querySelectorAll('.tile img')].some((one) => one.src.includes('.gif'))")
+    moving = """[...document.querySelectorAll('.tile img')].find((one) => one.src.includes('.gif'))"""
+    person.sees(moving)
+    assert "ANIM" in person.page.run(f"async () => (await fetch({moving}.src)).text()")
 
     person.page.run(f"() => {{ {TILES}.find((one) => one.querySelector('img')?.src.includes('.jpg')).click(); }}")
     person.sees(

@@ -1,14 +1,25 @@
-// A collection, the newest first: its first page is listened to, what is older comes in pages when somebody gets there.
-import { getCountFromServer, getDocs, limit, onSnapshot, orderBy, query, startAfter } from "firebase/firestore";
+// A collection, the newest first: its first page is listened to, the rest comes in pages, from whichever end is nearer.
+import {
+  endBefore,
+  getCountFromServer,
+  getDocs,
+  limit,
+  limitToLast,
+  onSnapshot,
+  orderBy,
+  query,
+  startAfter,
+} from "firebase/firestore";
 
 const NEWEST = 60;
-const OLDER = 300;
+const PAGE = 200;
 
 export class LivePages {
   #ordered;
   #by;
   #newest = [];
   #older = [];
+  #oldest = [];
   #hidden = new Set();
   #isAllHere = false;
   #loading = null;
@@ -16,13 +27,19 @@ export class LivePages {
   #options;
   #stop;
 
-  /** `changed(items, total)` gets `{id, ...fields}`; an item stays the same object until its document changes. */
+  /**
+   * `changed(items, total, oldest)` gets `{id, ...fields}`: from the newest on, and where somebody looked there, from the
+   * end. An item stays the same object until its document changes.
+   */
   constructor(collection, by, { changed, failed }) {
     this.#options = { changed, failed };
     this.#by = by;
     this.#ordered = query(collection, orderBy(by, "desc"));
     this.#stop = onSnapshot(query(this.#ordered, limit(NEWEST)), (found) => this.#heard(found), failed);
-    getCountFromServer(collection).then(
+  }
+
+  #countAll() {
+    getCountFromServer(this.#ordered).then(
       (found) => {
         this.#count = found.data().count;
         this.#tell();
@@ -31,21 +48,44 @@ export class LivePages {
     );
   }
 
-  /** The next page of what is older. */
-  more() {
-    const last = (this.#older.at(-1) ?? this.#newest.at(-1))?.document;
-    if (this.#isAllHere || this.#loading || !last) return;
-    this.#loading = getDocs(query(this.#ordered, startAfter(last), limit(OLDER)))
+  /** The next page on the way to the item at `index`. */
+  more(index = 0) {
+    const from = this.#older.at(-1) ?? this.#newest.at(-1);
+    if (this.#isAllHere || this.#loading || !from) return;
+    const [here, end] = [this.#newest.length + this.#older.length, this.#total - this.#oldest.length];
+    const isFromTheEnd = index - here > end - index;
+    const first = this.#oldest[0]?.document;
+    const part = isFromTheEnd
+      ? query(this.#ordered, ...(first ? [endBefore(first)] : []), limitToLast(PAGE))
+      : query(this.#ordered, startAfter(from.document), limit(PAGE));
+    this.#loading = getDocs(part)
       .then((found) => {
-        this.#isAllHere = found.size < OLDER;
-        this.#older.push(...found.docs.map(itemOf));
         this.#loading = null;
+        const items = found.docs.map(itemOf);
+        if (isFromTheEnd) this.#oldest.unshift(...items);
+        else this.#older.push(...items);
+        if (!isFromTheEnd && found.size < PAGE) this.#isAllHere = true;
+        this.#join();
         this.#tell();
       })
       .catch((error) => {
         this.#loading = null;
         this.#options.failed(error);
       });
+  }
+
+  /** Where both ends meet, there is one list. */
+  #join() {
+    const here = new Set([...this.#newest, ...this.#older].map((item) => item.id));
+    if (!this.#isAllHere && !this.#oldest.some((item) => here.has(item.id))) return;
+    this.#older.push(...this.#oldest.filter((item) => !here.has(item.id)));
+    this.#oldest = [];
+    this.#isAllHere = true;
+  }
+
+  get #total() {
+    const here = this.#newest.length + this.#older.length + this.#oldest.length;
+    return this.#isAllHere ? here : Math.max(this.#count, here);
   }
 
   /** Leaves an item out, such as one that is about to be deleted. */
@@ -75,7 +115,9 @@ export class LivePages {
       (item) => !here.has(item.id) && found.size === NEWEST && this.#place(item) < this.#place(last),
     );
     this.#older = [...pushed, ...this.#older].filter((item) => !here.has(item.id));
-    if (found.size < NEWEST) this.#isAllHere = true;
+    // What the cache has says nothing about how much there is.
+    if (!found.metadata.fromCache && found.size < NEWEST) this.#isAllHere = true;
+    else if (!found.metadata.fromCache && !this.#isAllHere) this.#countAll();
     this.#tell();
   }
 
@@ -84,9 +126,10 @@ export class LivePages {
   }
 
   #tell() {
-    const items = [...this.#newest, ...this.#older].filter((item) => !this.#hidden.has(item.id));
-    const total = this.#isAllHere ? items.length : Math.max(this.#count - this.#hidden.size, items.length);
-    this.#options.changed(items, total);
+    const shown = (items) => items.filter((item) => !this.#hidden.has(item.id));
+    const items = shown([...this.#newest, ...this.#older]);
+    const gone = this.#newest.length + this.#older.length - items.length;
+    this.#options.changed(items, this.#total - gone, shown(this.#oldest));
   }
 }
 

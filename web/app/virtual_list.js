@@ -5,16 +5,18 @@ const ROWS_BESIDE = 3;
 
 export class VirtualList {
   #items = [];
+  #last = [];
   #total = 0;
   #shown = new Map();
   #current = 0;
+  #isMoving = false;
   #options;
   #all;
   #resized;
 
   /**
    * `draw(item)` makes an element with one button in it; it is asked again when the item with that id is another object.
-   * `more()` is called where the end of what is known comes into sight and there is more.
+   * `more(index)` is called where an item comes into sight that is not here yet.
    */
   constructor({ label, rowHeight, columnWidth = 0, draw, more = () => {} }) {
     this.#options = { rowHeight, columnWidth, draw, more };
@@ -27,16 +29,21 @@ export class VirtualList {
     this.#resized.observe(this.node);
   }
 
-  /** Items, each with an `id`; `total` counts also those that are not here yet. */
-  show(items, total = items.length) {
+  /** Items, each with an `id`; `total` counts also those that are not here yet, and `last` are those at the end. */
+  show(items, total = items.length, last = []) {
     this.#items = items;
-    this.#total = Math.max(total, items.length);
-    this.#current = Math.max(0, Math.min(this.#current, items.length - 1));
+    this.#last = last;
+    this.#total = Math.max(total, items.length + last.length);
+    this.#current = Math.max(0, Math.min(this.#current, this.#total - 1));
     this.#render();
   }
 
   close() {
     this.#resized.disconnect();
+  }
+
+  #at(index) {
+    return this.#items[index] ?? this.#last[index - this.#total + this.#last.length];
   }
 
   get #columns() {
@@ -50,10 +57,15 @@ export class VirtualList {
     const [top, height] = [this.node.scrollTop, this.node.clientHeight];
     this.#all.style.height = `${Math.ceil(this.#total / columns) * rowHeight}px`;
     const first = Math.max(0, Math.floor(top / rowHeight) - ROWS_BESIDE) * columns;
-    const last = Math.min(this.#items.length, (Math.ceil((top + height) / rowHeight) + ROWS_BESIDE) * columns);
+    const last = Math.min(this.#total, (Math.ceil((top + height) / rowHeight) + ROWS_BESIDE) * columns);
     const inSight = new Set();
+    let missing = null;
     for (let index = first; index < last; index++) {
-      const item = this.#items[index];
+      const item = this.#at(index);
+      if (!item) {
+        missing ??= index;
+        continue;
+      }
       inSight.add(item.id);
       let kept = this.#shown.get(item.id);
       if (!kept) {
@@ -74,7 +86,13 @@ export class VirtualList {
       place.remove();
       this.#shown.delete(id);
     }
-    if (last >= this.#items.length && this.#items.length < this.#total) more();
+    const current = this.#isMoving && this.#at(this.#current);
+    if (current) {
+      // What was not here when the key was pressed is chosen as soon as it comes.
+      this.#isMoving = false;
+      buttonOf(this.#shown.get(current.id)?.place)?.focus({ preventScroll: true });
+    }
+    if (missing !== null) more(missing);
   }
 
   #place(place, index, columns) {
@@ -111,18 +129,13 @@ export class VirtualList {
       End: Infinity,
     };
     const step = steps[event.key];
-    if (!step || !this.#items.length) return;
+    if (!step || !this.#total) return;
     event.preventDefault();
-    if (step === Infinity && this.#items.length < this.#total) {
-      // What lies between comes page by page, as long as somebody looks at the end.
-      this.node.scrollTop = this.node.scrollHeight;
-      return;
-    }
-    const index = Math.max(0, Math.min(this.#items.length - 1, this.#current + step));
+    const index = Math.max(0, Math.min(this.#total - 1, this.#current + step));
     this.#current = index;
     this.#bringIntoSight(Math.floor(index / columns));
+    this.#isMoving = true;
     this.#render();
-    buttonOf(this.#shown.get(this.#items[index].id)?.place)?.focus({ preventScroll: true });
   }
 
   #bringIntoSight(row) {

@@ -24,11 +24,11 @@ export function open(place, backend) {
       undoable(say("dialogue.deleted"), { back: () => pages.unhide(item.id), act: () => deleteDoc(doc(dialogues, item.id)) });
     });
   };
-  const list = new VirtualList({ label: say("room.dialogues"), rowHeight: 44, draw: (item) => line(item, show), more: () => pages.more() });
+  const list = new VirtualList({ label: say("room.dialogues"), rowHeight: 44, draw: (item) => line(item, show), more: (index) => pages.more(index) });
   const pages = new LivePages(dialogues, "generated_at", {
-    changed: (items, total) => {
+    changed: (items, total, oldest) => {
       counted.textContent = total ? sayCount("dialogues", total) : say("dialogues.empty");
-      list.show(items, total);
+      list.show(items, total, oldest);
     },
     failed,
   });

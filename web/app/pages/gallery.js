@@ -19,18 +19,18 @@ export function open(place, backend) {
   const problem = element("p", { class: "problem", role: "alert" });
   const uploads = uploadsOf(backend);
   const hidden = new Set();
-  let known = [[], 0];
+  let known = [[], 0, []];
   const draw = () => {
     const coming = uploads.withoutRecord(known[0].map((item) => item.id)).filter((item) => !hidden.has(item.id));
     const [items, total] = [[...coming, ...known[0]], known[1] + coming.length];
     counted.textContent = total ? sayCount("files", total) : say("gallery.empty");
-    const ids = new Set(items.map((item) => item.id));
+    const ids = new Set([...items, ...known[2]].map((item) => item.id));
     for (const id of pictures.keys()) if (!ids.has(id)) pictures.delete(id);
-    grid.show(items, total);
+    grid.show(items, total, known[2]);
   };
   const files = new LivePages(collection(backend.db, "users", backend.user.uid, "objects"), "source.stored_at", {
-    changed: (items, total) => {
-      known = [items, total];
+    changed: (...here) => {
+      known = here;
       draw();
     },
     failed: (error) => {
@@ -47,7 +47,7 @@ export function open(place, backend) {
     rowHeight: TILE,
     columnWidth: TILE,
     draw: (item) => tile(item, pictures, backend, () => viewer.show(item)),
-    more: () => files.more(),
+    more: (index) => files.more(index - uploads.withoutRecord([]).length),
   });
   const shownUploads = uploadsShown(uploads);
   place.append(dropZone(uploads), shownUploads.node, problem, counted, grid.node, viewer.node);

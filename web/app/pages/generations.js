@@ -16,12 +16,12 @@ export function open(place, backend, [generation]) {
 }
 
 function openAll(place, backend) {
-  const list = new VirtualList({ label: say("room.generations"), rowHeight: 56, draw: line, more: () => pages.more() });
+  const list = new VirtualList({ label: say("room.generations"), rowHeight: 56, draw: line, more: (index) => pages.more(index) });
   const empty = element("p", { class: "quiet" });
   const pages = new LivePages(collection(backend.db, "users", backend.user.uid, "generations"), "created_at", {
-    changed: (items, total) => {
+    changed: (items, total, oldest) => {
       empty.textContent = total ? "" : say("generations.empty");
-      list.show(items, total);
+      list.show(items, total, oldest);
     },
     failed,
   });

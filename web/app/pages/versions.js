@@ -19,11 +19,11 @@ export function open(place, backend, [file]) {
 
 function openAll(place, backend) {
   const counted = element("p", { class: "quiet", role: "status" });
-  const list = new VirtualList({ label: say("versions.files"), rowHeight: 48, draw: fileLine, more: () => pages.more() });
+  const list = new VirtualList({ label: say("versions.files"), rowHeight: 48, draw: fileLine, more: (index) => pages.more(index) });
   const pages = new LivePages(collection(backend.db, "artifacts", backend.user.uid, "files"), "active_at", {
-    changed: (items, total) => {
+    changed: (items, total, oldest) => {
       counted.textContent = total ? sayCount("files", total) : say("versions.empty");
-      list.show(items, total);
+      list.show(items, total, oldest);
     },
     failed,
   });

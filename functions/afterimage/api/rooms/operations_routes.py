@@ -31,7 +31,7 @@ class UserCost(Struct, frozen=True, kw_only=True):
 
 
 class UserCosts(Struct, frozen=True, kw_only=True):
-    """Who cost most comes first; what an app claims counts, however much."""
+    """The user who cost most comes first; what an app claims counts, however much."""
 
     users: list[UserCost]
 
