@@ -1,6 +1,42 @@
 // Keeps the page itself, so that it opens without a network. Data is kept by Firestore's own cache, never here.
 const KEPT = "page-1";
-const SHELL = ["/", "/page.css", "/icon.svg", "/app/hosting_setup.js", "/__/firebase/init.js?useEmulator=true"];
+const SDK = "/__/firebase/12.19.0";
+/** Every room opens without a network, also one that nobody has been to. */
+const SHELL = [
+  "/",
+  "/page.css",
+  "/icon.svg",
+  "/app/api.js",
+  "/app/backend.js",
+  "/app/blurhash.js",
+  "/app/charts.js",
+  "/app/comparison.js",
+  "/app/configuration.js",
+  "/app/element.js",
+  "/app/hosting_setup.js",
+  "/app/live_pages.js",
+  "/app/main.js",
+  "/app/pages/account.js",
+  "/app/pages/books.js",
+  "/app/pages/dialogues.js",
+  "/app/pages/gallery.js",
+  "/app/pages/generations.js",
+  "/app/pages/operators.js",
+  "/app/pages/storage.js",
+  "/app/pages/versions.js",
+  "/app/pages/viewer.js",
+  "/app/picture.js",
+  "/app/reasons.js",
+  "/app/session.js",
+  "/app/stored_files.js",
+  "/app/texts.js",
+  "/app/undo.js",
+  "/app/uploads.js",
+  "/app/virtual_list.js",
+  "/app/words.js",
+  "/__/firebase/init.js?useEmulator=true",
+  ...["app", "auth", "firestore", "storage"].map((part) => `${SDK}/firebase-${part}.js`),
+];
 
 self.addEventListener("install", (event) => {
   event.waitUntil(

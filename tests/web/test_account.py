@@ -43,8 +43,8 @@ def test_a_guest_keeps_the_account_with_a_password_and_finds_it_elsewhere(people
     assert second.uid() != uid
 
 
-def test_the_page_opens_without_a_network(person: Person) -> None:
-    """From the second visit on: the page, who is here, and what was seen before."""
+def test_the_page_opens_and_is_written_in_without_a_network(person: Person) -> None:
+    """Every room, also one that was never open; what is written then is sent when the network is back."""
     uid = person.arrives("account")
     person.page.run("async () => { await navigator.serviceWorker.ready; }")
     person.page.reload()
@@ -54,7 +54,25 @@ def test_the_page_opens_without_a_network(person: Person) -> None:
     person.reads("You are a guest")
     assert person.uid() == uid
     person.reads("No network.")
+    for room in ("books", "versions", "generations", "gallery", "dialogues"):
+        person.goes_to(room)
+    for name, text in (("card", "dragon"), ("cost", "0.5"), ("text", "Written without a network.")):
+        person.writes(f".write [name={name}]", text)
+    person.page.run("() => document.querySelector('.write').requestSubmit()")
+    person.reads("1 dialogue")
     person.page.go_offline(offline=False)
+    person.page.run("() => document.querySelector('.line').click()")
+    person.reads("$0.50 (as the app reports it)")
+
+
+def test_every_module_is_kept_for_a_day_without_a_network() -> None:
+    """The service worker names each file of the page, and the version of the SDK that the page imports."""
+    worker = (WEB / "service-worker.js").read_text("utf-8")
+    kept = set(re.findall(r'"(/app/[^"]+)"', worker))
+    assert kept == {f"/{path.relative_to(WEB)}" for path in (WEB / "app").rglob("*.js")}
+    versions = set(re.findall(r"/__/firebase/(\d[\d.]*)", worker + (WEB / "index.html").read_text("utf-8")))
+    package = json.loads((WEB / "package.json").read_text("utf-8"))
+    assert versions == {package["devDependencies"]["firebase"]}
 
 
 def test_the_policy_admits_no_code_but_the_page_s_own(person: Person) -> None:

@@ -41,6 +41,10 @@ def test_pictures_are_dropped_shown_live_looked_at_and_deleted_with_a_way_back(p
         "document.querySelector('dialog').open"
         " && Number(document.querySelector('dialog .picture').dataset.width) >= 800"
     )
+    steps = person.page.run(
+        "() => [...document.querySelectorAll('dialog .picture > *')].map((one) => [one.localName, one.dataset.width])"
+    )
+    assert steps == [["canvas", None], ["img", "200"], ["img", "800"]]
     assert "900 × 600" in person.text("dialog")
     assert "thumb_200" in person.text("dialog table")
     person.presses("Delete", "dialog")

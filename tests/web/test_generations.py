@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
+from google.cloud import firestore
 
 from afterimage_client.worker import Worker, draw
 from tests.web.conftest import Person
@@ -73,16 +75,18 @@ def test_what_a_worker_makes_appears_as_it_ends(person: Person, monkeypatch: pyt
     assert "a lighthouse" in person.text(".workers")
 
 
-def test_a_dialogue_is_written_booked_and_used_again(person: Person) -> None:
-    """What the app says and what the books say, beside each other, live; a hit is one; a refusal says why."""
-    person.arrives("dialogues")
+def test_a_dialogue_is_written_booked_and_used_again(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the app and what the books say, live, as text whatever it is; a hit is one; a refusal says why."""
+    uid = person.arrives("dialogues")
     person.writes(".write [name=card]", "dragon")
     person.writes(".write [name=cost]", "0.25")
-    person.writes(".write [name=text]", "Who goes there?")
+    person.writes(".write [name=text]", "Who goes <img src=x onerror='ran = true'> there?")
     person.page.run("() => document.querySelector('.write').requestSubmit()")
     person.reads("1 dialogue")
     person.page.run("() => document.querySelector('.line').click()")
     person.reads("$0.25 (as the app reports it)")
+    assert "<img src=x" in person.text(".line")
+    assert person.page.run("() => document.querySelectorAll('main img').length") == 0
     person.presses("Use it again")
     person.sees("document.querySelector('.line').innerText.includes('1 hit')")
     person.sees("[...document.querySelectorAll('.sides section')][1].innerText.match(/Saved\\s+\\$0.25/)")
@@ -94,7 +98,15 @@ def test_a_dialogue_is_written_booked_and_used_again(person: Person) -> None:
     person.reads("1 dialogue")
     assert person.page.run("() => document.querySelector('.write [name=text]').value") == "Too dear."
 
+    for name, value in person.suite.environment().items():
+        monkeypatch.setenv(name, value)
+    store = firestore.Client(project=person.suite.project_id)
+    store.document(f"budgets/{uid}").set({"limit_nano_usd": 2_000_000_000, "spent_nano_usd": 250_000_000})
+    store.document(f"quota/{uid}/alerts/90").set({"state": "raised", "level": 90, "at": datetime.now(UTC)})
+    store.close()
     person.goes_to("books")
+    person.reads("$0.25 of $2.00 are spent")
+    person.reads("Storage is 90 % full")
     person.sees("document.querySelector('.figures').innerText.includes('$0.25')")
     person.reads("1 reported")
     assert person.page.run("() => document.querySelectorAll('figure table tbody tr').length") >= 2

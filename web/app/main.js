@@ -85,7 +85,6 @@ async function start() {
   addEventListener("languagechosen", openRoom);
   addEventListener("online", drawConnection);
   addEventListener("offline", drawConnection);
-  keepForOffline();
   const [{ Backend }, session] = await Promise.all([import("./backend.js"), import("./session.js")]);
   backend = await Backend.connect();
   const changed = async (found) => {
@@ -94,9 +93,10 @@ async function start() {
     openRoom();
   };
   session.followUser(backend.auth, changed, fail);
+  keepForOffline();
 }
 
-/** The page opens without a network from its second visit on. */
+/** The page opens without a network from now on; what that needs is fetched when the page itself is there. */
 function keepForOffline() {
   if (!("serviceWorker" in navigator)) return;
   const own = { createScriptURL: (path) => path };
