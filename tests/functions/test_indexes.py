@@ -20,6 +20,7 @@ BY_FUNCTIONS = {
     ("generations", "status"),
     ("projects", "owner"),  # erase: whose archives go
     ("versions", "status"),  # expiry of the API's: what is under way, of all users
+    ("usage", "total_cost_usd"),  # the operators' list of users, the dearest first
     ("usage", "touched_at"),  # the roll-up: whose books changed
     ("publications", "object"),  # what is public of one file
     ("publications", "owner"),  # what is public of a user who is erased
@@ -37,10 +38,12 @@ BY_CLIENTS = {
         "videos": ("card_id", "scene_id", "model", "generated_at", "last_accessed"),
         "audio": ("card_id", "stem_type", "model", "generated_at", "last_accessed"),
         "files": ("status", "created_at"),
-        "objects": ("status", "kind", "family", "output.document", "source.name", "updated_at"),
+        "objects": ("status", "kind", "family", "output.document", "source.name", "source.stored_at", "updated_at"),
         "mediaObjects": ("status", "kind", "owner", "output.document", "source.name", "updated_at"),
-        "_events": ("trigger", "recorded_at"),
-        "_jobs": ("kind", "state", "started_at"),
+        "_events": ("trigger", "status", "recorded_at"),
+        "_jobs": ("kind", "state", "started_at", "updated_at"),
+        "records": ("cost_source",),
+        "alerts": ("level",),
     }.items()
     for field in fields
 }
