@@ -49,8 +49,8 @@ conformance: setup node
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r tests/conformance/requirements.txt -c constraints.txt
 	@$(PY) -m pytest -m conformance -s tests/conformance tests/functions/media
 
-soak: setup
-	@TEST_ALL_EXAMPLES=yes $(PY) -m pytest -m 'soak or hypothesis' -s tests
+soak: setup node
+	@TEST_ALL_EXAMPLES=yes $(PY) -m pytest -n $(WORKERS) --dist worksteal -m 'soak or hypothesis' $(or $(TESTS),tests)
 
 setup: .venv/installed
 

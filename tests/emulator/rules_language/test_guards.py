@@ -97,6 +97,7 @@ def test_a_changed_guard_is_noticed(tmp_path: Path, change: tuple[str, str, str]
         shutil.copytree(
             ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "test_guards.py")
         )
+    shutil.copy(ROOT / "tests/thoroughness.py", tmp_path / "tests")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     package = tmp_path / "emulator/afterimage_emulator"
     shutil.copy(ROOT / "emulator/afterimage_emulator/__init__.py", package)
@@ -119,7 +120,7 @@ def test_a_changed_guard_is_noticed(tmp_path: Path, change: tuple[str, str, str]
         "no:cacheprovider",
         *without,
         "-k",
-        "not quarter",
+        "not without_end",
         *chosen,
     ]
     environment = os.environ | {"PYTHONPATH": str(package.parent)}
