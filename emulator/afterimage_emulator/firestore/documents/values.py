@@ -137,8 +137,14 @@ class _InvalidNestingError(Exception):
     """Something inside a map or an array that the service names by the field which holds it all."""
 
 
-def check_fields(fields: Fields) -> None:
-    """Refuses what Firestore refuses, and cuts timestamps to the microsecond as it does."""
+def check_fields(fields: Fields, *, serialized_bytes: int = MAXIMUM_DOCUMENT_BYTES) -> bool:
+    """Refuses what Firestore refuses, and cuts timestamps to the microsecond as it does.
+
+    `serialized_bytes`: what they all take, where it is known; no text in few bytes is too long, so that none is read.
+    Whether all are as they came: nothing was found that could have been cut.
+    """
+    good_kinds = _KINDS_OF_SHORT if serialized_bytes <= SURELY_SHORT else _PLAIN_KINDS
+    are_as_they_came = True
     for name in fields:  # not by `items`, which is written in Python and takes as long again
         value = fields[name]
         if len(name) > 375 and len(name.encode()) > MAXIMUM_FIELD_NAME_BYTES:
@@ -146,12 +152,14 @@ def check_fields(fields: Fields) -> None:
         if name[:2] in _PERHAPS_BAD:
             _check_name(name)
         kind = value.WhichOneof("value_type")
-        if kind in _PLAIN_KINDS or (kind == "string_value" and len(value.string_value) <= SURELY_SHORT):
+        if kind in good_kinds or (kind == "string_value" and len(value.string_value) <= SURELY_SHORT):
             continue
+        are_as_they_came = False
         try:
             _check_value(kind, name, value, _Place(1, len(name.encode())) if kind in _NESTING_KINDS else _TOP)
         except _InvalidNestingError:
             raise invalid_argument(f"Property {name} contains an invalid nested entity.") from None
+    return are_as_they_came
 
 
 def _check_name(name: str) -> None:
@@ -176,6 +184,7 @@ def _check_nested_fields(fields: Fields, place: _Place) -> None:
 
 
 _PLAIN_KINDS: Final = frozenset({"null_value", "boolean_value", "integer_value", "double_value"})
+_KINDS_OF_SHORT: Final = _PLAIN_KINDS | {"string_value"}
 _NESTING_KINDS: Final = frozenset({"map_value", "array_value"})
 _TOP: Final = _Place(1, 0)
 _PERHAPS_BAD: Final = frozenset({"", "__"})
@@ -347,9 +356,7 @@ _FIXED_SIZES: Final = {
 }
 
 
-def check_size(path: str, name: str, fields: Fields, serialized_bytes: int) -> None:
-    if serialized_bytes < SURELY_SMALL_BYTES:
-        return
+def check_size(path: str, name: str, fields: Fields) -> None:
     size = document_size(path, fields)
     if size > MAXIMUM_DOCUMENT_BYTES:
         raise invalid_argument(

@@ -12,6 +12,7 @@ from afterimage_emulator.firestore.documents.wire_bytes import field, number_fie
 from afterimage_emulator.firestore.documents.writes import (
     CheckedWrite,
     PendingCommit,
+    are_surely_small,
     check_precondition,
     check_request_size,
     check_together,
@@ -39,9 +40,10 @@ class Commits:
         """The serialized CommitResponse."""
         transaction = session.transactions.find(request.transaction) if request.transaction else None
         # A write that is wrong in itself is refused before locks are asked for, and leaves the transaction open.
-        check_request_size(request)
         name = session.database.name
         writes = [check_write(write, name) for write in request.writes]
+        if not are_surely_small(writes):
+            check_request_size(request)
         check_together(writes)
         if transaction is not None and transaction.is_read_only:
             session.transactions.end(transaction, is_committed=not writes)
