@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import re
-import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
+
+from afterimage_emulator.hub.structured_events import fresh_event_id
 
 STORAGE_KINDS: Final = ("finalized", "deleted", "archived", "metadataUpdated")
 FIRESTORE_KINDS: Final = ("created", "updated", "deleted", "written")
@@ -125,7 +126,7 @@ def custom_event(
 
 
 def _event(event_type: str, *, now: datetime, **members: object) -> dict[str, object]:
-    fixed = {"specversion": "1.0", "id": str(uuid.uuid4()), "type": event_type, "time": _stamp(now)}
+    fixed = {"specversion": "1.0", "id": fresh_event_id(), "type": event_type, "time": _stamp(now)}
     return {**{name: value for name, value in members.items() if value is not None}, **fixed}
 
 

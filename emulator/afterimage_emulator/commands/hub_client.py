@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,9 @@ def find_hub(project: str | None) -> str:
 
 
 def ask_hub(origin: str, path: str, *, method: str = "GET", body: Any = None) -> Any:
+    # With all that it needs to speak HTTP it takes a twentieth of a suite's start, which asks nobody.
+    import urllib.request
+
     data = None if body is None else json.dumps(body).encode()
     headers = {} if body is None else {"content-type": "application/json"}
     request = urllib.request.Request(  # noqa: S310 — the locator file holds a local origin

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -62,6 +61,8 @@ def _unknown(section: object, known: frozenset[str], place: str, file_name: str)
 
 
 def _nearest(key: str, known: frozenset[str]) -> str | None:
+    import difflib  # a file without mistakes is not kept waiting for it
+
     by_lower = {name.lower(): name for name in sorted(known)}
     found = difflib.get_close_matches(key.lower()[:100], by_lower, n=1)
     return by_lower[found[0]] if found else None

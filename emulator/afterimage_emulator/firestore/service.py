@@ -15,7 +15,6 @@ from afterimage_emulator.firestore.adapters.rest import FirestoreRestApi
 from afterimage_emulator.firestore.adapters.web_channel import WebChannel
 from afterimage_emulator.firestore.adapters.web_channel_session import Patience
 from afterimage_emulator.firestore.documents.document_store import DocumentStore
-from afterimage_emulator.firestore.documents.exports import export_databases, import_databases
 from afterimage_emulator.firestore.documents.index_limits import IndexSettings
 from afterimage_emulator.firestore.expiry import Expiry
 from afterimage_emulator.firestore.indexes.declared_indexes import DeclaredIndexes
@@ -94,9 +93,13 @@ class FirestoreService:
         self.sessions.reset()
 
     async def export_to(self, directory: Path) -> None:
+        from afterimage_emulator.firestore.documents.exports import export_databases
+
         await export_databases(self.store.databases(), directory)
 
     async def import_from(self, directory: Path) -> None:
+        from afterimage_emulator.firestore.documents.exports import import_databases
+
         await import_databases(self.store, directory)
 
     async def close(self) -> None:

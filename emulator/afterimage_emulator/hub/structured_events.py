@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -30,7 +29,7 @@ def read_structured_event(body: Mapping[str, Any], *, now: datetime) -> CloudEve
         raise _wrong(f"`specversion` must be `1.0`, not `{body['specversion']}`")
     subject = body.get("subject")
     return CloudEvent(
-        id=str(body.get("id") or uuid.uuid4()),
+        id=str(body.get("id") or fresh_event_id()),
         source=body["source"],
         type=body["type"],
         time=str(body.get("time") or now.isoformat(timespec="microseconds").replace("+00:00", "Z")),
@@ -39,6 +38,12 @@ def read_structured_event(body: Mapping[str, Any], *, now: datetime) -> CloudEve
         data=_data(body),
         attributes={name: _text(value) for name, value in body.items() if name not in _KNOWN},
     )
+
+
+def fresh_event_id() -> str:
+    import uuid  # a suite that is sent no event by hand starts without it
+
+    return str(uuid.uuid4())
 
 
 def _data(body: Mapping[str, Any]) -> bytes:

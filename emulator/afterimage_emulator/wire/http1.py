@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from email.utils import formatdate
 from http import HTTPStatus
 from typing import cast
 
@@ -407,6 +406,8 @@ async def _close(body: object) -> None:
 @functools.lru_cache(maxsize=2)
 def http_date(second: int) -> str:
     """Written once for all answers of a second: it costs as much as all their other headers together."""
+    from email.utils import formatdate  # its package is large, and the first answer is time enough for it
+
     return formatdate(second, usegmt=True)
 
 

@@ -6,6 +6,7 @@ Parameters arrive percent-decoded, so a `%2F` inside a name stays inside it.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Router:
     """Routes in the order they were added: the first that fits answers, so literal routes go first."""
 
     def __init__(self) -> None:
-        self._routes: list[tuple[frozenset[str], re.Pattern[str], HttpHandler]] = []
+        self._routes: list[tuple[frozenset[str], str, HttpHandler]] = []
         self._offered: list[Offered] = []
 
     def add(self, methods: str, pattern: str, handler: HttpHandler, *, differs: str = "") -> None:
@@ -42,7 +43,7 @@ class Router:
         `differs` says in what the answer is not production's.
         """
         refused = handler.reason if isinstance(handler, Refusing) else ""
-        self._routes.append((frozenset(methods.split()), _compile(pattern), handler))
+        self._routes.append((frozenset(methods.split()), pattern, handler))
         self._offered.append(Offered(wire="HTTP", name=f"{methods} {pattern}", refused=refused, differs=differs))
 
     def offered(self) -> Sequence[Offered]:
@@ -52,7 +53,7 @@ class Router:
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         allowed: set[str] = set()
         for methods, pattern, handler in self._routes:
-            matched = pattern.fullmatch(request.raw_path)
+            matched = _compiled(pattern).fullmatch(request.raw_path)
             if matched is None:
                 continue
             if "*" in methods or request.method in methods or (request.method == "HEAD" and "GET" in methods):
@@ -64,7 +65,9 @@ class Router:
         raise StatusError(Code.NOT_FOUND, f"no route for `{request.method} {request.raw_path}`")
 
 
-def _compile(pattern: str) -> re.Pattern[str]:
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Made when a request first comes by it: a suite that starts has dozens of routes, and most are never asked."""
     parts: list[str] = []
     position = 0
     for parameter in _PARAMETER.finditer(pattern):

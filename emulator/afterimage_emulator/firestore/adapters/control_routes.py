@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from afterimage_emulator.firestore.documents.document_store import DocumentStore
-from afterimage_emulator.firestore.documents.exports import export_databases, import_databases
 from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, invalid_argument
 from afterimage_emulator.firestore.documents.stored_documents import Change
 from afterimage_emulator.firestore.rules.loaded_rules import LoadedRules
@@ -120,11 +119,15 @@ class ControlRoutes:
         directory = _directory(await request.json())
         project = request.params["project"]
         wanted = [database for database in self._store.databases() if database.name.project == project]
+        from afterimage_emulator.firestore.documents.exports import export_databases
+
         await export_databases(wanted, directory)
         return json_response({"directory": str(directory)})
 
     async def _import(self, request: HttpRequest) -> HttpResponse:
         directory = _directory(await request.json())
+        from afterimage_emulator.firestore.documents.exports import import_databases
+
         await import_databases(self._store, directory)
         return json_response({"directory": str(directory)})
 

@@ -10,8 +10,6 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-import re2
-
 from afterimage_emulator.rules_language.evaluation.operators import MAXIMUM_TEXT_LENGTH, checked_text, checked_timestamp
 from afterimage_emulator.rules_language.evaluation.rule_values import (
     NANOS_PER_SECOND,
@@ -46,6 +44,8 @@ _GROUP: Final = re.compile(r"\$([0-9])(?![0-9])|\$[0-9]*|\\.?", re.DOTALL)
 
 @lru_cache(maxsize=512)
 def _pattern(pattern: str) -> Any:
+    import re2  # rules without a pattern do without it
+
     options = re2.Options()
     options.log_errors = False
     try:
