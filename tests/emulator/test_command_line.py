@@ -40,6 +40,18 @@ def test_help_teaches() -> None:
         assert f"afterimage-emulator {command}" in shown
 
 
+def test_a_start_imports_nothing_that_only_later_work_needs() -> None:
+    """Each of these takes a hundredth of a start or more: the first who needs one imports it."""
+    started = ("commands.command_line", "commands.serve", "suite", "firestore.service")
+    later = ("urllib.request", "http.client", "email.utils", "uuid", "difflib", "re2", "cryptography", "yaml")
+    program = "; ".join(f"import afterimage_emulator.{name}" for name in started)
+    shown = subprocess.run(
+        [sys.executable, "-c", f"{program}; import sys; print(*[name for name in {later} if name in sys.modules])"],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert shown.stdout.split() == []
+
+
 def test_exec_sets_the_sdks_variables_and_passes_the_exit_code_on(tmp_path: Path, project_id: str) -> None:
     """The command sees what the official `emulators:exec` would show it, and its failure is the run's failure."""
     file = project(tmp_path)
