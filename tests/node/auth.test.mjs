@@ -6,7 +6,6 @@ import { after, before, test } from "node:test";
 import { deleteApp, initializeApp } from "firebase/app";
 import {
   EmailAuthProvider,
-  GoogleAuthProvider,
   applyActionCode,
   checkActionCode,
   confirmPasswordReset,
@@ -24,7 +23,6 @@ import {
   sendPasswordResetEmail,
   sendSignInLinkToEmail,
   signInAnonymously,
-  signInWithCredential,
   signInWithCustomToken,
   signInWithEmailLink,
   signInWithEmailAndPassword,
@@ -212,13 +210,4 @@ test("the admin SDK manages users", async () => {
   assert.equal(imported.successCount, 1);
   const deleted = await admin.deleteUsers([...uids, "js-d"]);
   assert.equal(deleted.successCount, 4);
-});
-
-test("what is not here says so", async () => {
-  const credential = GoogleAuthProvider.credential('{"sub":"1","email":"a@b.c"}');
-  await assert.rejects(signInWithCredential(auth, credential), (error) => {
-    assert.equal(error.code, "auth/not-implemented");
-    assert.match(error.message, /accounts\.signInWithIdp.* is not implemented here/);
-    return true;
-  });
 });

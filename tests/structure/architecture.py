@@ -63,6 +63,7 @@ NAMES_ARE_UNIQUE_IN = ("functions", "emulator", "client", "server", "rules")
 PROTOCOLS_OF_ONE: Mapping[str, str] = {
     "EventSubscriptions": "Pub/Sub fulfils it for the functions, and neither service may import the other",
     "FunctionTargets": "the functions fulfil it for Cloud Tasks, and neither service may import the other",
+    "BlockingTargets": "the functions fulfil it for Auth, and neither service may import the other",
     "DeclaredQueue": "a function's trigger is one, and Cloud Tasks may not import it",
     "ConsoleView": "the suite makes its console: a console that imported the suite would close a circle",
     "SuiteView": "the suite makes its hub: a hub that imported the suite would close a circle",
@@ -85,7 +86,19 @@ SERVICES = {"firestore", "storage", "auth", "pubsub", "tasks", "eventarc", "func
 COMPOSERS = {f"{SUITE}.suite"}
 FLOORS: Mapping[str, tuple[str, ...]] = {
     "firestore": ("documents", "queries", "indexes", "rules", "transactions", "listening", "operations", "adapters"),
-    "auth": ("errors", "accounts", "requests", "tokens", "operations", "api", "app_check"),
+    "auth": (
+        "errors",
+        "identifiers",
+        "settings",
+        "accounts",
+        "configuration",
+        "requests",
+        "tokens",
+        "blocking",
+        "operations",
+        "api",
+        "app_check",
+    ),
     "pubsub": ("topics", "delivery", "api"),
 }
 """The rooms of services from the ground up: one imports of those below it; what stands beside them composes them."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from afterimage_emulator.auth.accounts.projects import Projects
+from afterimage_emulator.auth.api.addressed import Addressed
 from afterimage_emulator.auth.api.answers import error_answer
 from afterimage_emulator.auth.api.control_api import CONTROL_PREFIX, AuthControlApi
 from afterimage_emulator.auth.api.identity_toolkit_api import IdentityToolkitApi
+from afterimage_emulator.auth.api.settings_api import SettingsApi
 from afterimage_emulator.auth.app_check.app_check_api import CONSUME_VERB, AppCheckApi
+from afterimage_emulator.auth.blocking.asked_functions import AskedFunctions, BlockingTargets
 from afterimage_emulator.auth.exported_accounts import read_projects, write_projects
 from afterimage_emulator.auth.tokens.sessions import SignedInUsers
 from afterimage_emulator.clock import Clock
@@ -24,8 +27,9 @@ from afterimage_emulator.wire.router import Router
 class AuthService:
     """`project_id` is the project of clients, whose API keys name none.
 
-    `app_check_debug_tokens` are the registered ones; None, the default, takes any. No events are published: no trigger
-    of Python functions hears of accounts.
+    `app_check_debug_tokens` are the registered ones; None, the default, takes any. `functions` gives those of the same
+    suite, of which some may want to be asked before an account is made or somebody signs in. No events are published:
+    no trigger of Python functions hears of accounts afterwards.
     """
 
     grpc: Sequence[GrpcMethod] = ()
@@ -36,13 +40,22 @@ class AuthService:
         project_id: str,
         clock: Clock,
         app_check_debug_tokens: Collection[str] | None = None,
+        functions: Callable[[], BlockingTargets | None] = lambda: None,
     ) -> None:
         self.projects = Projects(default_id=project_id)
         self._sessions = SignedInUsers(clock=clock)
         self._app_check = AppCheckApi(sessions=self._sessions, debug_tokens=app_check_debug_tokens)
         self._router = Router()
         AuthControlApi(projects=self.projects, sessions=self._sessions).add_routes(self._router)
-        IdentityToolkitApi(projects=self.projects, sessions=self._sessions).add_routes(self._router)
+        addressed = Addressed(projects=self.projects)
+        self._toolkit = IdentityToolkitApi(
+            projects=self.projects,
+            sessions=self._sessions,
+            functions=AskedFunctions(clock=clock, beside=functions),
+            addressed=addressed,
+        )
+        self._toolkit.add_routes(self._router)
+        SettingsApi(addressed=addressed).add_routes(self._router)
         self._app_check.add_routes(self._router)
 
     async def http(self, request: HttpRequest) -> HttpResponse:
@@ -58,6 +71,7 @@ class AuthService:
     def reset(self) -> None:
         """Forgets all accounts, codes and switches of all projects. Tokens of before stand for nobody."""
         self.projects.clear()
+        self._toolkit.forget()
         self._app_check.reset()
 
     async def export_to(self, directory: Path) -> None:

@@ -49,7 +49,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
     def put(
         self, uid: str, email: str | None, phone: str | None, identities: list[tuple[str, str]], overwrite: bool
     ) -> None:
-        account = Account(uid=uid, created_at_ms=0, email=email, phone_number=phone, federated=links(identities))
+        account = Account(uid=uid, created_at_ms=0, email=email, phone_number=phone, links=links(identities))
         expected = (overwrite or uid not in self.model) and not self.conflict(account)
         try:
             (self.store.put if overwrite else self.store.create)(account)
@@ -57,7 +57,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
             assert not expected
         else:
             assert expected
-            self.model[uid] = account
+            self.model[uid] = account.with_own_links()
 
     @precondition(lambda self: self.model)
     @rule(data=st.data(), email=EMAILS)
@@ -70,7 +70,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
             assert not expected
         else:
             assert expected
-            self.model[account.uid] = account
+            self.model[account.uid] = account.with_own_links()
 
     @rule(uid=UIDS)
     def delete(self, uid: str) -> None:

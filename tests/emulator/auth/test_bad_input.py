@@ -21,12 +21,19 @@ from afterimage_emulator.wire.http_messages import Headers, HttpRequest, HttpRes
 from tests.emulator.auth.conftest import PROJECT, TOOLKIT, RestClient
 from tests.thoroughness import examples
 
+TOOLKIT_V2 = "/identitytoolkit.googleapis.com/v2"
 OPERATIONS = [
     *(f"{TOOLKIT}/accounts:{name}" for name in ("signUp", "signInWithPassword", "signInWithCustomToken", "lookup")),
     *(f"{TOOLKIT}/accounts:{name}" for name in ("update", "delete", "sendOobCode", "resetPassword", "createAuthUri")),
     *(f"{TOOLKIT}/projects/{PROJECT}/accounts:{name}" for name in ("lookup", "update", "delete", "sendOobCode")),
     *(f"{TOOLKIT}/projects/{PROJECT}/accounts:{name}" for name in ("query", "batchCreate", "batchDelete")),
     f"{TOOLKIT}/projects/{PROJECT}/accounts",
+    *(f"{TOOLKIT}/accounts:{name}" for name in ("signInWithIdp", "signInWithPhoneNumber", "sendVerificationCode")),
+    *(f"{TOOLKIT_V2}/accounts/mfaEnrollment:{step}" for step in ("start", "finalize", "withdraw")),
+    *(f"{TOOLKIT_V2}/accounts/mfaSignIn:{step}" for step in ("start", "finalize")),
+    f"{TOOLKIT}/projects/{PROJECT}:createSessionCookie",
+    *(f"{TOOLKIT_V2}/projects/{PROJECT}/{name}" for name in ("tenants", "oauthIdpConfigs", "inboundSamlConfigs")),
+    f"{TOOLKIT}/projects/{PROJECT}/tenants/one/accounts:update",
     "/www.googleapis.com/identitytoolkit/v3/relyingparty/uploadAccount",
     "/www.googleapis.com/identitytoolkit/v3/relyingparty/downloadAccount",
     "/securetoken.googleapis.com/v1/token",
@@ -49,14 +56,27 @@ def kinds_of(kind: type[Request]) -> Iterator[type[Request]]:
 NAMES = sorted(
     {camel_case(field.name) for kind in kinds_of(Request) for field in fields(kind)}
     | {name for kind in kinds_of(Request) for name in kind.NOT_HERE}
-    | {"targetProjectId", "debug_token", "app_check_token", "maxResults", "nextPageToken", "grant_type"}
+    | {"targetProjectId", "debug_token", "app_check_token", "maxResults", "nextPageToken", "grant_type", "tenantId"}
+    | {"phoneInfo", "mfaConfig", "enrollments", "providerConfigs", "enabledProviders", "idpConfig", "spConfig"}
 )
 TOKENS = st.dictionaries(
     st.sampled_from(["user_id", "sub", "aud", "iat", "firebase", "uid", "claims", "tenant_id", "iss", "exp", "jti"]),
     st.sampled_from(["known", PROJECT, 1, 1.5, -1, True, None, [], {}, {"sign_in_provider": 1}, "\ud800", 10**400]),
 ).map(unsigned_jwt)
 PLAUSIBLE = st.sampled_from(
-    ["known", "known@example.com", "new@example.com", "secret-1", "+1555", "PASSWORD_RESET", "VERIFY_EMAIL", "{}", "1"]
+    [
+        "known",
+        "known@example.com",
+        "new@example.com",
+        "secret-1",
+        "+1555",
+        "PASSWORD_RESET",
+        "VERIFY_EMAIL",
+        "{}",
+        "1",
+        "http://localhost?providerId=google.com",
+        'id_token={"sub":"1"}&providerId=saml.x&SAMLResponse={}',
+    ]
 )
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | TOKENS | PLAUSIBLE
 VALUES = st.recursive(

@@ -118,9 +118,13 @@ def test_a_link_that_is_followed_leads_to_the_app(client: RestClient) -> None:
         "a": ["b"], "mode": ["signIn"], "lang": ["en"], "oobCode": [code["oobCode"]], "apiKey": ["fake-api-key"],
     }  # fmt: skip
     client.do("signInWithEmailLink", email="follow@example.com", oobCode=code["oobCode"])
-    nowhere = client.http.get("/emulator/action", params={"mode": "signIn", "oobCode": code["oobCode"]})
+    link = {"mode": "signIn", "oobCode": "x", "apiKey": "k"}
+    nowhere = client.http.get("/emulator/action", params=link)
     assert (nowhere.status_code, "continueUrl" in nowhere.text) == (400, True)
-    bad = client.http.get("/emulator/action", params={"mode": "signIn", "continueUrl": "javascript:alert(1)"})
+    bad = client.http.get(
+        "/emulator/action",
+        params={"mode": "signIn", "oobCode": "x", "apiKey": "k", "continueUrl": "javascript:alert(1)"},
+    )
     assert bad.status_code == 400
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import firebase_admin
 import pytest
-from firebase_admin import auth, exceptions
+from firebase_admin import auth
 
-from tests.emulator.auth.conftest import PROJECT, RestClient, RunningAuth
+from afterimage_emulator.front.callers import decode_claims
+from tests.emulator.auth.conftest import ADMIN, PROJECT, TOOLKIT, RestClient, RunningAuth
 
 
 def test_a_user_is_created_and_found_by_each_of_its_names(app: firebase_admin.App) -> None:
@@ -239,8 +240,59 @@ def test_projects_do_not_see_each_other(admin_app: Callable[[str], firebase_admi
         auth.verify_id_token(token, app=there)
 
 
-def test_session_cookies_answer_not_implemented(app: firebase_admin.App, client: RestClient) -> None:
-    """What is not here says so, through the SDK, instead of half working."""
-    made = client.do("signUp")
-    with pytest.raises(exceptions.FirebaseError, match="`createSessionCookie` is not implemented here"):
-        auth.create_session_cookie(made["idToken"], expires_in=3600, app=app)
+def test_a_session_cookie_is_verified_until_it_is_revoked(
+    app: firebase_admin.App, client: RestClient, frozen: RunningAuth
+) -> None:
+    """A server turns an ID token into a cookie that lasts, verifies it, and ends it with all others of the user."""
+    made = client.do("signUp", email="cookie@example.com", password="secret-1")
+    now = int(frozen.clock.now().timestamp())
+    cookie = auth.create_session_cookie(made["idToken"], expires_in=3600, app=app)
+    claims = decode_claims(cookie)
+    assert claims is not None
+    assert (claims["iss"], claims["exp"]) == (f"https://session.firebase.google.com/{PROJECT}", now + 3600)
+    assert auth.verify_session_cookie(cookie, check_revoked=True, app=app)["uid"] == made["localId"]
+    later = int(frozen.clock.now().timestamp()) + 1
+    fields = {"localId": made["localId"], "validSince": later}
+    client.http.post(f"{TOOLKIT}/projects/{PROJECT}/accounts:update", json=fields, headers=ADMIN).raise_for_status()
+    with pytest.raises(auth.RevokedSessionCookieError):
+        auth.verify_session_cookie(cookie, check_revoked=True, app=app)
+
+
+def test_a_tenant_has_accounts_of_its_own(app: firebase_admin.App, client: RestClient) -> None:
+    """One address is two accounts, in the project and in its tenant; a token of either is nobody's in the other."""
+    inside = auth.Client(app, tenant_id="tenant-a")
+    outer = auth.create_user(email="both@example.com", password="secret-1", app=app)
+    inner = inside.create_user(email="both@example.com", password="secret-1")
+    assert outer.uid != inner.uid
+    assert inside.get_user_by_email("both@example.com").tenant_id == "tenant-a"
+    signed_in = client.do("signInWithPassword", email="both@example.com", password="secret-1", tenantId="tenant-a")
+    assert inside.verify_id_token(signed_in["idToken"], check_revoked=True)["firebase"]["tenant"] == "tenant-a"
+    assert client.refusal("lookup", idToken=signed_in["idToken"], tenantId="tenant-b") == "TENANT_ID_MISMATCH"
+    assert client.refresh(signed_in["refreshToken"]).json()["user_id"] == inner.uid
+    client.do("signInWithCustomToken", tenantId="tenant-a", token=inside.create_custom_token("guest").decode())
+    assert {user.uid for user in inside.list_users().users} == {inner.uid, "guest"}
+    link = inside.generate_password_reset_link("both@example.com")
+    assert "tenantId=tenant-a" in link
+    assert client.http.get(f"{link}&newPassword=secret-2").status_code == 200
+    client.do("signInWithPassword", email="both@example.com", password="secret-1")
+    client.do("signInWithPassword", email="both@example.com", password="secret-2", tenantId="tenant-a")
+
+
+def test_providers_are_described_and_listed(app: firebase_admin.App) -> None:
+    """What an operator's script says of OIDC and SAML providers is kept and given back, in pages."""
+    for number in range(3):
+        auth.create_oidc_provider_config(
+            f"oidc.n{number}", client_id="c", issuer="https://issuer.example", display_name="N", enabled=True, app=app
+        )
+    assert auth.update_oidc_provider_config("oidc.n0", client_id="d", app=app).client_id == "d"
+    page = auth.list_oidc_provider_configs(max_results=2, app=app)
+    assert [one.provider_id for one in page.provider_configs] == ["oidc.n0", "oidc.n1"]
+    assert [one.provider_id for one in page.iterate_all()] == ["oidc.n0", "oidc.n1", "oidc.n2"]
+    auth.create_saml_provider_config(
+        "saml.n", idp_entity_id="i", sso_url="https://sso.example", x509_certificates=["CERT"], rp_entity_id="r",
+        callback_url="https://app.example/__/auth/handler", app=app,
+    )  # fmt: skip
+    assert auth.update_saml_provider_config("saml.n", idp_entity_id="j", app=app).x509_certificates == ["CERT"]
+    auth.delete_saml_provider_config("saml.n", app=app)
+    with pytest.raises(auth.ConfigurationNotFoundError):
+        auth.get_saml_provider_config("saml.n", app=app)

@@ -26,7 +26,7 @@ def projects() -> Projects:
                 created_at_ms=0,
                 email=f"{number}@example.com",
                 phone_number=f"+1555{number}",
-                federated=(google,),
+                links=(google,),
             )
         )
     project.oob_codes.create(purpose=Purpose.VERIFY_EMAIL, uid="u0", email="0@example.com", origin="http://here")

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from afterimage_emulator.auth.accounts.accounts import Account, ProviderLink
+from afterimage_emulator.auth.accounts.second_factors import factor_json
 
 
-def account_json(account: Account) -> dict[str, object]:
-    """The password hash is not hidden, as the official emulator does not hide it: tests look at it."""
+def account_json(account: Account, *, with_secrets: bool = False) -> dict[str, object]:
+    """The password hash is not hidden, as the official emulator does not hide it: tests look at it.
+
+    `with_secrets`: those of authenticator apps too, for an export.
+    """
     password = account.password
-    fields: dict[str, Any] = {
+    fields: dict[str, object] = {
         "localId": account.uid,
+        "tenantId": account.tenant_id,
         "email": account.email,
+        "initialEmail": account.initial_email,
         "emailVerified": account.email_verified,
         "displayName": account.display_name,
         "photoUrl": account.photo_url,
+        "screenName": account.screen_name,
         "phoneNumber": account.phone_number,
         "passwordHash": password.hash if password else None,
         "salt": password.salt if password else None,
-        "passwordUpdatedAt": password.updated_at_ms if password else None,
+        "passwordUpdatedAt": account.password_updated_at_ms,
         "emailLinkSignin": account.has_email_link or None,
         "validSince": _text(account.valid_since_seconds),
         "disabled": account.disabled,
@@ -30,6 +36,7 @@ def account_json(account: Account) -> dict[str, object]:
         "customAttributes": account.custom_claims,
         "customAuth": account.is_custom_auth or None,
         "providerUserInfo": [link_json(link) for link in account.links] or None,
+        "mfaInfo": [factor_json(factor, with_secret=with_secrets) for factor in account.second_factors] or None,
     }
     return present(fields)
 
@@ -44,6 +51,7 @@ def link_json(link: ProviderLink) -> dict[str, object]:
             "phoneNumber": link.phone_number,
             "displayName": link.display_name,
             "photoUrl": link.photo_url,
+            "screenName": link.screen_name,
         }
     )
 

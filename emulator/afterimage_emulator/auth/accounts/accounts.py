@@ -1,21 +1,24 @@
 """The accounts of one project: what an account is, and what must hold between any two of them.
 
-No two accounts share an id, an email address, a phone number or an identity at a provider. The store keeps this
-whatever its callers do; it knows neither time nor JSON.
+No two accounts share an id, an email address, a phone number or an identity at a provider elsewhere. The store keeps
+this whatever its callers do; it knows neither time nor JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from sortedcontainers import SortedDict
 
 from afterimage_emulator.auth.accounts.passwords import StoredPassword
+from afterimage_emulator.auth.accounts.second_factors import SecondFactor
 from afterimage_emulator.auth.errors import refused
 
 PASSWORD_PROVIDER = "password"  # noqa: S105  the provider's name, not a secret
 PHONE_PROVIDER = "phone"
+OWN_PROVIDERS = (PASSWORD_PROVIDER, PHONE_PROVIDER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,53 +32,88 @@ class ProviderLink:
     phone_number: str | None = None
     display_name: str | None = None
     photo_url: str | None = None
+    screen_name: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """One user. `federated` holds imported identities; those of password and phone follow from the other fields."""
+    """One user. `links` are in the order they came; the store keeps those of password and phone after other fields.
+
+    `email_verified` and `disabled` are None where nobody has ever said, and then stand in no answer.
+    """
 
     uid: str
     created_at_ms: int
+    tenant_id: str | None = None
     email: str | None = None
-    email_verified: bool = False
+    email_verified: bool | None = None
+    initial_email: str | None = None
+    """The first address it had, kept for good: where the offer to undo a change of address goes."""
     display_name: str | None = None
     photo_url: str | None = None
+    screen_name: str | None = None
     phone_number: str | None = None
     password: StoredPassword | None = None
+    password_updated_at_ms: int | None = None
     has_email_link: bool = False
     """Whether it signed in by a link in an e-mail, which counts as the provider of passwords."""
-    disabled: bool = False
+    disabled: bool | None = None
     valid_since_seconds: int | None = None
     last_login_at_ms: int | None = None
     last_refresh_at_ms: int | None = None
     custom_claims: str | None = None
     is_custom_auth: bool = False
-    federated: tuple[ProviderLink, ...] = ()
+    links: tuple[ProviderLink, ...] = ()
+    second_factors: tuple[SecondFactor, ...] = ()
 
     @property
     def signs_in_by_email(self) -> bool:
         return self.email is not None and (self.password is not None or self.has_email_link)
 
     @property
-    def links(self) -> tuple[ProviderLink, ...]:
-        links = list(self.federated)
+    def federated(self) -> tuple[ProviderLink, ...]:
+        """The identities at providers elsewhere."""
+        return tuple(link for link in self.links if link.provider_id not in OWN_PROVIDERS)
+
+    def changed(self, changes: Mapping[str, object]) -> Account:
+        """With other values in the fields that `changes` names."""
+        return replace(self, **cast("Mapping[str, Any]", changes))
+
+    def with_link(self, link: ProviderLink) -> Account:
+        """With this identity in the place of the provider's earlier one, or as the last."""
+        links = list(self.links)
+        for number, known in enumerate(links):
+            if known.provider_id == link.provider_id:
+                links[number] = link
+                break
+        else:
+            links.append(link)
+        return replace(self, links=tuple(links))
+
+    def without_links(self, provider_ids: Collection[str]) -> Account:
+        return replace(self, links=tuple(link for link in self.links if link.provider_id not in provider_ids))
+
+    def with_own_links(self) -> Account:
+        """With the identities of password and phone exactly where the other fields speak of one."""
+        password = phone = None
         if self.email is not None and self.signs_in_by_email:
-            links.append(
-                ProviderLink(
-                    provider_id=PASSWORD_PROVIDER,
-                    raw_id=self.email,
-                    federated_id=self.email,
-                    email=self.email,
-                    display_name=self.display_name,
-                    photo_url=self.photo_url,
-                )
+            password = ProviderLink(
+                provider_id=PASSWORD_PROVIDER,
+                raw_id=self.email,
+                federated_id=self.email,
+                email=self.email,
+                display_name=self.display_name,
+                photo_url=self.photo_url,
             )
         if self.phone_number is not None:
-            links.append(
-                ProviderLink(provider_id=PHONE_PROVIDER, raw_id=self.phone_number, phone_number=self.phone_number)
-            )
-        return tuple(links)
+            phone = ProviderLink(provider_id=PHONE_PROVIDER, raw_id=self.phone_number, phone_number=self.phone_number)
+        account = self
+        for provider_id, link in ((PASSWORD_PROVIDER, password), (PHONE_PROVIDER, phone)):
+            if link is not None:
+                account = account if link in account.links else account.with_link(link)
+            elif any(known.provider_id == provider_id for known in account.links):
+                account = account.without_links((provider_id,))
+        return account
 
 
 class AccountStore:
@@ -86,6 +124,7 @@ class AccountStore:
         self._uid_of_email: dict[str, str] = {}
         self._uid_of_phone: dict[str, str] = {}
         self._uid_of_identity: dict[tuple[str, str], str] = {}
+        self._uids_of_link_email: dict[str, dict[str, None]] = {}
 
     # -- reading
 
@@ -101,6 +140,12 @@ class AccountStore:
 
     def by_email(self, email: str) -> Account | None:
         return self._named(self._uid_of_email.get(email))
+
+    def at_address(self, email: str) -> list[Account]:
+        """The account with this address, then those whose identity at a provider has it."""
+        owner = self._uid_of_email.get(email)
+        uids = [*((owner,) if owner is not None else ()), *self._uids_of_link_email.get(email, ())]
+        return [account for uid in dict.fromkeys(uids) if (account := self.by_uid(uid)) is not None]
 
     def by_phone_number(self, phone_number: str) -> Account | None:
         return self._named(self._uid_of_phone.get(phone_number))
@@ -132,6 +177,7 @@ class AccountStore:
 
     def put(self, account: Account) -> Account:
         """Creates, or replaces the account of the same id; changes nothing where a name is another's."""
+        account = account.with_own_links()
         self._check_names(account)
         earlier = self.by_uid(account.uid)
         if earlier is not None:
@@ -141,8 +187,11 @@ class AccountStore:
             self._uid_of_email[account.email] = account.uid
         if account.phone_number is not None:
             self._uid_of_phone[account.phone_number] = account.uid
-        for link in account.federated:
-            self._uid_of_identity[link.provider_id, link.raw_id] = account.uid
+        for link in account.links:
+            if link.provider_id not in OWN_PROVIDERS:
+                self._uid_of_identity[link.provider_id, link.raw_id] = account.uid
+                if link.email is not None:
+                    self._uids_of_link_email.setdefault(link.email, {})[account.uid] = None
         return account
 
     def delete(self, uid: str) -> bool:
@@ -157,6 +206,7 @@ class AccountStore:
         self._uid_of_email.clear()
         self._uid_of_phone.clear()
         self._uid_of_identity.clear()
+        self._uids_of_link_email.clear()
 
     def check_invariants(self) -> None:
         """What must hold between any two operations; every test of the store ends in it."""
@@ -183,6 +233,10 @@ class AccountStore:
                 yield f"the {kind} `{name}` belongs to {len(uids)} accounts: {', '.join(uids)}"
             if found not in uids:
                 yield f"the {kind} `{name}` belongs to {uids or 'nobody'} and leads to `{found}`"
+        at_providers = {(link.email, one.uid) for one in self for link in one.federated if link.email is not None}
+        listed = {(email, uid) for email, uids in self._uids_of_link_email.items() for uid in uids}
+        for email, uid in sorted(at_providers ^ listed):
+            yield f"the provider's address `{email}` of `{uid}` is {'listed' if (email, uid) in listed else 'missing'}"
 
     # -- inside
 
@@ -210,6 +264,10 @@ class AccountStore:
             del self._uid_of_phone[account.phone_number]
         for link in account.federated:
             del self._uid_of_identity[link.provider_id, link.raw_id]
+            if link.email is not None and link.email in self._uids_of_link_email:
+                self._uids_of_link_email[link.email].pop(account.uid, None)
+                if not self._uids_of_link_email[link.email]:
+                    del self._uids_of_link_email[link.email]
 
 
 def _names_of(account: Account) -> Iterator[tuple[str, Hashable]]:

@@ -10,13 +10,17 @@ from afterimage_emulator.auth.errors import refused
 _URL = re.compile(r"[!-~]{1,2000}")
 
 
-def checked_continue_url(url: str) -> str:
-    """An absolute http(s) URL without blanks or controls: it goes into a `Location` header."""
+def is_absolute_url(url: str) -> bool:
+    """An http(s) URL without blanks or controls."""
     try:
         parts = urlsplit(url)
-        is_absolute = parts.scheme in ("http", "https") and bool(parts.hostname)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and _URL.fullmatch(url) is not None
     except ValueError:
-        is_absolute = False
-    if not is_absolute or _URL.fullmatch(url) is None:
+        return False
+
+
+def checked_continue_url(url: str) -> str:
+    """It goes into a `Location` header."""
+    if not is_absolute_url(url):
         raise refused("INVALID_CONTINUE_URI : ((expected an absolute URI with valid scheme and host))")
     return url

@@ -16,6 +16,7 @@ class Purpose(StrEnum):
     VERIFY_EMAIL = "VERIFY_EMAIL"
     VERIFY_AND_CHANGE_EMAIL = "VERIFY_AND_CHANGE_EMAIL"
     EMAIL_SIGNIN = "EMAIL_SIGNIN"
+    RECOVER_EMAIL = "RECOVER_EMAIL"
 
 
 _MODES = {
@@ -23,6 +24,7 @@ _MODES = {
     Purpose.VERIFY_EMAIL: "verifyEmail",
     Purpose.VERIFY_AND_CHANGE_EMAIL: "verifyAndChangeEmail",
     Purpose.EMAIL_SIGNIN: "signIn",
+    Purpose.RECOVER_EMAIL: "recoverEmail",
 }
 
 
@@ -41,9 +43,10 @@ class OobCode:
 
 
 class OobCodes:
-    """The codes of one project that nobody has used yet."""
+    """The codes of one project, or of one tenant, that nobody has used yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tenant_id: str | None = None) -> None:
+        self._tenant_id = tenant_id
         self._codes: dict[str, OobCode] = {}
 
     def __iter__(self) -> Iterator[OobCode]:
@@ -63,6 +66,8 @@ class OobCodes:
         query = {"mode": _MODES[purpose], "lang": "en", "oobCode": code, "apiKey": "fake-api-key"}
         if continue_url is not None:
             query["continueUrl"] = continue_url
+        if self._tenant_id is not None:
+            query["tenantId"] = self._tenant_id
         made = OobCode(
             code=code,
             link=f"{origin}/emulator/action?{urlencode(query)}",

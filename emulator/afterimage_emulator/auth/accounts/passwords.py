@@ -5,14 +5,12 @@ Anybody who can reach the port can read them, on purpose. Never use a real passw
 
 from __future__ import annotations
 
-import secrets
-import string
 from dataclasses import dataclass
 
 from afterimage_emulator.auth.errors import refused
+from afterimage_emulator.auth.identifiers import new_id
 
 MINIMUM_LENGTH = 6
-_SALT_CHARACTERS = string.ascii_letters + string.digits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,22 +19,21 @@ class StoredPassword:
 
     hash: str
     salt: str | None
-    updated_at_ms: int
 
     def matches(self, password: str) -> bool:
         return self.salt is not None and self.hash == _readable_hash(password, self.salt)
 
 
-def new_password(password: str, *, now_ms: int, salt: str | None = None) -> StoredPassword:
+def new_password(password: str) -> StoredPassword:
     if len(password) < MINIMUM_LENGTH:
         raise refused(f"WEAK_PASSWORD : Password should be at least {MINIMUM_LENGTH} characters")
-    return unchecked_password(password, now_ms=now_ms, salt=salt)
+    return unchecked_password(password)
 
 
-def unchecked_password(password: str, *, now_ms: int, salt: str | None = None) -> StoredPassword:
+def unchecked_password(password: str, *, salt: str | None = None) -> StoredPassword:
     """For imports, which may hold passwords from before there was a minimum."""
-    salt = salt or "fakeSalt" + "".join(secrets.choice(_SALT_CHARACTERS) for _ in range(20))
-    return StoredPassword(hash=_readable_hash(password, salt), salt=salt, updated_at_ms=now_ms)
+    salt = salt or "fakeSalt" + new_id(20)
+    return StoredPassword(hash=_readable_hash(password, salt), salt=salt)
 
 
 def _readable_hash(password: str, salt: str) -> str:

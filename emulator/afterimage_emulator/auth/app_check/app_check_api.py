@@ -43,12 +43,12 @@ class AppCheckApi:
 
     async def _exchange(self, request: HttpRequest) -> HttpResponse:
         body = await json_body(request)
-        shown = body.get("debug_token", body.get("debugToken"))
+        shown = body.get("debugToken")
         if not isinstance(shown, str) or not shown:
             raise malformed("`debug_token` must be a string")
         if self._debug_tokens is not None and shown not in self._debug_tokens:
-            raise AuthError(Code.PERMISSION_DENIED, "App attestation failed.", reason="forbidden")
-        limited = body.get("limited_use", body.get("limitedUse")) is True
+            raise _denied("App attestation failed.")
+        limited = body.get("limitedUse") is True
         lifetime = LIMITED_USE_LIFETIME_SECONDS if limited else LIFETIME_SECONDS
         token = make_app_check_token(
             app_id=request.params["app"],
@@ -60,7 +60,7 @@ class AppCheckApi:
 
     async def _consume(self, request: HttpRequest) -> HttpResponse:
         body = await json_body(request)
-        text = body.get("app_check_token", body.get("appCheckToken"))
+        text = body.get("appCheckToken")
         now = self._sessions.now_seconds()
         project_id = request.params["project"]
         try:
@@ -68,7 +68,7 @@ class AppCheckApi:
                 text if isinstance(text, str) else "", project_id=project_id, now_seconds=now
             )
         except AppCheckError as error:
-            raise AuthError(Code.PERMISSION_DENIED, str(error), reason="forbidden") from None
+            raise _denied(str(error)) from None
         # Expired tokens are refused above, so what they used up need not be remembered.
         self._consumed = {used: expires for used, expires in self._consumed.items() if expires > now}
         used = (project_id, token.token_id)
@@ -78,3 +78,7 @@ class AppCheckApi:
 
     async def _other_providers(self, request: HttpRequest) -> HttpResponse:
         raise not_in_auth(request.params["method"])
+
+
+def _denied(message: str) -> AuthError:
+    return AuthError(Code.PERMISSION_DENIED, message, reason="forbidden", status="PERMISSION_DENIED")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from afterimage_emulator.auth.accounts.account_json import account_json
 from afterimage_emulator.auth.accounts.accounts import Account
@@ -25,6 +24,7 @@ LARGEST_PAGE = 1000
 LARGEST_BATCH = 1000
 _DEFAULT_PAGE = 20
 _FRIENDLY = {
+    "INVALID_PHONE_NUMBER": "phone number format is invalid",
     "INVALID_CLAIMS": "Invalid custom claims provided.",
     "CLAIMS_TOO_LARGE": "Custom claims provided are too large.",
     "FORBIDDEN_CLAIM": "Custom claims provided include a reserved claim.",
@@ -41,20 +41,20 @@ class Administration:
     def __init__(self, *, sessions: SignedInUsers) -> None:
         self._sessions = sessions
 
-    def lookup(self, project: Project, request: LookUpAccounts, *, is_admin: bool) -> dict[str, Any]:
-        answer = {"kind": "identitytoolkit#GetAccountInfoResponse"}
-        if request.id_token and not (is_admin and request.local_id):
+    def lookup(self, project: Project, request: LookUpAccounts, *, is_admin: bool) -> dict[str, object]:
+        answer: dict[str, object] = {"kind": "identitytoolkit#GetAccountInfoResponse"}
+        if not is_admin:
+            if not request.id_token:
+                raise refused("MISSING_ID_TOKEN")
             account, _ = self._sessions.authenticate(project, request.id_token)
             return {**answer, "users": [account_json(account)]}
-        if not is_admin:
-            raise refused("MISSING_ID_TOKEN")
         found = {account.uid: account_json(account) for account in _named(project, request)}
         # Admin SDKs tell "nobody" by the field's absence.
         return {**answer, "users": list(found.values())} if found else answer
 
     def batch_get(self, project: Project, *, page_token: str | None, max_results: str | None) -> dict[str, object]:
         accounts, more = project.accounts.page(after_uid=page_token or None, limit=_page_size(max_results))
-        answer: dict[str, Any] = {
+        answer: dict[str, object] = {
             "kind": "identitytoolkit#DownloadAccountResponse",
             "users": [account_json(account) for account in accounts],
         }
@@ -81,26 +81,39 @@ class Administration:
             raise refused("MISSING_USER_ACCOUNT")
         if len(request.users) > LARGEST_BATCH:
             raise refused("MAXIMUM_USER_COUNT_EXCEEDED")
+        if request.sanity_check:
+            _check_distinct_names(request.users, emails=not project.settings.allow_duplicate_emails)
         if not request.allow_overwrite:
             _check_distinct_uids(request.users)
         errors = []
         for index, fields in enumerate(request.users):
-            message = self._import(project, fields, allow_overwrite=bool(request.allow_overwrite))
+            message = self._import(project, request, fields)
             if message is not None:
                 errors.append({"index": index, "message": message})
         return {"kind": "identitytoolkit#UploadAccountResponse", "error": errors}
 
-    def _import(self, project: Project, fields: Mapping[str, object], *, allow_overwrite: bool) -> str | None:
+    def _import(self, project: Project, request: BatchCreate, fields: Mapping[str, object]) -> str | None:
         try:
-            account = imported_account(read_request(ImportedUser, fields), now_ms=self._sessions.now_ms())
-            if account.valid_since_seconds is None:
-                account = replace(account, valid_since_seconds=self._sessions.now_seconds())
-            if allow_overwrite:
+            user = read_request(ImportedUser, fields)
+            if user.tenant_id and user.tenant_id != project.tenant_id:
+                raise refused("Tenant id in userInfo does not match the tenant id in request.")
+            account = imported_account(user, now_ms=self._sessions.now_ms(), tenant_id=project.tenant_id)
+            # Tokens of before an import end, whatever it says.
+            account = replace(
+                account,
+                valid_since_seconds=self._sessions.now_seconds(),
+                email_verified=bool(account.email_verified),
+                disabled=bool(account.disabled),
+            )
+            if request.allow_overwrite:
                 project.accounts.put(account)
             else:
                 project.accounts.create(account)
         except AuthError as error:
-            return _FRIENDLY.get(error.message.partition(" : ")[0], error.message)
+            code = error.message.partition(" : ")[0]
+            if code == "EMAIL_EXISTS" and not request.sanity_check:
+                return f"((email exists in another account: {fields.get('email')}))"
+            return _FRIENDLY.get(code, error.message)
         return None
 
     def batch_delete(self, project: Project, request: BatchDelete, *, is_admin: bool) -> dict[str, object]:
@@ -128,6 +141,26 @@ def _named(project: Project, request: LookUpAccounts) -> Iterable[Account]:
     return [account for account in found if account is not None]
 
 
+def _check_distinct_names(users: Iterable[Mapping[str, object]], *, emails: bool) -> None:
+    addresses: set[str] = set()
+    identities: set[tuple[str, str]] = set()
+    for user in users:
+        email, links = user.get("email"), user.get("providerUserInfo")
+        if emails and isinstance(email, str) and email:
+            if email in addresses:
+                raise refused(f"DUPLICATE_EMAIL : {email}")
+            addresses.add(email)
+        for link in links if isinstance(links, list) else ():
+            provider_id, raw_id = (
+                (link.get("providerId"), link.get("rawId")) if isinstance(link, dict) else (None, None)
+            )
+            if not isinstance(provider_id, str) or not isinstance(raw_id, str):
+                continue
+            if (provider_id, raw_id) in identities:
+                raise refused(f"DUPLICATE_RAW_ID : Provider id({provider_id}), Raw id({raw_id})")
+            identities.add((provider_id, raw_id))
+
+
 def _check_distinct_uids(users: Iterable[Mapping[str, object]]) -> None:
     seen = set()
     for user in users:
@@ -146,5 +179,5 @@ def _page_size(text: str | None) -> int | None:
     try:
         wanted = int(text[:10])
     except ValueError:
-        raise malformed("`maxResults` must be a whole number") from None
+        raise malformed(" must be integer") from None
     return None if wanted < 0 else min(wanted or _DEFAULT_PAGE, LARGEST_PAGE)

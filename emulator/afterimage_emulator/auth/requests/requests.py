@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 from afterimage_emulator.auth.requests.request_reading import Numeral, Request
+
+DELETED_ATTRIBUTES = (
+    "USER_ATTRIBUTE_NAME_UNSPECIFIED", "EMAIL", "DISPLAY_NAME", "PROVIDER", "PHOTO_URL", "PASSWORD", "RAW_USER_INFO",
+)  # fmt: skip
+CODE_TYPES = (
+    "OOB_REQ_TYPE_UNSPECIFIED", "PASSWORD_RESET", "OLD_EMAIL_AGREE", "NEW_EMAIL_ACCEPT", "VERIFY_EMAIL",
+    "RECOVER_EMAIL", "EMAIL_SIGNIN", "VERIFY_AND_CHANGE_EMAIL", "REVERT_SECOND_FACTOR_ADDITION",
+)  # fmt: skip
+ORDERS = ("ORDER_UNSPECIFIED", "ASC", "DESC")
+SORTED_BY = (
+    "SORT_BY_FIELD_UNSPECIFIED", "USER_ID", "NAME", "CREATED_AT", "LAST_LOGIN_AT", "USER_EMAIL",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,16 +41,17 @@ class _DescribedAccount(_Described):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignUp(_DescribedAccount):
-    NOT_HERE = ("mfaInfo", "tenantId", "captchaChallenge")
+    NOT_HERE = ("captchaChallenge",)
 
     id_token: str | None = None
     password: str | None = None
     disabled: bool | None = None
+    mfa_info: tuple[Mapping[str, object], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignInWithPassword(Request):
-    NOT_HERE = ("tenantId", "captchaChallenge", "pendingIdToken", "idToken")
+    NOT_HERE = ("captchaChallenge", "captchaResponse", "pendingIdToken", "idToken")
 
     email: str | None = None
     password: str | None = None
@@ -46,8 +59,6 @@ class SignInWithPassword(Request):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignInWithEmailLink(Request):
-    NOT_HERE = ("tenantId",)
-
     id_token: str | None = None
     email: str | None = None
     oob_code: str | None = None
@@ -55,14 +66,12 @@ class SignInWithEmailLink(Request):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignInWithCustomToken(Request):
-    NOT_HERE = ("tenantId",)
-
     token: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LookUpAccounts(Request):
-    NOT_HERE = ("tenantId", "initialEmail")
+    NOT_HERE = ("initialEmail",)
 
     id_token: str | None = None
     local_id: tuple[str, ...] = ()
@@ -73,7 +82,8 @@ class LookUpAccounts(Request):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Update(_DescribedAccount):
-    NOT_HERE = ("tenantId", "mfa", "provider", "upgradeToFederatedLogin", "linkProviderUserInfo", "captchaChallenge")
+    NOT_HERE = ("provider", "upgradeToFederatedLogin", "captchaChallenge", "deletePasskey")
+    ALLOWED: ClassVar[Mapping[str, Sequence[str]]] = {"deleteAttribute": DELETED_ATTRIBUTES}
 
     id_token: str | None = None
     oob_code: str | None = None
@@ -85,19 +95,20 @@ class Update(_DescribedAccount):
     last_login_at: Numeral | None = None
     delete_attribute: tuple[str, ...] = ()
     delete_provider: tuple[str, ...] = ()
+    link_provider_user_info: Mapping[str, object] | None = None
+    mfa: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delete(Request):
-    NOT_HERE = ("tenantId",)
-
     local_id: str | None = None
     id_token: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SendOobCode(Request):
-    NOT_HERE = ("tenantId", "captchaResp")
+    NOT_HERE = ("captchaResp",)
+    ALLOWED: ClassVar[Mapping[str, Sequence[str]]] = {"requestType": CODE_TYPES}
 
     request_type: str | None = None
     email: str | None = None
@@ -109,40 +120,38 @@ class SendOobCode(Request):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResetPassword(Request):
-    NOT_HERE = ("tenantId",)
-
     oob_code: str | None = None
     new_password: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreateAuthUri(Request):
-    NOT_HERE = ("tenantId", "providerId")
-
     identifier: str | None = None
     continue_uri: str | None = None
+    provider_id: str | None = None
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchCreate(Request):
-    NOT_HERE = ("tenantId",)
-
-    users: tuple[Mapping[str, Any], ...] = ()
+    users: tuple[Mapping[str, object], ...] = ()
     allow_overwrite: bool | None = None
     sanity_check: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchDelete(Request):
-    NOT_HERE = ("tenantId",)
-
     local_ids: tuple[str, ...] = ()
     force: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueryAccounts(Request):
-    NOT_HERE = ("tenantId", "expression")
+    NOT_HERE = ("expression",)
+    ALLOWED: ClassVar[Mapping[str, Sequence[str]]] = {
+        "order": ORDERS,
+        "sortBy": SORTED_BY,
+    }
 
     return_user_info: bool | None = None
     limit: Numeral | None = None
@@ -155,8 +164,10 @@ class QueryAccounts(Request):
 class ImportedUser(_DescribedAccount):
     """One of the users of a BatchCreate."""
 
-    NOT_HERE = ("mfaInfo", "tenantId")
-
+    tenant_id: str | None = None
+    initial_email: str | None = None
+    screen_name: str | None = None
+    mfa_info: tuple[Mapping[str, object], ...] = ()
     password_hash: str | None = None
     salt: str | None = None
     raw_password: str | None = None
@@ -174,8 +185,10 @@ class ImportedUser(_DescribedAccount):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportedLink(_Described):
-    """One identity of an imported user."""
+    """One identity of a user at a provider, as an import or an administrator tells it."""
 
+    phone_number: str | None = None
+    screen_name: str | None = None
     provider_id: str | None = None
     raw_id: str | None = None
     federated_id: str | None = None
@@ -187,3 +200,73 @@ class GrantToken(Request):
 
     grant_type: str | None = None
     refresh_token: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignInWithIdp(Request):
+    NOT_HERE = ("returnRefreshToken", "pendingIdToken")
+
+    request_uri: str | None = None
+    post_body: str | None = None
+    id_token: str | None = None
+    pending_token: str | None = None
+    return_idp_credential: bool | None = None
+    auto_create: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SendVerificationCode(Request):
+    phone_number: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignInWithPhoneNumber(Request):
+    session_info: str | None = None
+    code: str | None = None
+    phone_number: str | None = None
+    temporary_proof: str | None = None
+    id_token: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CreateSessionCookie(Request):
+    id_token: str | None = None
+    valid_duration: Numeral | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnrollSecondFactor(Request):
+    """Both steps: `phone_enrollment_info` or `totp_enrollment_info` first, then what proves it."""
+
+    id_token: str | None = None
+    display_name: str | None = None
+    phone_enrollment_info: Mapping[str, object] | None = None
+    totp_enrollment_info: Mapping[str, object] | None = None
+    phone_verification_info: Mapping[str, object] | None = None
+    totp_verification_info: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WithdrawSecondFactor(Request):
+    id_token: str | None = None
+    mfa_enrollment_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignInWithSecondFactor(Request):
+    mfa_pending_credential: str | None = None
+    mfa_enrollment_id: str | None = None
+    phone_verification_info: Mapping[str, object] | None = None
+    totp_verification_info: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownCode(Request):
+    """A code that somebody was sent or read off an authenticator app, and the session it belongs to."""
+
+    NOT_HERE = ("androidVerificationProof",)
+
+    session_info: str | None = None
+    code: str | None = None
+    verification_code: str | None = None
+    phone_number: str | None = None

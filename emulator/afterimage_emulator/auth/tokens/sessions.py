@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from afterimage_emulator.auth.accounts.accounts import Account
 from afterimage_emulator.auth.accounts.projects import Project
@@ -12,7 +11,9 @@ from afterimage_emulator.auth.errors import refused
 from afterimage_emulator.auth.requests.requests import GrantToken
 from afterimage_emulator.auth.tokens.sign_in_tokens import (
     LIFETIME_SECONDS,
+    IdToken,
     RefreshToken,
+    UsedFactor,
     encode_id_token,
     encode_refresh_token,
     read_id_token,
@@ -41,8 +42,10 @@ class SignedInUsers:
         account: Account,
         sign_in_provider: str,
         *,
-        extra_claims: Mapping[str, Any] | None = None,
+        extra_claims: Mapping[str, object] | None = None,
         auth_time_seconds: int | None = None,
+        second_factor: UsedFactor | None = None,
+        sign_in_attributes: object = None,
     ) -> dict[str, str]:
         """An ID token and what it can be renewed with, in the words of the sign-in answers."""
         now = self.now_seconds()
@@ -56,6 +59,8 @@ class SignedInUsers:
             now_seconds=now,
             auth_time_seconds=auth_time_seconds,
             extra_claims=extra_claims or {},
+            second_factor=second_factor,
+            sign_in_attributes=sign_in_attributes,
         )
         refresh_token = encode_refresh_token(
             RefreshToken(
@@ -64,14 +69,18 @@ class SignedInUsers:
                 sign_in_provider=sign_in_provider,
                 issued_at_seconds=now,
                 auth_time_seconds=auth_time_seconds,
+                tenant_id=project.tenant_id,
+                second_factor=second_factor,
                 extra_claims=extra_claims or {},
             )
         )
         return {"idToken": id_token, "refreshToken": refresh_token, "expiresIn": str(LIFETIME_SECONDS)}
 
-    def authenticate(self, project: Project, id_token: str) -> tuple[Account, str]:
-        """The account of an ID token and how it signed in. A token of another project is nobody's here."""
+    def authenticate(self, project: Project, id_token: str) -> tuple[Account, IdToken]:
+        """The account of an ID token, and what the token says. A token of another project is nobody's here."""
         token = read_id_token(id_token)
+        if token.tenant_id != project.tenant_id:
+            raise refused("TENANT_ID_MISMATCH")
         if token.project_id is not None and token.project_id != project.id:
             raise refused("INVALID_ID_TOKEN")
         account = project.accounts.by_uid(token.uid)
@@ -81,17 +90,18 @@ class SignedInUsers:
             raise refused("TOKEN_EXPIRED")
         if account.disabled:
             raise refused("USER_DISABLED")
-        return account, token.sign_in_provider
+        return account, token
 
     def grant(self, project: Project, request: GrantToken) -> dict[str, str]:
         """New tokens for a refresh token. Unlike the official emulator, a revoked one is refused, as in production."""
+        # As there, a token that is none is found before a grant type that is none.
+        token = read_refresh_token(request.refresh_token) if request.refresh_token else None
         if not request.grant_type:
             raise refused("MISSING_GRANT_TYPE")
         if request.grant_type != "refresh_token":
             raise refused("INVALID_GRANT_TYPE")
-        if not request.refresh_token:
+        if token is None:
             raise refused("MISSING_REFRESH_TOKEN")
-        token = read_refresh_token(request.refresh_token)
         account = project.accounts.by_uid(token.uid) if token.project_id == project.id else None
         if account is None:
             raise refused("INVALID_REFRESH_TOKEN")
@@ -105,6 +115,7 @@ class SignedInUsers:
             token.sign_in_provider,
             extra_claims=token.extra_claims,
             auth_time_seconds=token.auth_time_seconds,
+            second_factor=token.second_factor,
         )
         return {
             "id_token": issued["idToken"],

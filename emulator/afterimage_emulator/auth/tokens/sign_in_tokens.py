@@ -30,8 +30,18 @@ class IdToken:
 
     uid: str
     project_id: str | None
+    tenant_id: str | None
     issued_at_seconds: float
     sign_in_provider: str
+    claims: Mapping[str, object]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UsedFactor:
+    """The second factor that a sign-in was completed with."""
+
+    enrollment_id: str
+    kind: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +53,8 @@ class RefreshToken:
     sign_in_provider: str
     issued_at_seconds: int
     auth_time_seconds: int
+    tenant_id: str | None = None
+    second_factor: UsedFactor | None = None
     extra_claims: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -52,6 +64,8 @@ class CustomToken:
 
     uid: str
     claims: Mapping[str, object]
+    tenant_id: str | None = None
+    is_jwt: bool = False
 
 
 def encode_id_token(
@@ -62,6 +76,8 @@ def encode_id_token(
     now_seconds: int,
     auth_time_seconds: int,
     extra_claims: Mapping[str, object],
+    second_factor: UsedFactor | None = None,
+    sign_in_attributes: object = None,
 ) -> str:
     """The claims in the official emulator's order of precedence: what the token itself says is never overridden."""
     identities: dict[str, list[str]] = {}
@@ -70,18 +86,26 @@ def encode_id_token(
     for link in account.links:
         if link.provider_id != PASSWORD_PROVIDER:
             identities.setdefault(link.provider_id, []).append(link.raw_id)
+    firebase: dict[str, object] = {"identities": identities, "sign_in_provider": sign_in_provider}
+    if second_factor is not None:
+        firebase["second_factor_identifier"] = second_factor.enrollment_id
+        firebase["sign_in_second_factor"] = second_factor.kind
+    if account.tenant_id is not None:
+        firebase["tenant"] = account.tenant_id
+    if sign_in_attributes is not None:
+        firebase["sign_in_attributes"] = sign_in_attributes
     claims: dict[str, object] = {
         "name": account.display_name,
         "picture": account.photo_url,
         **(json.loads(account.custom_claims) if account.custom_claims else {}),
         **extra_claims,
         "email": account.email,
-        "email_verified": account.email_verified if account.email is not None else None,
+        "email_verified": account.email_verified,
         "phone_number": account.phone_number,
         "provider_id": "anonymous" if sign_in_provider == "anonymous" else None,
         "auth_time": auth_time_seconds,
         "user_id": account.uid,
-        "firebase": {"identities": identities, "sign_in_provider": sign_in_provider},
+        "firebase": firebase,
         "iat": now_seconds,
         "exp": now_seconds + LIFETIME_SECONDS,
         "aud": project_id,
@@ -100,20 +124,21 @@ def read_id_token(token: str) -> IdToken:
     uid = claims.get("user_id") or claims.get("sub")
     audience, issued_at, firebase = claims.get("aud"), claims.get("iat"), claims.get("firebase")
     provider = firebase.get("sign_in_provider") if isinstance(firebase, dict) else None
-    if isinstance(firebase, dict) and firebase.get("tenant"):
-        raise refused("TENANT_ID_MISMATCH")
+    tenant_id = firebase.get("tenant") if isinstance(firebase, dict) else None
     if not isinstance(uid, str) or not uid:
         raise refused("INVALID_ID_TOKEN")
     return IdToken(
         uid=uid,
         project_id=audience if isinstance(audience, str) else None,
+        tenant_id=tenant_id if isinstance(tenant_id, str) and tenant_id else None,
         issued_at_seconds=issued_at if isinstance(issued_at, int | float) else 0,
         sign_in_provider=provider if isinstance(provider, str) else "custom",
+        claims=claims,
     )
 
 
 def encode_refresh_token(token: RefreshToken) -> str:
-    record = {
+    record: dict[str, object] = {
         _REFRESH_TOKEN_MARK: 1,
         "localId": token.uid,
         "projectId": token.project_id,
@@ -122,6 +147,10 @@ def encode_refresh_token(token: RefreshToken) -> str:
         "authTime": token.auth_time_seconds,
         "extraClaims": token.extra_claims,
     }
+    if token.tenant_id is not None:
+        record["tenantId"] = token.tenant_id
+    if token.second_factor is not None:
+        record["secondFactor"] = [token.second_factor.enrollment_id, token.second_factor.kind]
     return base64.urlsafe_b64encode(json.dumps(record, separators=(",", ":")).encode()).decode()
 
 
@@ -132,12 +161,14 @@ def read_refresh_token(text: str) -> RefreshToken:
         raise refused("INVALID_REFRESH_TOKEN") from None
     names = (record.get("localId"), record.get("projectId"), record.get("provider"))
     times = (record.get("issuedAt"), record.get("authTime"))
-    claims = record.get("extraClaims")
+    claims, tenant_id, factor = record.get("extraClaims"), record.get("tenantId"), record.get("secondFactor")
     if (
         _REFRESH_TOKEN_MARK not in record
         or not all(isinstance(name, str) for name in names)
         or not all(isinstance(time, int) for time in times)
         or not isinstance(claims, dict)
+        or not (tenant_id is None or isinstance(tenant_id, str))
+        or not (factor is None or (isinstance(factor, list) and list(map(type, factor)) == [str, str]))
     ):
         raise refused("INVALID_REFRESH_TOKEN")
     return RefreshToken(
@@ -146,6 +177,8 @@ def read_refresh_token(text: str) -> RefreshToken:
         sign_in_provider=record["provider"],
         issued_at_seconds=record["issuedAt"],
         auth_time_seconds=record["authTime"],
+        tenant_id=tenant_id,
+        second_factor=None if factor is None else UsedFactor(enrollment_id=factor[0], kind=factor[1]),
         extra_claims=claims,
     )
 
@@ -163,18 +196,20 @@ def read_custom_token(text: str) -> CustomToken:
             raise refused("INVALID_CUSTOM_TOKEN : Invalid assertion format")
         payload = decoded
         if payload.get("aud") != CUSTOM_TOKEN_AUDIENCE:
-            raise refused(
-                "INVALID_CUSTOM_TOKEN : ((the token's aud is not that of a custom token; ID tokens cannot sign in))"
-            )
-    if payload.get("tenant_id"):
-        raise refused("TENANT_ID_MISMATCH")
+            raise refused(f"INVALID_CUSTOM_TOKEN : ((`aud` is `{payload.get('aud')}`: not a custom token's))")
     uid = _text(payload.get("uid")) or _text(payload.get("user_id"))
     if not uid:
         raise refused("MISSING_IDENTIFIER")
     if len(uid) > 128:
         raise refused("INVALID_CUSTOM_TOKEN : ((the uid has more than 128 characters))")
     claims = check_claims(payload["claims"]) if "claims" in payload else {}
-    return CustomToken(uid=uid, claims=claims)
+    tenant_id = payload.get("tenant_id")
+    return CustomToken(
+        uid=uid,
+        claims=claims,
+        tenant_id=tenant_id if isinstance(tenant_id, str) and tenant_id else None,
+        is_jwt=not text.startswith("{"),
+    )
 
 
 def _text(value: object) -> str | None:
