@@ -411,7 +411,11 @@ class Suite:
     def _build_auth(self) -> Service:
         from afterimage_emulator.auth.service import AuthService
 
-        return AuthService(project_id=self.project_id, clock=self.clock)
+        def functions() -> Any:
+            beside = self.services.get("functions")  # built later: Auth is asked for tokens by functions that start
+            return None if beside is None else beside.blocking_functions
+
+        return AuthService(project_id=self.project_id, clock=self.clock, functions=functions)
 
     def _build_pubsub(self) -> Service:
         from afterimage_emulator.pubsub.service import PubSubService

@@ -8,7 +8,12 @@ from typing import Final
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import OK, Attempt
-from afterimage_emulator.functions.codebases.manifest import FunctionSpec, HttpTrigger, TaskQueueTrigger
+from afterimage_emulator.functions.codebases.manifest import (
+    BlockingTrigger,
+    FunctionSpec,
+    HttpTrigger,
+    TaskQueueTrigger,
+)
 from afterimage_emulator.functions.deliveries.causes import Causes
 from afterimage_emulator.functions.deliveries.deliveries import FunctionCalls
 from afterimage_emulator.functions.instances.instance_requests import InstanceRequest, request_head
@@ -74,7 +79,7 @@ class FunctionsHttpFront:
         spec = self._functions().get(name)
         if spec is None or project != self._project_id or region not in spec.regions:
             return None
-        return spec if isinstance(spec.trigger, HttpTrigger | TaskQueueTrigger) else None
+        return spec if isinstance(spec.trigger, HttpTrigger | TaskQueueTrigger | BlockingTrigger) else None
 
     def _no_such_function(self, region: str, name: str) -> HttpResponse:
         valid = [

@@ -15,6 +15,7 @@ from afterimage_emulator.attempts import AttemptRecord
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.configuration import Codebase
 from afterimage_emulator.events import CloudEvent, EventBus
+from afterimage_emulator.functions.blocking_functions import BlockingFunctions
 from afterimage_emulator.functions.codebases.manifest import FunctionSpec, HttpTrigger
 from afterimage_emulator.functions.codebases.running_codebase import RunningCodebase
 from afterimage_emulator.functions.deliveries.causes import Causes
@@ -87,6 +88,7 @@ class FunctionsService:
         )
         self._schedules = Schedules(calls=calls, clock=clock, activity=activity, project_id=project_id)
         self.task_targets = TaskTargets(calls=calls, project_id=project_id, functions=self.functions)
+        self.blocking_functions = BlockingFunctions(calls=calls, project_id=project_id, functions=self.functions)
         self._front = FunctionsHttpFront(
             calls=calls, project_id=project_id, activity=activity, functions=self.functions, causes=self._causes
         )

@@ -71,6 +71,7 @@ def change_documents_as_a_user() -> None:
     """Over REST, with an ID token of the suite's Auth."""
     auth = f"http://{os.environ['FIREBASE_AUTH_EMULATOR_HOST']}/identitytoolkit.googleapis.com/v1"
     user = ask(f"{auth}/accounts:signUp?key=any", {})
+    ask(f"{auth}/accounts:signUp?key=any", {"email": "asked@example.com", "password": "secret-1"})
     collection = (
         f"http://{os.environ['FIRESTORE_EMULATOR_HOST']}/v1/projects/{PROJECT}/databases/(default)/documents/cards"
     )

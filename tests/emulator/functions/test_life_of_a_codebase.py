@@ -229,11 +229,14 @@ async def test_a_static_manifest_takes_the_place_of_discovery(
     source = write_codebase(written())
     (source / "functions.yaml").write_text(
         "specVersion: v1alpha1\nendpoints:\n  renamed:\n    entryPoint: tell\n    httpsTrigger: {}\n"
-        "  queue:\n    entryPoint: tell\n    blockingTrigger: {}\n"
+        "  queue:\n    entryPoint: tell\n    blockingTrigger:\n      eventType: user.beforeSendSms\n"
     )
     async with serving(source, tmp_path / "notes") as running:
         assert set(running.service.functions()) == {"renamed"}
-        assert "not run: queue: blocking functions of Auth are not implemented here" in running.service.summary()
+        assert (
+            "not run: queue: blocking functions for `user.beforeSendSms` are not implemented here"
+            in running.service.summary()
+        )
         answer, _ = await running.request(f"/{PROJECT}/us-central1/renamed")
         assert answer.status == 200
 

@@ -54,7 +54,14 @@ NO_OBJECTION: Final = BlockingAnswer()
 class AskedFunctions:
     """`beside`: the suite's own functions, looked up at each question; a URL in the project's settings goes first."""
 
-    def __init__(self, *, clock: Clock, beside: Callable[[], BlockingTargets | None]) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        beside: Callable[[], BlockingTargets | None],
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._patience_seconds = patience_seconds
         self._clock = clock
         self._beside = beside
 
@@ -80,11 +87,11 @@ class AskedFunctions:
         )
         body = json.dumps({"data": {"jwt": unsigned_jwt(payload)}}).encode()
         if beside is not None:
-            answer = await beside.call_before(event, body, patience_seconds=PATIENCE_SECONDS)
+            answer = await beside.call_before(event, body, patience_seconds=self._patience_seconds)
             if answer is None:
                 raise _failed(f"Deadline exceeded making request to {url}.")
         else:
-            answer = await _send(url, body)
+            answer = await _send(url, body, self._patience_seconds)
         status, content = answer
         if not 200 <= status < 300:
             text = content.decode("utf-8", "replace")
@@ -97,9 +104,9 @@ class AskedFunctions:
             raise _failed("Response body is not valid JSON.") from None
 
 
-async def _send(url: str, body: bytes) -> tuple[int, bytes]:
+async def _send(url: str, body: bytes, patience_seconds: float) -> tuple[int, bytes]:
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(patience_seconds):
             answer = await send(
                 "POST", url, [("content-type", "application/json")], body, wanted_bytes=_LONGEST_ANSWER_BYTES
             )

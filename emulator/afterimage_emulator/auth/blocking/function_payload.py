@@ -57,7 +57,7 @@ def function_payload(
         "sub": account.uid,
         "sign_in_method": context.method,
         "sign_in_second_factor": context.second_factor,
-        "sign_in_attributes": None if context.attributes is None else json.dumps(context.attributes),
+        "sign_in_attributes": context.attributes,  # an object, as in production
         "raw_user_info": context.raw_user_info,
         "tenant_id": project.tenant_id,
         "user_record": _user_record(account),

@@ -15,9 +15,8 @@ DEFAULT_CONCURRENCY: Final = 80
 PATH_PATTERN_LIMIT: Final = 1_500
 """What the platform gives a function with at least one CPU, the default of second-generation functions."""
 
-_NOT_HERE: Final[Mapping[str, str]] = {
-    "blockingTrigger": "blocking functions of Auth",
-}
+_BLOCKING_PREFIX: Final = "providers/cloud.auth/eventTypes/user."
+BLOCKING_EVENTS: Final = ("beforeCreate", "beforeSignIn")
 
 
 class ManifestError(Exception):
@@ -77,7 +76,15 @@ class TaskQueueTrigger:
     max_dispatches_per_second: float = 500.0
 
 
-Trigger = EventTrigger | HttpTrigger | ScheduleTrigger | TaskQueueTrigger
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlockingTrigger:
+    """A question of Auth's, `beforeCreate` or `beforeSignIn`, and which of a provider's tokens it is to be told."""
+
+    event: str
+    credentials: frozenset[str] = frozenset()
+
+
+Trigger = EventTrigger | HttpTrigger | ScheduleTrigger | TaskQueueTrigger | BlockingTrigger
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +116,8 @@ class FunctionSpec:
             return "schedule", f"{trigger.schedule} ({trigger.time_zone})"
         if isinstance(trigger, TaskQueueTrigger):
             return "task queue", ", ".join(self.regions)
+        if isinstance(trigger, BlockingTrigger):
+            return "asked by auth", trigger.event
         return "callable" if trigger.callable else "http", ", ".join(self.regions)
 
 
@@ -157,9 +166,6 @@ def _function(name: str, endpoint: Mapping[str, object]) -> FunctionSpec:
 
 
 def _trigger(name: str, endpoint: Mapping[str, object]) -> Trigger:
-    for key, what in _NOT_HERE.items():
-        if key in endpoint:
-            raise ManifestError(f"{what} are not implemented here")
     if "eventTrigger" in endpoint:
         event = endpoint["eventTrigger"]
         return EventTrigger(
@@ -178,6 +184,8 @@ def _trigger(name: str, endpoint: Mapping[str, object]) -> Trigger:
         )
     if "taskQueueTrigger" in endpoint:
         return _task_queue_trigger(name, endpoint["taskQueueTrigger"] or {})
+    if "blockingTrigger" in endpoint:
+        return _blocking_trigger(endpoint["blockingTrigger"])
     if "httpsTrigger" in endpoint or "callableTrigger" in endpoint:
         return HttpTrigger(callable="callableTrigger" in endpoint)
     raise ManifestError("it has no trigger that is known here")
@@ -203,6 +211,15 @@ _QUEUE_BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "maxConcurrentDispatches": (1, 5_000),
     "maxDispatchesPerSecond": (0, 500),
 }
+
+
+def _blocking_trigger(trigger: Mapping[str, object]) -> BlockingTrigger:
+    event = str(trigger["eventType"]).removeprefix(_BLOCKING_PREFIX)
+    if event not in BLOCKING_EVENTS:
+        raise ManifestError(f"blocking functions for `{event}` are not implemented here")
+    options = trigger.get("options")
+    wanted = options if isinstance(options, Mapping) else {}
+    return BlockingTrigger(event=event, credentials=frozenset(name for name, value in wanted.items() if value is True))
 
 
 def _task_queue_trigger(name: str, trigger: Mapping[str, object]) -> TaskQueueTrigger:
