@@ -75,14 +75,24 @@ class Puller:
 
     async def _listen(self, config: CollectionSyncConfig) -> None:
         token, _ = self._store.pull_state(config.collection_name)
-        known = self._known(config) if config.query is None or token else []
+        since, found = (None, set[str]()) if token else await self._first_pull(config)
+        known = self._known(config) if config.query is None or token else found
         collection = self._remote.firestore.collection(config.collection_name)
         listener = config.query_on(self._remote.firestore).listen_to_changes(
-            resume_token=token, known=[collection.document(document_id) for document_id in known]
+            resume_token=token, since=since, known=[collection.document(document_id) for document_id in known]
         )
         async with listener as news:
             async for changes in news:
                 await self._take_changes(config, changes)
+
+    async def _first_pull(self, config: CollectionSyncConfig) -> tuple[datetime | None, set[str]]:
+        """What is there already, document by document: a first word of the listener would hold all of it at once."""
+        try:
+            return await self._pull_query(config, full=True)
+        except FirebaseError as error:
+            if error.code != "invalid-argument":
+                raise
+            return None, set()  # a query that cannot be streamed, such as one for the last few, is small
 
     async def _take_changes(self, config: CollectionSyncConfig, changes: Changes) -> None:
         news = [self._news_of(config, snapshot) for snapshot in changes.changed]
@@ -103,6 +113,10 @@ class Puller:
             for document_id in self._store.opened(config.collection_name):
                 await self.pull_document(config, document_id)
             return
+        await self._pull_query(config, full=full)
+
+    async def _pull_query(self, config: CollectionSyncConfig, *, full: bool) -> tuple[datetime | None, set[str]]:
+        """Returns the moment from which on changes are still unknown, and the ids that were found."""
         query = config.query_on(self._remote.firestore)
         _, cursor = self._store.pull_state(config.collection_name)
         is_delta = bool(config.updated_field and cursor and not full)
@@ -112,12 +126,12 @@ class Puller:
             query = query.where(config.updated_field, ">=", datetime.fromisoformat(cursor))
         newest = cursor
         seen: set[str] = set()
-        read_time = ""
+        since: datetime | None = None
         snapshots: list[DocumentSnapshot] = []
         async for snapshot in query.stream():
             seen.add(snapshot.id)
             snapshots.append(snapshot)
-            read_time = read_time or moment_text(snapshot.read_time)
+            since = since or snapshot.read_time
             updated = snapshot.get(config.updated_field) if config.updated_field else None
             newest = max(newest, moment_text(updated)) if isinstance(updated, datetime) else newest
             if len(snapshots) == AT_ONCE:
@@ -126,9 +140,10 @@ class Puller:
         await self._take_all(config, [self._news_of(config, each) for each in snapshots])
         if is_delta:
             await self._count_names(config)
-        elif not config.updated_field:
+        else:
             await self._missing(config, seen)
         self._store.set_pull_state(config.collection_name, cursor=newest)
+        return since, seen
 
     async def pull_document(self, config: CollectionSyncConfig, document_id: str) -> None:
         remote, seen_at = await self._remote.read(config, document_id)
