@@ -217,6 +217,10 @@ def _translated(path: str) -> Iterator[None]:
                 f"no room on the disk of `{path}`: free some, then try again; nothing is lost"
             ) from error
         raise StoreError(f"`{path}` cannot be used: {error}") from error
+    except sqlite3.ProgrammingError as error:
+        if "closed" in str(error):
+            raise StoreError(f"`{path}` was closed: open it again") from error
+        raise
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorname", "") in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
             raise StoreError(f"`{path}` is no store, or a broken one: {error}") from error

@@ -29,6 +29,11 @@ class WriteBatch:
     def __len__(self) -> int:
         return len(self._writes)
 
+    @property
+    def size_bytes(self) -> int:
+        """What its writes weigh on the wire; the server takes 10 MiB at once."""
+        return sum(write.ByteSize() for write in self._writes)
+
     def set(
         self,
         reference: DocumentReference,

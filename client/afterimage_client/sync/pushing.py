@@ -15,7 +15,7 @@ from afterimage_client.store.copies import Copies, Mutation, Remote
 from afterimage_client.store.store import PUSH, Store
 from afterimage_client.sync.configuration import CollectionSyncConfig
 from afterimage_client.sync.decisions import Outcome, applied, freeze, heard, reread
-from afterimage_client.sync.remote import NOBODY_THERE, ON_PURPOSE, RemoteDocuments, code_of
+from afterimage_client.sync.remote import NOBODY_THERE, ON_PURPOSE, RemoteDocuments, TooLargeError, code_of
 
 MOST_ROUNDS: Final = 20
 """So often one push meets others' writes before it goes back into the queue."""
@@ -108,14 +108,20 @@ class Pusher:
             answers = await self._remote.write_together(
                 [(each.config, each.copies.id, each.mutation) for each in ready]
             )
+        except TooLargeError:
+            await self._commit_halves(ready)
+            return
         except FirebaseError as error:
             if error.code == "permission-denied" and len(ready) > 3:
-                half = len(ready) // 2
-                await self._commit(ready[:half])
-                await self._commit(ready[half:])
+                await self._commit_halves(ready)
             return  # one by one, each is found out about
         with self._store.database.transaction() as transaction:
             self._book(transaction, ready, answers)
+
+    async def _commit_halves(self, ready: Sequence[Ready]) -> None:
+        half = len(ready) // 2
+        await self._commit(ready[:half])
+        await self._commit(ready[half:])
 
     def _book(self, transaction: FileTransaction, ready: Sequence[Ready], answers: Sequence[Answer]) -> None:
         """The server has the writes: copies, and the ends of the entries, or their next ones, in one transaction."""

@@ -26,6 +26,14 @@ ON_PURPOSE: Final = frozenset(
 """What the server says on purpose. Which of conflict and refusal it means, only reading again tells."""
 
 
+MOST_BYTES_TOGETHER: Final = 8 * 1024 * 1024
+"""The server takes 10 MiB at once."""
+
+
+class TooLargeError(Exception):
+    """Writes that fit into no commit together; nothing was sent."""
+
+
 def value_kinds(firestore: Firestore) -> tuple[ValueKind, ...]:
     """What a store needs to keep Firestore's own types: `Store(path, kinds=value_kinds(app.firestore))`."""
     return (
@@ -76,6 +84,8 @@ class RemoteDocuments:
         batch = self.firestore.batch()
         for config, document_id, mutation in writes:
             self._add(batch, config, document_id, mutation)
+        if batch.size_bytes > MOST_BYTES_TOGETHER and len(writes) > 1:
+            raise TooLargeError
         results = await batch.commit(repeat_if_lost=False)
         return [
             (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from afterimage_client.auth import FileStore
-from afterimage_client.media import MediaCache
+from afterimage_client.media import MediaCache, RepairReport
 from afterimage_client.store import Store
 from tests.client.conftest import Apps
 from tests.client.media.conftest import DATA, PIECE
@@ -65,4 +65,28 @@ async def test_killed_in_a_transfer_it_goes_on(direction: str, apps: Apps, tmp_p
     assert store.check_invariants() == []
     assert store.queue.stats().size == 0
     assert [each.name for each in cache.folder.rglob("*") if each.is_file()] == [file.path.name]
+    store.close()
+
+
+async def test_two_processes_move_the_files_of_one_folder(apps: Apps, tmp_path: Path) -> None:
+    """Each file is moved by one of them, and neither takes away what the other is about."""
+    app = await apps.open(store=FileStore(tmp_path / "session.json"))
+    user = await app.auth.sign_in_anonymously()
+    store = Store(tmp_path / "shelf.db")
+    cache = MediaCache(store)
+    data = {f"users/{user.uid}/ai_generated/images/{name}_portrait.png": name.encode() * PIECE for name in "abcdefgh"}
+    for path, content in list(data.items())[:4]:
+        await app.storage.object(path).upload(content, content_type="image/png")
+        store.enqueue_download(asset_id=path, storage_path=path)
+    for path, content in list(data.items())[4:]:
+        with store.database.transaction() as transaction:
+            local = cache.add(transaction, path, path, cache.prepare(content), {})
+            store.enqueue_upload(asset_id=path, storage_path=path, local_path=str(local), mime_type="image/png")
+    assert set(await asyncio.gather(run(apps, tmp_path, 0), run(apps, tmp_path, 0))) == {0}
+    assert {each.storage_path: each.path.read_bytes() for each in cache.files()} == data
+    for path, content in data.items():
+        assert await app.storage.object(path).read() == content
+    assert [(each.status.value, each.attempts) for each in store.storage_queue.transfers()] == [("completed", 0)] * 8
+    assert cache.repair() == RepairReport()
+    assert cache.check_invariants() == store.check_invariants() == []
     store.close()

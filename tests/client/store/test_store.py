@@ -319,6 +319,16 @@ def test_a_file_that_another_holds_too_long_is_told(store: Store) -> None:
     other.close()
 
 
+def test_a_store_that_was_closed_says_so(tmp_path: Path) -> None:
+    """Whoever goes on with it hears what to do, and not what SQLite calls it."""
+    closed = Store(tmp_path / "closed.db")
+    closed.close()
+    with pytest.raises(StoreError, match="was closed: open it again"):
+        closed.get_by_id("scenes", "a")
+    with pytest.raises(StoreError, match="was closed: open it again"):
+        closed.upsert_local("scenes", {"id": "a"})
+
+
 def test_a_full_disk_loses_nothing_and_is_told(store: Store) -> None:
     """The write that does not fit is rolled back; with room again, it goes through."""
     store.upsert_local("scenes", {"id": "a", "text": "kept"})

@@ -8,6 +8,7 @@ from typing import Any
 
 from afterimage_client.store import Store
 from afterimage_client.sync import CollectionSyncConfig, SyncEngine, value_kinds
+from afterimage_emulator.faults import FaultRule
 from tests.client.sync.conftest import Replicas
 from tests.client.sync.test_engine import stored
 
@@ -123,3 +124,17 @@ async def test_a_hook_that_writes_while_it_decides_is_not_missed(replicas: Repli
     await two.engine.sync_all()
     expected = {"id": names[1], "batch": fresh, "n": 3, "by_hook": True, "rev": 2}
     assert await stored(two, f"scenes/{names[1]}") == expected
+
+
+async def test_large_documents_go_in_as_few_commits_as_hold_them(replicas: Replicas, fresh: str) -> None:
+    """The server takes 10 MiB at once: forty documents that weigh 24 MB go in eight commits, none by itself."""
+    one = await replicas.make()
+    with one.store.database.transaction():
+        for number in range(40):
+            one.store.upsert_local("scenes", {"id": f"{fresh}-{number}", "text": "x" * 600_000})
+    suite = replicas.apps.suite
+    suite.add_fault(FaultRule(action="stall", match={"method": "Commit"}, skip=10_000))  # strikes nobody, and counts
+    while not one.engine.status().is_in_step:
+        await one.engine.sync_all()
+    assert suite.call(suite.suite.faults.listing)[0]["matched"] <= 10
+    assert (await stored(one, f"scenes/{fresh}-39") or {})["rev"] == 0
