@@ -16,6 +16,7 @@ from typing import Any, Final, TypeGuard
 from afterimage.ledger.prices.money import MOST_COST_NANO_USD, FigureError, nano_usd
 from afterimage.ledger.prices.price_table import model_version
 from afterimage.ledger.prices.pricing import Prices, Usage
+from afterimage.ledger.weight import OUTPUT_BYTES, weight_of
 
 MOST_HITS: Final = 10_000_000
 MOST_LATENCY_MS: Final = 24 * 3600 * 1000
@@ -77,6 +78,10 @@ def facts_of(kind: str, fields: Mapping[str, Any], created: datetime, prices: Pr
         if flat["status"] != "completed":
             return Facts(status=OutputStatus.PENDING, hits=hits)
     model = _model(flat, reasons)
+    # What a worker stores is no client's doing, and was paid for.
+    if kind != "files" and (weight := weight_of(fields)) >= OUTPUT_BYTES:
+        reasons.append(f"the document weighs {weight} bytes; an output stays under {OUTPUT_BYTES}")
+        model = None
     if model is None:
         return Facts(status=OutputStatus.REJECTED, hits=hits, reasons=tuple(reasons))
     usage = _usage(kind, model, flat, reasons)

@@ -18,6 +18,7 @@ from afterimage.ledger.prices.money import FigureError, nano_usd
 from afterimage.ledger.prices.price_table import OWN_PRICES, Row, Unit
 from afterimage.ledger.prices.pricing import Prices, Usage, library_token_price
 from afterimage.ledger.records import EMPTY, Observation, Record, as_fields, from_fields, joined
+from afterimage.ledger.weight import weight_of
 from afterimage.paths import ledger_record_path, parse_booked
 from tests.thoroughness import examples
 
@@ -223,6 +224,24 @@ def test_whatever_a_client_writes_gets_an_answer(fields: dict[str, Any], kind: s
     assert found.latency_ms is None or 0 <= found.latency_ms <= 86_400_000
     record = joined(EMPTY, observation(found)).shelved({found.model: found.model})
     assert from_fields(as_fields(record, kind=kind, identifier="x")) == record
+
+
+def test_an_output_of_a_megabyte_is_marked_and_not_booked() -> None:
+    """Rules measure fields, not documents; whoever spreads a megabyte over several is told so, and a worker is not."""
+    base = dialogue(text="x" * 900_000, extra={"deep": [b"y" * 50_000, "é" * 20_000, None, True, 1.5, NOW]})
+    fits = base | {"rest": "z" * (999_999 - weight_of(base) - len("rest") - 2)}
+    assert (weight_of(fits), facts(fits).status) == (999_999, OutputStatus.BOOKED)
+    found = facts(fits | {"rest": fits["rest"] + "z"})
+    assert (found.status, found.cost_nano_usd, found.hits) == (OutputStatus.REJECTED, 0, 2)
+    assert found.reasons == ("the document weighs 1000000 bytes; an output stays under 1000000",)
+    worker = {"status": "completed", "model": "m", "generation_data": {"text": "x" * 1_000_000}}
+    assert facts(worker, "files").status is OutputStatus.UNPRICED
+
+
+def test_a_document_weighs_what_firestore_says() -> None:
+    """The example of Firestore's documentation: fields of 71 bytes in all."""
+    task = {"type": "Personal", "done": False, "priority": 1, "description": "Learn Cloud Firestore"}
+    assert weight_of(task) == 14 + 6 + 17 + 34
 
 
 def test_a_workers_document_counts_when_it_is_completed() -> None:
