@@ -81,10 +81,11 @@ function fail(error) {
 async function start() {
   drawFrame();
   main.replaceChildren(element("h1", {}, say(`room.${room()}`)), element("p", { class: "quiet" }, say("starting")));
-  addEventListener("hashchange", openRoom);
+  addEventListener("hashchange", () => openRoom().then(() => main.focus({ preventScroll: true })));
   addEventListener("languagechosen", openRoom);
   addEventListener("online", drawConnection);
   addEventListener("offline", drawConnection);
+  ROOMS[room()]().catch(() => {}); // beside the rest; whoever opens the room hears of what is wrong
   const [{ Backend }, session] = await Promise.all([import("./backend.js"), import("./session.js")]);
   backend = await Backend.connect();
   const changed = async (found) => {

@@ -395,12 +395,21 @@ export function bytes(count) {
     if (value < 1000) break;
     [value, unit] = [value / 1000, larger];
   }
-  return number(value, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: value < 10 ? 1 : 0 });
+  const unitDisplay = unit === "byte" ? "long" : "short";
+  return number(value, { style: "unit", unit, unitDisplay, maximumFractionDigits: value < 10 ? 1 : 0 });
 }
 
 /** A moment as Firestore or JSON has it. */
 export function moment(value) {
+  return dated(value, { dateStyle: "medium", timeStyle: "short" });
+}
+
+/** The day that a moment lies in, where the reader is. */
+export function day(value) {
+  return dated(value, { dateStyle: "full" });
+}
+
+function dated(value, style) {
   if (value === null || value === undefined) return "";
-  const date = value.toDate ? value.toDate() : new Date(value);
-  return new Intl.DateTimeFormat(chosen, { dateStyle: "medium", timeStyle: "short" }).format(date);
+  return new Intl.DateTimeFormat(chosen, style).format(value.toDate ? value.toDate() : new Date(value));
 }

@@ -11,6 +11,7 @@ import { VirtualList } from "../virtual_list.js";
 import { Viewer } from "./viewer.js";
 
 const TILE = 184;
+const NARROW = matchMedia("(max-width: 40rem)");
 const SIGNS = { video: "▶", audio: "♪", other: "▢" };
 
 export function open(place, backend) {
@@ -124,7 +125,7 @@ function uploadsShown(uploads) {
   const hold = element("button", { type: "button", onclick: () => (uploads.isPaused ? uploads.resume() : uploads.pause()) });
   const stop = element("button", { type: "button", onclick: () => uploads.cancelAll() }, say("upload.cancel.all"));
   const tidy = element("button", { type: "button", class: "plain", onclick: () => uploads.tidy() }, say("upload.tidy"));
-  const list = new VirtualList({ label: say("upload.all"), rowHeight: 52, draw: (entry) => uploadLine(entry, uploads) });
+  const list = new VirtualList({ label: say("upload.all"), rowHeight: NARROW.matches ? 96 : 52, draw: (entry) => uploadLine(entry, uploads) });
   list.node.classList.add("uploads");
   const node = element("section", { class: "card", "aria-label": say("upload.all") });
   node.append(line, bar, element("div", { class: "row" }, hold, stop, tidy), list.node);

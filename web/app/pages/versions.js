@@ -6,7 +6,7 @@ import { button, element, field } from "../element.js";
 import { LivePages } from "../live_pages.js";
 import { reasonOf } from "../reasons.js";
 import { download } from "../stored_files.js";
-import { bytes, moment, number, say, sayCount } from "../texts.js";
+import { bytes, day, moment, number, say, sayCount } from "../texts.js";
 import { tell, undoable } from "../undo.js";
 import { VirtualList } from "../virtual_list.js";
 
@@ -142,9 +142,9 @@ function drawHead(place, backend, file, fields) {
 }
 
 function drawTimeline(versions, backend, file, chosen, choose) {
-  const days = Map.groupBy(versions, (version) => moment(version.created_at).replace(/[, ]+\S+( [AP]M)?$/u, ""));
-  return [...days].map(([day, events]) => element("section", {},
-    element("h2", {}, day),
+  const days = Map.groupBy(versions, (version) => day(version.created_at));
+  return [...days].map(([name, events]) => element("section", {},
+    element("h2", {}, name),
     element("ol", { class: "cards" }, events.map((version) =>
       element("li", { class: "card", "data-version": version.version_number }, versionFacts(version, chosen, choose),
         element("div", { class: "row" }, versionActs(version, backend, file, versions[0].version_number)))))));
