@@ -12,7 +12,7 @@ from tests.web.conftest import WEB, Person
 
 
 def test_a_guest_keeps_the_account_with_a_password_and_finds_it_elsewhere(people: Callable[[], Person]) -> None:
-    """Anonymous at once; linked, the id stays; a reload keeps it; it signs in elsewhere; a wrong password says so."""
+    """Anonymous at once; linked, the id stays; a reload keeps it; elsewhere it signs in, and out without a trace."""
     first = people()
     uid = first.arrives("account")
     email = f"{uid.lower()}@example.com"
@@ -38,9 +38,19 @@ def test_a_guest_keeps_the_account_with_a_password_and_finds_it_elsewhere(people
     second.page.run("() => document.querySelector('#enter').requestSubmit()")
     second.reads(f"You are {email}.")
     assert second.uid() == uid
+    second.goes_to("dialogues")
+    for name, text in (("card", "dragon"), ("text", "Nobody else reads this.")):
+        second.writes(f".write [name={name}]", text)
+    second.page.run("() => document.querySelector('.write').requestSubmit()")
+    second.reads("Nobody else reads this.")
+    second.goes_to("account")
     second.presses("Sign out")
-    second.sees("document.body.innerText.includes('You are a guest')")
+    second.reads("You are a guest")
     assert second.uid() != uid
+    second.goes_to("dialogues")
+    second.reads("No dialogues yet.")
+    first.goes_to("dialogues")
+    first.reads("Nobody else reads this.")
 
 
 def test_the_page_opens_and_is_written_in_without_a_network(person: Person) -> None:
