@@ -44,6 +44,17 @@ def test_a_guest_keeps_the_account_with_a_password_and_finds_it_elsewhere(people
     second.page.run("() => document.querySelector('.write').requestSubmit()")
     second.reads("Nobody else reads this.")
     second.goes_to("account")
+    second.page.go_offline()
+    second.reads("No network.")
+    second.goes_to("dialogues")
+    for name, text in (("card", "dragon"), ("text", "Not sent yet.")):
+        second.writes(f".write [name={name}]", text)
+    second.page.run("() => document.querySelector('.write').requestSubmit()")
+    second.reads("Not sent yet.")
+    second.goes_to("account")
+    second.presses("Sign out")
+    second.reads("something you wrote is not sent yet")
+    second.page.go_offline(offline=False)
     second.presses("Sign out")
     second.reads("You are a guest")
     assert second.uid() != uid
@@ -51,6 +62,7 @@ def test_a_guest_keeps_the_account_with_a_password_and_finds_it_elsewhere(people
     second.reads("No dialogues yet.")
     first.goes_to("dialogues")
     first.reads("Nobody else reads this.")
+    first.reads("Not sent yet.")
 
 
 def test_the_page_opens_and_is_written_in_without_a_network(person: Person) -> None:

@@ -35,11 +35,13 @@ def test_pictures_are_dropped_shown_live_looked_at_and_deleted_with_a_way_back(p
     moving = """[...document.querySelectorAll('.tile img')].find((one) => one.src.includes('.gif'))"""
     person.sees(moving)
     assert "ANIM" in person.page.run(f"async () => (await fetch({moving}.src)).text()")
-    person.page.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
-    variants = [{"content_type": "image/webp", "width": 200, "animated": moves} for moves in (True, False)]
-    shown = person.page.run("async (given) => (await import('/app/picture.js')).steps(given, 200)", variants)
-    assert [one["animated"] for one in shown] == [False]
-    person.page.command("Emulation.setEmulatedMedia", features=[])
+    variants = [{"content_type": "image/webp", "width": 200, "animated": moves} for moves in (False, True)]
+    for motion in ("reduce", "no-preference"):
+        person.page.command(
+            "Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": motion}]
+        )
+        shown = person.page.run("async (given) => (await import('/app/picture.js')).steps(given, 200)", variants)
+        assert [one["animated"] for one in shown] == [motion != "reduce"]
 
     person.page.run(f"() => {{ {TILES}.find((one) => one.querySelector('img')?.src.includes('.jpg')).click(); }}")
     person.sees(

@@ -1,11 +1,6 @@
-// The connection to Firebase: one app, its Auth, its Firestore with a cache on disk, and Storage where somebody needs it.
+// The connection to Firebase: one app, its Auth, its Firestore with a cache on disk, Storage where somebody needs it.
 import { initializeApp } from "firebase/app";
-import {
-  browserLocalPersistence,
-  connectAuthEmulator,
-  indexedDBLocalPersistence,
-  initializeAuth,
-} from "firebase/auth";
+import { browserLocalPersistence, connectAuthEmulator, indexedDBLocalPersistence, initializeAuth } from "firebase/auth";
 import {
   clearIndexedDbPersistence,
   connectFirestoreEmulator,

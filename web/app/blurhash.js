@@ -31,7 +31,8 @@ function componentsOf(hash) {
   if (hash.length !== 4 + 2 * columns * rows) return null;
   const largest = (numberIn(hash[1]) + 1) / 166;
   return Array.from({ length: columns * rows }, (_, index) => {
-    const colour = index === 0 ? average(hash.slice(2, 6)) : difference(hash.slice(4 + index * 2, 6 + index * 2), largest);
+    const colour =
+      index === 0 ? average(hash.slice(2, 6)) : difference(hash.slice(4 + index * 2, 6 + index * 2), largest);
     return { column: index % columns, row: Math.floor(index / columns), colour };
   });
 }

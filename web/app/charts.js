@@ -12,7 +12,13 @@ export function barChart(title, rows, { heads, cells, parts = "" }) {
   const most = Math.max(...rows.map((row) => row.value), Number.MIN_VALUE);
   const height = Math.max(1, rows.length) * ROW + 8;
   const chart = drawn("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": title });
-  const pattern = drawn("pattern", { id: "stripes", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
+  const pattern = drawn("pattern", {
+    id: "stripes",
+    width: 6,
+    height: 6,
+    patternUnits: "userSpaceOnUse",
+    patternTransform: "rotate(45)",
+  });
   pattern.append(drawn("rect", { class: "bar", width: 2.5, height: 6 }));
   chart.append(drawn("defs", {}, pattern));
   rows.forEach((row, index) => {
@@ -24,13 +30,17 @@ export function barChart(title, rows, { heads, cells, parts = "" }) {
     const figure = drawn("text", { x: LABEL + length + 6, y: y + 15 });
     figure.textContent = row.text;
     chart.append(name, drawn("rect", { class: "bar", x: LABEL, y, width: length - hatched, height: ROW - 6 }));
-    if (hatched) chart.append(drawn("rect", { class: "part", x: LABEL + length - hatched, y, width: hatched, height: ROW - 6 }));
+    if (hatched)
+      chart.append(drawn("rect", { class: "part", x: LABEL + length - hatched, y, width: hatched, height: ROW - 6 }));
     chart.append(figure);
   });
   chart.append(drawn("line", { class: "axis", x1: LABEL, x2: LABEL, y1: 0, y2: height }));
-  return element("figure", {},
+  return element(
+    "figure",
+    {},
     element("figcaption", {}, title),
     rows.length ? chart : element("p", { class: "quiet" }, say("chart.empty")),
     parts && rows.some((row) => row.part) ? element("p", { class: "quiet" }, parts) : "",
-    element("details", {}, element("summary", {}, say("chart.table")), table(title, heads, rows.map(cells))));
+    element("details", {}, element("summary", {}, say("chart.table")), table(title, heads, rows.map(cells))),
+  );
 }

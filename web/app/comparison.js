@@ -6,7 +6,11 @@ import { markedWords } from "./words.js";
 /** `differences` is the API's; `addresses` are those of both versions, for pictures. */
 export function shownComparison(differences, addresses) {
   const size = differences.size_change_bytes;
-  const made = element("div", {}, element("p", {}, say("compare.size", { size: `${size < 0 ? "−" : "+"}${bytes(Math.abs(size))}` })));
+  const made = element(
+    "div",
+    {},
+    element("p", {}, say("compare.size", { size: `${size < 0 ? "−" : "+"}${bytes(Math.abs(size))}` })),
+  );
   const shown = { text: texts, json: values, picture: pictures, same: () => element("p", {}, say("compare.same")) };
   const draw = shown[differences.kind] ?? (() => element("p", {}, differences.why_no_more ?? say("compare.by.size")));
   made.append(draw(differences, addresses));
@@ -44,19 +48,33 @@ function values({ changes }) {
 
 function pictures(differences, [before, after]) {
   const [width, height] = [Math.max(...differences.width), Math.max(...differences.height)];
-  const images = element("div", { class: "slider" },
+  const images = element(
+    "div",
+    { class: "slider" },
     element("img", { src: before, alt: say("before") }),
     element("img", { src: after, alt: say("after"), class: "after" }),
-    element("span", { class: "edge", "aria-hidden": "true" }));
+    element("span", { class: "edge", "aria-hidden": "true" }),
+  );
   images.style.setProperty("--shape", `${width} / ${height}`);
   const cut = element("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": say("compare.slide") });
   cut.addEventListener("input", () => images.style.setProperty("--cut", `${cut.value}%`));
   const sizes = differences.width.map((each, index) => `${number(each)} × ${number(differences.height[index])}`);
-  return element("div", { class: "sides" },
+  return element(
+    "div",
+    { class: "sides" },
     element("div", {}, images, cut, element("p", { class: "quiet" }, say("compare.slide.how"))),
-    element("figure", {},
-      element("img", { src: `data:image/png;base64,${differences.difference_png}`, alt: say("compare.where"),
-        width: differences.compared_at[0], height: differences.compared_at[1], class: "difference" }),
+    element(
+      "figure",
+      {},
+      element("img", {
+        src: `data:image/png;base64,${differences.difference_png}`,
+        alt: say("compare.where"),
+        width: differences.compared_at[0],
+        height: differences.compared_at[1],
+        class: "difference",
+      }),
       element("figcaption", {}, say("compare.share", { share: percent(differences.changed_share) })),
-      differences.has_same_size ? "" : element("p", {}, say("compare.sizes", { one: sizes[0], other: sizes[1] }))));
+      differences.has_same_size ? "" : element("p", {}, say("compare.sizes", { one: sizes[0], other: sizes[1] })),
+    ),
+  );
 }

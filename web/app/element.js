@@ -60,12 +60,25 @@ export function table(caption, heads, rows) {
       "table",
       {},
       element("caption", {}, caption),
-      element("thead", {}, element("tr", {}, heads.map((head) => element("th", { scope: "col" }, head)))),
+      element(
+        "thead",
+        {},
+        element(
+          "tr",
+          {},
+          heads.map((head) => element("th", { scope: "col" }, head)),
+        ),
+      ),
       element(
         "tbody",
         {},
         rows.map(([first, ...rest]) =>
-          element("tr", {}, element("th", { scope: "row" }, first), rest.map((cell) => element("td", {}, cell))),
+          element(
+            "tr",
+            {},
+            element("th", { scope: "row" }, first),
+            rest.map((cell) => element("td", {}, cell)),
+          ),
         ),
       ),
     ),

@@ -28,8 +28,8 @@ export class LivePages {
   #stop;
 
   /**
-   * `changed(items, total, oldest)` gets `{id, ...fields}`: from the newest on, and where somebody looked there, from the
-   * end. An item stays the same object until its document changes.
+   * `changed(items, total, oldest)` gets `{id, ...fields}`: from the newest on, and from the end, where somebody looked
+   * there. An item stays the same object until its document changes.
    */
   constructor(collection, by, { changed, failed }) {
     this.#options = { changed, failed };

@@ -57,7 +57,8 @@ export class Picture {
     image.addEventListener("load", () => {
       image.classList.add("here");
       for (const other of [...this.node.children]) {
-        if (other !== image && Number(other.dataset.width ?? 0) < variant.width) other.setAttribute("aria-hidden", "true");
+        if (other !== image && Number(other.dataset.width ?? 0) < variant.width)
+          other.setAttribute("aria-hidden", "true");
       }
       if (this.node.dataset.width === undefined || Number(this.node.dataset.width) < variant.width) {
         this.node.dataset.width = variant.width;

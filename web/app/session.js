@@ -8,7 +8,9 @@ import {
   signInWithEmailAndPassword,
   signOut,
 } from "firebase/auth";
+import { waitForPendingWrites } from "firebase/firestore";
 
+const OFFLINE_IS_SURE_MS = 500;
 let isLeaving = false;
 
 /** Calls `changed(user)` for each user who comes; where nobody is here, signs in anonymously. */
@@ -29,12 +31,14 @@ export async function keepAccount(auth, email, password) {
   await auth.currentUser.getIdToken(true);
 }
 
-export function enter(auth, email, password) {
-  return signInWithEmailAndPassword(auth, email, password);
+export async function enter(backend, email, password) {
+  await everythingSent(backend.db);
+  await signInWithEmailAndPassword(backend.auth, email, password);
 }
 
 /** Signs out, and leaves nothing of the user in this browser; the page begins anew. */
 export async function leave(backend) {
+  await everythingSent(backend.db);
   isLeaving = true;
   await signOut(backend.auth);
   await backend.forget();
@@ -47,6 +51,18 @@ export async function endAccount(backend) {
   await deleteUser(backend.user);
   await backend.forget();
   location.reload();
+}
+
+/** Writes that the service has not taken yet would be lost with the cache: they are waited for, or said to be there. */
+async function everythingSent(db) {
+  let isSent = false;
+  const sent = waitForPendingWrites(db).then(() => {
+    isSent = true;
+  });
+  while (!isSent) {
+    await Promise.race([sent, new Promise((resume) => setTimeout(resume, OFFLINE_IS_SURE_MS))]);
+    if (!isSent && !navigator.onLine) throw Object.assign(new Error("unsent"), { code: "unsent" });
+  }
 }
 
 /** The claims that servers have set, such as `admin`. */

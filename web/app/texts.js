@@ -111,7 +111,10 @@ export const TEXTS = {
   "generation.processing": ["at work", "in Arbeit"],
   "generation.completed": ["done", "fertig"],
   "generation.failed": ["failed", "fehlgeschlagen"],
-  "generation.missing": ["This generation is not there, or not yours.", "Diese Generierung gibt es nicht, oder nicht für dich."],
+  "generation.missing": [
+    "This generation is not there, or not yours.",
+    "Diese Generierung gibt es nicht, oder nicht für dich.",
+  ],
   "generation.versions": ["Versions", "Versionen"],
   "generation.no.archive": ["Its files are not in the cloud yet.", "Ihre Dateien sind noch nicht in der Cloud."],
   "generation.deleted": ["The generation is being deleted.", "Die Generierung wird gelöscht."],
@@ -191,8 +194,8 @@ export const TEXTS = {
   "books.by.latency": ["How long outputs took", "Wie lange Ergebnisse dauerten"],
   "books.longer": ["longer", "länger"],
   "books.sources": [
-    "Outputs by the source of their cost: {confirmed} confirmed, {computed} computed, {reported} reported, {none} without.",
-    "Ergebnisse nach Herkunft der Kosten: {confirmed} bestätigt, {computed} berechnet, {reported} gemeldet, {none} ohne.",
+    "Outputs by the source of cost: {confirmed} confirmed, {computed} computed, {reported} reported, {none} without.",
+    "Herkunft der Kosten: {confirmed} bestätigt, {computed} berechnet, {reported} gemeldet, {none} ohne.",
   ],
   budget: [
     "{spent} of {limit} are spent, {reserved} reserved for work under way.",
@@ -234,7 +237,10 @@ export const TEXTS = {
   "compare.lines": ["{added} lines came, {removed} went", "{added} Zeilen kamen, {removed} gingen"],
   "compare.values": ["Values by their path", "Werte nach ihrem Pfad"],
   "compare.slide": ["How much of the version before is shown", "Wie viel von der Version davor zu sehen ist"],
-  "compare.slide.how": ["Left of the edge: before. Right of it: after.", "Links der Kante: vorher. Rechts davon: nachher."],
+  "compare.slide.how": [
+    "Left of the edge: before. Right of it: after.",
+    "Links der Kante: vorher. Rechts davon: nachher.",
+  ],
   "compare.where": ["Where they differ", "Wo sie sich unterscheiden"],
   "compare.share": ["{share} of the picture differs.", "{share} des Bildes unterscheiden sich."],
   "compare.sizes": ["{one} became {other}.", "Aus {one} wurde {other}."],
@@ -249,7 +255,10 @@ export const TEXTS = {
   // Storage
   "usage.name": ["Used room", "Belegter Platz"],
   usage: ["Saved files take {used}.", "Gespeicherte Dateien belegen {used}."],
-  "usage.of": ["Saved files take {used} of {limit} ({share}).", "Gespeicherte Dateien belegen {used} von {limit} ({share})."],
+  "usage.of": [
+    "Saved files take {used} of {limit} ({share}).",
+    "Gespeicherte Dateien belegen {used} von {limit} ({share}).",
+  ],
   "usage.reserved": ["{size} are reserved for uploads.", "{size} sind für Uploads vorgemerkt."],
   advice: ["For more room", "Für mehr Platz"],
   "advice.asking": ["Looking …", "Wird geprüft …"],
@@ -317,6 +326,10 @@ export const TEXTS = {
   "error.unavailable": [
     "The service cannot be reached now. Try again later.",
     "Der Dienst ist gerade nicht erreichbar. Versuch es später noch einmal.",
+  ],
+  "error.unsent": [
+    "There is no network, and something you wrote is not sent yet. Wait until it is, or it would be lost.",
+    "Es gibt kein Netz, und etwas von dir ist noch nicht gesendet. Warte, bis es gesendet ist, sonst ginge es verloren.",
   ],
   "error.auth/email-already-in-use": [
     "This e-mail has an account already: sign in instead.",

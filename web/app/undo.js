@@ -7,8 +7,8 @@ export const UNTIL_IT_HAPPENS_MS = 8000;
 const waiting = new Map();
 
 /**
- * Shows `text` with a way back. `act` happens when the time is over, or when somebody says so; `back` happens when it is
- * taken back, or fails. A page that is left before has done nothing.
+ * Shows `text` with a way back. `act` happens when the time is over, or when somebody says so; `back` happens when it
+ * is taken back, or fails. A page that is left before has done nothing.
  */
 export function undoable(text, { act, back }) {
   const key = Symbol(text);

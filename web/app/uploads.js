@@ -89,15 +89,23 @@ class Uploads extends EventTarget {
   withoutRecord(ids) {
     const here = new Set(ids);
     const { bucket } = this.#backend;
-    return this.entries.filter((entry) => entry.state === "done" && !entry.hasRecord).flatMap((entry) => {
-      entry.record ??= {
-        id: objectId(bucket, entry.path),
-        status: "processing",
-        source: { bucket, name: entry.path, bytes: entry.size, declared_type: entry.contentType, stored_at: new Date() },
-      };
-      entry.hasRecord = here.has(entry.record.id);
-      return entry.hasRecord ? [] : [entry.record];
-    });
+    return this.entries
+      .filter((entry) => entry.state === "done" && !entry.hasRecord)
+      .flatMap((entry) => {
+        entry.record ??= {
+          id: objectId(bucket, entry.path),
+          status: "processing",
+          source: {
+            bucket,
+            name: entry.path,
+            bytes: entry.size,
+            declared_type: entry.contentType,
+            stored_at: new Date(),
+          },
+        };
+        entry.hasRecord = here.has(entry.record.id);
+        return entry.hasRecord ? [] : [entry.record];
+      });
   }
 
   /** Leaves out what is over. */

@@ -15,7 +15,7 @@ export class VirtualList {
   #resized;
 
   /**
-   * `draw(item)` makes an element with one button in it; it is asked again when the item with that id is another object.
+   * `draw(item)` makes an element with one button in it; it is asked again when the item of that id is another object.
    * `more(index)` is called where an item comes into sight that is not here yet.
    */
   constructor({ label, rowHeight, columnWidth = 0, draw, more = () => {} }) {
@@ -141,7 +141,8 @@ export class VirtualList {
   #bringIntoSight(row) {
     const [top, bottom] = [row * this.#options.rowHeight, (row + 1) * this.#options.rowHeight];
     if (top < this.node.scrollTop) this.node.scrollTop = top;
-    else if (bottom > this.node.scrollTop + this.node.clientHeight) this.node.scrollTop = bottom - this.node.clientHeight;
+    else if (bottom > this.node.scrollTop + this.node.clientHeight)
+      this.node.scrollTop = bottom - this.node.clientHeight;
   }
 }
 

@@ -10,7 +10,18 @@ export function markedWords(before, after) {
     return [[element("del", {}, before)], [element("ins", {}, after)]];
   }
   const kept = commonWords(left, right);
-  return [marked(left, kept.map(([index]) => index), "del"), marked(right, kept.map(([, index]) => index), "ins")];
+  return [
+    marked(
+      left,
+      kept.map(([index]) => index),
+      "del",
+    ),
+    marked(
+      right,
+      kept.map(([, index]) => index),
+      "ins",
+    ),
+  ];
 }
 
 function wordsOf(line) {
@@ -26,7 +37,7 @@ function commonWords(left, right) {
     }
   }
   const pairs = [];
-  for (let i = 0, j = 0; i < left.length && j < right.length; ) {
+  for (let i = 0, j = 0; i < left.length && j < right.length;) {
     if (left[i] === right[j]) pairs.push([i++, j++]);
     else if (lengths[i + 1][j] >= lengths[i][j + 1]) i++;
     else j++;

@@ -16,10 +16,13 @@ export function open(place, backend) {
     const keep = (email, password) => keepAccount(backend.auth, email, password);
     place.append(
       form("keep", say("account.keep"), say("account.keep.why"), keep, failed),
-      form("enter", say("account.enter"), say("account.enter.why"), (...given) => enter(backend.auth, ...given), failed),
+      form("enter", say("account.enter"), say("account.enter.why"), (...given) => enter(backend, ...given), failed),
     );
   } else {
-    place.append(button(say("account.leave"), () => leave(backend), { failed }), element("p", {}, say("account.leave.why")));
+    place.append(
+      button(say("account.leave"), () => leave(backend), { failed }),
+      element("p", {}, say("account.leave.why")),
+    );
   }
   place.append(element("p", { class: "quiet" }, say("account.id"), " ", element("code", {}, user.uid)));
 }

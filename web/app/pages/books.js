@@ -1,5 +1,15 @@
 // The books: what outputs cost, what hits saved and what files weigh, from the documents that the ledger keeps.
-import { collection, doc, documentId, getCountFromServer, getDocs, onSnapshot, orderBy, query, where } from "firebase/firestore";
+import {
+  collection,
+  doc,
+  documentId,
+  getCountFromServer,
+  getDocs,
+  onSnapshot,
+  orderBy,
+  query,
+  where,
+} from "firebase/firestore";
 import { barChart } from "../charts.js";
 import { element } from "../element.js";
 import { reasonOf } from "../reasons.js";
@@ -34,13 +44,20 @@ export function open(place, backend) {
   const sources = element("p", { class: "quiet" });
   place.append(sources);
   const stops = [
-    onSnapshot(usage, (found) => {
-      books = found.data() ?? {};
-      draw();
-      countSources(usage).then((text) => {
-        sources.textContent = text;
-      }, () => {}); // without a network the rest is still right
-    }, failed),
+    onSnapshot(
+      usage,
+      (found) => {
+        books = found.data() ?? {};
+        draw();
+        countSources(usage).then(
+          (text) => {
+            sources.textContent = text;
+          },
+          () => {},
+        ); // without a network the rest is still right
+      },
+      failed,
+    ),
     showLimits(limits, backend, uid),
   ];
   return () => stops.forEach((stop) => stop());
@@ -75,14 +92,27 @@ function shownCharts(books, closed) {
     });
     return barChart(say(key), rows, {
       parts: say("chart.hatched"),
-      heads: [say(`${key}.name`), say("books.generations"), say("books.cost"), say("books.reported"), say("books.hits"), say("books.saved")],
+      heads: [
+        say(`${key}.name`),
+        say("books.generations"),
+        say("books.cost"),
+        say("books.reported"),
+        say("books.hits"),
+        say("books.saved"),
+      ],
       cells: ({ name, value, amounts, reported }) => [
-        name, number(amounts.generations ?? 0), dollars(value), dollars(reported), number(amounts.cache_hits ?? 0),
+        name,
+        number(amounts.generations ?? 0),
+        dollars(value),
+        dollars(reported),
+        number(amounts.cache_hits ?? 0),
         dollars(money(amounts, "saved")),
       ],
     });
   };
-  const models = Object.entries(books.models ?? {}).sort(([, one], [, other]) => money(other, "cost") - money(one, "cost"));
+  const models = Object.entries(books.models ?? {}).sort(
+    ([, one], [, other]) => money(other, "cost") - money(one, "cost"),
+  );
   const days = [...closed, ...Object.entries(books.days ?? {})].sort(([one], [other]) => other.localeCompare(one));
   return [
     perAmount("books.by.model", models),
@@ -93,12 +123,17 @@ function shownCharts(books, closed) {
 }
 
 function weights(storage) {
-  const rows = Object.entries(storage.bytes ?? {}).filter(([, value]) => value > 0).map(([kind, value]) => {
-    const objects = storage.objects?.[kind] ?? 0;
-    return { name: kind, value, text: `${bytes(value)} · ${number(objects)}`, objects };
-  });
+  const rows = Object.entries(storage.bytes ?? {})
+    .filter(([, value]) => value > 0)
+    .map(([kind, value]) => {
+      const objects = storage.objects?.[kind] ?? 0;
+      return { name: kind, value, text: `${bytes(value)} · ${number(objects)}`, objects };
+    });
   const heads = [say("kind"), say("size"), say("files")];
-  return barChart(say("books.by.kind"), rows, { heads, cells: (row) => [row.name, bytes(row.value), number(row.objects)] });
+  return barChart(say("books.by.kind"), rows, {
+    heads,
+    cells: (row) => [row.name, bytes(row.value), number(row.objects)],
+  });
 }
 
 function latency(totals) {
@@ -113,9 +148,13 @@ function latency(totals) {
 /** How many outputs have their cost from where, counted by Firestore. */
 async function countSources(usage) {
   const names = ["confirmed", "computed", "reported", "none"];
-  const counts = await Promise.all(names.map((name) =>
-    getCountFromServer(query(collection(usage, "records"), where("cost_source", "==", name)))));
-  return say("books.sources", Object.fromEntries(names.map((name, index) => [name, number(counts[index].data().count)])));
+  const counts = await Promise.all(
+    names.map((name) => getCountFromServer(query(collection(usage, "records"), where("cost_source", "==", name)))),
+  );
+  return say(
+    "books.sources",
+    Object.fromEntries(names.map((name, index) => [name, number(counts[index].data().count)])),
+  );
 }
 
 /** The budget, where one is set, and the alerts of storage. */
@@ -123,20 +162,47 @@ function showLimits(place, backend, uid) {
   const [budget, alerts] = [element("div", {}), element("div", {})];
   place.append(budget, alerts);
   const stops = [
-    onSnapshot(doc(backend.db, "budgets", uid), (found) => {
-      const fields = found.data();
-      const limited = fields?.limit_nano_usd;
-      if (limited === undefined) return budget.replaceChildren();
-      const [spent, reserved] = [fields.spent_nano_usd ?? 0, fields.reserved_nano_usd ?? 0];
-      const text = say("budget", { spent: dollars(spent / 1e9), limit: dollars(limited / 1e9), reserved: dollars(reserved / 1e9) });
-      const bar = element("progress", { max: limited || 1, value: spent + reserved, "aria-label": say("budget.name") });
-      budget.replaceChildren(element("div", { class: "card" }, element("h2", {}, say("budget.name")), element("p", {}, text), bar));
-    }, failed),
-    onSnapshot(query(collection(backend.db, "quota", uid, "alerts"), orderBy("level", "desc")), (found) => {
-      const raised = found.docs.map((one) => one.data()).filter((alert) => alert.state === "raised");
-      alerts.replaceChildren(...raised.slice(0, 1).map((alert) =>
-        element("p", { class: "card problem", role: "alert" }, say("alert", { level: alert.level, at: moment(alert.at) }))));
-    }, failed),
+    onSnapshot(
+      doc(backend.db, "budgets", uid),
+      (found) => {
+        const fields = found.data();
+        const limited = fields?.limit_nano_usd;
+        if (limited === undefined) return budget.replaceChildren();
+        const [spent, reserved] = [fields.spent_nano_usd ?? 0, fields.reserved_nano_usd ?? 0];
+        const text = say("budget", {
+          spent: dollars(spent / 1e9),
+          limit: dollars(limited / 1e9),
+          reserved: dollars(reserved / 1e9),
+        });
+        const bar = element("progress", {
+          max: limited || 1,
+          value: spent + reserved,
+          "aria-label": say("budget.name"),
+        });
+        budget.replaceChildren(
+          element("div", { class: "card" }, element("h2", {}, say("budget.name")), element("p", {}, text), bar),
+        );
+      },
+      failed,
+    ),
+    onSnapshot(
+      query(collection(backend.db, "quota", uid, "alerts"), orderBy("level", "desc")),
+      (found) => {
+        const raised = found.docs.map((one) => one.data()).filter((alert) => alert.state === "raised");
+        alerts.replaceChildren(
+          ...raised
+            .slice(0, 1)
+            .map((alert) =>
+              element(
+                "p",
+                { class: "card problem", role: "alert" },
+                say("alert", { level: alert.level, at: moment(alert.at) }),
+              ),
+            ),
+        );
+      },
+      failed,
+    ),
   ];
   return () => stops.forEach((stop) => stop());
 }

@@ -1,5 +1,15 @@
 // Dialogues: written by the user's app, with what the server knows of each: its cost, where that comes from, its hits.
-import { Timestamp, collection, deleteDoc, doc, increment, onSnapshot, serverTimestamp, setDoc, updateDoc } from "firebase/firestore";
+import {
+  Timestamp,
+  collection,
+  deleteDoc,
+  doc,
+  increment,
+  onSnapshot,
+  serverTimestamp,
+  setDoc,
+  updateDoc,
+} from "firebase/firestore";
 import { button, element, field } from "../element.js";
 import { LivePages } from "../live_pages.js";
 import { reasonOf } from "../reasons.js";
@@ -21,10 +31,18 @@ export function open(place, backend) {
       detail.replaceChildren();
       stop();
       pages.hide(item.id);
-      undoable(say("dialogue.deleted"), { back: () => pages.unhide(item.id), act: () => deleteDoc(doc(dialogues, item.id)) });
+      undoable(say("dialogue.deleted"), {
+        back: () => pages.unhide(item.id),
+        act: () => deleteDoc(doc(dialogues, item.id)),
+      });
     });
   };
-  const list = new VirtualList({ label: say("room.dialogues"), rowHeight: 44, draw: (item) => line(item, show), more: (index) => pages.more(index) });
+  const list = new VirtualList({
+    label: say("room.dialogues"),
+    rowHeight: 44,
+    draw: (item) => line(item, show),
+    more: (index) => pages.more(index),
+  });
   const pages = new LivePages(dialogues, "generated_at", {
     changed: (items, total, oldest) => {
       counted.textContent = total ? sayCount("dialogues", total) : say("dialogues.empty");
@@ -41,56 +59,86 @@ export function open(place, backend) {
 }
 
 function line(item, show) {
-  return element("button", { type: "button", class: "line", onclick: () => show(item) },
+  return element(
+    "button",
+    { type: "button", class: "line", onclick: () => show(item) },
     element("span", { class: "grows" }, item.text),
     element("span", { class: "quiet" }, item.model),
     element("span", {}, item.cost_usd === undefined ? "–" : dollars(item.cost_usd)),
-    element("span", {}, sayCount("hits", item.cache_hit_count ?? 0)));
+    element("span", {}, sayCount("hits", item.cache_hit_count ?? 0)),
+  );
 }
 
 /** The text, what the app says of it, and the server's own record beside it, live. */
 function showOne(place, item, backend, remove) {
   const said = element("dl", {});
   const known = element("dl", {});
-  const facts = (rows) => rows.filter(([, value]) => value !== undefined && value !== null && value !== "")
-    .map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]).flat();
+  const facts = (rows) =>
+    rows
+      .filter(([, value]) => value !== undefined && value !== null && value !== "")
+      .map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])
+      .flat();
   const own = doc(backend.db, "ai_outputs", backend.user.uid, "dialogues", item.id);
   const use = async () => {
     await updateDoc(own, { cache_hit_count: increment(1), last_accessed: serverTimestamp() });
     await navigator.clipboard?.writeText(item.text).catch(() => {});
     tell(say("dialogue.used"));
   };
-  place.replaceChildren(element("article", { class: "card" },
-    element("p", {}, item.text.slice(0, 2000)),
-    element("div", { class: "sides" },
-      element("section", {}, element("h3", {}, say("dialogue.said")), said),
-      element("section", {}, element("h3", {}, say("dialogue.known")), known)),
-    element("div", { class: "row" }, button(say("dialogue.use"), use, { failed }), button(say("delete"), remove))));
+  place.replaceChildren(
+    element(
+      "article",
+      { class: "card" },
+      element("p", {}, item.text.slice(0, 2000)),
+      element(
+        "div",
+        { class: "sides" },
+        element("section", {}, element("h3", {}, say("dialogue.said")), said),
+        element("section", {}, element("h3", {}, say("dialogue.known")), known),
+      ),
+      element("div", { class: "row" }, button(say("dialogue.use"), use, { failed }), button(say("delete"), remove)),
+    ),
+  );
   const stops = [
-    onSnapshot(own, (found) => {
-      const fields = found.data({ serverTimestamps: "estimate" });
-      if (!fields) return;
-      said.replaceChildren(...facts([
-        [say("model"), fields.model],
-        [say("cost"), fields.cost_usd === undefined ? null : dollars(fields.cost_usd)],
-        [say("waited"), fields.latency_ms === undefined ? null : `${number(fields.latency_ms)} ms`],
-        [say("hits.name"), number(fields.cache_hit_count ?? 0)],
-        [say("last.used"), moment(fields.last_accessed)],
-        [say("made"), moment(fields.generated_at)],
-      ]));
-    }, failed),
-    onSnapshot(doc(backend.db, "usage", backend.user.uid, "records", `dialogues~${item.id}`), (found) => {
-      const fields = found.data();
-      const source = fields && say(`cost.${fields.cost_source}`);
-      known.replaceChildren(...facts(fields ? [
-        [say("status"), say(`output.${fields.status}`)],
-        [say("model"), [fields.model, fields.model_version].filter(Boolean).join(", ")],
-        [say("cost"), `${dollars(fields.cost_nano_usd / 1e9)} (${source})`],
-        [say("hits.name"), number(fields.hits_booked ?? 0)],
-        [say("saved"), dollars((fields.saved_nano_usd ?? 0) / 1e9)],
-        [say("why"), (fields.reasons ?? []).join("; ")],
-      ] : [[say("status"), say("output.unknown")]]));
-    }, failed),
+    onSnapshot(
+      own,
+      (found) => {
+        const fields = found.data({ serverTimestamps: "estimate" });
+        if (!fields) return;
+        said.replaceChildren(
+          ...facts([
+            [say("model"), fields.model],
+            [say("cost"), fields.cost_usd === undefined ? null : dollars(fields.cost_usd)],
+            [say("waited"), fields.latency_ms === undefined ? null : `${number(fields.latency_ms)} ms`],
+            [say("hits.name"), number(fields.cache_hit_count ?? 0)],
+            [say("last.used"), moment(fields.last_accessed)],
+            [say("made"), moment(fields.generated_at)],
+          ]),
+        );
+      },
+      failed,
+    ),
+    onSnapshot(
+      doc(backend.db, "usage", backend.user.uid, "records", `dialogues~${item.id}`),
+      (found) => {
+        const fields = found.data();
+        const source = fields && say(`cost.${fields.cost_source}`);
+        known.replaceChildren(
+          ...facts(
+            fields
+              ? [
+                  [say("status"), say(`output.${fields.status}`)],
+                  [say("model"), [fields.model, fields.model_version].filter(Boolean).join(", ")],
+                  [say("cost"), `${dollars(fields.cost_nano_usd / 1e9)} (${source})`],
+                  [say("hits.name"), number(fields.hits_booked ?? 0)],
+                  [say("saved"), dollars((fields.saved_nano_usd ?? 0) / 1e9)],
+                  [say("why"), (fields.reasons ?? []).join("; ")],
+                ]
+              : [[say("status"), say("output.unknown")]],
+          ),
+        );
+      },
+      failed,
+    ),
   ];
   return () => stops.forEach((each) => each());
 }
@@ -104,7 +152,13 @@ function writingForm(dialogues) {
     text: field(say("text"), { name: "text", required: true, rows: 3 }, "textarea"),
   };
   const told = element("p", { class: "problem", role: "alert" });
-  const made = element("form", { class: "card write" }, element("h2", {}, say("dialogue.write")), Object.values(fields), told);
+  const made = element(
+    "form",
+    { class: "card write" },
+    element("h2", {}, say("dialogue.write")),
+    Object.values(fields),
+    told,
+  );
   made.append(element("button", {}, say("dialogue.write")));
   made.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -66,14 +66,21 @@ export function open(place, backend) {
 function tile(item, pictures, backend, show) {
   const says = statusText(item);
   const name = [item.kind ? say(`kind.${item.kind}`) : "", says].filter(Boolean).join(", ") || say("status.processing");
-  const made = element("button", { type: "button", class: "tile", "aria-label": name, "data-status": item.status, onclick: show });
+  const made = element("button", {
+    type: "button",
+    class: "tile",
+    "aria-label": name,
+    "data-status": item.status,
+    onclick: show,
+  });
   if (item.kind === "image" || item.kind === null || item.kind === undefined || item.variants?.length) {
     if (!pictures.has(item.id)) pictures.set(item.id, new Picture(backend, { width: TILE, alt: "" }));
     const picture = pictures.get(item.id);
     picture.update(item);
     made.append(picture.node);
   }
-  if (item.kind && item.kind !== "image") made.append(element("span", { class: "kind", "aria-hidden": "true" }, SIGNS[item.kind]));
+  if (item.kind && item.kind !== "image")
+    made.append(element("span", { class: "kind", "aria-hidden": "true" }, SIGNS[item.kind]));
   if (says) made.append(element("span", { class: "says" }, says));
   return made;
 }
@@ -104,7 +111,11 @@ function dropZone(uploads) {
     uploads.add(picker.files);
     picker.value = "";
   });
-  const pick = element("button", { type: "button", class: "strong", onclick: () => picker.click() }, say("upload.pick"));
+  const pick = element(
+    "button",
+    { type: "button", class: "strong", onclick: () => picker.click() },
+    say("upload.pick"),
+  );
   const zone = element("div", { class: "drop" }, pick, picker, element("p", { class: "quiet" }, say("upload.drop")));
   const over = (event, isOver) => {
     event.preventDefault();
@@ -122,10 +133,17 @@ function dropZone(uploads) {
 function uploadsShown(uploads) {
   const line = element("p", { role: "status" });
   const bar = element("progress", { max: 1, value: 0, "aria-label": say("upload.all") });
-  const hold = element("button", { type: "button", onclick: () => (uploads.isPaused ? uploads.resume() : uploads.pause()) });
+  const hold = element("button", {
+    type: "button",
+    onclick: () => (uploads.isPaused ? uploads.resume() : uploads.pause()),
+  });
   const stop = element("button", { type: "button", onclick: () => uploads.cancelAll() }, say("upload.cancel.all"));
   const tidy = element("button", { type: "button", class: "plain", onclick: () => uploads.tidy() }, say("upload.tidy"));
-  const list = new VirtualList({ label: say("upload.all"), rowHeight: NARROW.matches ? 96 : 52, draw: (entry) => uploadLine(entry, uploads) });
+  const list = new VirtualList({
+    label: say("upload.all"),
+    rowHeight: NARROW.matches ? 96 : 52,
+    draw: (entry) => uploadLine(entry, uploads),
+  });
   list.node.classList.add("uploads");
   const node = element("section", { class: "card", "aria-label": say("upload.all") });
   node.append(line, bar, element("div", { class: "row" }, hold, stop, tidy), list.node);
@@ -137,7 +155,9 @@ function uploadsShown(uploads) {
       sums.refused ? sayCount("upload.refused", sums.refused) : "",
       sums.cancelled ? sayCount("upload.cancelled", sums.cancelled) : "",
       uploads.isPaused ? say("upload.paused") : !navigator.onLine && sums.underWay ? say("upload.waits") : "",
-    ].filter(Boolean).join(" ");
+    ]
+      .filter(Boolean)
+      .join(" ");
     bar.value = sums.size ? sums.sent / sums.size : 0;
     hold.textContent = say(uploads.isPaused ? "upload.resume" : "upload.pause");
     hold.hidden = stop.hidden = sums.underWay === 0;
@@ -158,11 +178,23 @@ function uploadsShown(uploads) {
 function uploadLine(entry, uploads) {
   const isUnderWay = ["waiting", "sending", "held"].includes(entry.state);
   const made = element("div", { class: "line", "data-state": entry.state });
-  made.append(element("span", { class: "grows" }, entry.name, " ", element("span", { class: "quiet" }, bytes(entry.size))));
+  made.append(
+    element("span", { class: "grows" }, entry.name, " ", element("span", { class: "quiet" }, bytes(entry.size))),
+  );
   if (isUnderWay) {
     const bar = element("progress", { max: entry.size, value: entry.sent, "aria-label": entry.name });
-    made.append(bar, element("button", { type: "button", "aria-label": say("upload.cancel", { name: entry.name }),
-      onclick: () => uploads.cancel(entry.id) }, "×"));
+    made.append(
+      bar,
+      element(
+        "button",
+        {
+          type: "button",
+          "aria-label": say("upload.cancel", { name: entry.name }),
+          onclick: () => uploads.cancel(entry.id),
+        },
+        "×",
+      ),
+    );
   } else {
     const says = entry.reason || say(`upload.${entry.state}`);
     made.append(element("span", { class: entry.state === "refused" ? "problem" : "quiet" }, says));

@@ -16,7 +16,12 @@ export function open(place, backend, [generation]) {
 }
 
 function openAll(place, backend) {
-  const list = new VirtualList({ label: say("room.generations"), rowHeight: 56, draw: line, more: (index) => pages.more(index) });
+  const list = new VirtualList({
+    label: say("room.generations"),
+    rowHeight: 56,
+    draw: line,
+    more: (index) => pages.more(index),
+  });
   const empty = element("p", { class: "quiet" });
   const pages = new LivePages(collection(backend.db, "users", backend.user.uid, "generations"), "created_at", {
     changed: (items, total, oldest) => {
@@ -44,10 +49,17 @@ function openAll(place, backend) {
 }
 
 function line(item) {
-  const made = element("button", { type: "button", class: "line", onclick: () => {
-    location.hash = `#generations/${encodeURIComponent(item.id)}`;
-  } });
-  made.append(element("span", { class: "grows" }, item.prompt), element("span", { class: "quiet" }, moment(item.created_at)));
+  const made = element("button", {
+    type: "button",
+    class: "line",
+    onclick: () => {
+      location.hash = `#generations/${encodeURIComponent(item.id)}`;
+    },
+  });
+  made.append(
+    element("span", { class: "grows" }, item.prompt),
+    element("span", { class: "quiet" }, moment(item.created_at)),
+  );
   made.append(element("span", {}, `v${item.version}`), stateOf(item.status));
   return made;
 }
@@ -100,7 +112,9 @@ function openOne(place, backend, id) {
   let known = [];
   const own = doc(backend.db, "users", backend.user.uid, "generations", id);
   const compare = () => {
-    const [one, other] = [...chosen].sort((a, b) => a - b).map((version) => known.find((each) => each.version === version));
+    const [one, other] = [...chosen]
+      .sort((a, b) => a - b)
+      .map((version) => known.find((each) => each.version === version));
     beside.replaceChildren(one && other ? besideEachOther(one, other) : "");
   };
   const draw = () => {
@@ -108,16 +122,26 @@ function openOne(place, backend, id) {
     compare();
   };
   const stops = [
-    onSnapshot(own, (found) => {
-      const fields = found.data();
-      head.replaceChildren(fields
-        ? element("p", {}, fields.prompt, " ", stateOf(fields.status))
-        : element("p", { class: "problem" }, say("generation.missing")));
-    }, failed),
-    onSnapshot(query(collection(own, "versions"), orderBy("version", "desc"), limit(50)), (found) => {
-      known = found.docs.map((one) => one.data());
-      draw();
-    }, failed),
+    onSnapshot(
+      own,
+      (found) => {
+        const fields = found.data();
+        head.replaceChildren(
+          fields
+            ? element("p", {}, fields.prompt, " ", stateOf(fields.status))
+            : element("p", { class: "problem" }, say("generation.missing")),
+        );
+      },
+      failed,
+    ),
+    onSnapshot(
+      query(collection(own, "versions"), orderBy("version", "desc"), limit(50)),
+      (found) => {
+        known = found.docs.map((one) => one.data());
+        draw();
+      },
+      failed,
+    ),
   ];
   place.append(
     element("p", {}, element("a", { href: "#generations" }, say("back"))),
@@ -154,20 +178,31 @@ function versionCard(version, backend, id, chosen, compare) {
   );
   const row = element("div", { class: "row" }, element("label", {}, pick, " ", say("compare.this")));
   if (version.archive) {
-    row.append(button(say("download"), async () => {
-      const before = version.version + 1;
-      const asked = { limit: 1, before, include_download_url: true };
-      const { iterations } = await ask(backend, "GET", `/generations/${id}/iterations`, { query: asked });
-      if (!iterations[0]?.download_url) throw Object.assign(new Error(), { sentence: say("generation.no.archive") });
-      download(iterations[0].download_url, `${id}-v${version.version}.tar.gz`);
-    }, { failed, "aria-label": say("download.of", { name: say("version.number", { number: version.version }) }) }));
+    row.append(
+      button(
+        say("download"),
+        async () => {
+          const before = version.version + 1;
+          const asked = { limit: 1, before, include_download_url: true };
+          const { iterations } = await ask(backend, "GET", `/generations/${id}/iterations`, { query: asked });
+          if (!iterations[0]?.download_url)
+            throw Object.assign(new Error(), { sentence: say("generation.no.archive") });
+          download(iterations[0].download_url, `${id}-v${version.version}.tar.gz`);
+        },
+        { failed, "aria-label": say("download.of", { name: say("version.number", { number: version.version }) }) },
+      ),
+    );
   }
   made.append(row);
   return made;
 }
 
 function fileTable(files) {
-  return table(say("files"), [say("name"), say("size")], files.map((file) => [file.path, bytes(file.bytes)]));
+  return table(
+    say("files"),
+    [say("name"), say("size")],
+    files.map((file) => [file.path, bytes(file.bytes)]),
+  );
 }
 
 /** Which files came, went and changed their size from one version to another. */
@@ -182,12 +217,22 @@ function besideEachOther(one, other) {
     return difference ? `${number(difference, { signDisplay: "always" })} ${say("bytes")}` : say("file.same");
   };
   const cell = (version, path) => (version.has(path) ? bytes(version.get(path)) : "–");
-  return element("section", { class: "card comparison" },
+  return element(
+    "section",
+    { class: "card comparison" },
     element("h2", {}, say("compare.of", { one: one.version, other: other.version })),
-    element("div", { class: "sides" },
-      element("p", {}, `v${one.version}: ${one.prompt}`), element("p", {}, `v${other.version}: ${other.prompt}`)),
-    table(say("files"), [say("name"), `v${one.version}`, `v${other.version}`, say("change")],
-      paths.map((path) => [path, cell(before, path), cell(after, path), change(path)])));
+    element(
+      "div",
+      { class: "sides" },
+      element("p", {}, `v${one.version}: ${one.prompt}`),
+      element("p", {}, `v${other.version}: ${other.prompt}`),
+    ),
+    table(
+      say("files"),
+      [say("name"), `v${one.version}`, `v${other.version}`, say("change")],
+      paths.map((path) => [path, cell(before, path), cell(after, path), change(path)]),
+    ),
+  );
 }
 
 // -- what workers make
@@ -197,7 +242,8 @@ function showWorkers(place, backend) {
   const files = collection(backend.db, "generations", backend.user.uid, "files");
   const hidden = new Set();
   let found = [];
-  const draw = () => cards.replaceChildren(...found.filter(({ id }) => !hidden.has(id)).map((one) => workerCard(one, remove)));
+  const draw = () =>
+    cards.replaceChildren(...found.filter(({ id }) => !hidden.has(id)).map((one) => workerCard(one, remove)));
   const remove = (one) => {
     hidden.add(one.id);
     draw();
@@ -208,10 +254,14 @@ function showWorkers(place, backend) {
     undoable(say("generation.deleted"), { back, act: () => deleteDoc(one.ref) });
   };
   place.append(element("h2", {}, say("workers")), element("p", { class: "quiet" }, say("workers.why")), cards);
-  return onSnapshot(query(files, orderBy("created_at", "desc"), limit(30)), (snapshot) => {
-    found = snapshot.docs;
-    draw();
-  }, failed);
+  return onSnapshot(
+    query(files, orderBy("created_at", "desc"), limit(30)),
+    (snapshot) => {
+      found = snapshot.docs;
+      draw();
+    },
+    failed,
+  );
 }
 
 function workerCard(one, remove) {
@@ -219,17 +269,43 @@ function workerCard(one, remove) {
   const made = element("article", { class: "card", "data-status": fields.status });
   made.append(
     element("h3", {}, fields.request_data?.prompt ?? fields.file_uid ?? one.id, " ", stateOf(fields.status)),
-    element("p", { class: "quiet" }, [moment(fields.created_at), fields.generation_data?.model].filter(Boolean).join(" · ")),
+    element(
+      "p",
+      { class: "quiet" },
+      [moment(fields.created_at), fields.generation_data?.model].filter(Boolean).join(" · "),
+    ),
     fields.reason ? element("p", { class: "problem" }, fields.reason) : "",
   );
   const { images = [], video_url: film } = fields.generation_data ?? {};
   if (images.length) {
     const size = fields.request_data ?? {};
-    made.append(element("div", { class: "row" }, images.slice(0, 4).map((address) =>
-      element("img", { src: address, width: 150, height: Math.round(150 * ((size.height || 1) / (size.width || 1))) || 150,
-        loading: "lazy", alt: fields.request_data?.prompt ?? "" }))));
+    made.append(
+      element(
+        "div",
+        { class: "row" },
+        images.slice(0, 4).map((address) =>
+          element("img", {
+            src: address,
+            width: 150,
+            height: Math.round(150 * ((size.height || 1) / (size.width || 1))) || 150,
+            loading: "lazy",
+            alt: fields.request_data?.prompt ?? "",
+          }),
+        ),
+      ),
+    );
   }
-  if (film) made.append(element("video", { src: film, controls: true, preload: "none", width: 300, height: 174, "aria-label": say("kind.video") }));
+  if (film)
+    made.append(
+      element("video", {
+        src: film,
+        controls: true,
+        preload: "none",
+        width: 300,
+        height: 174,
+        "aria-label": say("kind.video"),
+      }),
+    );
   made.append(button(say("delete"), () => remove(one), { "aria-label": say("delete.of", { name: one.id }) }));
   return made;
 }

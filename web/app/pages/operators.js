@@ -11,14 +11,37 @@ const failed = (error) => tell(reasonOf(error));
 const REPLAYS = ["media.replay", "ledger.replay", "artifacts.cleanup"];
 
 export function open(place, backend) {
-  const parts = Object.fromEntries(["totals", "users", "letters", "jobs"].map((name) => [name, element("div", { class: name })]));
+  const parts = Object.fromEntries(
+    ["totals", "users", "letters", "jobs"].map((name) => [name, element("div", { class: name })]),
+  );
   const heading = (name) => element("h2", {}, say(`operators.${name}`));
-  const replays = element("div", { class: "row" }, REPLAYS.map((kind) => button(say(`operators.${kind}`), async () => {
-    const { job } = await ask(backend, "POST", "/api/operations/jobs", { body: { kind }, key: crypto.randomUUID() });
-    tell(say("operators.started", { job }));
-  }, { failed })));
+  const replays = element(
+    "div",
+    { class: "row" },
+    REPLAYS.map((kind) =>
+      button(
+        say(`operators.${kind}`),
+        async () => {
+          const { job } = await ask(backend, "POST", "/api/operations/jobs", {
+            body: { kind },
+            key: crypto.randomUUID(),
+          });
+          tell(say("operators.started", { job }));
+        },
+        { failed },
+      ),
+    ),
+  );
   place.append(
-    parts.totals, heading("users"), parts.users, heading("letters"), replays, parts.letters, heading("jobs"), parts.jobs);
+    parts.totals,
+    heading("users"),
+    parts.users,
+    heading("letters"),
+    replays,
+    parts.letters,
+    heading("jobs"),
+    parts.jobs,
+  );
   showUsers(parts.users, backend).catch(failed);
   const db = backend.db;
   const letters = query(collection(db, "_events"), where("status", "==", "open"), limit(100));
@@ -42,30 +65,67 @@ function drawTotals(place, fields) {
     ["operators.stored", bytes(weight)],
     ["operators.aside", number(fields.users_set_aside ?? totals.users_set_aside ?? 0)],
   ];
-  place.replaceChildren(element("div", { class: "figures" },
-    shown.map(([key, value]) => element("div", {}, element("b", {}, value), say(key)))));
+  place.replaceChildren(
+    element(
+      "div",
+      { class: "figures" },
+      shown.map(([key, value]) => element("div", {}, element("b", {}, value), say(key))),
+    ),
+  );
 }
 
 async function showUsers(place, backend) {
   const { users } = await ask(backend, "GET", "/api/operations/users", { query: { limit: 20 } });
   const rows = users.map((user) => [
-    element("code", {}, user.uid), dollars(user.total_cost_usd), number(user.total_generations), percent(user.cache_rate)]);
-  place.replaceChildren(table(say("operators.users"),
-    [say("operators.user"), say("books.cost"), say("books.generations"), say("books.cache.rate")], rows));
+    element("code", {}, user.uid),
+    dollars(user.total_cost_usd),
+    number(user.total_generations),
+    percent(user.cache_rate),
+  ]);
+  place.replaceChildren(
+    table(
+      say("operators.users"),
+      [say("operators.user"), say("books.cost"), say("books.generations"), say("books.cache.rate")],
+      rows,
+    ),
+  );
 }
 
 function drawLetters(place, letters) {
   const rows = letters.map((one) => [
-    one.get("trigger"), one.get("reason"), one.get("attributes")?.subject ?? one.get("attributes")?.source ?? "", moment(one.get("recorded_at"))]);
-  place.replaceChildren(rows.length
-    ? table(sayCount("operators.open", rows.length), [say("operators.trigger"), say("why"), say("operators.about"), say("operators.since")], rows)
-    : element("p", { class: "quiet" }, say("operators.no.letters")));
+    one.get("trigger"),
+    one.get("reason"),
+    one.get("attributes")?.subject ?? one.get("attributes")?.source ?? "",
+    moment(one.get("recorded_at")),
+  ]);
+  place.replaceChildren(
+    rows.length
+      ? table(
+          sayCount("operators.open", rows.length),
+          [say("operators.trigger"), say("why"), say("operators.about"), say("operators.since")],
+          rows,
+        )
+      : element("p", { class: "quiet" }, say("operators.no.letters")),
+  );
 }
 
 function drawJobs(place, jobs) {
-  const counts = (one) => Object.entries(one.get("counts") ?? {}).map(([name, count]) => `${name} ${number(count)}`).join(", ");
+  const counts = (one) =>
+    Object.entries(one.get("counts") ?? {})
+      .map(([name, count]) => `${name} ${number(count)}`)
+      .join(", ");
   const rows = jobs.map((one) => [
-    one.id, one.get("state"), counts(one), (one.get("failures") ?? []).join("; "), moment(one.get("updated_at"))]);
-  place.replaceChildren(table(say("operators.jobs"),
-    [say("name"), say("status"), say("operators.done"), say("operators.failures"), say("operators.since")], rows));
+    one.id,
+    one.get("state"),
+    counts(one),
+    (one.get("failures") ?? []).join("; "),
+    moment(one.get("updated_at")),
+  ]);
+  place.replaceChildren(
+    table(
+      say("operators.jobs"),
+      [say("name"), say("status"), say("operators.done"), say("operators.failures"), say("operators.since")],
+      rows,
+    ),
+  );
 }

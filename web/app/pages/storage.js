@@ -23,9 +23,14 @@ function drawUsage(place, fields = {}) {
   const text = limit
     ? say("usage.of", { used: bytes(used), limit: bytes(limit), share: percent(used / limit) })
     : say("usage", { used: bytes(used) });
-  place.replaceChildren(element("div", { class: "card" },
-    element("p", {}, text, reserved ? ` ${say("usage.reserved", { size: bytes(reserved) })}` : ""),
-    element("progress", { max: limit || 1, value: limit ? used + reserved : 0, "aria-label": say("usage.name") })));
+  place.replaceChildren(
+    element(
+      "div",
+      { class: "card" },
+      element("p", {}, text, reserved ? ` ${say("usage.reserved", { size: bytes(reserved) })}` : ""),
+      element("progress", { max: limit || 1, value: limit ? used + reserved : 0, "aria-label": say("usage.name") }),
+    ),
+  );
 }
 
 // -- what could be done
@@ -34,9 +39,11 @@ async function showAdvice(place, backend) {
   place.replaceChildren(element("p", { class: "quiet" }, say("advice.asking")));
   const { recommendations } = await ask(backend, "GET", `${ROOT}/recommendations`);
   const again = () => showAdvice(place, backend).catch(failed);
-  place.replaceChildren(...(recommendations.length
-    ? recommendations.map((each) => adviceCard(each, backend, again))
-    : [element("p", { class: "quiet" }, say("advice.none"))]));
+  place.replaceChildren(
+    ...(recommendations.length
+      ? recommendations.map((each) => adviceCard(each, backend, again))
+      : [element("p", { class: "quiet" }, say("advice.none"))]),
+  );
 }
 
 function adviceCard(each, backend, again) {
@@ -48,7 +55,8 @@ function adviceCard(each, backend, again) {
     element("p", {}, each.reason),
     element("p", {}, say("advice.frees", { size: bytes(each.bytes) })),
     button(say(`advice.do.${each.action}`), () => acts[each.action](each, backend, { made, plan, again }), { failed }),
-    plan);
+    plan,
+  );
   return made;
 }
 
@@ -58,10 +66,13 @@ function later(text, act, { made, again }) {
   const back = () => {
     made.hidden = false;
   };
-  undoable(text, { back, act: async () => {
-    await act();
-    again();
-  } });
+  undoable(text, {
+    back,
+    act: async () => {
+      await act();
+      again();
+    },
+  });
 }
 
 /** A dry run shows what would go; the run takes the plan by its name, so nothing goes that was not shown. */
@@ -70,11 +81,16 @@ async function cleanup(each, backend, shown) {
   const body = { dry_run: true, ...options };
   const planned = await ask(backend, "POST", `${ROOT}/cleanup`, { body });
   const rows = planned.files.map((file) => [file.name, file.versions.map((version) => `v${version}`).join(", ")]);
-  const run = () => later(say("advice.cleaning", { count: number(planned.versions_count) }), () =>
-    ask(backend, "POST", `${ROOT}/cleanup`, { body: { ...body, dry_run: false, plan: planned.plan } }), shown);
+  const run = () =>
+    later(
+      say("advice.cleaning", { count: number(planned.versions_count) }),
+      () => ask(backend, "POST", `${ROOT}/cleanup`, { body: { ...body, dry_run: false, plan: planned.plan } }),
+      shown,
+    );
   shown.plan.replaceChildren(
     table(say("advice.plan", { size: bytes(planned.freed_bytes) }), [say("name"), say("generation.versions")], rows),
-    button(say("advice.run"), run));
+    button(say("advice.run"), run),
+  );
 }
 
 /** Archived files come back with one press. */
@@ -91,14 +107,21 @@ async function archive(each, backend, { again }) {
 
 async function merge(each, backend, shown) {
   const [kept, ...others] = each.files;
-  later(say("advice.merging", { count: number(each.files.length) }), () =>
-    ask(backend, "POST", `${ROOT}/files/merge`, { body: { kept, others } }), shown);
+  later(
+    say("advice.merging", { count: number(each.files.length) }),
+    () => ask(backend, "POST", `${ROOT}/files/merge`, { body: { kept, others } }),
+    shown,
+  );
 }
 
 async function remove(each, backend, shown) {
-  later(say("gallery.deleted"), async () => {
-    for (const file of each.files) await ask(backend, "DELETE", `${ROOT}/files/${file}`);
-  }, shown);
+  later(
+    say("gallery.deleted"),
+    async () => {
+      for (const file of each.files) await ask(backend, "DELETE", `${ROOT}/files/${file}`);
+    },
+    shown,
+  );
 }
 
 // -- taking it along
@@ -115,7 +138,11 @@ function exporting(backend) {
       const documents = Object.fromEntries(found.docs.map((one) => [one.ref.path, plain(one.data())]));
       parts.push(`${JSON.stringify(name)}: ${JSON.stringify(documents, null, 1)},`);
     }
-    for (const path of [["usage", uid], ["quota", uid], ["budgets", uid]]) {
+    for (const path of [
+      ["usage", uid],
+      ["quota", uid],
+      ["budgets", uid],
+    ]) {
       const found = await getDoc(doc(backend.db, ...path));
       parts.push(`${JSON.stringify(path[0])}: ${JSON.stringify(plain(found.data() ?? null))},`);
     }
@@ -125,8 +152,14 @@ function exporting(backend) {
     setTimeout(() => URL.revokeObjectURL(address), 60_000);
     told.textContent = say("export.done");
   };
-  return element("section", { class: "card export" },
-    element("h2", {}, say("export")), element("p", {}, say("export.why")), button(say("export.do"), start, { failed }), told);
+  return element(
+    "section",
+    { class: "card export" },
+    element("h2", {}, say("export")),
+    element("p", {}, say("export.why")),
+    button(say("export.do"), start, { failed }),
+    told,
+  );
 }
 
 const OWN_COLLECTIONS = [
@@ -159,7 +192,8 @@ async function fileAddresses(backend) {
 function plain(value) {
   if (value?.toDate) return value.toDate().toISOString();
   if (Array.isArray(value)) return value.map(plain);
-  if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plain(each)]));
+  if (value && typeof value === "object")
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plain(each)]));
   return value;
 }
 
@@ -170,8 +204,15 @@ function erasing(backend) {
   const word = say("erase.word");
   const sure = field(say("erase.sure", { word }), { name: "sure", autocomplete: "off" });
   const told = element("p", { class: "problem", role: "alert" });
-  const made = element("form", { class: "card erase" },
-    element("h2", {}, say("erase")), element("p", {}, say("erase.why")), sure, told, element("button", {}, say("erase.do")));
+  const made = element(
+    "form",
+    { class: "card erase" },
+    element("h2", {}, say("erase")),
+    element("p", {}, say("erase.why")),
+    sure,
+    told,
+    element("button", {}, say("erase.do")),
+  );
   const key = crypto.randomUUID();
   made.addEventListener("submit", async (event) => {
     event.preventDefault();

@@ -19,7 +19,12 @@ export function open(place, backend, [file]) {
 
 function openAll(place, backend) {
   const counted = element("p", { class: "quiet", role: "status" });
-  const list = new VirtualList({ label: say("versions.files"), rowHeight: 48, draw: fileLine, more: (index) => pages.more(index) });
+  const list = new VirtualList({
+    label: say("versions.files"),
+    rowHeight: 48,
+    draw: fileLine,
+    more: (index) => pages.more(index),
+  });
   const pages = new LivePages(collection(backend.db, "artifacts", backend.user.uid, "files"), "active_at", {
     changed: (items, total, oldest) => {
       counted.textContent = total ? sayCount("files", total) : say("versions.empty");
@@ -38,11 +43,14 @@ function fileLine(item) {
   const show = () => {
     location.hash = `#versions/${encodeURIComponent(item.id)}`;
   };
-  return element("button", { type: "button", class: "line", onclick: show },
+  return element(
+    "button",
+    { type: "button", class: "line", onclick: show },
     element("span", { class: "grows" }, item.name),
     element("span", { class: "quiet" }, moment(item.active_at)),
     element("span", {}, bytes(item.size)),
-    element("span", {}, say("version.number", { number: item.version_number })));
+    element("span", {}, say("version.number", { number: item.version_number })),
+  );
 }
 
 /** Saves text as it stands, or a file, as the newest version of one file or of a new one. */
@@ -53,7 +61,11 @@ function savingForm(backend, file) {
   const why = field(say("description"), { name: "description", maxlength: 500 });
   const told = element("p", { class: "problem", role: "alert" });
   const made = element("form", { class: "card save" }, element("h2", {}, say(file ? "versions.save" : "versions.new")));
-  made.append(...[file ? "" : name, text, picked, why, told, element("button", { class: "strong" }, say("versions.save"))].filter(Boolean));
+  made.append(
+    ...[file ? "" : name, text, picked, why, told, element("button", { class: "strong" }, say("versions.save"))].filter(
+      Boolean,
+    ),
+  );
   let key = crypto.randomUUID();
   made.addEventListener("input", () => {
     key = crypto.randomUUID();
@@ -61,12 +73,24 @@ function savingForm(backend, file) {
   made.addEventListener("submit", async (event) => {
     event.preventDefault();
     told.textContent = "";
-    const said = { description: why.input.value, file_id: file ?? undefined, name: file ? undefined : name.input.value };
+    const said = {
+      description: why.input.value,
+      file_id: file ?? undefined,
+      name: file ? undefined : name.input.value,
+    };
     const chosen = picked.input.files[0];
     try {
       const saved = chosen
-        ? await ask(backend, "POST", `${ROOT}/storage/upload`, { query: said, body: chosen, type: chosen.type || "text/plain", key })
-        : await ask(backend, "POST", `${ROOT}/storage/save-artifact`, { body: { ...said, text: text.input.value }, key });
+        ? await ask(backend, "POST", `${ROOT}/storage/upload`, {
+            query: said,
+            body: chosen,
+            type: chosen.type || "text/plain",
+            key,
+          })
+        : await ask(backend, "POST", `${ROOT}/storage/save-artifact`, {
+            body: { ...said, text: text.input.value },
+            key,
+          });
       if (!saved.is_new_version) tell(say("versions.same"));
       key = crypto.randomUUID();
       made.reset();
@@ -83,15 +107,30 @@ function openOne(place, backend, file) {
   const [head, timeline, beside] = [element("div", {}), element("div", { class: "timeline" }), element("div", {})];
   const chosen = new Set();
   const own = doc(backend.db, "artifacts", backend.user.uid, "files", file);
-  const compare = button(say("compare.two"), async () => {
-    const [one, other] = [...chosen].sort((a, b) => a - b);
-    const versions = { version1_id: `v${one}`, version2_id: `v${other}` };
-    const { differences } = await ask(backend, "GET", `${ROOT}/versions/compare`, { query: { file_id: file, ...versions } });
-    const addresses = differences.kind === "picture" ? await Promise.all([one, other].map((each) => addressOfVersion(backend, file, each))) : [];
-    beside.replaceChildren(element("section", { class: "card comparison", tabindex: "-1" },
-      element("h2", {}, say("compare.of", { one, other })), shownComparison(differences, addresses)));
-    beside.firstChild.focus();
-  }, { failed, disabled: true });
+  const compare = button(
+    say("compare.two"),
+    async () => {
+      const [one, other] = [...chosen].sort((a, b) => a - b);
+      const versions = { version1_id: `v${one}`, version2_id: `v${other}` };
+      const { differences } = await ask(backend, "GET", `${ROOT}/versions/compare`, {
+        query: { file_id: file, ...versions },
+      });
+      const addresses =
+        differences.kind === "picture"
+          ? await Promise.all([one, other].map((each) => addressOfVersion(backend, file, each)))
+          : [];
+      beside.replaceChildren(
+        element(
+          "section",
+          { class: "card comparison", tabindex: "-1" },
+          element("h2", {}, say("compare.of", { one, other })),
+          shownComparison(differences, addresses),
+        ),
+      );
+      beside.firstChild.focus();
+    },
+    { failed, disabled: true },
+  );
   const choose = (number, isChosen) => {
     chosen[isChosen ? "add" : "delete"](number);
     if (chosen.size > 2) chosen.delete(chosen.values().next().value);
@@ -100,14 +139,30 @@ function openOne(place, backend, file) {
   };
   const stops = [
     onSnapshot(own, (found) => drawHead(head, backend, file, found.data()), failed),
-    onSnapshot(query(collection(own, "versions"), orderBy("version_number", "desc")), (found) => {
-      timeline.replaceChildren(...drawTimeline(found.docs.map((one) => one.data()), backend, file, chosen, choose));
-    }, failed),
+    onSnapshot(
+      query(collection(own, "versions"), orderBy("version_number", "desc")),
+      (found) => {
+        timeline.replaceChildren(
+          ...drawTimeline(
+            found.docs.map((one) => one.data()),
+            backend,
+            file,
+            chosen,
+            choose,
+          ),
+        );
+      },
+      failed,
+    ),
   ];
   place.append(
-    element("p", {}, element("a", { href: "#versions" }, say("back"))), head,
+    element("p", {}, element("a", { href: "#versions" }, say("back"))),
+    head,
     element("div", { class: "row" }, compare, element("span", { class: "quiet" }, say("compare.how"))),
-    beside, timeline, savingForm(backend, file));
+    beside,
+    timeline,
+    savingForm(backend, file),
+  );
   return () => stops.forEach((stop) => stop());
 }
 
@@ -134,7 +189,10 @@ function drawHead(place, backend, file, fields) {
   made.append(element("div", { class: "row" }, element("button", {}, say("versions.describe")), remove));
   made.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const words = tags.input.value.split(",").map((tag) => tag.trim()).filter(Boolean);
+    const words = tags.input.value
+      .split(",")
+      .map((tag) => tag.trim())
+      .filter(Boolean);
     const body = { name: name.input.value, tags: [...new Set(words)] };
     await ask(backend, "PATCH", `${ROOT}/storage/files/${file}`, { body }).catch(failed);
   });
@@ -143,25 +201,52 @@ function drawHead(place, backend, file, fields) {
 
 function drawTimeline(versions, backend, file, chosen, choose) {
   const days = Map.groupBy(versions, (version) => day(version.created_at));
-  return [...days].map(([name, events]) => element("section", {},
-    element("h2", {}, name),
-    element("ol", { class: "cards" }, events.map((version) =>
-      element("li", { class: "card", "data-version": version.version_number }, versionFacts(version, chosen, choose),
-        element("div", { class: "row" }, versionActs(version, backend, file, versions[0].version_number)))))));
+  return [...days].map(([name, events]) =>
+    element(
+      "section",
+      {},
+      element("h2", {}, name),
+      element(
+        "ol",
+        { class: "cards" },
+        events.map((version) =>
+          element(
+            "li",
+            { class: "card", "data-version": version.version_number },
+            versionFacts(version, chosen, choose),
+            element("div", { class: "row" }, versionActs(version, backend, file, versions[0].version_number)),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 function versionFacts(version, chosen, choose) {
-  const box = element("input", { type: "checkbox", value: String(version.version_number), checked: chosen.has(version.version_number) });
+  const box = element("input", {
+    type: "checkbox",
+    value: String(version.version_number),
+    checked: chosen.has(version.version_number),
+  });
   box.addEventListener("change", () => choose(version.version_number, box.checked));
   const what = version.reverted_from
     ? say("version.reverted", { number: version.reverted_from })
     : say(version.version_number === 1 ? "version.created" : version.auto_saved ? "version.auto" : "version.saved");
   const change = `${number(version.size_change_bytes, { signDisplay: "exceptZero" })} ${say("bytes")}`;
   return [
-    element("h3", {}, say("version.number", { number: version.version_number }), " ",
-      version.pinned ? element("span", { class: "state" }, say("version.pinned")) : ""),
+    element(
+      "h3",
+      {},
+      say("version.number", { number: version.version_number }),
+      " ",
+      version.pinned ? element("span", { class: "state" }, say("version.pinned")) : "",
+    ),
     element("p", {}, [what, version.description || version.change].filter(Boolean).join(": ")),
-    element("p", { class: "quiet" }, [moment(version.created_at), version.author, bytes(version.size), change].filter(Boolean).join(" · ")),
+    element(
+      "p",
+      { class: "quiet" },
+      [moment(version.created_at), version.author, bytes(version.size), change].filter(Boolean).join(" · "),
+    ),
     element("label", {}, box, " ", say("compare.this")),
   ];
 }
@@ -171,14 +256,25 @@ function versionActs(version, backend, file, newest) {
   const asked = { file_id: file, version_id: `v${number}` };
   const named = (key) => ({ failed, "aria-label": `${say(key)}: ${say("version.number", { number })}` });
   const acts = [
-    button(say("download"), async () => download(await addressOfVersion(backend, file, number), version.name), named("download")),
-    button(say(version.pinned ? "version.unpin" : "version.pin"), () =>
-      ask(backend, "POST", `${ROOT}/versions/pin`, { body: { ...asked, pinned: !version.pinned } }),
-    named(version.pinned ? "version.unpin" : "version.pin")),
+    button(
+      say("download"),
+      async () => download(await addressOfVersion(backend, file, number), version.name),
+      named("download"),
+    ),
+    button(
+      say(version.pinned ? "version.unpin" : "version.pin"),
+      () => ask(backend, "POST", `${ROOT}/versions/pin`, { body: { ...asked, pinned: !version.pinned } }),
+      named(version.pinned ? "version.unpin" : "version.pin"),
+    ),
   ];
   if (number !== newest) {
-    acts.push(button(say("version.revert"), () =>
-      ask(backend, "POST", `${ROOT}/versions/revert`, { body: asked, key: crypto.randomUUID() }), named("version.revert")));
+    acts.push(
+      button(
+        say("version.revert"),
+        () => ask(backend, "POST", `${ROOT}/versions/revert`, { body: asked, key: crypto.randomUUID() }),
+        named("version.revert"),
+      ),
+    );
   }
   return acts;
 }

@@ -28,10 +28,14 @@ export class Viewer {
     const close = element("button", { type: "button", onclick: () => this.node.close() }, say("close"));
     this.node.replaceChildren(element("div", { class: "row" }, close), shown, known);
     this.#draw(item, shown, known);
-    this.#stop = onSnapshot(doc(this.#backend.db, "users", this.#backend.user.uid, "objects", item.id), (found) => {
-      if (found.exists()) this.#draw({ id: item.id, ...found.data() }, shown, known);
-      else this.node.close();
-    }, (error) => tell(reasonOf(error)));
+    this.#stop = onSnapshot(
+      doc(this.#backend.db, "users", this.#backend.user.uid, "objects", item.id),
+      (found) => {
+        if (found.exists()) this.#draw({ id: item.id, ...found.data() }, shown, known);
+        else this.node.close();
+      },
+      (error) => tell(reasonOf(error)),
+    );
     this.node.showModal();
   }
 
@@ -83,7 +87,11 @@ export class Viewer {
       [say("seconds"), source.duration_seconds ? number(source.duration_seconds, { maximumFractionDigits: 1 }) : null],
       [say("note"), source.note],
     ].filter(([, value]) => value);
-    return element("dl", {}, facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+    return element(
+      "dl",
+      {},
+      facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
+    );
   }
 
   #showPicture(item, shown) {
