@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from afterimage.api.admission.tokens import FirebaseTokens
+from afterimage.api.errors import ApiError, ErrorCode
 from afterimage.delivery.messages import publish
 from afterimage.edges.generators import generator_of
 from afterimage.generations.generator import Generator
@@ -26,6 +27,13 @@ from afterimage.store.files import FileStore
 from afterimage.store.links import FileLinks
 
 
+def no_jobs(topic: str, _body: Mapping[str, Any]) -> None:
+    """A home of the API that has no topics says so, instead of taking what nobody will do."""
+    raise ApiError(
+        ErrorCode.UNAVAILABLE, f"`{topic}` is a job of the cloud, and none runs here", "ask the deployed API"
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """The collaborators of every handler."""
@@ -38,7 +46,7 @@ class Services:
     generator: Callable[[], Generator] = TemplateGenerator
     enqueue: Callable[[VersionKey], None] = enqueue
     """Hands a version to the queue; one that is there already stays as it is."""
-    publish: Callable[[str, Mapping[str, Any]], None] = publish
+    publish: Callable[[str, Mapping[str, Any]], None] = no_jobs
     """Starts a job by a message on its topic."""
     prices: Callable[[], Prices] = Prices
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -52,5 +60,6 @@ def cloud_services() -> Services:
         settings=clients.settings,
         tokens=FirebaseTokens(),
         generator=made_once(lambda: generator_of(clients.settings())),
+        publish=publish,
         prices=made_once(Prices),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,7 @@ from werkzeug.serving import make_server
 from afterimage.api.admission.tokens import FirebaseTokens
 from afterimage.api.application import Api
 from afterimage.api.dispatch import RouteTable
-from afterimage.api.services import Services
+from afterimage.api.services import Services, no_jobs
 from afterimage.api.table import TABLE
 from afterimage.faults import TransientError
 from afterimage.generations.generator import Generator
@@ -60,8 +60,8 @@ class ServedApi:
     """Documents of another store, where a test counts what is asked of it."""
     waiting: list[VersionKey] | None = None
     """Versions that wait, where a test works on them itself; None: each is worked on at once, in a thread."""
-    published: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    """Messages that start jobs; here no job listens."""
+    published: list[tuple[str, dict[str, Any]]] | None = field(default_factory=list)
+    """Messages that start jobs, which here none hears; None: a home of the API without jobs."""
 
     def instance(self, table: RouteTable = TABLE, **variables: str) -> str:
         """Starts an instance; its address."""
@@ -75,7 +75,7 @@ class ServedApi:
             generator=lambda: self.generator,
             enqueue=self.enqueue,
             prices=lambda: PRICES,
-            publish=lambda topic, body: self.published.append((topic, dict(body))),
+            publish=no_jobs if self.published is None else self.publish,
         )
         api = Api(table, services)
         flask = Flask("api")
@@ -101,6 +101,10 @@ class ServedApi:
             self.waiting.append(key)
         else:
             threading.Thread(target=self._deliver, args=(key,), daemon=True).start()
+
+    def publish(self, topic: str, body: Mapping[str, Any]) -> None:
+        assert self.published is not None
+        self.published.append((topic, dict(body)))
 
     def _deliver(self, key: VersionKey) -> None:
         """As a queue does: again, as long as it is asked to."""

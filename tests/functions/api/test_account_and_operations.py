@@ -23,6 +23,15 @@ def test_a_user_erases_the_own_account_once_and_nobody_else_s(served: ServedApi)
     assert served.published == [("user.erase", {"job": first.json()["job"], "uid": "alice"})] * 2
 
 
+def test_a_home_without_jobs_says_so(served: ServedApi) -> None:
+    """Nobody is told that everything is being erased where nothing will erase it."""
+    served.published = None
+    headers = served.user("alice").headers
+    answer = served.http.post(f"{served.instance()}/api/account/erase", json={"confirm": "alice"}, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
+    assert "none runs here" in answer.json()["error"]
+
+
 def test_operators_alone_see_users_by_cost_and_start_jobs(served: ServedApi) -> None:
     """The dearest first; books of the erased have no cost and are left out; only jobs that replay may be started."""
     address = served.instance()
