@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from afterimage_emulator.faults import FaultRule
+from tests.browser.chromium import BrowserError
 from tests.web.conftest import Person
 from tests.web.pictures import animation, picture
 
@@ -132,3 +135,21 @@ def test_a_thousand_files_are_dropped_at_once(person: Person) -> None:
         ".map((text) => Number(text.replace(',', '')))"
     )
     assert stored + cancelled == 1000
+
+
+@pytest.mark.soak
+def test_each_of_a_thousand_files_arrives(person: Person) -> None:
+    """Nothing is lost in the queue, and the functions make every one ready."""
+    person.arrives()
+    dot = picture(2, 2, kind="PNG")
+    person.drops(*[(f"{number}.png", "image/png", dot + bytes([number % 251])) for number in range(1000)])
+    for _ in range(10):
+        try:
+            person.reads("1,000 of 1,000 files are stored")
+            break
+        except BrowserError:
+            continue
+    person.suite.settled(600)
+    person.page.reload()
+    person.reads("1,000 files")
+    person.sees(f"{TILES}.length > 5 && {TILES}.every((one) => one.dataset.status === 'ready')")
