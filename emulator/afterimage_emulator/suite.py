@@ -469,6 +469,7 @@ class Suite:
             default_bucket=configuration.default_bucket,
             addresses=self.addresses,
             functions=self.services.get("functions"),
+            auth_page=self.services["auth"].provider_page if "auth" in self.services else None,
             file=file,
             read_again=lambda: () if file is None else load_configuration(file, project_id=self.project_id).hosting,
             private_files=[path for path in (file, *named) if path is not None],

@@ -29,6 +29,7 @@ import base64
 import json
 import mimetypes
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -116,6 +117,18 @@ class Browser:
         page.go(url or f"{origin or self._pages.origin}/{sdk}/")
         return page
 
+    def popup(self, part_of_url: str) -> Page:
+        """The window that a page of this browser has opened there, once its document is whole."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            for target in self._chromium.command("Target.getTargets")["targetInfos"]:
+                if target.get("browserContextId") == self._context and part_of_url in target["url"]:
+                    page = Page(self._chromium, target["targetId"], [])
+                    page.until("() => document.readyState === 'complete'")
+                    return page
+            time.sleep(0.02)
+        raise BrowserError(f"no page has opened a window at `{part_of_url}`")
+
     def close(self) -> None:
         self._chromium.command("Target.disposeBrowserContext", {"browserContextId": self._context})
 
@@ -168,6 +181,20 @@ class Page:
             text = thrown.get("exception", {}).get("description") or json.dumps(thrown.get("exception"))
             raise BrowserError("\n".join([text, *self.console]))
         return answer["result"].get("value")
+
+    def until(self, function: str, *arguments: Any) -> Any:
+        """What `function` returns as soon as that is something, while the page goes where others lead it."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        told = ""
+        while time.monotonic() < deadline:
+            try:
+                found = self.run(function, *arguments)
+            except BrowserError as error:  # the document that was asked is gone, and the next one is not there yet
+                found, told = None, str(error)
+            if found:
+                return found
+            time.sleep(0.02)
+        raise BrowserError("\n".join([f"`{function}` came to nothing", told, *self.console]))
 
     def go_offline(self, *, offline: bool = True) -> None:
         self.command(

@@ -11,6 +11,7 @@ from afterimage_emulator.auth.api.addressed import Addressed
 from afterimage_emulator.auth.api.answers import error_answer
 from afterimage_emulator.auth.api.control_api import CONTROL_PREFIX, AuthControlApi
 from afterimage_emulator.auth.api.identity_toolkit_api import IdentityToolkitApi
+from afterimage_emulator.auth.api.provider_pages import ProviderPages
 from afterimage_emulator.auth.api.settings_api import SettingsApi
 from afterimage_emulator.auth.app_check.app_check_api import CONSUME_VERB, AppCheckApi
 from afterimage_emulator.auth.blocking.asked_functions import AskedFunctions, BlockingTargets
@@ -46,7 +47,8 @@ class AuthService:
         self._sessions = SignedInUsers(clock=clock)
         self._app_check = AppCheckApi(sessions=self._sessions, debug_tokens=app_check_debug_tokens)
         self._router = Router()
-        AuthControlApi(projects=self.projects, sessions=self._sessions).add_routes(self._router)
+        self._pages = ProviderPages(projects=self.projects)
+        AuthControlApi(projects=self.projects, sessions=self._sessions, pages=self._pages).add_routes(self._router)
         addressed = Addressed(projects=self.projects)
         self._toolkit = IdentityToolkitApi(
             projects=self.projects,
@@ -63,6 +65,10 @@ class AuthService:
 
     def offered(self) -> Sequence[Offered]:
         return self._router.offered()
+
+    def provider_page(self, request: HttpRequest, name: str) -> HttpResponse | None:
+        """A page of a provider, for whoever serves it at another address; None where there is none of that name."""
+        return self._pages.answer(request, name)
 
     def is_admin_route(self, request: HttpRequest) -> bool:
         """What asks for no credential: `/emulator/v1`, and using up App Check tokens. Other admin routes want one."""

@@ -20,6 +20,7 @@ _GOOGLE: Final = b"https://www.gstatic.com/firebasejs/"
 """Where the SDK's files import each other from."""
 _EMULATED: Final = ("auth", "firestore", "functions", "storage")
 _AUTH_PAGES: Final = frozenset({"handler", "handler.js", "iframe", "iframe.js", "experiments.js", "links", "links.js"})
+AuthPage = Callable[[HttpRequest, str], HttpResponse | None]
 _SCRIPT: Final = """\
 (function () {
   if (typeof firebase === "undefined") {
@@ -44,7 +45,7 @@ _log = logging.getLogger("afterimage_emulator.hosting")
 
 
 class ReservedPages:
-    """`addresses` tells where the services are reached."""
+    """`addresses` tells where the services are reached; `auth_page` gives Auth's pages of providers by their names."""
 
     def __init__(
         self,
@@ -53,7 +54,9 @@ class ReservedPages:
         default_bucket: str,
         addresses: Callable[[], Mapping[str, Address]],
         sdk: InstalledSdk,
+        auth_page: AuthPage | None = None,
     ) -> None:
+        self._provider_page = auth_page
         self._config = {
             "projectId": project_id,
             "appId": "1:1:web:1",
@@ -132,12 +135,12 @@ class ReservedPages:
         query = f"?{request.raw_query}" if request.raw_query else ""
         if page == "action" and auth is not None:
             return HttpResponse(302, [("location", f"http://{auth}/emulator/action{query}")])
+        found = None if self._provider_page is None else self._provider_page(request, page)
+        if found is not None:
+            return found
         if page in _AUTH_PAGES or page == "action":
-            return text_response(
-                f"`{PREFIX}auth/{page}` belongs to a sign-in by a provider's own page, which the suite does not have; "
-                "sign in with `signInWithCredential`, `signInWithEmailAndPassword` or a custom token",
-                501,
-            )
+            why = "start the suite with Auth" if auth is None else "the suite's Auth has no such page"
+            return text_response(f"`{PREFIX}auth/{page}` is a page of Auth's: {why}", 501)
         return text_response(f"`{request.raw_path[:200]}`: Auth has no such page", 404)
 
     def _tell(self, text: str) -> None:

@@ -15,7 +15,7 @@ from afterimage_emulator.hosting.live_settings import LiveSettings
 from afterimage_emulator.hosting.public_files import PublicFiles
 from afterimage_emulator.hosting.redirects import Redirect
 from afterimage_emulator.hosting.request_paths import RequestPath, read_path
-from afterimage_emulator.hosting.reserved_pages import PREFIX, ReservedPages
+from afterimage_emulator.hosting.reserved_pages import PREFIX, AuthPage, ReservedPages
 from afterimage_emulator.hosting.routing import MISSING_PAGE, Decision, Missing, ShownFile, decide, missing
 from afterimage_emulator.hosting.site_settings import FunctionTarget, NotServedHere, SiteSettings
 from afterimage_emulator.hosting.visitor_languages import language_folders
@@ -45,6 +45,7 @@ class HostingService:
         project_id: str,
         default_bucket: str,
         addresses: Callable[[], Mapping[str, Address]],
+        auth_page: AuthPage | None = None,
         functions: FunctionsBeside | None = None,
         file: Path | None = None,
         read_again: Callable[[], Sequence[HostingSection]] = list,
@@ -55,7 +56,11 @@ class HostingService:
         self._live = LiveSettings(sections, root, file=file, read_again=read_again)
         self._withheld = WithheldFiles(private_files, private_folders)
         self._reserved = ReservedPages(
-            project_id=project_id, default_bucket=default_bucket, addresses=addresses, sdk=InstalledSdk(root)
+            project_id=project_id,
+            default_bucket=default_bucket,
+            addresses=addresses,
+            sdk=InstalledSdk(root),
+            auth_page=auth_page,
         )
         self._rewrites = FunctionRewrites(
             functions,

@@ -251,7 +251,6 @@ def test_bulk_deletion_spares_enabled_users_unless_forced(client: RestClient) ->
         ("POST", "/identitytoolkit.googleapis.com/v2/accounts/passkeyEnrollment:start"),
         ("GET", "/identitytoolkit.googleapis.com/v2/recaptchaConfig"),
         ("POST", "/identitytoolkit.googleapis.com/v2/projects/p/tenants/t:getIamPolicy"),
-        ("GET", "/emulator/auth/handler"),
     ],
 )
 def test_what_is_not_here_says_so(client: RestClient, method: str, path: str) -> None:

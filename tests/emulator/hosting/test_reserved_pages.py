@@ -161,12 +161,15 @@ def test_nothing_else_is_reserved(path: str, tmp_path: Path, project_id: str) ->
         assert (answer.status, b"kept-7f3a" in answer.body) == (404, False)
 
 
-def test_pages_of_sign_in_say_what_works_instead(site: Site) -> None:
-    """Auth's own page for links is shown; those of a provider's sign-in are not there, and say so."""
+def test_pages_of_sign_in_are_those_of_auth(site: Site) -> None:
+    """Auth's pages for links and providers are at the site's addresses too; one of dynamic links says what it is."""
     link = site.ask("/__/auth/action?mode=resetPassword&oobCode=x")
     assert (link.status, link.headers["location"]) == (
         302, f"http://{site.suite.address('auth')}/emulator/action?mode=resetPassword&oobCode=x",
     )  # fmt: skip
-    for page in ("handler", "iframe", "handler.js"):
-        answer = site.ask(f"/__/auth/{page}")
-        assert (answer.status, "signInWithCredential" in answer.text) == (501, True)
+    handler = site.ask("/__/auth/handler?apiKey=any&providerId=google.com")
+    assert (handler.status, "script-src 'self'" in handler.headers["content-security-policy"]) == (200, True)
+    assert 'src="handler.js"' in handler.text
+    for page in ("handler.js", "iframe", "iframe.js", "gapi.js"):
+        assert site.ask(f"/__/auth/{page}").status == 200
+    assert site.ask("/__/auth/links").status == 501

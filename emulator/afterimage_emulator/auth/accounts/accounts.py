@@ -147,6 +147,10 @@ class AccountStore:
         uids = [*((owner,) if owner is not None else ()), *self._uids_of_link_email.get(email, ())]
         return [account for uid in dict.fromkeys(uids) if (account := self.by_uid(uid)) is not None]
 
+    def linked_to(self, provider_id: str) -> list[ProviderLink]:
+        """All identities at one provider, for somebody to choose from."""
+        return [link for account in self for link in account.links if link.provider_id == provider_id]
+
     def by_phone_number(self, phone_number: str) -> Account | None:
         return self._named(self._uid_of_phone.get(phone_number))
 

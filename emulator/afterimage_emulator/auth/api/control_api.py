@@ -9,11 +9,13 @@ from afterimage_emulator.auth.accounts.links import checked_continue_url
 from afterimage_emulator.auth.accounts.oob_codes import OobCode, Purpose
 from afterimage_emulator.auth.accounts.projects import Project, Projects
 from afterimage_emulator.auth.api.answers import json_body
+from afterimage_emulator.auth.api.provider_pages import ProviderPages
 from afterimage_emulator.auth.configuration.project_config import switches_json, update_config
-from afterimage_emulator.auth.errors import AuthError, not_in_auth
+from afterimage_emulator.auth.errors import AuthError
 from afterimage_emulator.auth.operations.account_changes import AccountChanges
 from afterimage_emulator.auth.requests.requests import ResetPassword, Update
 from afterimage_emulator.auth.tokens.sessions import SignedInUsers
+from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router
 
@@ -42,8 +44,9 @@ _PLACEHOLDER = "NEW_PASSWORD_HERE"
 class AuthControlApi:
     """Asks nobody who they are: it exists only locally, behind the guard of the port."""
 
-    def __init__(self, *, projects: Projects, sessions: SignedInUsers) -> None:
+    def __init__(self, *, projects: Projects, sessions: SignedInUsers, pages: ProviderPages) -> None:
         self._projects = projects
+        self._pages = pages
         self._changes = AccountChanges(sessions=sessions)
 
     def add_routes(self, router: Router) -> None:
@@ -56,7 +59,7 @@ class AuthControlApi:
         router.add("GET", f"{_PROJECT}/config", self._read_config)
         router.add("PATCH", f"{_PROJECT}/config", self._write_config)
         router.add("GET", "/emulator/action", self._follow_link)
-        router.add("*", "/emulator/auth/{rest=**}", self._provider_pages)
+        router.add("GET", "/emulator/auth/{page}", self._provider_page)
 
     async def _about(self, request: HttpRequest) -> HttpResponse:
         return json_response({"authEmulator": {"ready": True, "docs": "docs/auth.md"}})
@@ -88,8 +91,11 @@ class AuthControlApi:
         ]
         return json_response({"verificationCodes": codes})
 
-    async def _provider_pages(self, request: HttpRequest) -> HttpResponse:
-        raise not_in_auth("sign-in with a provider")
+    async def _provider_page(self, request: HttpRequest) -> HttpResponse:
+        page = self._pages.answer(request, request.params["page"])
+        if page is None:
+            raise StatusError(Code.NOT_FOUND, f"Auth has no page `{request.params['page'][:100]}`")
+        return page
 
     async def _follow_link(self, request: HttpRequest) -> HttpResponse:
         """What clicking a link in an e-mail would do; a new password comes as `&newPassword=`."""
