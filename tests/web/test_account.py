@@ -94,7 +94,8 @@ def test_every_module_is_kept_for_a_day_without_a_network() -> None:
     assert kept == {f"/{path.relative_to(WEB)}" for path in (WEB / "app").rglob("*.js")}
     versions = set(re.findall(r"/__/firebase/(\d[\d.]*)", worker + (WEB / "index.html").read_text("utf-8")))
     package = json.loads((WEB / "package.json").read_text("utf-8"))
-    assert versions == {package["devDependencies"]["firebase"]}
+    locked = json.loads((WEB / "package-lock.json").read_text("utf-8"))["packages"]["node_modules/firebase"]["version"]
+    assert versions == {package["devDependencies"]["firebase"]} == {locked}
 
 
 def test_the_policy_admits_no_code_but_the_page_s_own(person: Person) -> None:
