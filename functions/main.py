@@ -13,6 +13,7 @@ from afterimage.deployment import (
     AS_ARTIFACTS,
     AS_ASSETS,
     AS_CDN,
+    AS_DRIVE,
     AS_ERASE,
     AS_LEDGER,
     AS_LEDGER_JOBS,
@@ -23,6 +24,8 @@ from afterimage.deployment import (
     ASSET_WORK,
     BATCH_WORK,
     CDN_WORK,
+    DRIVE_WORK,
+    ERASE_WORK,
     IMAGE_WORK,
     LIGHT_WORK,
     TASK_WORK,
@@ -30,6 +33,7 @@ from afterimage.deployment import (
     WEB_WORK,
     check_settings,
 )
+from afterimage.drive_paths import DRIVE_NOTED
 from afterimage.paths import (
     CAMPAIGN_WRITTEN,
     GENERATION_WRITTEN,
@@ -56,7 +60,7 @@ media_replay = on_message(
     "media.replay", "media_replay", "afterimage.jobs.handlers:replay_media", **BATCH_WORK, **AS_MEDIA_JOBS
 )
 media_sweep = on_message("media.sweep", "media_sweep", "afterimage.jobs.handlers:sweep", **BATCH_WORK, **AS_MEDIA_JOBS)
-user_erase = on_message("user.erase", "user_erase", "afterimage.jobs.handlers:erase", **BATCH_WORK, **AS_ERASE)
+user_erase = on_message("user.erase", "user_erase", "afterimage.jobs.handlers:erase", **ERASE_WORK, **AS_ERASE)
 generations_expire = on_message(
     "generations.expire", "generations_expire", "afterimage.jobs.handlers:expire", **BATCH_WORK, **AS_ERASE
 )
@@ -104,6 +108,18 @@ cdn_minutely = on_schedule(
     "* * * * *", "cdn_minutely", "afterimage.edges.cdn.handlers:start_due_purges", **LIGHT_WORK, **AS_CDN
 )
 cdn_usage = on_schedule("10 4 * * *", "cdn_usage", "afterimage.edges.cdn.handlers:tell_usage", **CDN_WORK, **AS_CDN)
+
+# What users save goes to their Google Drive, where they have linked one: at once, and again after every failure.
+drive_noted = on_document_written(
+    DRIVE_NOTED, "drive_noted", "afterimage.edges.drive.handlers:drive_noted", **DRIVE_WORK, **AS_DRIVE
+)
+drive_work = on_message("drive.work", "drive_work", "afterimage.edges.drive.handlers:work", **DRIVE_WORK, **AS_DRIVE)
+drive_minutely = on_schedule(
+    "* * * * *", "drive_minutely", "afterimage.edges.drive.handlers:start_due_work", **LIGHT_WORK, **AS_DRIVE
+)
+drive_rewrap = on_message(
+    "drive.rewrap", "drive_rewrap", "afterimage.edges.drive.handlers:rewrap", **DRIVE_WORK, **AS_DRIVE
+)
 
 # The origin: what a network in front, or anybody, fetches published files from.
 assets = on_web_request("assets", "afterimage.edges.assets.serving:serve_asset", **ASSET_WORK, **AS_ASSETS)

@@ -16,6 +16,7 @@ ARTIFACTS="artifact_finalized artifact_deleted artifact_archived quota_alert_wri
 API_WORK="generate versions_expire"
 PUBLICATIONS="publication_marked publications_audit"
 CDN="cdn_purge_noted cdn_purge cdn_minutely cdn_usage"
+DRIVE="drive_noted drive_work drive_minutely drive_rewrap"
 SCHEDULES="nightly_sweep generations_look ledger_nightly artifacts_nightly nightly_publications"
 
 account() { echo "serviceAccount:afterimage-$1@$PROJECT.iam.gserviceaccount.com"; }
@@ -58,6 +59,7 @@ before() {
   create_account publications "makes files public, takes them back"
   create_account assets "serves published files"
   create_account cdn "makes the network in front forget"
+  create_account drive "brings saved files to users' Google Drives"
   create_account schedules "starts nightly jobs"
 
   # `list` too: without it, asking for a file that is gone is answered `forbidden` instead of `not found`.
@@ -76,6 +78,7 @@ before() {
   in_bucket ledger-jobs "$ORIGINALS" afterimageList
   in_bucket artifacts "$ORIGINALS" afterimageKeep
   in_bucket api "$ORIGINALS" afterimageKeep
+  in_bucket drive "$ORIGINALS" afterimageList
   # Links to files are signed by IAM in the name of the account itself.
   gcloud iam service-accounts add-iam-policy-binding "afterimage-api@$PROJECT.iam.gserviceaccount.com" --project="$PROJECT" \
     --member="$(account api)" --role=roles/iam.serviceAccountTokenCreator
@@ -83,7 +86,7 @@ before() {
   in_bucket assets "$ORIGINALS" afterimageList
   in_bucket assets "$DERIVED" afterimageList
 
-  for name in media media-jobs erase ledger ledger-jobs artifacts publications cdn; do
+  for name in media media-jobs erase ledger ledger-jobs artifacts publications cdn drive; do
     in_project "$name" roles/datastore.user
     in_project "$name" roles/eventarc.eventReceiver
   done
@@ -95,13 +98,13 @@ before() {
   in_project assets roles/datastore.viewer
   # Only so are App Check tokens consumed; to verify them alone needs no role.
   in_project api roles/firebaseappcheck.tokenVerifier
-  for name in media media-jobs erase ledger ledger-jobs artifacts api publications assets cdn schedules; do
+  for name in media media-jobs erase ledger ledger-jobs artifacts api publications assets cdn drive schedules; do
     in_project "$name" roles/logging.logWriter
   done
 
   echo
   echo "Into functions/.env.$PROJECT:"
-  for name in media media-jobs erase ledger ledger-jobs artifacts api publications assets cdn schedules; do
+  for name in media media-jobs erase ledger ledger-jobs artifacts api publications assets cdn drive schedules; do
     echo "$(tr 'a-z-' 'A-Z_' <<<"$name")_ACCOUNT=afterimage-$name"
   done
 }
@@ -116,6 +119,7 @@ after() {
   may_call api $API_WORK
   may_call publications $PUBLICATIONS
   may_call cdn $CDN
+  may_call drive $DRIVE
   may_call schedules $SCHEDULES
 
   # A job publishes its next page on its own topic; the schedules start the nightly jobs.
@@ -125,6 +129,7 @@ after() {
   for topic in artifacts.cleanup quota.audit; do to_topic artifacts "$topic"; done
   to_topic publications publications.audit
   to_topic cdn cdn.purge
+  for topic in drive.work drive.rewrap; do to_topic drive "$topic"; done
   for topic in media.sweep generations.expire versions.expire ledger.close-day ledger.audit artifacts.cleanup quota.audit publications.audit; do to_topic schedules "$topic"; done
   # Users ask the API to erase them, operators to hand recorded events on once more.
   for topic in versions.expire user.erase media.replay ledger.replay artifacts.cleanup; do to_topic api "$topic"; done

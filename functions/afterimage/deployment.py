@@ -194,6 +194,27 @@ CLOUDFRONT_DISTRIBUTION_ID: Final = params.StringParam(
 VERCEL_PROJECT_ID: Final = params.StringParam("VERCEL_PROJECT_ID", default="", description="The project at Vercel.")
 VERCEL_TEAM_ID: Final = params.StringParam("VERCEL_TEAM_ID", default="", description="The team at Vercel, if any.")
 
+GOOGLE_CLIENT_ID: Final = params.StringParam(
+    "GOOGLE_CLIENT_ID",
+    default="",
+    description="This app at Google, whose users can link their Google Drive; empty: nobody can.",
+)
+GOOGLE_REDIRECT_URI: Final = params.StringParam(
+    "GOOGLE_REDIRECT_URI",
+    default="",
+    description="The address of /api/phase5/auth/callback, exactly as it is registered at Google.",
+)
+DRIVE_RETURN_URL: Final = params.StringParam(
+    "DRIVE_RETURN_URL",
+    default="",
+    description="The page that a user comes back to and that completes the link; empty: the callback answers JSON.",
+)
+DRIVE_KEY: Final = params.StringParam(
+    "DRIVE_KEY",
+    default="",
+    description="The key of Cloud KMS that permissions are kept under: projects/…/cryptoKeys/NAME.",
+)
+
 
 def _account(name: str, who: str) -> params.StringParam:
     return params.StringParam(
@@ -217,6 +238,7 @@ PUBLICATIONS_ACCOUNT: Final = _account(
 )
 ASSETS_ACCOUNT: Final = _account("ASSETS_ACCOUNT", "the origin of published files")
 CDN_ACCOUNT: Final = _account("CDN_ACCOUNT", "the functions that make the network in front forget")
+DRIVE_ACCOUNT: Final = _account("DRIVE_ACCOUNT", "the functions that bring saved files to users' Google Drives")
 SCHEDULES_ACCOUNT: Final = _account("SCHEDULES_ACCOUNT", "the nightly schedules, which only publish")
 
 
@@ -243,6 +265,7 @@ AS_ARTIFACTS: Final = run_as(ARTIFACTS_ACCOUNT)
 AS_PUBLICATIONS: Final = run_as(PUBLICATIONS_ACCOUNT)
 AS_ASSETS: Final = run_as(ASSETS_ACCOUNT)
 AS_CDN: Final = run_as(CDN_ACCOUNT)
+AS_DRIVE: Final = run_as(DRIVE_ACCOUNT)
 AS_SCHEDULES: Final = run_as(SCHEDULES_ACCOUNT)
 
 IMAGE_WORK: Final[dict[str, Any]] = {
@@ -281,10 +304,10 @@ LIGHT_WORK: Final[dict[str, Any]] = {
 """Functions that only call Storage and Firestore."""
 
 # A secret is named only where it is needed: the CLI would ask every deployment for its value.
-GENERATOR_SECRETS: Final[dict[str, Any]] = (
-    {} if GENERATOR.value == "template" else {"secrets": [params.SecretParam("GENERATOR_API_KEY")]}
-)
+GENERATOR_SECRETS: Final = [] if GENERATOR.value == "template" else [params.SecretParam("GENERATOR_API_KEY")]
 """The key of the generator's endpoint."""
+DRIVE_SECRETS: Final = [params.SecretParam("GOOGLE_CLIENT_SECRET")] if GOOGLE_CLIENT_ID.value.strip() else []
+"""What this app shows Google for a user's permission."""
 
 TASK_WORK: Final[dict[str, Any]] = {
     "region": REGION,
@@ -297,7 +320,7 @@ TASK_WORK: Final[dict[str, Any]] = {
     # Past the time that the claim of a worker that died stands.
     "retry_config": RetryConfig(max_attempts=12, min_backoff_seconds=5, max_backoff_seconds=120, max_doublings=5),
     "rate_limits": RateLimits(max_concurrent_dispatches=80, max_dispatches_per_second=50),
-    **GENERATOR_SECRETS,
+    "secrets": GENERATOR_SECRETS,
 }
 """Work that a queue hands out."""
 
@@ -311,8 +334,8 @@ WEB_WORK: Final[dict[str, Any]] = {
     "max_instances": API_MAX_INSTANCES,
     # Anybody may knock: the API itself asks who it is.
     "invoker": "public",
-    # It reckons what a generator may cost, and never asks one.
-    **GENERATOR_SECRETS,
+    # It reckons what a generator may cost, and never asks one; it completes links to Google Drive.
+    "secrets": [*GENERATOR_SECRETS, *DRIVE_SECRETS],
 }
 """The function that clients call."""
 UPLOAD_WORK: Final[dict[str, Any]] = LIGHT_WORK | {
@@ -355,6 +378,18 @@ BATCH_WORK: Final[dict[str, Any]] = {
     "max_instances": 4,
 }
 """Jobs: long, one page of work per message."""
+
+ERASE_WORK: Final[dict[str, Any]] = BATCH_WORK | {"secrets": DRIVE_SECRETS}
+"""What erases a user takes back the user's permission at Google, too."""
+
+DRIVE_WORK: Final[dict[str, Any]] = LIGHT_WORK | {
+    # One piece of an upload for each, and what Python makes of it on its way.
+    "concurrency": 4,
+    "timeout_sec": 300,
+    "max_instances": 5,
+    "secrets": DRIVE_SECRETS,
+}
+"""Functions that talk to Google for users."""
 
 
 def check_settings(environment: Mapping[str, str] | None = None) -> None:

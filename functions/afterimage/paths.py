@@ -1,7 +1,7 @@
 """The grammar of every path: what a stored object's name says, and where each file and each document lives.
 
-Nothing else in the functions spells a path. Pure and total: any bucket and any name gets an answer, and a name outside
-the grammar costs one dictionary look-up.
+Nothing else in the functions spells a path, except `drive_paths.py`. Pure and total: any bucket and any name gets an
+answer, and a name outside the grammar costs one dictionary look-up.
 """
 
 from __future__ import annotations

@@ -21,6 +21,13 @@ GENERATOR_URLS: Final[Mapping[str, str]] = {
     "gemini": "https://generativelanguage.googleapis.com",
 }
 """The generators there are, and where each is reached unless it is said otherwise."""
+GOOGLE_ADDRESSES: Final[Mapping[str, str]] = {
+    "GOOGLE_CONSENT_URL": "https://accounts.google.com/o/oauth2/v2/auth",
+    "GOOGLE_OAUTH_URL": "https://oauth2.googleapis.com",
+    "GOOGLE_API_URL": "https://www.googleapis.com",
+    "CLOUD_KMS_URL": "https://cloudkms.googleapis.com",
+}
+"""Where Google is asked, unless it is said otherwise."""
 KEEP_FINISHED_FOR: Final = timedelta(days=30)
 """The default of how long closed letters and finished jobs can be read."""
 
@@ -41,6 +48,25 @@ class GeneratorSettings:
     url: str = ""
     key: str = field(default="", repr=False)
     most_output_tokens: int = 32_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DriveSettings:
+    """This app at Google, and what keeps the permissions of its users."""
+
+    client_id: str
+    client_secret: str = field(default="", repr=False)
+    """Only functions that talk to Google are given it."""
+    redirect_uri: str
+    """Where Google sends a user back to; exactly as it is registered there."""
+    return_url: str = ""
+    """The page that completes a link; empty: the callback answers with what the page would need."""
+    key: str = ""
+    """A key of Cloud KMS by its name, or the path of a key file."""
+    consent_url: str
+    oauth_url: str
+    api_url: str
+    kms_url: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +107,8 @@ class Settings:
     generate_wait_seconds: int = 10
     """How long a request waits for what it has begun, before it is told that this is under way."""
     generator: GeneratorSettings = GeneratorSettings()
+    drive: DriveSettings | None = None
+    """None: users cannot link a Google Drive."""
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -126,6 +154,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         region=_value(variables, "FUNCTIONS_REGION") or "us-central1",
         generate_wait_seconds=_whole_number(variables, "GENERATE_WAIT_SECONDS", default=10, least=0, most=100),
         generator=_generator(variables),
+        drive=_drive(variables),
     )
 
 
@@ -193,6 +222,40 @@ def _generator(variables: Mapping[str, str]) -> GeneratorSettings:
     if found.url and not found.url.startswith("https://") and not local:
         raise SettingsError(f"GENERATOR_URL is `{found.url}`; a key goes out over `https://` alone")
     return found
+
+
+def _drive(variables: Mapping[str, str]) -> DriveSettings | None:
+    client = _value(variables, "GOOGLE_CLIENT_ID")
+    if not client:
+        return None
+    key, back = _value(variables, "DRIVE_KEY"), _value(variables, "GOOGLE_REDIRECT_URI")
+    if not key or not back:
+        raise SettingsError(
+            "GOOGLE_CLIENT_ID is set: name what keeps permissions in DRIVE_KEY (a key of Cloud KMS, or a key file), "
+            "and the callback's address in GOOGLE_REDIRECT_URI"
+        )
+    google = {name: _secure_address(variables, name, default).rstrip("/") for name, default in GOOGLE_ADDRESSES.items()}
+    return DriveSettings(
+        client_id=client,
+        client_secret=_value(variables, "GOOGLE_CLIENT_SECRET"),
+        redirect_uri=_secure_address(variables, "GOOGLE_REDIRECT_URI"),
+        return_url=_secure_address(variables, "DRIVE_RETURN_URL"),
+        key=key,
+        consent_url=google["GOOGLE_CONSENT_URL"],
+        oauth_url=google["GOOGLE_OAUTH_URL"],
+        api_url=google["GOOGLE_API_URL"],
+        kms_url=google["CLOUD_KMS_URL"],
+    )
+
+
+def _secure_address(variables: Mapping[str, str], name: str, default: str = "") -> str:
+    """An address that tokens may go to: over TLS, or on this machine."""
+    written = _value(variables, name) or default
+    if written and not re.fullmatch(r"(https://|http://(localhost|127\.0\.0\.1)(?=[:/]|$))[^\s#]*", written):
+        raise SettingsError(
+            f"{name} is `{written[:200]}`; write `https://…` without a `#`; `http://` on localhost alone"
+        )
+    return written
 
 
 def _checks_apps(variables: Mapping[str, str]) -> bool:

@@ -292,7 +292,7 @@ def test_what_is_sent_to_the_platform_asks_for_retries_and_ceilings(node_modules
         if "eventTrigger" in function:
             assert function["eventTrigger"]["retryPolicy"] == "RETRY_POLICY_RETRY", name
     schedules = {"nightly_sweep", "generations_look", "ledger_roll_up", "ledger_nightly", "artifacts_nightly"}
-    schedules |= {"nightly_publications", "cdn_minutely", "cdn_usage"}
+    schedules |= {"nightly_publications", "cdn_minutely", "cdn_usage", "drive_minutely"}
     assert {name for name in sent if "eventTrigger" not in sent[name]} == schedules | {"api", "assets", "generate"}
 
 

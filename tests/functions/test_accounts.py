@@ -37,6 +37,7 @@ NAMES = (
     "publications",
     "assets",
     "cdn",
+    "drive",
     "schedules",
 )
 GCLOUD = """#!/usr/bin/env bash
@@ -160,6 +161,7 @@ def test_the_buckets_are_open_for_what_the_code_does_and_no_more(given: dict[str
         ("assets", "originals"): {"get", "list"},
         ("assets", "derived"): {"get", "list"},
         ("api", "originals"): {"get", "list", "create", "delete"},
+        ("drive", "originals"): {"get", "list"},
     }
     roles: defaultdict[str, set[str]] = defaultdict(set)
     for command in given["before"]:

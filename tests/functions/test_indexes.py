@@ -25,6 +25,11 @@ BY_FUNCTIONS = {
     ("publications", "object"),  # what is public of one file
     ("publications", "owner"),  # what is public of a user who is erased
     ("_purges", "due_at"),  # what caches have not forgotten yet
+    ("_driveQueue", "due_at"),  # what is to go to users' Drives
+    ("_driveQueue", "uid"),  # what is held of one user, and goes with a user who is erased
+    ("_driveQueue", "state"),
+    ("_driveBegun", "uid"),
+    ("mirrors", "drive_id"),  # which saved file a change in Drive is about
 }
 BY_CLIENTS = {
     (collection, field)  # what rules.md tells members to ask for
@@ -143,7 +148,5 @@ def test_a_list_that_is_filtered_by_one_field_and_sorted_by_another_has_its_inde
 def test_lifetimes_are_set_on_the_field_that_is_made_for_them_alone() -> None:
     """A policy on `recorded_at` or `started_at` would delete everything at once."""
     lifetimes = {place for place, entry in exemptions().items() if entry.get("ttl")}
-    assert lifetimes == {
-        (collection, "expires_at")
-        for collection in ("_events", "_jobs", "_purges", "usage", "_limits", "_operations", "blobs", "uploads")
-    }
+    named = ("_events", "_jobs", "_purges", "usage", "_limits", "_operations", "blobs", "uploads", "_driveBegun")
+    assert lifetimes == {(collection, "expires_at") for collection in named}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from afterimage.api.admission.tokens import FirebaseTokens
 from afterimage.api.errors import ApiError, ErrorCode
@@ -25,6 +25,9 @@ from afterimage.store import clients
 from afterimage.store.documents import DocumentStore
 from afterimage.store.files import FileStore
 from afterimage.store.links import FileLinks
+
+if TYPE_CHECKING:
+    from afterimage.edges.drive.links.links import DriveLinks
 
 
 def no_jobs(topic: str, _body: Mapping[str, Any]) -> None:
@@ -49,6 +52,8 @@ class Services:
     publish: Callable[[str, Mapping[str, Any]], None] = no_jobs
     """Starts a job by a message on its topic."""
     prices: Callable[[], Prices] = Prices
+    drive: Callable[[], DriveLinks | None] = lambda: None
+    """None: users cannot link a Google Drive."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
@@ -62,4 +67,12 @@ def cloud_services() -> Services:
         generator=made_once(lambda: generator_of(clients.settings())),
         publish=publish,
         prices=made_once(Prices),
+        drive=made_once(_drive),
     )
+
+
+def _drive() -> DriveLinks | None:
+    # Imported here: most requests have nothing to do with Google, and its clients are a good part of a cold start.
+    from afterimage.edges.drive.composition import drive_links_over
+
+    return drive_links_over(clients.documents(), clients.settings())

@@ -42,7 +42,13 @@ def library_over(
 ) -> Library:
     """Saved files over any stores."""
     contents = ContentBytes(files=files, bucket=settings.originals_bucket, pack_from_bytes=settings.pack_from_bytes)
-    versions = Versions(documents=documents, contents=contents, quota_bytes=settings.quota_bytes, now=now)
+    versions = Versions(
+        documents=documents,
+        contents=contents,
+        quota_bytes=settings.quota_bytes,
+        now=now,
+        notes_drive=settings.drive is not None,
+    )
     return Library(versions=versions, most_bytes=settings.most_file_bytes)
 
 

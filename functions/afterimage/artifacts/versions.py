@@ -18,8 +18,10 @@ from typing import Any, Final, TypeVar
 from afterimage.artifacts.content_bytes import ContentBytes
 from afterimage.artifacts.contents import Content, ContentMoves, content_in
 from afterimage.artifacts.descriptions import Description
+from afterimage.artifacts.drive_notes import drive_note
 from afterimage.artifacts.heads import Head, VersionEntry, head_fields, head_in
 from afterimage.artifacts.refusals import in_the_way, invalid, not_found
+from afterimage.drive_paths import drive_link_path
 from afterimage.faults import TransientError
 from afterimage.paths import artifact_path, artifact_version_path, blob_path, quota_path
 from afterimage.quota.account import account_in, account_writes
@@ -70,6 +72,8 @@ class SavedVersion:
     is_new_version: bool
     """False where the newest version already held these very bytes."""
     content_type: str
+    goes_to_drive: bool = False
+    """Whether the user has linked a Google Drive, where it is brought to next."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +113,8 @@ class Versions:
     """The limit of users that have none of their own."""
     rounds: Rounds = field(default_factory=Rounds)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    notes_drive: bool = False
+    """Whether files of users that have linked a Google Drive are noted for it as they move."""
 
     def add(
         self,
@@ -140,13 +146,13 @@ class Versions:
     ) -> SavedVersion:
         beside = companion.path if companion else ""
         paths = [artifact_path(new.user, file), blob_path(new.user, new.digest), quota_path(new.user)]
-        found = reading or self._found([*paths, *([beside] if beside else [])])
+        found = reading or self._found([*paths, *self._drive(new.user), *([beside] if beside else [])])
         stored_head = found[paths[0]]
         head = head_in(stored_head)
         mine = head.saved_by(new.save) if head is not None else None
         # A new file's id is made of its save: whoever finds it there has made it.
         if head is not None and (mine is not None or new.file is None):
-            return _saved_before(head, mine)
+            return replace(_saved_before(head, mine), goes_to_drive=self._is_linked(new.user, found))
         if head is None and new.file is not None:
             raise not_found(f"there is no file `{file}`: it was deleted, or never was")
         if head is not None and head.archived_at is not None:
@@ -169,21 +175,26 @@ class Versions:
             writes += self._version_writes(new, head, decided, moves)
         if stored_head is None or decided.head != head:
             writes.append(_head_write(new.user, decided.head, stored_head))
+            writes += self._drive_notes(new.user, file, found)
         self._commit(new.user, writes, moves, found[paths[2]], reserved)
         return SavedVersion(
-            head=decided.head, number=decided.number, is_new_version=not is_same, content_type=new.content_type
+            head=decided.head,
+            number=decided.number,
+            is_new_version=not is_same,
+            content_type=new.content_type,
+            goes_to_drive=self._is_linked(new.user, found),
         )
 
     def read_ahead(self, user: str, file: str, digest: str) -> Reading:
         """What a save of these bytes to this file begins with."""
-        return self._found([artifact_path(user, file), blob_path(user, digest), quota_path(user)])
+        return self._found([artifact_path(user, file), blob_path(user, digest), quota_path(user), *self._drive(user)])
 
     def change_head(self, user: str, file: str, change: Callable[[Head], tuple[Head, Sequence[VersionEntry]]]) -> Head:
         """Changes a head; versions that go with it are dropped in the same commit."""
 
         def attempt(_is_again: bool) -> Head:
             path = artifact_path(user, file)
-            found = self._found([path, quota_path(user)])
+            found = self._found([path, quota_path(user), *self._drive(user)])
             stored = found[path]
             head = head_in(stored)
             if head is None or stored is None:
@@ -199,6 +210,7 @@ class Versions:
                 if kept and entry.is_pinned != (entry.number in pins):
                     writes.append(_pin_write(user, file, entry.number, is_pinned=not entry.is_pinned))
             writes.append(_head_write(user, after, stored))
+            writes += self._drive_notes(user, file, found)
             self._commit(user, writes, moves, found[quota_path(user)], 0)
             return after
 
@@ -209,7 +221,7 @@ class Versions:
 
         def attempt(is_again: bool) -> Head:
             path = artifact_path(user, file)
-            found = self._found([path, quota_path(user)])
+            found = self._found([path, quota_path(user), *self._drive(user)])
             stored = found[path]
             head = head_in(stored)
             if head is None or stored is None:
@@ -220,6 +232,7 @@ class Versions:
             moves = ContentMoves(user=user)
             writes = self._dropped(user, file, head.versions, moves)
             writes.append(Remove(path=path, expected=stored.version))
+            writes += self._drive_notes(user, file, found)
             self._commit(user, writes, moves, found[quota_path(user)], 0)
             return head
 
@@ -229,6 +242,16 @@ class Versions:
 
     def _found(self, paths: Sequence[str]) -> dict[str, Document | None]:
         return dict(zip(paths, self.documents.read_many(paths), strict=True))
+
+    def _drive(self, user: str) -> list[str]:
+        """What else is read where users can link a Drive: whether this one has."""
+        return [drive_link_path(user)] if self.notes_drive else []
+
+    def _drive_notes(self, user: str, file: str, found: Reading) -> list[Write]:
+        return [drive_note(user, file, self.now())] if self._is_linked(user, found) else []
+
+    def _is_linked(self, user: str, found: Reading) -> bool:
+        return found.get(drive_link_path(user)) is not None
 
     def _put(self, new: NewVersion, source: bytes | StoredFile | None, known: Content | None) -> Content:
         if source is None:

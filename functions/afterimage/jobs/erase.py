@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from afterimage.drive_paths import DRIVE_BEGUN, DRIVE_QUEUE, drive_link_path, drive_path
 from afterimage.faults import PermanentError
 from afterimage.jobs.progress import Page, Turn
 from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
@@ -36,6 +37,9 @@ from afterimage.paths import (
 from afterimage.publications.publications import Publications
 from afterimage.store.documents import DocumentStore, Expect, Query, Remove, Replace, Where
 
+if TYPE_CHECKING:
+    from afterimage.edges.drive.links.links import DriveLinks
+
 PAGE: Final = 200
 SHARED_PAGE: Final = 1000
 """As many as Cloud Storage lists at once: nearly all are somebody else's and cost nothing more."""
@@ -53,6 +57,8 @@ class Erase:
     documents: DocumentStore
     publications: Publications
     page: int = PAGE
+    drive_links: DriveLinks | None = None
+    """None: no user can have linked a Google Drive."""
     shared_page: int = SHARED_PAGE
 
     def turn(self, turn: Turn) -> Page:
@@ -78,10 +84,17 @@ class Erase:
             # The world first: what is public of the user is refused from here on, and caches are told to forget it.
             ("marks deleted", partial(self._documents, owned_document(PUBLISHED, uid))),
             ("publications withdrawn", partial(self._withdraw, uid)),
+            # Before anything of it is forgotten: without the permission nobody could take it back.
+            ("permissions taken back", partial(self._unlink, uid)),
             *(("files deleted", partial(self._originals, prefix)) for prefix in files),
             ("shared files deleted", partial(self._shared, uid)),
             *(("derived files deleted", partial(self._derived, prefix)) for prefix in files),
             *(("documents deleted", partial(self._documents, owned_document(root, uid))) for root in OWNED_DOCUMENTS),
+            *(
+                ("documents deleted", partial(self._documents, path))
+                for path in (drive_path(uid), drive_link_path(uid))
+            ),
+            *(("documents deleted", partial(self._of_user, group, uid)) for group in (DRIVE_BEGUN, DRIVE_QUEUE)),
             # Behind the documents: a worker that finds its version gone takes back the archive that it has written.
             ("project files deleted", partial(self._projects, uid)),
             # From now on events about what was deleted open no books; again, for one that was at work meanwhile.
@@ -136,6 +149,17 @@ class Erase:
             found.append(root)
         if found:
             self.documents.commit([Remove(path=path, expected=Expect.ANYTHING) for path in found])
+        return len(found), _again_after(len(found))
+
+    def _unlink(self, uid: str, _token: str) -> Emptied:
+        return int(self.drive_links is not None and self.drive_links.unlink(uid)), None
+
+    def _of_user(self, collection: str, uid: str, _token: str) -> Emptied:
+        """Up to a page of documents that name the user, in a collection of everybody's."""
+        is_its = (Where(field="uid", comparison="==", value=uid),)
+        found = self.documents.find(Query(collection=collection, where=is_its, limit=self.page))
+        if found:
+            self.documents.commit([Remove(path=each.path, expected=Expect.ANYTHING) for each in found])
         return len(found), _again_after(len(found))
 
     def _projects(self, uid: str, _token: str) -> Emptied:

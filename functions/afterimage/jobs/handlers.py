@@ -31,9 +31,12 @@ def sweep(event: MessageEvent) -> None:
 
 
 def erase(event: MessageEvent) -> None:
+    from afterimage.edges.drive.handlers import drive_links
     from afterimage.jobs.erase import Erase
 
-    job = Erase(pipeline=pipeline(), documents=clients.documents(), publications=publications())
+    job = Erase(
+        pipeline=pipeline(), documents=clients.documents(), publications=publications(), drive_links=drive_links()
+    )
     take_turn("user.erase", event, job.turn)
 
 

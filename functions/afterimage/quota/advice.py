@@ -36,7 +36,11 @@ def recommendations(found: Review, account: Account, now: datetime) -> list[dict
 def storage_overview(account: Account, *, drive: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Both places where a user's files can be, each with its share of what there is."""
     return {
-        "google_drive": drive or {"connected": False, "quota": {"usage_percentage": 0.0}},
+        "google_drive": {
+            "connected": drive is not None and drive["state"] == "active",
+            "state": drive["state"] if drive else "unlinked",
+            "quota": dict(drive["quota"]) if drive else {"usage_percentage": 0.0},
+        },
         "local_storage": {
             "used_bytes": account.used_bytes,
             "reserved_bytes": account.reserved_bytes,

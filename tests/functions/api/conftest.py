@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import firebase_admin
@@ -23,11 +24,14 @@ from afterimage.api.application import Api
 from afterimage.api.dispatch import RouteTable
 from afterimage.api.services import Services, no_jobs
 from afterimage.api.table import TABLE
+from afterimage.edges.drive.composition import drive_links_over
+from afterimage.edges.drive.keys.key_file import add_key
 from afterimage.faults import TransientError
 from afterimage.generations.generator import Generator
 from afterimage.generations.records import VersionKey
 from afterimage.generations.templates import TemplateGenerator
 from afterimage.generations.working import Workshop
+from afterimage.made_once import made_once
 from afterimage.settings import Settings, read_settings
 from afterimage.store.cloud_files import CloudFiles
 from afterimage.store.cloud_links import CloudLinks
@@ -58,6 +62,8 @@ class ServedApi:
     generator: Generator = field(default_factory=TemplateGenerator)
     store: DocumentStore | None = None
     """Documents of another store, where a test counts what is asked of it."""
+    google: dict[str, str] = field(default_factory=dict)
+    """This app at Google, whom nobody here asks."""
     waiting: list[VersionKey] | None = None
     """Versions that wait, where a test works on them itself; None: each is worked on at once, in a thread."""
     published: list[tuple[str, dict[str, Any]]] | None = field(default_factory=list)
@@ -65,7 +71,9 @@ class ServedApi:
 
     def instance(self, table: RouteTable = TABLE, **variables: str) -> str:
         """Starts an instance; its address."""
-        settings = read_settings({"GCLOUD_PROJECT": self.project_id, "API_APP_CHECK": "off", **variables})
+        settings = read_settings(
+            {"GCLOUD_PROJECT": self.project_id, "API_APP_CHECK": "off", **self.google, **variables}
+        )
         services = Services(
             documents=lambda: self.store or self.documents,
             files=lambda: self.files,
@@ -76,6 +84,7 @@ class ServedApi:
             enqueue=self.enqueue,
             prices=lambda: PRICES,
             publish=no_jobs if self.published is None else self.publish,
+            drive=made_once(lambda: drive_links_over(self.documents, settings)),
         )
         api = Api(table, services)
         flask = Flask("api")
@@ -149,7 +158,9 @@ class User:
 
 
 @pytest.fixture
-def served(suite: BackgroundSuite, sdk_environment: dict[str, str], project_id: str) -> Iterator[ServedApi]:
+def served(
+    suite: BackgroundSuite, sdk_environment: dict[str, str], project_id: str, tmp_path: Path
+) -> Iterator[ServedApi]:
     """The parts of the API in a project of this test's own; `instance()` starts a server."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     local_app_check.install()
@@ -165,7 +176,14 @@ def served(suite: BackgroundSuite, sdk_environment: dict[str, str], project_id: 
         links=CloudLinks(storage_client, google.auth.default()[0]),
         storage=storage_client,
         tokens=FirebaseTokens(lambda: app),
+        google={
+            "GOOGLE_CLIENT_ID": "the-app",
+            "GOOGLE_CLIENT_SECRET": "secret",
+            "GOOGLE_REDIRECT_URI": "https://api.example.com/api/phase5/auth/callback",
+            "DRIVE_KEY": str(tmp_path / "drive-keys.json"),
+        },
     )
+    add_key(tmp_path / "drive-keys.json")
     yield api
     api.stop()
     client.close()

@@ -27,6 +27,7 @@ OWNED: Final = Row((401, 401, 401, 404, 404, 200))
 """An admin's claim opens the console's data, and nobody's generations or files."""
 ADMINS: Final = Row((401, 401, 401, 403, 200, 403))
 _STORAGE: Final = "/api/phase5/storage"
+_AUTH: Final = "/api/phase5/auth"
 _VERSIONS: Final = "/api/phase5/versions"
 _VERSION: Final = {"file_id": "{file_id}", "version_id": "v1"}
 
@@ -71,6 +72,12 @@ MATRIX: Final[Mapping[tuple[str, str], Row]] = {
     ("GET", f"{_VERSIONS}/compare"): Row(OWNED.told, query="file_id={file_id}&version1_id=v1&version2_id=v2"),
     ("POST", f"{_VERSIONS}/revert"): Row(OWNED.told, _VERSION),
     ("POST", f"{_VERSIONS}/pin"): Row(OWNED.told, _VERSION),
+    # Who may complete whose link has a table of attacks of its own.
+    ("POST", f"{_AUTH}/authorize"): LISTED,
+    ("GET", f"{_AUTH}/callback"): Row((400,) * 6),
+    ("POST", f"{_AUTH}/complete"): Row((401, 401, 401, 404, 404, 404), {"state": "s" * 43, "ticket": "t" * 43}),
+    ("GET", f"{_AUTH}/link"): LISTED,
+    ("DELETE", f"{_AUTH}/link"): LISTED,
 }
 _NOT_THERE: Final = Row((401, 401, 401, 404, 404, 404))
 NAMED_LIKE_VERBS: Final[Mapping[tuple[str, str], Row]] = {

@@ -25,6 +25,7 @@ BEYOND_A_SCHEMA = {
     ("POST", f"{STORAGE}/cleanup"): "a whole number is written without a point",
     ("POST", f"{STORAGE}/uploads"): "a whole number is written without a point",
     ("POST", f"{STORAGE}/uploads/{{upload_id}}/progress"): "a whole number is written without a point",
+    ("GET", "/api/phase5/auth/callback"): "a state that was begun, and a code or an error",
     ("PATCH", f"{STORAGE}/files/{{file_id}}"): "names, folders and tags letter by letter",
 }
 """Routes that refuse more than their schema can say, and what."""

@@ -37,6 +37,7 @@ class Desk:
     clock: datetime = EPOCH
     dice: random.Random = field(default_factory=lambda: random.Random(1))
     wait: Callable[[float], None] = lambda _seconds: None
+    notes_drive: bool = False
 
     def __post_init__(self) -> None:
         self.uploads.clock = lambda: self.clock
@@ -47,6 +48,7 @@ class Desk:
             quota_bytes=self.room,
             rounds=Rounds(wait=self.wait, dice=self.dice),
             now=lambda: self.clock,
+            notes_drive=self.notes_drive,
         )
         self.library = Library(versions=self.versions, most_bytes=self.most_bytes)
         self.uploading = Uploads(library=self.library, links=MemoryLinks(clock=lambda: self.clock))

@@ -39,6 +39,7 @@ WHY_IT_ENDS = {
     "generations": "the expiry ends a silent one: the ledger books the end, and writes none",
     "published": "an erasure removes marks: each is withdrawn once",
     "quota": "an alert is announced when it is raised: to announce it writes nothing",
+    "_driveQueue": "a note is worked on when it wants something new: what its work writes to it wants nothing",
     "_purges": "a note is purged when it is new: what is written to it later starts nothing",
 }
 """The documents that functions hear of, and why what functions write there leads to no endless chain."""

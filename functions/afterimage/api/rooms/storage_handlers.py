@@ -49,6 +49,7 @@ from afterimage.artifacts.refusals import RefusedError
 from afterimage.artifacts.upload_documents import Upload
 from afterimage.artifacts.uploads import Announced, Announcement, Uploads
 from afterimage.artifacts.versions import SavedVersion
+from afterimage.drive_paths import drive_path
 from afterimage.paths import blob_path, is_document_id, quota_path, upload_path
 from afterimage.quota.account import account_in
 from afterimage.quota.advice import recommendations, storage_overview
@@ -115,8 +116,9 @@ def upload_file(services: Services, caller: Caller, asked: Asked[FileToUpload, b
 
 def overview(services: Services, caller: Caller, _asked: Asked[Any, None]) -> Overview:
     settings, documents = services.settings(), services.documents()
-    account = account_in(caller.uid, documents.read(quota_path(caller.uid)), settings.quota_bytes)
-    return Overview(**storage_overview(account))
+    quota, drive = documents.read_many([quota_path(caller.uid), drive_path(caller.uid)])
+    account = account_in(caller.uid, quota, settings.quota_bytes)
+    return Overview(**storage_overview(account, drive=drive.fields if drive else None))
 
 
 def advise(services: Services, caller: Caller, _asked: Asked[Any, None]) -> AdviceGiven:
@@ -257,7 +259,7 @@ def shown_save(saved: SavedVersion) -> SavedFile:
         size=entry.size,
         sha256=entry.digest,
         content_type=saved.content_type,
-        drive_result=DriveResult(file_id=saved.head.file),
+        drive_result=DriveResult(file_id=saved.head.file, queued=saved.goes_to_drive),
         cdn=CdnResult(),
     )
 

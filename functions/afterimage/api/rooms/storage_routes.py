@@ -78,6 +78,8 @@ class DriveResult(Struct, frozen=True, kw_only=True):
     """Where the file is known; the id is the same wherever it is kept."""
 
     file_id: str
+    queued: bool = False
+    """Whether it is on its way to the user's Google Drive."""
 
 
 class CdnResult(Struct, frozen=True, kw_only=True):

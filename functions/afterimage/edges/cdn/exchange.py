@@ -6,20 +6,18 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import httpx2
 
+from afterimage.edges.asked_wait import asked_wait
 from afterimage.edges.cdn.port import CdnBusyError, CdnRefusedError
 
 _TIMEOUT_SECONDS: Final = 20.0
 _ATTEMPTS: Final = 3
 _FIRST_WAIT_SECONDS: Final = 0.2
 _MOST_OF_AN_ANSWER: Final = 300
-_LONGEST_WAIT: Final = timedelta(days=1)
-"""Whatever a network asks for: a purge that is due in a thousand years is one that was given up."""
 
 
 def _new_client() -> httpx2.Client:
@@ -66,27 +64,8 @@ class Exchange:
             told = f"`{httpx2.URL(url).host}` answered {response.status_code}: {response.text[:_MOST_OF_AN_ANSWER]}"
             if response.status_code == 429 or is_busy(response):
                 # Asking again at once would only use up more of what there is too little of.
-                raise CdnBusyError(told, retry_after=self._retry_after(response))
+                raise CdnBusyError(told, retry_after=asked_wait(response, self.now()))
             if response.status_code < 500:
                 raise CdnRefusedError(told)
-            fault = CdnBusyError(told, retry_after=self._retry_after(response))
+            fault = CdnBusyError(told, retry_after=asked_wait(response, self.now()))
         raise fault
-
-    def _retry_after(self, response: httpx2.Response) -> timedelta | None:
-        """How long the network asks to wait: in seconds or as a date, or as the time at which its window ends."""
-        asked_for = self._asked_for(response)
-        return None if asked_for is None else min(max(asked_for, timedelta()), _LONGEST_WAIT)
-
-    def _asked_for(self, response: httpx2.Response) -> timedelta | None:
-        asked = response.headers.get("retry-after", "").strip()
-        if asked.isascii() and asked.isdigit():
-            return timedelta(seconds=int(asked)) if len(asked) <= 9 else _LONGEST_WAIT
-        if asked:
-            try:
-                return parsedate_to_datetime(asked) - self.now()
-            except (TypeError, ValueError):
-                return None
-        reset = response.headers.get("x-ratelimit-reset", "").strip()
-        if reset.isascii() and reset.isdigit() and len(reset) <= 11:
-            return datetime.fromtimestamp(int(reset), UTC) - self.now()
-        return None

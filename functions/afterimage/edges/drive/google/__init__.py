@@ -1,0 +1,1 @@
+"""Google over the wire: consent, Drive, and uploads that resume."""

@@ -1,0 +1,1 @@
+"""What keeps the permissions of users: sealed under keys that are kept outside the database."""

@@ -1,0 +1,1 @@
+"""Links of users to their Google Drive, from the first click to the last."""

@@ -1,0 +1,1 @@
+"""Saved files in users' Drives: what is there, what is to go there, and what people did."""
