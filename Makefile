@@ -19,6 +19,7 @@ help:
 	@echo "make bench        the figures, each beside its floor"
 	@echo "make conformance  the official SDKs' own system tests, against the suite (long)"
 	@echo "make soak         long runs with faults injected (long)"
+	@echo "make screenshots  the pictures in README.md and docs/"
 
 run: setup page
 	@$(PY) -m afterimage_emulator start --run '$(PY) demo/first_picture.py && $(PY) demo/page_address.py'
@@ -77,9 +78,10 @@ page:
 	  echo "installing the JavaScript SDK for the page (once)"; \
 	  (cd web && npm ci --silent --no-audit --no-fund) || echo "npm could not install it: the page is left out"; fi
 
-# The README's pictures of the page.
+# The README's pictures of the page, and those of the console in docs/.
 screenshots: setup node
 	@$(PY) -m tests.web.screenshots
+	@$(PY) -m tests.browser.screenshots docs/pictures
 
 clean:
 	rm -rf .venv tests/node/node_modules web/node_modules .pytest_cache .mypy_cache .ruff_cache

@@ -173,6 +173,7 @@ class Suite:
             await self._serve("hub", hub.http, (), hub.is_admin_route)
             if self._wants_console:
                 await self._serve_console(hub.http)
+                await self._serve_official_sockets()
             if self._import_from is not None:
                 await import_services(self._exporters(), self._import_from)
             origin = f"http://{self.addresses()['hub']}"
@@ -231,6 +232,20 @@ class Suite:
 
         await self._serve_near("ui", answer, lambda request: True, self.configuration.address("ui").port)
 
+    async def _serve_official_sockets(self) -> None:
+        """For the official console's page. Any page of this machine can read them: firebase.json has to name them."""
+
+        def answers(name: str) -> HttpHandler:
+            async def answer(request: HttpRequest) -> HttpResponse:
+                from afterimage_emulator.hub.official_sockets import OfficialSockets
+
+                return await OfficialSockets(self.judged, project=self.project_id).answer(name, request)
+
+            return answer
+
+        for name, address in self.configuration.official_sockets.items():
+            await self._serve(name, answers(name), (), lambda request: True, wanted=address, upgrades=True)
+
     async def _serve_near(self, name: str, http: HttpHandler, is_admin_route: IsAdminRoute, wanted: int) -> int:
         """On that port, or on the next one that is free and belongs to no other service; answers with it."""
         first = self.configuration.address(name.partition(":")[0])
@@ -254,6 +269,7 @@ class Suite:
         is_admin_route: IsAdminRoute,
         *,
         wanted: Address | None = None,
+        upgrades: bool = False,
     ) -> None:
         """The one place where a port is opened, so that none is without the guard."""
         server = WireServer(
@@ -263,6 +279,7 @@ class Suite:
             faults=self.faults,
             observer=self.observer,
             check_grpc_origin=self._guard.check_grpc_origin,
+            upgrades=upgrades,
         )
         wanted = wanted or self.configuration.address(name)
         if self._free_ports:

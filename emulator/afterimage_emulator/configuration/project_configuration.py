@@ -104,6 +104,8 @@ class Configuration:
     warnings: tuple[str, ...] = ()
     wants_console: bool = True
     """Whether `emulators.ui` leaves it on."""
+    official_sockets: Mapping[str, Address] = field(default_factory=dict)
+    """`logging` and `requests`, which only the official console's page reads: where firebase.json names their ports."""
     not_emulated: tuple[str, ...] = ()
     """What firebase.json configures and the suite does not serve."""
 
@@ -153,6 +155,7 @@ def load_configuration(file: Path, *, project_id: str | None = None) -> Configur
         file=file.resolve(),
         addresses=dict(reader.addresses(emulators)),
         wants_console=reader.wants_console(emulators),
+        official_sockets=dict(reader.official_sockets(emulators)),
         warnings=tuple(unknown_keys(body, file.name)),
         not_emulated=tuple(name for name in _SERVED_ELSEWHERE if name in body or name in emulators),
     )
@@ -257,10 +260,20 @@ class _Reader:
         for name in DEFAULT_PORTS:
             place = f"emulators.{name}"
             section = self.mapping(emulators.get(name, {}), place)
-            port = section.get("port", DEFAULT_PORTS[name])
-            if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65_535:
-                raise self.wrong(f"{place}.port", f"must be a number from 0 to 65535, not {json.dumps(port)[:60]}")
-            yield name, Address(host=self.text(section, "host", place) or DEFAULT_HOST, port=port)
+            yield name, self._address(section, place, "port", DEFAULT_PORTS[name])
+
+    def official_sockets(self, emulators: Mapping[str, object]) -> Iterator[tuple[str, Address]]:
+        for name, section_name, key in (("logging", "logging", "port"), ("requests", "firestore", "websocketPort")):
+            place = f"emulators.{section_name}"
+            section = self.mapping(emulators.get(section_name, {}), place)
+            if key in section:
+                yield name, self._address(section, place, key, 0)
+
+    def _address(self, section: Mapping[str, object], place: str, key: str, default: int) -> Address:
+        port = section.get(key, default)
+        if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65_535:
+            raise self.wrong(f"{place}.{key}", f"must be a number from 0 to 65535, not {json.dumps(port)[:60]}")
+        return Address(host=self.text(section, "host", place) or DEFAULT_HOST, port=port)
 
 
 def _read_json(file: Path) -> Mapping[str, Any]:

@@ -31,7 +31,7 @@ _SECURITY: Final = (
     (
         "content-security-policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "media-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
     ("x-content-type-options", "nosniff"),
     ("cross-origin-resource-policy", "same-origin"),
@@ -77,7 +77,6 @@ class Console:
         self._names = {entry.name for entry in self._page.iterdir()}
         self._services = ConsoleServices(suite.services, project=suite.project_id, configuration=suite.configuration)
         self._routes = Router()
-        self._routes.add("GET", "/api/config", self._config)
         self._routes.add("GET", "/console/state", self._state)
         self._routes.add("GET", "/console/stream", self._stream)
 
@@ -85,6 +84,8 @@ class Console:
         name = request.raw_path.removeprefix("/") or _PAGE
         if name in self._names:
             return self._file(request, name)
+        if request.raw_path == "/api/config" and request.method == "GET":
+            return await self._config(request)
         if not shows_token(request, self.token):
             raise StatusError(
                 Code.PERMISSION_DENIED,
@@ -109,11 +110,14 @@ class Console:
     # -- what it asks
 
     async def _config(self, request: HttpRequest) -> HttpResponse:
-        """As the official console's page asks for it."""
-        services = {
+        """As the official console's page asks for it; where services are is no secret, as on the hub."""
+        services: dict[str, dict[str, object]] = {
             name: {"host": address.host, "port": address.port, "hostAndPort": str(address)}
             for name, address in self._suite.addresses().items()
         }
+        requests = services.pop("requests", None)
+        if requests is not None and "firestore" in services:
+            services["firestore"] |= {"webSocketHost": requests["host"], "webSocketPort": requests["port"]}
         return json_response({"projectId": self._suite.project_id, "experiments": [], **services})
 
     async def _state(self, request: HttpRequest) -> HttpResponse:

@@ -22,7 +22,7 @@ _REACHED: Final[Mapping[str, tuple[str, ...]]] = {
     "auth": ("/identitytoolkit.googleapis.com/v1/projects/",),
     "firestore": ("/v1/", "/emulator/v1/"),
     "pubsub": ("/v1/projects/",),
-    "storage": ("/storage/v1/b", "/download/storage/v1/b/"),
+    "storage": ("/storage/v1/b", "/download/storage/v1/b/", "/upload/storage/v1/b/"),
     "tasks": ("/v2/projects/",),
 }
 

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeGuard
 
 from afterimage_emulator.faults import FaultRule
-from afterimage_emulator.hub.capabilities import capabilities
 from afterimage_emulator.hub.structured_events import read_structured_event
 from afterimage_emulator.hub.suite_view import SuiteView
 from afterimage_emulator.status import Code, StatusError
@@ -165,6 +164,9 @@ class SuiteControl:
         )
 
     async def _capabilities(self, request: HttpRequest) -> HttpResponse:
+        # Few suites are ever asked: the others start without it.
+        from afterimage_emulator.hub.capabilities import capabilities
+
         return json_response({"services": capabilities(self._suite.services)})
 
     # -- rules

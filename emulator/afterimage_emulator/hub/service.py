@@ -12,7 +12,6 @@ from afterimage_emulator.front.pages import answer_pages
 from afterimage_emulator.hub.control_routes import SuiteControl, object_of
 from afterimage_emulator.hub.iam_credentials import IamCredentials
 from afterimage_emulator.hub.locator import VERSION
-from afterimage_emulator.hub.metrics import CONTENT_TYPE, metrics_text
 from afterimage_emulator.hub.suite_view import SuiteView
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
@@ -100,6 +99,9 @@ class Hub:
         return json_response({"message": "OK"})
 
     async def _metrics(self, request: HttpRequest) -> HttpResponse:
+        # Few suites are ever asked: the others start without it.
+        from afterimage_emulator.hub.metrics import CONTENT_TYPE, metrics_text
+
         text = metrics_text(self._suite.observer, self._suite.services)
         return HttpResponse(200, [("content-type", CONTENT_TYPE)], text.encode())
 

@@ -46,8 +46,10 @@ class Http1Limits:
 class IncomingBody:
     """A request's body, fed by the parser and read by the handler; a full buffer stops the reading of the socket."""
 
-    def __init__(self, connection: Http1Connection, *, expects_continue: bool) -> None:
+    def __init__(self, connection: Http1Connection, *, expects_continue: bool, stall_seconds: float | None) -> None:
+        """`stall_seconds` is None where silence is no fault, as on a WebSocket."""
         self._connection = connection
+        self._stall_seconds = stall_seconds
         self._expects_continue = expects_continue
         self._chunks: deque[bytes] = deque()
         self._buffered_bytes = 0
@@ -104,12 +106,12 @@ class IncomingBody:
             self._connection.send_continue()
         self._waiter = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.wait_for(self._waiter, self._connection.limits.stall_seconds)
+            await asyncio.wait_for(self._waiter, self._stall_seconds)
         except TimeoutError:
             self._connection.will_close = True
             raise StatusError(
                 Code.DEADLINE_EXCEEDED,
-                f"the request body stalled for {self._connection.limits.stall_seconds:g} s; send it again",
+                f"the request body stalled for {self._stall_seconds or 0:g} s; send it again",
             ) from None
 
     async def read(self, limit_bytes: int = DEFAULT_BODY_LIMIT_BYTES) -> bytes:
@@ -149,7 +151,11 @@ class Http1Connection(asyncio.Protocol):
         faults: Faults,
         observer: RequestObserver,
         limits: Http1Limits,
+        upgrades: bool = False,
     ) -> None:
+        """`upgrades`: the handler may answer a request for another protocol with 101, and goes on in it."""
+        self._upgrades = upgrades
+        self._upgraded: IncomingBody | None = None
         self._service = service
         self._handler = handler
         self._faults = faults
@@ -178,17 +184,27 @@ class Http1Connection(asyncio.Protocol):
         self._task = asyncio.get_running_loop().create_task(self._serve())
 
     def data_received(self, data: bytes) -> None:
+        if self._feed_upgraded(data):
+            return
         if self._body is None:
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._feed_upgraded(data[upgrade.args[0] :]):
+                return
             self._refuse(400, "this server speaks HTTP/1.1 and HTTP/2 with prior knowledge, no upgrades")
         except (httptools.HttpParserError, UnicodeDecodeError) as error:
             self._refuse(400, f"this is not an HTTP request: {error}")
         else:
             if self._body is None and self._head_bytes > HEAD_LIMIT_BYTES:
                 self._refuse(431, f"the request's head is larger than {HEAD_LIMIT_BYTES} bytes")
+
+    def _feed_upgraded(self, data: bytes) -> bool:
+        """Whether another protocol is spoken by now."""
+        if self._upgraded is not None and data:
+            self._upgraded.feed(data)
+        return self._upgraded is not None
 
     def eof_received(self) -> bool:
         if self._body is not None:
@@ -199,8 +215,9 @@ class Http1Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
-        if self._body is not None:
-            self._body.lose()
+        for body in (self._body, self._upgraded):
+            if body is not None:
+                body.lose()
         self.resume_writing()
         # A handler at work is left to finish what it began; only an answer nobody reads any more is cut off.
         if self._streaming or not self._observer.is_busy(self):
@@ -258,7 +275,10 @@ class Http1Connection(asyncio.Protocol):
         if path.startswith(("http://", "https://")):  # the absolute form, as proxies send it
             path = "/" + path.split("://", 1)[1].partition("/")[2]
         expects_continue = (headers.get("expect") or "").lower() == "100-continue"
-        self._body = IncomingBody(self, expects_continue=expects_continue)
+        is_upgrade = self._upgrades and self._parser.should_upgrade()
+        stall_seconds = None if is_upgrade else self.limits.stall_seconds
+        self._body = IncomingBody(self, expects_continue=expects_continue, stall_seconds=stall_seconds)
+        self._upgraded = self._body if is_upgrade else None
         method = self._parser.get_method().decode("ascii")
         request = HttpRequest(method, path, query, headers, self._body, self._peer)
         keep_alive = self._parser.should_keep_alive()
@@ -275,7 +295,7 @@ class Http1Connection(asyncio.Protocol):
             self._body.feed(chunk)
 
     def on_message_complete(self) -> None:
-        if self._body is not None:
+        if self._body is not None and self._body is not self._upgraded:
             self._body.feed_end()
         self._body = None
         self._head_bytes = 0
@@ -309,7 +329,7 @@ class Http1Connection(asyncio.Protocol):
             seen.status = response.status
             if not request.keep_alive:
                 self.will_close = True
-            if not body.is_ended and not await body.discard():
+            if body is self._upgraded or (not body.is_ended and not await body.discard()):
                 self.will_close = True
             if self._lost:
                 await _close(response.body)
@@ -336,6 +356,9 @@ class Http1Connection(asyncio.Protocol):
             return error_response(StatusError(Code.INTERNAL, "internal error: the suite's log has the traceback"))
 
     async def _write(self, request: HttpRequest, response: HttpResponse) -> None:
+        if response.status == 101 and not isinstance(response.body, bytes | FileSlice):
+            await self._speak(response, response.body)
+            return
         headers_only = request.method == "HEAD" or response.status in (204, 304) or response.status < 200
         body = response.body
         if isinstance(body, bytes):
@@ -349,6 +372,18 @@ class Http1Connection(asyncio.Protocol):
         else:
             await self._stream(request, response, body, headers_only=headers_only)
         await self._drain()
+
+    async def _speak(self, response: HttpResponse, pieces: AsyncIterator[bytes]) -> None:
+        """The other protocol, for as long as either side wants it."""
+        self._transport.write(_head(response.status, response.headers, None, close=False))
+        self._streaming = True
+        try:
+            async for piece in pieces:
+                self._transport.write(piece)
+                await self._drain()
+        finally:
+            self._streaming = False
+            await _close(pieces)
 
     async def _send_file(self, piece: FileSlice) -> None:
         self._streaming = True

@@ -40,7 +40,9 @@ class WireServer:
         observer: RequestObserver | None = None,
         limits: Http1Limits | None = None,
         check_grpc_origin: Callable[[str], StatusError | None] | None = None,
+        upgrades: bool = False,
     ) -> None:
+        self._upgrades = upgrades
         self.name = name
         self.port = 0
         self.host = ""
@@ -77,7 +79,12 @@ class WireServer:
 
     def speak_http1(self) -> Http1Connection:
         return Http1Connection(
-            service=self.name, handler=self._http, faults=self._faults, observer=self._observer, limits=self._limits
+            service=self.name,
+            handler=self._http,
+            faults=self._faults,
+            observer=self._observer,
+            limits=self._limits,
+            upgrades=self._upgrades,
         )
 
     def speak_http2(self) -> Http2Connection:

@@ -40,7 +40,6 @@ service cloud.firestore {
 }
 """
 ASKED = (
-    ("GET", "/api/config"),
     ("GET", "/console/state"),
     ("GET", "/control/requests"),
     ("GET", "/console/stream"),

@@ -14,6 +14,18 @@ from tests.browser.page import Browser, Page
 from tests.emulator.console.test_console_api import load_rules, read_note
 
 STORED_MARKUP = '<img src="x" onerror="window.ran = true">'
+CONTROLS = """[...document.querySelectorAll(
+  "a[href], button, input, select, textarea, summary, [tabindex='0'], virtual-list")]
+  .filter((one) => one.checkVisibility() && !one.disabled)"""
+# What a page shows is asked for first: it is all there when nothing has come or gone for a while.
+SETTLED = f"""async () => {{
+  for (let same = 0, last = -1; same < 20; ) {{
+    const count = {CONTROLS}.length;
+    same = count === last ? same + 1 : 0;
+    last = count;
+    await new Promise((resume) => requestAnimationFrame(resume));
+  }}
+}}"""
 PAGES = (
     "overview", "requests", "events", "time", "logs", "firestore", "auth", "storage", "functions", "pubsub",
     "coverage", "indexes", "capabilities",
@@ -205,6 +217,33 @@ def test_every_word_can_be_read_and_every_control_has_a_name(
     ]
     assert nameless == []
     assert page.console == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_control_is_reached_with_tab_and_nothing_holds_it(
+    name: str, browser: Browser, running: BackgroundSuite
+) -> None:
+    """All that can be clicked takes the keyboard, in the order of the page, with a mark around it, and lets it go."""
+    page = opened(browser, running, name)
+    until(page, "document.querySelector('main').firstElementChild.childElementCount > 0")
+    page.run(SETTLED)
+    wanted = page.run(f"() => {{ window.all = {CONTROLS}; all[0].focus(); return all.length; }}")
+    reached = [0]
+    for _ in range(wanted - 1):
+        page.command("Input.dispatchKeyEvent", type="rawKeyDown", key="Tab", code="Tab", windowsVirtualKeyCode=9)
+        at, name_of, outline = page.run(
+            """() => [all.indexOf(document.activeElement), document.activeElement.outerHTML.slice(0, 200),
+                      getComputedStyle(document.activeElement).outlineStyle]"""
+        )
+        reached.append(at)
+        assert outline == "solid", name_of
+    assert reached == list(range(wanted))
+    landmarks = [
+        node["role"]["value"]
+        for node in page.command("Accessibility.getFullAXTree")["nodes"]
+        if node.get("role", {}).get("value") in ("main", "navigation", "banner")
+    ]
+    assert sorted(landmarks) == ["banner", "main", "navigation"]
 
 
 def test_a_page_of_this_machine_cannot_take_the_token(browser: Browser, running: BackgroundSuite) -> None:

@@ -119,3 +119,60 @@ def test_what_is_stored_is_no_page_of_the_console(running: BackgroundSuite, buck
     assert (answer.status, answer.body) == (206, b"<script")
     assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+DROP = """(name, type, text) => {
+  const dropped = new DataTransfer();
+  dropped.items.add(new File([window.film && type === "video/webm" ? window.film : text], name, { type }));
+  document.querySelector("upload-list").dispatchEvent(
+    new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true }));
+}"""
+# A film of this browser's own making: it can surely play it.
+FILM = """async () => {
+  const canvas = document.createElement("canvas");
+  const drawn = canvas.getContext("2d");
+  const recorder = new MediaRecorder(canvas.captureStream(), { mimeType: "video/webm" });
+  const parts = [];
+  const stopped = new Promise((resolve) => { recorder.onstop = resolve; });
+  recorder.ondataavailable = ({ data }) => data.size && parts.push(data);
+  recorder.start(10);
+  for (let frame = 0; parts.length < 2; frame++) {
+    drawn.fillRect(frame % 300, 0, 1, 150);
+    await new Promise((resume) => requestAnimationFrame(resume));
+  }
+  recorder.stop();
+  await stopped;
+  window.film = new Blob(parts);
+}"""
+
+
+def test_files_are_dropped_in_and_replace_nothing_unasked(
+    browser: Browser, running: BackgroundSuite, bucket: storage.Bucket
+) -> None:
+    """Into the folder in sight, with progress; what is there already stays until somebody says so; a film is played."""
+    page = opened(browser, running, f"storage/{bucket.name}/a")
+    until(page, "document.querySelectorAll('storage-page .item').length === 3")
+    page.run(FILM)
+    page.run(DROP, "new", "text/plain", "n" * 3_000_000)
+    page.run(DROP, "film", "video/webm", "")
+    until(page, "document.querySelectorAll('storage-page .item').length === 5")
+    until(page, "[...document.querySelectorAll('progress')].every((one) => one.value === one.max)")
+    stored = bucket.get_blob("a/new")
+    assert stored is not None
+    assert (stored.size, stored.content_type) == (3_000_000, "text/plain")
+    bucket.blob("a/new").upload_from_string("theirs")
+    page.run(DROP, "new", "text/plain", "mine")
+    until(page, "document.querySelector('upload-list .bad')?.textContent === 'there is such an object already'")
+    assert bucket.blob("a/new").download_as_bytes() == b"theirs"
+    assert page.run(CONTRAST) == []
+    click(page, "Replace it")
+    until(page, "document.querySelector('upload-list .bad') === null")
+    until(page, "document.querySelector('upload-list [role=status]').textContent === 'stored'")
+    assert bucket.blob("a/new").download_as_bytes() == b"mine"
+    page.run("() => [...document.querySelectorAll('.item')].find((row) => row.textContent.startsWith('film')).click()")
+    until(
+        page,
+        "document.querySelector('video.preview')?.error || document.querySelector('video.preview')?.readyState > 0",
+    )
+    assert page.run("() => document.querySelector('video.preview').error") is None
+    assert not [line for line in page.console if "412" not in line]

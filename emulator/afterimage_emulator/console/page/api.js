@@ -25,6 +25,31 @@ export async function fetchService(name, path, more) {
   return answer;
 }
 
+// A file as an object's content. `told` hears of the bytes that have left; the answer has an `abort`.
+export function uploadTo(name, path, file, told) {
+  const request = new XMLHttpRequest();
+  const done = new Promise((resolve, reject) => {
+    request.upload.onprogress = (event) => told(event.loaded);
+    request.onload = () => {
+      if (request.status < 300) return resolve();
+      let message = `${path} was answered with ${request.status}`;
+      try {
+        message = JSON.parse(request.responseText).error.message;
+      } catch {
+        // the answer is not the service's own
+      }
+      reject(Object.assign(new Error(message), { status: request.status }));
+    };
+    request.onerror = () => reject(new Error("the suite does not answer"));
+    request.onabort = () => reject(new Error("stopped"));
+  });
+  request.open("POST", `/console/services/${name}${path}`);
+  for (const [header, value] of Object.entries(headers)) request.setRequestHeader(header, value);
+  request.setRequestHeader("content-type", file.type || "application/octet-stream");
+  request.send(file);
+  return Object.assign(done, { abort: () => request.abort() });
+}
+
 // What happens in the suite, as it happens: `heard` gets the kind and the value. Comes back by itself after a cut.
 export class Stream extends EventTarget {
   constructor() {

@@ -27,7 +27,7 @@ const PAGES = [
   ["storage", "Storage", "storage-page", "8"],
   ["functions", "Functions", "functions-page", "9"],
   ["pubsub", "Pub/Sub", "pubsub-page", "0"],
-  ["coverage", "Coverage of rules", "coverage-page", "r"],
+  ["coverage", "Coverage", "coverage-page", "r"],
   ["indexes", "Indexes", "indexes-page", "i"],
   ["capabilities", "Capabilities", "capabilities-page", "c"],
 ];

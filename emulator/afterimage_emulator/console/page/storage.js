@@ -2,10 +2,13 @@
 import { askService, fetchService } from "./api.js";
 import { askIn } from "./dialog.js";
 import { element, facts } from "./elements.js";
+import { UploadList } from "./uploads.js";
 import "./virtual-list.js";
 
 const PREVIEWED_TEXT_BYTES = 64 * 1024;
 const PREVIEWED_IMAGE_BYTES = 20 * 1024 * 1024;
+const PREVIEWED_MEDIA_BYTES = 100 * 1024 * 1024;
+const MEDIA = /^(video|audio)\/[\w.+-]+$/;
 // Pictures that hold no scripts; SVG is text, as HTML is.
 const PICTURES = new Set(["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp"]);
 const TEXTS = /^(text\/|application\/(json|xml|javascript|yaml|x-yaml|x-ndjson)|image\/svg)|\+(json|xml)/;
@@ -28,8 +31,11 @@ export class StoragePage extends HTMLElement {
     this.detail = element("section", { "aria-label": "The chosen object", tabIndex: 0 },
       element("p", { className: "quiet" }, "Choose an object. Enter opens a folder."));
     this.dialog = element("dialog");
+    this.uploads = new UploadList({
+      place: () => ({ bucket: this.name, folder: this.path.value }), done: () => this.load(),
+    });
     this.replaceChildren(element("div", { className: "stack" },
-      element("div", { className: "row" }, this.bucket, this.up, this.path, this.count), this.said, this.list),
+      element("div", { className: "row" }, this.bucket, this.up, this.path, this.count), this.uploads, this.said, this.list),
     this.detail, this.dialog);
     this.stop = this.app.onChange("state", () => this.name || this.go(this.place));
     this.go(this.place);
@@ -37,6 +43,7 @@ export class StoragePage extends HTMLElement {
 
   disconnectedCallback() {
     this.stop();
+    this.uploads.abort();
     URL.revokeObjectURL(this.picture);
   }
 
@@ -115,12 +122,18 @@ export class StoragePage extends HTMLElement {
   async #preview(item) {
     const kind = (item.contentType ?? "").split(";")[0].trim().toLowerCase();
     const isPicture = PICTURES.has(kind) && Number(item.size) <= PREVIEWED_IMAGE_BYTES;
-    if (!Number(item.size) || !(isPicture || TEXTS.test(kind))) return element("p", { className: "quiet" }, "no preview");
-    const range = isPicture ? {} : { range: `bytes=0-${PREVIEWED_TEXT_BYTES - 1}` };
+    const isMedia = MEDIA.test(kind) && Number(item.size) <= PREVIEWED_MEDIA_BYTES;
+    if (!Number(item.size) || !(isPicture || isMedia || TEXTS.test(kind))) return element("p", { className: "quiet" }, "no preview");
+    const range = isPicture || isMedia ? {} : { range: `bytes=0-${PREVIEWED_TEXT_BYTES - 1}` };
     const answer = await fetchService("storage", `${this.#place(item, "/download")}?alt=media`, range);
-    if (isPicture) {
+    if (isPicture || isMedia) {
       URL.revokeObjectURL(this.picture);
       this.picture = URL.createObjectURL(new Blob([await answer.arrayBuffer()], { type: kind }));
+      if (isMedia) {
+        return element(kind.startsWith("video") ? "video" : "audio", {
+          className: "preview", src: this.picture, controls: true, preload: "metadata", "aria-label": `Preview of ${item.name}`,
+        });
+      }
       return element("img", { className: "preview", src: this.picture, alt: `Preview of ${item.name}` });
     }
     return element("div", {}, element("pre", { className: "preview" }, await answer.text()),
