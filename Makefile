@@ -15,7 +15,6 @@ help:
 	@echo "make test         every promise of the project (under 10 minutes)"
 	@echo "make test-rules   the security rules' cases, also against another emulator"
 	@echo "make check        lint, format, strict types, structure"
-	@echo "make screenshots  the README's pictures of the page"
 	@echo "make bench        the figures, each beside its floor"
 	@echo "make conformance  the official SDKs' own system tests, against the suite (long)"
 	@echo "make soak         long runs with faults injected (long)"

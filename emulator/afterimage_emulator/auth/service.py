@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Final
 
 from afterimage_emulator.auth.accounts.projects import Projects
 from afterimage_emulator.auth.api.addressed import Addressed
@@ -18,11 +19,16 @@ from afterimage_emulator.auth.blocking.asked_functions import AskedFunctions, Bl
 from afterimage_emulator.auth.exported_accounts import read_projects, write_projects
 from afterimage_emulator.auth.tokens.sessions import SignedInUsers
 from afterimage_emulator.clock import Clock
+from afterimage_emulator.events import NoteChange, note_nothing
 from afterimage_emulator.front.pages import answer_pages
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 from afterimage_emulator.wire.offered import Offered
 from afterimage_emulator.wire.router import Router
+
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_ONLY_READING: Final = (":lookup", ":query", ":createAuthUri")
+"""Verbs that come by POST all the same."""
 
 
 class AuthService:
@@ -30,7 +36,7 @@ class AuthService:
 
     `app_check_debug_tokens` are the registered ones; None, the default, takes any. `functions` gives those of the same
     suite, of which some may want to be asked before an account is made or somebody signs in. No events are published:
-    no trigger of Python functions hears of accounts afterwards.
+    no trigger of Python functions hears of accounts afterwards. `note` is told of whatever may have changed an account.
     """
 
     grpc: Sequence[GrpcMethod] = ()
@@ -42,7 +48,9 @@ class AuthService:
         clock: Clock,
         app_check_debug_tokens: Collection[str] | None = None,
         functions: Callable[[], BlockingTargets | None] = lambda: None,
+        note: NoteChange = note_nothing,
     ) -> None:
+        self._note = note
         self.projects = Projects(default_id=project_id)
         self._sessions = SignedInUsers(clock=clock)
         self._app_check = AppCheckApi(sessions=self._sessions, debug_tokens=app_check_debug_tokens)
@@ -61,7 +69,11 @@ class AuthService:
         self._app_check.add_routes(self._router)
 
     async def http(self, request: HttpRequest) -> HttpResponse:
-        return await answer_pages(request, self._router, worded=error_answer)
+        answer = await answer_pages(request, self._router, worded=error_answer)
+        verb = request.raw_path.rpartition("/")[2]
+        if answer.status < 300 and request.method not in _READS and not verb.endswith(_ONLY_READING):
+            self._note("auth", "accounts asked", verb, ())
+        return answer
 
     def offered(self) -> Sequence[Offered]:
         return self._router.offered()

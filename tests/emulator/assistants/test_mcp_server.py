@@ -17,6 +17,7 @@ from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp_types import TextContent
 
+from afterimage_emulator.assistants.running_suite import RunningSuite, SuiteAnswerError
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import Codebase, Configuration
 from afterimage_emulator.suite import Suite
@@ -103,6 +104,8 @@ async def test_without_write_nothing_can_be_changed(running: BackgroundSuite) ->
         for name in ("replay_event", "send_event", "run_schedule", "move_clock", "order_fault", "clear_faults"):
             answer = await client.call_tool(name, {})
             assert answer.is_error, name
+        with pytest.raises(SuiteAnswerError, match="`--write`"):
+            RunningSuite(running.project_id, may_write=False).change("/control/reset")
         state = await told(client, "suite_state")
         assert (state["project"], state["clock"]["frozen"], state["faults"]) == (running.project_id, False, [])
 

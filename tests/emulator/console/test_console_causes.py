@@ -22,6 +22,7 @@ from tests.emulator.front.guarded_ports import send
 pytestmark = pytest.mark.skipif(not TELLS_OWNERS, reason="the system does not tell who holds a connection")
 
 FUNCTIONS = """
+import json
 import os
 import threading
 import urllib.request
@@ -55,6 +56,24 @@ def caller(event):
     project, port = os.environ["GCLOUD_PROJECT"], event.data.message.attributes["port"]
     urllib.request.urlopen(f"http://127.0.0.1:{port}/{project}/us-central1/called", data=b"{}").read()
 
+@pubsub_fn.on_message_published(topic="publish")
+def publisher(event):
+    project, host = os.environ["GCLOUD_PROJECT"], os.environ["PUBSUB_EMULATOR_HOST"]
+    body = json.dumps({"messages": [{"data": "eA=="}]}).encode()
+    urllib.request.urlopen(f"http://{host}/v1/projects/{project}/topics/fails:publish", data=body).read()
+
+@pubsub_fn.on_message_published(topic="fails", retry=True)
+def failing(event):
+    raise ValueError("never")
+
+@pubsub_fn.on_message_published(topic="dead")
+def mourner(event):
+    host = os.environ["FIREBASE_AUTH_EMULATOR_HOST"]
+    address = f"http://{host}/identitytoolkit.googleapis.com/v1/projects/{os.environ['GCLOUD_PROJECT']}/accounts"
+    headers = {"authorization": "Bearer owner", "content-type": "application/json"}
+    for verb in ("", ":query"):
+        urllib.request.urlopen(urllib.request.Request(address + verb, b"{}", headers)).read()
+
 @https_fn.on_request()
 def called(request):
     return "yes"
@@ -67,7 +86,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackgroundSuit
     (root / "main.py").write_text(FUNCTIONS)
     codebases = (Codebase(name="default", source=root),)
     configuration = Configuration(root=root, project_id=project, codebases=codebases)
-    suite = Suite(configuration, only=("firestore", "pubsub", "functions"), free_ports=True, console=True)
+    suite = Suite(configuration, only=("firestore", "auth", "pubsub", "functions"), free_ports=True, console=True)
     with BackgroundSuite(suite) as started:
         yield started
 
@@ -120,6 +139,28 @@ def test_a_function_that_calls_another_is_its_cause(running: BackgroundSuite) ->
     [calling], [called] = records(running, "caller"), records(running, "called")
     assert [run["run"] for run in called["cause"]["runs"]] == [calling["run"]]
     assert [effect["what"] for effect in calling["effects"]] == ["POST to a function"]
+
+
+def test_what_the_suite_does_by_itself_is_nobodys_effect(running: BackgroundSuite) -> None:
+    """A dead letter that follows from a function's message, much later, is the suite's; accounts are effects too."""
+    running.reset()
+    project = f"projects/{running.suite.project_id}"
+    name = f"{project}/subscriptions/eventarc-us-central1-failing-sub"
+    policies = {
+        "deadLetterPolicy": {"deadLetterTopic": f"{project}/topics/dead", "maxDeliveryAttempts": 5},
+        "retryPolicy": {"minimumBackoff": "0s", "maximumBackoff": "0s"},
+    }
+    body = json.dumps({"subscription": policies, "updateMask": "deadLetterPolicy,retryPolicy"})
+    changed = send(running.address("pubsub"), "PATCH", f"/v1/{name}", {}, body)
+    assert changed.status == 200, changed.body
+    publish(running, "publish")
+    running.settled()
+    found = running.call(lambda: running.suite.records(failed_only=False))
+    failing = [each for each in found if each["function"] == "failing"]
+    [mourner] = [each for each in found if each["function"] == "mourner"]
+    assert {each["cause"]["by"] for each in failing} == {"function"}
+    assert (len(failing), mourner["cause"]["by"]) == (5, "suite")
+    assert [(each["what"], each["resource"]) for each in mourner["effects"]] == [("accounts asked", "accounts")]
 
 
 def test_a_loop_stands_out_and_leads_back_to_its_start(browser: Browser, running: BackgroundSuite) -> None:

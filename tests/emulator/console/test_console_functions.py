@@ -129,6 +129,9 @@ def test_functions_are_shown_with_what_they_are_set_to_and_what_is_due(
     assert '"hello" (default)' in section(page)
     assert "API_KEY\tgiven\treader" in section(page)
     assert "never-to-be-shown" not in page.run("() => document.documentElement.outerHTML")
+    told = send(running.address("hub"), "GET", "/control/functions").body.decode()
+    assert "API_KEY" in told
+    assert "never-to-be-shown" not in told
     choose(page, "nightly")
     until(page, "document.querySelector('main section').textContent.includes('runs next')")
     assert "T05:00:00" in section(page)
