@@ -19,7 +19,7 @@ SHOWN_MISSING: Final = 1_000
 _DEFAULT: Final = "(default)"
 # What the page needs of each service; not, for one, the route that ends the process.
 _REACHED: Final[Mapping[str, tuple[str, ...]]] = {
-    "auth": ("/identitytoolkit.googleapis.com/v1/projects/",),
+    "auth": ("/identitytoolkit.googleapis.com/v1/projects/", "/identitytoolkit.googleapis.com/v2/projects/"),
     "firestore": ("/v1/", "/emulator/v1/"),
     "pubsub": ("/v1/projects/",),
     "storage": ("/storage/v1/b", "/download/storage/v1/b/", "/upload/storage/v1/b/"),

@@ -224,7 +224,7 @@ def test_a_suite_without_a_console_opens_no_port_for_it(tmp_path: Path, project_
 
 
 def test_nothing_is_read_or_kept_before_somebody_looks(tmp_path: Path, project_id: str) -> None:
-    """The console's code is not imported with the suite, and no request is recorded, while its page stays closed."""
+    """The console's code is not imported with the suite, and no request is put into words, before anybody looks."""
     script = (
         "import sys\n"
         "from pathlib import Path\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ from afterimage_emulator.suite import Suite
 from tests.browser.page import Browser, Page
 from tests.emulator.console.test_console_firestore import click, fill, focus, until_closed, until_rows
 from tests.emulator.console.test_console_page import CONTRAST, STORED_MARKUP, opened, press, until
+from tests.emulator.front.guarded_ports import send
 
 
 @pytest.fixture(scope="module")
@@ -134,4 +136,38 @@ def test_a_page_of_a_service_that_does_not_run_says_so(browser: Browser, running
     """It asks nothing in vain, however long it is open."""
     page = opened(browser, running, "firestore")
     until(page, "document.querySelector('firestore-page').said.textContent === 'this suite runs no Firestore'")
+    assert page.console == []
+
+
+def test_users_of_each_tenant_are_shown_and_added_apart(
+    browser: Browser, running: BackgroundSuite, app: firebase_admin.App
+) -> None:
+    """A tenant is chosen by its name; its users are found and made there, and nobody else's are seen."""
+    auth.create_user(uid="ann", email="ann@example.com", app=app)
+    owner = {"authorization": "Bearer owner"}
+    toolkit = f"/identitytoolkit.googleapis.com/v2/projects/{running.suite.project_id}/tenants"
+    body = '{"displayName": "<b>North</b>", "allowPasswordSignup": true}'
+    made = send(running.address("auth"), "POST", toolkit, owner, body)
+    tenant = json.loads(made.body)["name"].rpartition("/")[2]
+    page = shown(browser, running)
+    until_rows(page, "Users by uid", ["ann@example.comann"])
+    page.run(
+        """(value) => {
+          const field = document.querySelector('[aria-label="Tenant"]');
+          field.value = value;
+          field.dispatchEvent(new Event("change"));
+        }""",
+        tenant,
+    )
+    until_rows(page, "Users by uid", [])
+    click(page, "Add user")
+    fill(page, "Uid, or empty for a new one", "nils")
+    click(page, "Add")
+    until_closed(page)
+    until_rows(page, "Users by uid", ["anonymousnils"])
+    until(page, f"document.querySelector('auth-page section').textContent.includes({tenant!r})")
+    found = send(running.address("auth"), "POST", f"{toolkit.replace('v2', 'v1')}/{tenant}/accounts:query", owner, "{}")
+    assert [user["localId"] for user in json.loads(found.body)["userInfo"]] == ["nils"]
+    assert auth.list_users(app=app).users[0].uid == "ann"
+    assert page.run("() => document.querySelector('[aria-label=\"Tenant\"]').textContent").count("<b>North</b>") == 1
     assert page.console == []

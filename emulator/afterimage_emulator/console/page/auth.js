@@ -13,15 +13,18 @@ export class AuthPage extends HTMLElement {
     });
     this.count = element("span", { className: "quiet", role: "status" });
     this.said = element("p", { role: "status", className: "bad" });
+    this.tenants = element("select", {
+      "aria-label": "Tenant", onchange: () => { location.hash = place(null, this.tenants.value); },
+    });
     this.list = element("virtual-list", { className: "users", "aria-label": "Users by uid" });
     this.list.addEventListener("choose", (event) =>
-      location.replace(`#auth/${encodeURIComponent(event.detail.localId)}`));
+      location.replace(place(event.detail.localId, this.tenant)));
     this.detail = element("section", { "aria-label": "The chosen user", tabIndex: 0 },
       element("p", { className: "quiet" }, "Choose a user."));
     this.dialog = element("dialog");
     const add = element("button", { type: "button", onclick: () => this.#askForNew() }, "Add user");
     this.replaceChildren(element("div", { className: "stack" },
-      element("div", { className: "row" }, this.filter, add, this.count), this.said, this.list), this.detail, this.dialog);
+      element("div", { className: "row" }, this.tenants, this.filter, add, this.count), this.said, this.list), this.detail, this.dialog);
     this.stop = this.app.onChange("state", () => this.refresh());
     this.go(this.place);
   }
@@ -34,14 +37,43 @@ export class AuthPage extends HTMLElement {
     this.filter.focus();
   }
 
-  go([uid]) {
-    this.uid = uid === undefined ? null : decodeURIComponent(uid);
+  // An address without a uid, and without a tenant, has nothing in its place.
+  go([uid = "", tenant = ""]) {
+    this.uid = decodeURIComponent(uid) || null;
+    const chosen = decodeURIComponent(tenant);
+    if (chosen !== this.tenant) {
+      Object.assign(this, { pages: null, shown: null, tenant: chosen });
+      this.detail.replaceChildren(element("p", { className: "quiet" }, "Choose a user."));
+    }
     return this.refresh();
+  }
+
+  async #showTenants() {
+    const project = encodeURIComponent(this.app.state.project);
+    const found = [];
+    let pageToken = "";
+    do {
+      const query = new URLSearchParams({ pageSize: 1000, ...(pageToken ? { pageToken } : {}) });
+      const page = await askService("auth", `/identitytoolkit.googleapis.com/v2/projects/${project}/tenants?${query}`);
+      found.push(...page.tenants ?? []);
+      pageToken = page.nextPageToken;
+    } while (pageToken);
+    const options = [["", "no tenant"], ...found.map(({ name, displayName }) => {
+      const id = name.split("/").at(-1);
+      return [id, displayName ? `${displayName} (${id})` : id];
+    })];
+    const news = JSON.stringify(options);
+    if (news !== this.knownTenants) {
+      this.knownTenants = news;
+      this.tenants.replaceChildren(...options.map(([value, text]) => element("option", { value }, text)));
+    }
+    this.tenants.value = this.tenant;
   }
 
   #ask(verb, body) {
     const project = encodeURIComponent(this.app.state.project);
-    return askService("auth", `/identitytoolkit.googleapis.com/v1/projects/${project}/accounts${verb}`, { method: "POST", body });
+    const scope = this.tenant ? `${project}/tenants/${encodeURIComponent(this.tenant)}` : project;
+    return askService("auth", `/identitytoolkit.googleapis.com/v1/projects/${scope}/accounts${verb}`, { method: "POST", body });
   }
 
   async refresh() {
@@ -51,7 +83,10 @@ export class AuthPage extends HTMLElement {
       return;
     }
     try {
+      const { tenant } = this;
+      await this.#showTenants();
       const total = Number((await this.#ask(":query", { returnUserInfo: false })).recordsCount);
+      if (tenant !== this.tenant) return;
       const load = async (offset, limit) => (await this.#ask(":query", { returnUserInfo: true, offset, limit })).userInfo;
       if (this.pages) this.pages.renew(total, load);
       else this.pages = new Pages(total, load);
@@ -81,7 +116,7 @@ export class AuthPage extends HTMLElement {
         ...wanted.startsWith("+") ? [{ phoneNumber: [wanted] }] : []]) {
         const { users } = await this.#ask(":lookup", given);
         if (users) {
-          location.hash = `#auth/${encodeURIComponent(users[0].localId)}`;
+          location.hash = place(users[0].localId, this.tenant);
           return;
         }
       }
@@ -152,9 +187,13 @@ export class AuthPage extends HTMLElement {
     askIn(this.dialog, "A new user; without an email an anonymous one", [uid, email, password], [["Add", async () => {
       const given = { localId: uid.value.trim(), email: email.value.trim(), password: password.value };
       const { localId } = await this.#ask("", Object.fromEntries(Object.entries(given).filter(([, value]) => value)));
-      location.hash = `#auth/${encodeURIComponent(localId)}`;
+      location.hash = place(localId, this.tenant);
     }]]);
   }
+}
+
+function place(uid, tenant) {
+  return `#auth/${encodeURIComponent(uid ?? "")}${tenant ? `/${encodeURIComponent(tenant)}` : ""}`;
 }
 
 function known(user) {
@@ -163,6 +202,7 @@ function known(user) {
     ["uid", user.localId], ["email", user.email && `${user.email}${user.emailVerified ? " (verified)" : ""}`],
     ["phone number", user.phoneNumber], ["name", user.displayName], ["photo", user.photoUrl],
     ["providers", user.providerUserInfo?.map((each) => each.providerId).join(", ")],
+    ["tenant", user.tenantId], ["second factors", user.mfaInfo?.map((each) => each.displayName || each.phoneInfo || "TOTP").join(", ")],
     ["disabled", user.disabled ? "yes" : null], ["created", user.createdAt && moment(user.createdAt)],
     ["last sign-in", user.lastLoginAt && moment(user.lastLoginAt)],
   ];
