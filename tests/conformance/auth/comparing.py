@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 _IDS = frozenset(
-    ("localId", "mfaEnrollmentId", "tenantId", "user_id", "sub", "uid", "second_factor_identifier", "tenant", "name")
-)
+    (
+        "localId", "mfaEnrollmentId", "tenantId", "user_id", "sub", "uid", "second_factor_identifier", "tenant", "name",
+        "id",
+    )
+)  # fmt: skip
 _MADE_UP = frozenset(
     (
         "refreshToken", "refresh_token", "sessionInfo", "oobCode", "sessionId", "mfaPendingCredential",

@@ -50,12 +50,12 @@ def test_both_answer_alike(official: str, ours: str) -> None:
     record = official_answers()
     agreed: list[str] = []
     for section in sections():
-        comparison = Comparison()
+        comparison, recorded = Comparison(), Comparison()
         pairs = zip(answers_of(official, section), answers_of(ours, section), strict=True)
         for (request, theirs), (_, own) in pairs:
             line, kept = next(record, ("", {}))
             assert line == request.line, "the record is of other requests: `python -m tests.conformance.auth.record`"
-            drift = list(Comparison().differences(kept, theirs))
+            drift = list(recorded.differences(kept, theirs))
             assert not drift, f"{request.place}: the emulator answers otherwise than its record says: {drift}"
             differences = list(comparison.differences(theirs, own))
             if not differences:

@@ -22,6 +22,7 @@ from tests.emulator.auth.conftest import PROJECT, TOOLKIT, RestClient
 from tests.thoroughness import examples
 
 TOOLKIT_V2 = "/identitytoolkit.googleapis.com/v2"
+FACTORS = ("mfaSignIn", "passkeyEnrollment", "passkeySignIn")
 OPERATIONS = [
     *(f"{TOOLKIT}/accounts:{name}" for name in ("signUp", "signInWithPassword", "signInWithCustomToken", "lookup")),
     *(f"{TOOLKIT}/accounts:{name}" for name in ("update", "delete", "sendOobCode", "resetPassword", "createAuthUri")),
@@ -30,7 +31,7 @@ OPERATIONS = [
     f"{TOOLKIT}/projects/{PROJECT}/accounts",
     *(f"{TOOLKIT}/accounts:{name}" for name in ("signInWithIdp", "signInWithPhoneNumber", "sendVerificationCode")),
     *(f"{TOOLKIT_V2}/accounts/mfaEnrollment:{step}" for step in ("start", "finalize", "withdraw")),
-    *(f"{TOOLKIT_V2}/accounts/mfaSignIn:{step}" for step in ("start", "finalize")),
+    *(f"{TOOLKIT_V2}/accounts/{name}:{step}" for name in FACTORS for step in ("start", "finalize")),
     f"{TOOLKIT}/projects/{PROJECT}:createSessionCookie",
     *(f"{TOOLKIT_V2}/projects/{PROJECT}/{name}" for name in ("tenants", "oauthIdpConfigs", "inboundSamlConfigs")),
     f"{TOOLKIT}/projects/{PROJECT}/tenants/one/accounts:update",

@@ -84,6 +84,8 @@ def test_what_is_exported_comes_back_whole(running: RunningAuth, client: RestCli
         'id_token={"sub":"g","email":"g@example.com","email_verified":true,"screen_name":"G"}&providerId=google.com'
     )
     client.do("signInWithIdp", postBody=google, requestUri="http://localhost")
+    credential = {"idToken": made["idToken"], "authenticatorRegistrationResponse": {"id": "a-passkey"}}
+    client.http.post("/identitytoolkit.googleapis.com/v2/accounts/passkeyEnrollment:finalize?key=k", json=credential)
     factors = [{"phoneInfo": "+1556", "mfaEnrollmentId": "phone"}]
     fields = {"localId": "mfa", "email": "mfa@example.com", "emailVerified": True, "mfaInfo": factors}
     client.http.post(f"{TOOLKIT}/projects/{PROJECT}/accounts:batchCreate", json={"users": [fields]}, headers=ADMIN)
@@ -105,7 +107,9 @@ def test_what_is_exported_comes_back_whole(running: RunningAuth, client: RestCli
     assert {"accounts.json", "config.json", f"accounts-{tenant.json()['tenantId']}.json"} < {
         path.name for path in tmp_path.iterdir()
     }
-    assert client.do("lookup", idToken=made["idToken"])["users"][0]["email"] == "kept@example.com"
+    (user,) = client.do("lookup", idToken=made["idToken"])["users"]
+    assert user["email"] == "kept@example.com"
+    assert user["passkeyInfo"] == [{"credentialId": "a-passkey", "name": "Unnamed Passkey"}]
 
 
 @pytest.mark.parametrize(

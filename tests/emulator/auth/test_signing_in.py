@@ -248,7 +248,6 @@ def test_bulk_deletion_spares_enabled_users_unless_forced(client: RestClient) ->
         ("POST", f"{TOOLKIT}/accounts:signInWithGameCenter"),
         ("POST", f"{TOOLKIT}/accounts:issueSamlResponse"),
         ("POST", "/identitytoolkit.googleapis.com/v2/accounts:revokeToken"),
-        ("POST", "/identitytoolkit.googleapis.com/v2/accounts/passkeyEnrollment:start"),
         ("GET", "/identitytoolkit.googleapis.com/v2/recaptchaConfig"),
         ("POST", "/identitytoolkit.googleapis.com/v2/projects/p/tenants/t:getIamPolicy"),
     ],

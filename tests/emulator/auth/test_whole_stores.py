@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from afterimage_emulator.auth.accounts.accounts import Account, ProviderLink
+from afterimage_emulator.auth.accounts.accounts import Account, Passkey, ProviderLink
 from afterimage_emulator.auth.accounts.oob_codes import Purpose
 from afterimage_emulator.auth.accounts.projects import Project, Projects
 
@@ -27,6 +27,7 @@ def projects() -> Projects:
                 email=f"{number}@example.com",
                 phone_number=f"+1555{number}",
                 links=(google,),
+                passkeys=(Passkey(credential_id=f"key-{number}", name="Laptop"),),
             )
         )
     project.oob_codes.create(purpose=Purpose.VERIFY_EMAIL, uid="u0", email="0@example.com", origin="http://here")
@@ -54,11 +55,16 @@ def misdirect_an_identity(project: Project) -> None:
     project.accounts._uid_of_identity["google.com", "g0"] = "u1"
 
 
+def misdirect_a_passkey(project: Project) -> None:
+    project.accounts._uid_of_passkey["key-0"] = "u1"
+
+
 FAULTS: dict[Callable[[Project], None], str] = {
     misplace_an_account: "project `demo-whole`: `u2` holds the account `u0`",
     share_an_email: "the email address `0@example.com` belongs to 2 accounts: u0, u1",
     forget_a_phone_number: "the phone number `+15550` belongs to ['u0'] and leads to `None`",
     keep_a_phone_number: "the phone number `+15559` belongs to nobody and leads to `u0`",
+    misdirect_a_passkey: "the passkey `key-0` belongs to ['u0'] and leads to `u1`",
     misdirect_an_identity: "the identity `('google.com', 'g0')` belongs to ['u0'] and leads to `u1`",
 }
 

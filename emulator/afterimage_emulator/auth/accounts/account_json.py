@@ -36,6 +36,7 @@ def account_json(account: Account, *, with_secrets: bool = False) -> dict[str, o
         "customAttributes": account.custom_claims,
         "customAuth": account.is_custom_auth or None,
         "providerUserInfo": [link_json(link) for link in account.links] or None,
+        "passkeyInfo": [{"credentialId": one.credential_id, "name": one.name} for one in account.passkeys] or None,
         "mfaInfo": [factor_json(factor, with_secret=with_secrets) for factor in account.second_factors] or None,
     }
     return present(fields)

@@ -18,6 +18,7 @@ from afterimage_emulator.auth.errors import refused
 
 PASSWORD_PROVIDER = "password"  # noqa: S105  the provider's name, not a secret
 PHONE_PROVIDER = "phone"
+UNNAMED_PASSKEY = "Unnamed Passkey"
 OWN_PROVIDERS = (PASSWORD_PROVIDER, PHONE_PROVIDER)
 
 
@@ -33,6 +34,14 @@ class ProviderLink:
     display_name: str | None = None
     photo_url: str | None = None
     screen_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Passkey:
+    """A credential of somebody's device, by its id; which key it has is not asked here."""
+
+    credential_id: str
+    name: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +74,7 @@ class Account:
     is_custom_auth: bool = False
     links: tuple[ProviderLink, ...] = ()
     second_factors: tuple[SecondFactor, ...] = ()
+    passkeys: tuple[Passkey, ...] = ()
 
     @property
     def signs_in_by_email(self) -> bool:
@@ -124,6 +134,7 @@ class AccountStore:
         self._uid_of_email: dict[str, str] = {}
         self._uid_of_phone: dict[str, str] = {}
         self._uid_of_identity: dict[tuple[str, str], str] = {}
+        self._uid_of_passkey: dict[str, str] = {}
         self._uids_of_link_email: dict[str, dict[str, None]] = {}
 
     # -- reading
@@ -162,6 +173,9 @@ class AccountStore:
             return self.by_phone_number(raw_id)
         return self._named(self._uid_of_identity.get((provider_id, raw_id)))
 
+    def by_passkey(self, credential_id: str) -> Account | None:
+        return self._named(self._uid_of_passkey.get(credential_id))
+
     def page(self, *, after_uid: str | None, limit: int | None) -> tuple[list[Account], bool]:
         """Up to `limit` accounts in the order of their ids, and whether there are more."""
         uids = self._by_uid.irange(minimum=after_uid, inclusive=(False, True))
@@ -191,6 +205,8 @@ class AccountStore:
             self._uid_of_email[account.email] = account.uid
         if account.phone_number is not None:
             self._uid_of_phone[account.phone_number] = account.uid
+        for passkey in account.passkeys:
+            self._uid_of_passkey[passkey.credential_id] = account.uid
         for link in account.links:
             if link.provider_id not in OWN_PROVIDERS:
                 self._uid_of_identity[link.provider_id, link.raw_id] = account.uid
@@ -210,6 +226,7 @@ class AccountStore:
         self._uid_of_email.clear()
         self._uid_of_phone.clear()
         self._uid_of_identity.clear()
+        self._uid_of_passkey.clear()
         self._uids_of_link_email.clear()
 
     def check_invariants(self) -> None:
@@ -230,6 +247,7 @@ class AccountStore:
             **{("email address", email): uid for email, uid in self._uid_of_email.items()},
             **{("phone number", number): uid for number, uid in self._uid_of_phone.items()},
             **{("identity", identity): uid for identity, uid in self._uid_of_identity.items()},
+            **{("passkey", credential): uid for credential, uid in self._uid_of_passkey.items()},
         }
         for kind, name in owners.keys() | leads_to.keys():
             uids, found = owners.get((kind, name), []), leads_to.get((kind, name))
@@ -260,12 +278,19 @@ class AccountStore:
             self._uid_of_identity.get(identity, account.uid) != account.uid for identity in identities
         ):
             raise refused("FEDERATED_USER_ID_ALREADY_LINKED")
+        credentials = [passkey.credential_id for passkey in account.passkeys]
+        if len(set(credentials)) != len(credentials) or any(
+            self._uid_of_passkey.get(credential, account.uid) != account.uid for credential in credentials
+        ):
+            raise refused("CREDENTIAL_ALREADY_IN_USE")
 
     def _forget_names(self, account: Account) -> None:
         if account.email is not None:
             del self._uid_of_email[account.email]
         if account.phone_number is not None:
             del self._uid_of_phone[account.phone_number]
+        for passkey in account.passkeys:
+            del self._uid_of_passkey[passkey.credential_id]
         for link in account.federated:
             del self._uid_of_identity[link.provider_id, link.raw_id]
             if link.email is not None and link.email in self._uids_of_link_email:
@@ -280,5 +305,7 @@ def _names_of(account: Account) -> Iterator[tuple[str, Hashable]]:
         yield "email address", account.email
     if account.phone_number is not None:
         yield "phone number", account.phone_number
+    for passkey in account.passkeys:
+        yield "passkey", passkey.credential_id
     for link in account.federated:
         yield "identity", (link.provider_id, link.raw_id)

@@ -8,11 +8,12 @@ from typing import Any
 
 from afterimage_emulator.auth.accounts.projects import Project, Projects
 from afterimage_emulator.auth.api.answers import asks_as_admin, json_body, require_api_key
-from afterimage_emulator.auth.errors import AuthError, refused
+from afterimage_emulator.auth.errors import AuthError, not_in_auth, refused
 from afterimage_emulator.auth.requests.request_reading import Request, read_request
 from afterimage_emulator.auth.tokens.sign_in_tokens import IdToken, read_id_token
 from afterimage_emulator.front.reached_at import reached_at
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
+from afterimage_emulator.wire.router import Refusing
 
 Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 # mypy cannot say "a class and an operation on its instances" for a table of different ones.
@@ -96,6 +97,15 @@ class Addressed:
         project = self.projects.get()
         tenant = request.query_value("tenantId")
         return project.tenant(tenant) if tenant else project
+
+
+def refusal(feature: str) -> Handler:
+    """What answers for a feature that is not here; the table of routes tells why."""
+
+    async def refuse(request: HttpRequest) -> HttpResponse:
+        raise not_in_auth(feature)
+
+    return Refusing(not_in_auth(feature).message, refuse)
 
 
 async def _performed(

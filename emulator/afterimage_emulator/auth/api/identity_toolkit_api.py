@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from afterimage_emulator.auth.accounts.projects import Projects
-from afterimage_emulator.auth.api.addressed import Addressed, Handler, Operation
+from afterimage_emulator.auth.api.addressed import Addressed, Operation, refusal
 from afterimage_emulator.auth.api.answers import asks_as_admin, json_body, require_admin, require_api_key
 from afterimage_emulator.auth.blocking.asked_functions import AskedFunctions
-from afterimage_emulator.auth.errors import not_in_auth, refused, unreadable
+from afterimage_emulator.auth.errors import refused, unreadable
 from afterimage_emulator.auth.operations.account_changes import AccountChanges
 from afterimage_emulator.auth.operations.administration import Administration
 from afterimage_emulator.auth.operations.entrance import Entrance
+from afterimage_emulator.auth.operations.passkeys import Passkeys
 from afterimage_emulator.auth.operations.phone_sign_in import PhoneSignIn
 from afterimage_emulator.auth.operations.provider_sign_in import ProviderSignIn
 from afterimage_emulator.auth.operations.second_factor_operations import SecondFactorOperations
@@ -41,13 +42,14 @@ from afterimage_emulator.auth.requests.requests import (
     SignInWithSecondFactor,
     SignUp,
     Update,
+    UsePasskey,
     WithdrawSecondFactor,
 )
 from afterimage_emulator.auth.settings.password_policy import policy_json
 from afterimage_emulator.auth.tokens.sessions import PROJECT_NUMBER, SignedInUsers
 from afterimage_emulator.auth.tokens.sign_in_tokens import read_refresh_token
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
-from afterimage_emulator.wire.router import Refusing, Router
+from afterimage_emulator.wire.router import Router
 
 TOOLKIT = "/identitytoolkit.googleapis.com"
 OLD_TOOLKIT = "/www.googleapis.com/identitytoolkit/v3/relyingparty"
@@ -96,6 +98,7 @@ class IdentityToolkitApi:
         changes = AccountChanges(sessions=sessions)
         self._administration = Administration(sessions=sessions)
         self._cookies = SessionCookies(sessions=sessions)
+        self._passkeys = Passkeys(sessions=sessions)
         self._factors = SecondFactorOperations(sessions=sessions, entrance=entrance)
         shared: Mapping[str, Operation] = {
             "signUp": (SignUp, signing_up.sign_up),
@@ -135,7 +138,14 @@ class IdentityToolkitApi:
             "mfaSignIn:start": (SignInWithSecondFactor, factors.start_sign_in),
             "mfaSignIn:finalize": (SignInWithSecondFactor, factors.finalize_sign_in),
         }
-        for name, operation in second_factors.items():
+        passkeys = self._passkeys
+        credentials: Mapping[str, Operation] = {
+            "passkeyEnrollment:start": (UsePasskey, passkeys.start_enrollment),
+            "passkeyEnrollment:finalize": (UsePasskey, passkeys.finalize_enrollment),
+            "passkeySignIn:start": (UsePasskey, passkeys.start_sign_in),
+            "passkeySignIn:finalize": (UsePasskey, passkeys.finalize_sign_in),
+        }
+        for name, operation in {**second_factors, **credentials}.items():
             router.add("POST", f"{TOOLKIT}/v2/accounts/{name}", addressed.for_clients(operation))
         for scope in ("{project}", "{project}/tenants/{tenant}"):
             self._add_admin_routes(router, f"{TOOLKIT}/v1/projects/{scope}")
@@ -164,23 +174,19 @@ class IdentityToolkitApi:
 
     def _add_routes_of_what_is_not_here(self, router: Router) -> None:
         for name in _NOT_HERE:
-            router.add("*", f"{TOOLKIT}/v1/accounts:{name}", _refusal(f"accounts.{name}"))
+            router.add("*", f"{TOOLKIT}/v1/accounts:{name}", refusal(f"accounts.{name}"))
         for name in _OLD_NOT_HERE:
-            router.add("*", f"{OLD_TOOLKIT}/{name}", _refusal(name))
-        router.add("*", f"{TOOLKIT}/v1/sessionCookiePublicKeys", _refusal("sessionCookiePublicKeys"))
-        router.add("*", f"{TOOLKIT}/v2/accounts:revokeToken", _refusal("revokeToken"))
-        router.add(
-            "*", f"{TOOLKIT}/v2/projects/{{project}}/identityPlatform:initializeAuth", _refusal("initializeAuth")
-        )
-        for name in ("passkeyEnrollment", "passkeySignIn"):
-            router.add("*", f"{TOOLKIT}/v2/accounts/{name}:{{step}}", _refusal(name))
+            router.add("*", f"{OLD_TOOLKIT}/{name}", refusal(name))
+        router.add("*", f"{TOOLKIT}/v1/sessionCookiePublicKeys", refusal("sessionCookiePublicKeys"))
+        router.add("*", f"{TOOLKIT}/v2/accounts:revokeToken", refusal("revokeToken"))
+        router.add("*", f"{TOOLKIT}/v2/projects/{{project}}/identityPlatform:initializeAuth", refusal("initializeAuth"))
         for name in ("recaptchaConfig", "defaultSupportedIdps"):
-            router.add("*", f"{TOOLKIT}/v2/{name}", _refusal(name))
+            router.add("*", f"{TOOLKIT}/v2/{name}", refusal(name))
         for scope in ("{project}", "{project}/tenants/{tenant}"):
             router.add(
                 "*",
                 f"{TOOLKIT}/v2/projects/{scope}/defaultSupportedIdpConfigs{{rest=**}}",
-                _refusal("defaultSupportedIdpConfigs"),
+                refusal("defaultSupportedIdpConfigs"),
             )
 
     # -- what is no operation on one account
@@ -251,10 +257,3 @@ def _target(body: Mapping[str, object]) -> str:
     if not isinstance(target, str) or not target:
         raise refused("INSUFFICIENT_PERMISSION")
     return target
-
-
-def _refusal(feature: str) -> Handler:
-    async def refuse(request: HttpRequest) -> HttpResponse:
-        raise not_in_auth(feature)
-
-    return Refusing(not_in_auth(feature).message, refuse)

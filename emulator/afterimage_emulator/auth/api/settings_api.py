@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from afterimage_emulator.auth.accounts.projects import Project
-from afterimage_emulator.auth.api.addressed import Addressed, Handler
+from afterimage_emulator.auth.api.addressed import Addressed, Handler, refusal
 from afterimage_emulator.auth.api.answers import json_body
 from afterimage_emulator.auth.configuration.project_config import config_json, update_config
 from afterimage_emulator.auth.configuration.tenant_config import (
@@ -16,7 +16,7 @@ from afterimage_emulator.auth.configuration.tenant_config import (
     tenant_json,
     update_tenant,
 )
-from afterimage_emulator.auth.errors import malformed, not_in_auth
+from afterimage_emulator.auth.errors import malformed
 from afterimage_emulator.auth.settings.provider_configs import KINDS, OIDC, ProviderKind
 from afterimage_emulator.auth.settings.provider_configs import provider_config_json as provider_json
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
@@ -41,7 +41,7 @@ class SettingsApi:
         router.add("POST", f"{_PROJECT}/tenants", self._create_tenant)
         router.add("GET", f"{_PROJECT}/tenants", self._list_tenants)
         for verb in ("getIamPolicy", "setIamPolicy", "testIamPermissions"):
-            router.add("POST", f"{_TENANT}:{verb}", _refusal(verb))
+            router.add("POST", f"{_TENANT}:{verb}", refusal(verb))
         router.add("GET", _TENANT, self._read_tenant)
         router.add("PATCH", _TENANT, self._update_tenant)
         router.add("DELETE", _TENANT, self._delete_tenant)
@@ -144,10 +144,3 @@ def _page_size(request: HttpRequest) -> int | None:
     if not text.isdecimal() or len(text) > 9:
         raise malformed("/pageSize must be integer")
     return int(text)
-
-
-def _refusal(feature: str) -> Handler:
-    async def refuse(request: HttpRequest) -> HttpResponse:
-        raise not_in_auth(feature)
-
-    return refuse

@@ -124,6 +124,9 @@ class AccountChanges:
             changes.update(_admin_changes(request))
         changes.update(_removals(request))
         changed = account.changed(changes).without_links(request.delete_provider)
+        if request.delete_passkey:
+            kept = tuple(one for one in changed.passkeys if one.credential_id not in request.delete_passkey)
+            changed = replace(changed, passkeys=kept)
         if request.link_provider_user_info is not None:
             changed = changed.with_link(_link_to_add(request.link_provider_user_info, is_admin=is_admin))
         return changed

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from afterimage_emulator.auth.accounts.account_json import iso_time
-from afterimage_emulator.auth.accounts.accounts import PASSWORD_PROVIDER, PHONE_PROVIDER, Account, ProviderLink
+from afterimage_emulator.auth.accounts.accounts import (
+    PASSWORD_PROVIDER,
+    PHONE_PROVIDER,
+    UNNAMED_PASSKEY,
+    Account,
+    Passkey,
+    ProviderLink,
+)
 from afterimage_emulator.auth.accounts.custom_claims import check_serialized_claims
 from afterimage_emulator.auth.accounts.passwords import StoredPassword, unchecked_password
 from afterimage_emulator.auth.accounts.second_factors import imported_factors
@@ -58,6 +65,7 @@ def imported_account(user: ImportedUser, *, now_ms: int, tenant_id: str | None =
         last_refresh_at_ms=_milliseconds(user.last_refresh_at) if user.last_refresh_at else None,
         custom_claims=user.custom_attributes or None,
         is_custom_auth=bool(user.custom_auth),
+        passkeys=tuple(_passkey(fields) for fields in user.passkey_info),
         second_factors=imported_factors(user.mfa_info, now=iso_time(now_ms)),
     )
     for link in links:  # of two at one provider, the later one counts
@@ -92,6 +100,13 @@ def told_link(fields: Mapping[str, object]) -> ProviderLink:
         phone_number=link.phone_number,
         screen_name=link.screen_name,
     )
+
+
+def _passkey(fields: Mapping[str, object]) -> Passkey:
+    credential_id, name = fields.get("credentialId"), fields.get("name")
+    if not isinstance(credential_id, str) or not credential_id:
+        raise refused("passkeyInfo needs a credentialId")
+    return Passkey(credential_id=credential_id, name=name if isinstance(name, str) else UNNAMED_PASSKEY)
 
 
 def _milliseconds(text: str) -> int:

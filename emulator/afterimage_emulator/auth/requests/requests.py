@@ -82,7 +82,7 @@ class LookUpAccounts(Request):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Update(_DescribedAccount):
-    NOT_HERE = ("provider", "upgradeToFederatedLogin", "captchaChallenge", "deletePasskey")
+    NOT_HERE = ("provider", "upgradeToFederatedLogin", "captchaChallenge")
     ALLOWED: ClassVar[Mapping[str, Sequence[str]]] = {"deleteAttribute": DELETED_ATTRIBUTES}
 
     id_token: str | None = None
@@ -95,6 +95,7 @@ class Update(_DescribedAccount):
     last_login_at: Numeral | None = None
     delete_attribute: tuple[str, ...] = ()
     delete_provider: tuple[str, ...] = ()
+    delete_passkey: tuple[str, ...] = ()
     link_provider_user_info: Mapping[str, object] | None = None
     mfa: Mapping[str, object] | None = None
 
@@ -167,6 +168,7 @@ class ImportedUser(_DescribedAccount):
     tenant_id: str | None = None
     initial_email: str | None = None
     screen_name: str | None = None
+    passkey_info: tuple[Mapping[str, object], ...] = ()
     mfa_info: tuple[Mapping[str, object], ...] = ()
     password_hash: str | None = None
     salt: str | None = None
@@ -270,3 +272,14 @@ class ShownCode(Request):
     code: str | None = None
     verification_code: str | None = None
     phone_number: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UsePasskey(Request):
+    """Both steps of enrolling and of signing in."""
+
+    id_token: str | None = None
+    name: str | None = None
+    display_name: str | None = None
+    authenticator_registration_response: Mapping[str, object] | None = None
+    authenticator_authentication_response: Mapping[str, object] | None = None
