@@ -31,6 +31,7 @@ SUBTRACT: Final = "subtract"
 RELATIVE: Final = frozenset({INCREMENT, UNION, SUBTRACT})
 _KINDS: Final = RELATIVE | {SET, REMOVE}
 DEEPEST: Final = 20
+LONGEST_NAME_BYTES: Final = 1500
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 
@@ -52,6 +53,8 @@ class PatchOp:
     @staticmethod
     def from_json(body: Mapping[str, Any]) -> PatchOp:
         """Reads `{"op": "set", "path": "stats.level", "value": 3}`; what is wrong is named."""
+        if not isinstance(body, Mapping):
+            raise InvalidDocumentError(f"`{body!r}` is no operation: write it as `{{'op': 'set', 'path': …}}`")
         kind = body.get("op")
         if kind not in _KINDS:
             raise InvalidDocumentError(f"unknown operation `{kind}`: use one of `{'`, `'.join(sorted(_KINDS))}`")
@@ -114,12 +117,50 @@ def ops_between(before: Fields, after: Fields) -> list[PatchOp]:
     ]
 
 
+def check_name(name: Any, told: str) -> None:
+    """Refuses names of documents and fields that Firestore keeps for itself, and those that are too long."""
+    if not isinstance(name, str) or not name:
+        raise InvalidDocumentError(f"{told} is named `{name!r}`: names are strings that are not empty")
+    _check_text(name, told)
+    if len(name) > 3 and name.startswith("__") and name.endswith("__"):
+        raise InvalidDocumentError(f"{told} is named `{name[:60]}`, which Firestore keeps for itself: use another name")
+    if len(name.encode()) > LONGEST_NAME_BYTES:
+        raise InvalidDocumentError(
+            f"{told} is named `{name[:60]}…`, longer than {LONGEST_NAME_BYTES} bytes: shorten it"
+        )
+
+
+def check_reference(collection: str, document_id: str) -> None:
+    """Refuses what cannot be a document of a collection."""
+    if not collection or "/" in collection or not document_id or "/" in document_id:
+        raise InvalidDocumentError(
+            f"`{collection}/{document_id}` is no document of a collection: leave out the slashes"
+        )
+    if document_id in (".", ".."):
+        raise InvalidDocumentError(f"`{document_id}` cannot be the id of a document: use another one")
+    check_name(document_id, f"a document of `{collection}`")
+
+
+def _check_text(text: str, place: str) -> None:
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidDocumentError(
+            f"`{place[:60]}` has half a character at {error.start}, which is no text: decode it with `errors='replace'`"
+        ) from error
+
+
 def check_storable(value: Any, place: str, depth: int = 1) -> None:
     """Refuses here what Firestore would refuse later, when nobody looks any more."""
     if depth > DEEPEST:
         raise InvalidDocumentError(f"`{place[:60]}…` is nested more than {DEEPEST} deep: flatten it")
-    if isinstance(value, dict):
+    if isinstance(value, str):
+        _check_text(value, place)
+    elif isinstance(value, dict):
         for name, item in value.items():
+            check_name(name, f"a field of `{place[:60]}`")
             check_storable(item, f"{place}.{name}", depth + 1)
     elif isinstance(value, list):
         for index, item in enumerate(value):

@@ -23,7 +23,7 @@ from afterimage_client.queue.schema import QUEUE_SCHEMA
 from afterimage_client.store.copies import MARKS, REV, Copies, Edit, Kept, edited
 from afterimage_client.store.fields import ABSENT_KIND, show_path
 from afterimage_client.store.metadata import DownloadStatus, LocalMeta, Metadata
-from afterimage_client.store.operations import PatchOp, check_storable, ops_between
+from afterimage_client.store.operations import PatchOp, check_name, check_reference, check_storable, ops_between
 from afterimage_client.store.rows import Rows
 from afterimage_client.store.schema import STORE_SCHEMA
 from afterimage_client.store.transfers import StorageQueue
@@ -183,11 +183,9 @@ class Store:
 
     def edit(self, collection: str, document_id: str, edit: Edit) -> None:
         """One local change, and what will push it."""
-        if not collection or "/" in collection or not document_id or "/" in document_id:
-            raise InvalidDocumentError(
-                f"`{collection}/{document_id}` is no document of a collection: leave out the slashes"
-            )
+        check_reference(collection, document_id)
         for op in edit.ops:
+            check_name(op.path[-1], f"a field of `{collection}/{document_id}`")
             check_storable(op.value, show_path(op.path), len(op.path))
         with self.database.transaction() as transaction:
             fields, rev, _ = self.rows.local(collection, document_id)
@@ -345,7 +343,8 @@ def _clean(before: Copies, fields: Mapping[str, Any] | None, rev: int | None) ->
 
 
 def _id_of(collection: str, document: Mapping[str, Any]) -> str:
-    document_id = document.get("id")
+    document_id = document.get("id") if isinstance(document, Mapping) else None
     if not isinstance(document_id, str) or not document_id:
         raise InvalidDocumentError(f"a document of `{collection}` has the `id` {document_id!r}: give it a string")
+    check_reference(collection, document_id)
     return document_id

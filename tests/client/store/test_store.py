@@ -102,7 +102,16 @@ def test_values_come_back_as_they_were(tmp_path: Path) -> None:
         ({"id": "a", "x": (1, 2)}, "`x` is a `tuple`"),
         ({"id": "a", "x": {"y": [1, [2]]}}, "`x.y[1]` is a list in a list"),
         ({"id": "a", "x": nested(25)}, "is nested more than 20 deep"),
-        ({"id": "a", "x": {1: 2}}, "`x` has a field named `1`"),
+        ({"id": "a", "x": {1: 2}}, "a field of `x` is named `1`"),
+        ({"id": ".."}, "`..` cannot be the id"),
+        ({"id": "__a__"}, "which Firestore keeps for itself"),
+        ({"id": "a" * 1501}, "longer than 1500 bytes"),
+        ({"id": "a", "": 1}, "a field of `campaigns/a` is named `''`"),
+        ({"id": "a", "__name__": 1}, "which Firestore keeps for itself"),
+        ({"id": "a", "x": {"é" * 751: 1}}, "longer than 1500 bytes"),
+        ({"id": "a", "x": ["\ud800"]}, "`x[0]` has half a character at 0"),
+        ({"id": "\ud800"}, "half a character"),
+        (None, "the `id` None"),
     ],
 )
 def test_what_cannot_be_stored_is_told_and_changes_nothing(store: Store, document: Any, complaint: str) -> None:
@@ -162,9 +171,11 @@ def test_a_patch_of_an_old_revision_is_refused_with_the_current_one(store: Store
         {"op": "set", "path": "rev", "value": 9},
         {"op": "set", "path": "mutations.me", "value": "9"},
         {"op": "set", "path": "id", "value": "b"},
+        {"op": "set", "path": "__name__", "value": 1},
+        "set",
     ],
 )
-def test_a_bad_patch_is_told_and_changes_nothing(store: Store, op: dict[str, Any]) -> None:
+def test_a_bad_patch_is_told_and_changes_nothing(store: Store, op: Any) -> None:
     """A wrong operation among right ones undoes none and does none."""
     store.upsert("campaigns", {"id": "a", "x": 1, "rev": 0}, mark_dirty=False)
     with pytest.raises(InvalidDocumentError):
