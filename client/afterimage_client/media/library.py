@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from afterimage_client.app import FirebaseApp
+from afterimage_client.database.errors import StoreError
 from afterimage_client.database.file import FileTransaction
 from afterimage_client.errors import FirebaseError
 from afterimage_client.failures import is_offline
 from afterimage_client.media.cache import MediaCache, RepairReport
+from afterimage_client.media.following import Following, assets_named_in
 from afterimage_client.media.records import MediaRecord, record_path
 from afterimage_client.media.transfers import MediaTransfers, OnUploaded
 from afterimage_client.queue.worker import SyncReport
 from afterimage_client.store.store import MEDIA_ASSETS, Store
 from afterimage_client.store.transfers import ASKED_FOR, PREFETCH, VISIBLE
+from afterimage_client.sync.engine import SyncEngine
+
+CLEANING_SECONDS: Final = 3600.0
+"""How often files whose time is over are looked for."""
+_log = logging.getLogger("afterimage_client.media")
 
 
 class StepKind(StrEnum):
@@ -62,13 +71,16 @@ class MediaLibrary:
             user_id=self._user_id,
         )
         self._end_observing: Callable[[], object] | None = None
+        self._following: Following | None = None
+        self._cleaning: asyncio.Task[None] | None = None
 
     # -- running
 
     def start(self) -> RepairReport:
         report = self.cache.repair()
-        self.cache.remove_expired()
         self.transfers.worker.start()
+        if self._cleaning is None:
+            self._cleaning = asyncio.create_task(self._clean_now_and_then())
         if self._end_observing is None:
             self._end_observing = self._app.auth.observe(lambda _: self.transfers.worker.try_now())
         return report
@@ -78,6 +90,13 @@ class MediaLibrary:
         if self._end_observing is not None:
             self._end_observing()
             self._end_observing = None
+        if self._following is not None:
+            self._following.end()
+            self._following = None
+        if self._cleaning is not None:
+            self._cleaning.cancel()
+            await asyncio.gather(self._cleaning, return_exceptions=True)
+            self._cleaning = None
         await self.transfers.worker.stop()
 
     async def sync_all(self) -> SyncReport:
@@ -134,14 +153,13 @@ class MediaLibrary:
 
     def prefetch(self, document: Mapping[str, Any]) -> list[str]:
         """Asks, with the least urgency, for the files of all assets that a document names; returns their ids."""
-        named = []
-        for asset_id in dict.fromkeys(_texts(document)):
-            asset = self._store.get_by_id(MEDIA_ASSETS, asset_id) if asset_id and "/" not in asset_id else None
-            if asset is not None and asset.get("filename"):
-                path = f"media/{asset_id}/{asset['filename']}"
-                self.enqueue_download(asset_id, path, mime_type=asset.get("mime", ""), priority=PREFETCH)
-                named.append(asset_id)
-        return named
+        return self._ask(assets_named_in(self._store, document))
+
+    def follow(self, engine: SyncEngine) -> None:
+        """From now on until `stop`, asks for the files of assets that the sync brings or changes, and for those that a
+        document names that is opened: with the least urgency, in the background."""
+        if self._following is None:
+            self._following = Following(self._store, engine, self._ask)
 
     # -- up
 
@@ -213,6 +231,24 @@ class MediaLibrary:
 
     # -- inside
 
+    def _ask(self, assets: Sequence[Mapping[str, Any]]) -> list[str]:
+        asked = []
+        with self._store.database.transaction():
+            for asset in assets:
+                if asset.get("filename"):
+                    path = f"media/{asset['id']}/{asset['filename']}"
+                    self.enqueue_download(asset["id"], path, mime_type=asset.get("mime") or "", priority=PREFETCH)
+                    asked.append(asset["id"])
+        return asked
+
+    async def _clean_now_and_then(self) -> None:
+        while True:
+            try:
+                self.cache.remove_expired()
+            except StoreError as error:  # a full or held file is looked at again later
+                _log.warning("files whose time is over cannot be removed now: %s", error)
+            await self._store.clock.sleep(CLEANING_SECONDS)
+
     def _user_id(self) -> str:
         """Whose the transfers are that are asked for now; empty where nobody is signed in yet."""
         user = self._app.auth.current_user
@@ -230,14 +266,3 @@ class MediaLibrary:
                 raise
             return None
         return MediaRecord.from_fields(fields) if fields else None
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _texts(each)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from afterimage_client.database.errors import StoreError
@@ -20,10 +21,13 @@ from afterimage_client.storage.transfers import OnProgress, Progress
 from afterimage_client.storage.transfers import Transfer as RunningTransfer
 from afterimage_client.storage.uploads import UploadSession
 from afterimage_client.store.metadata import DownloadStatus
-from afterimage_client.store.store import Store
+from afterimage_client.store.store import MEDIA_ASSETS, Store
 from afterimage_client.store.transfers import TransferRow
 
 AT_ONCE: Final = 3
+MEDIA_FOLDER: Final = "media"
+STORAGE_URL: Final = "storageUrl"
+"""The field of an asset that says where its file is."""
 _PROGRESS_STEP: Final = 5
 _LOOK_AGAIN_SECONDS: Final = 0.5
 OnUploaded = Callable[[FileTransaction, TransferRow, ObjectMetadata], None]
@@ -82,9 +86,8 @@ class MediaTransfers:
         if is_original:
             self._note_status(transfer, DownloadStatus.DOWNLOADING)
         target = self._cache.target(transfer.asset_id, transfer.storage_path)
-        download = self._object(transfer).download(target, on_progress=self._reporter(entry))
         try:
-            metadata = await self._ran(download)
+            metadata = await self._downloaded(transfer, target, self._reporter(entry))
         except (FirebaseError, OSError, StoreError) as error:
             failure = self._failure(transfer, error)
             if is_original:
@@ -138,6 +141,7 @@ class MediaTransfers:
             if now is not None and now.path == source.path:
                 self._cache.note_uploaded(transaction, *place)
                 self._note_status(transfer, DownloadStatus.CACHED, str(source.path))
+            self._note_address(transfer, metadata)
             if self._on_uploaded is not None:
                 self._on_uploaded(transaction, transfer, metadata)
             self._store.queue.complete(entry)
@@ -153,6 +157,26 @@ class MediaTransfers:
         if (not_yet := self._not_yet(found)) is not None:
             raise not_yet
         return found
+
+    async def _downloaded(self, transfer: TransferRow, target: Path, report: OnProgress) -> ObjectMetadata:
+        bucket, path = place_of(transfer.storage_path)
+        try:
+            return await self._ran(self._storage.object(path, bucket=bucket).download(target, on_progress=report))
+        except StorageError as error:
+            start = f"{MEDIA_FOLDER}/{transfer.asset_id}/"
+            if error.code != "object-not-found" or not path.startswith(start):
+                raise
+            # The app of before kept the files of all assets in one folder.
+            before = self._storage.object(f"{MEDIA_FOLDER}/{path.removeprefix(start)}", bucket=bucket)
+            return await self._ran(before.download(target, on_progress=report))
+
+    def _note_address(self, transfer: TransferRow, metadata: ObjectMetadata) -> None:
+        """An asset tells where its file is: others who hear of it then find one."""
+        address = f"gs://{metadata.bucket}/{metadata.path}"
+        asset = self._store.get_by_id(MEDIA_ASSETS, transfer.asset_id)
+        if asset is not None and asset.get(STORAGE_URL) != address:
+            change = {"op": "set", "path": STORAGE_URL, "value": address}
+            self._store.patch_local(MEDIA_ASSETS, transfer.asset_id, None, [change])
 
     def _not_yet(self, transfer: TransferRow) -> PostponedError | None:
         """Nobody moves another user's files: the rules would ask who that one is."""

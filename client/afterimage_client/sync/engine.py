@@ -38,6 +38,7 @@ class SyncEngine:
         self.store = store
         self._configs: dict[str, CollectionSyncConfig] = {}
         self._listeners: list[Callable[[SyncEvent], None]] = []
+        self._openers: list[Callable[[str, str], None]] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._last_error = ""
         remote = RemoteDocuments(firestore)
@@ -62,6 +63,8 @@ class SyncEngine:
         """Follows a document of a partial collection from now on, also after a restart."""
         config = self._config(collection)
         self.store.set_opened(collection, document_id, is_open=True)
+        for listener in list(self._openers):
+            listener(collection, document_id)
         if self._is_running:
             self._follow_document(config, document_id)
 
@@ -143,6 +146,11 @@ class SyncEngine:
         """Calls `listener` with each event, after it is on the disk; returns what ends that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def on_open(self, listener: Callable[[str, str], None]) -> Callable[[], None]:
+        """Calls `listener` with collection and id of each document that is opened; returns what ends that."""
+        self._openers.append(listener)
+        return lambda: self._openers.remove(listener)
 
     def conflicts(self, collection: str | None = None, document_id: str | None = None) -> list[Kept]:
         """Edits that met others' and were left out, for a person to decide."""
