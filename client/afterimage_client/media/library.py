@@ -78,6 +78,7 @@ class MediaLibrary:
 
     def start(self) -> RepairReport:
         report = self.cache.repair()
+        self.cache.remove_expired()
         self.transfers.worker.start()
         if self._cleaning is None:
             self._cleaning = asyncio.create_task(self._clean_now_and_then())
@@ -243,11 +244,11 @@ class MediaLibrary:
 
     async def _clean_now_and_then(self) -> None:
         while True:
+            await self._store.clock.sleep(CLEANING_SECONDS)
             try:
                 self.cache.remove_expired()
             except StoreError as error:  # a full or held file is looked at again later
                 _log.warning("files whose time is over cannot be removed now: %s", error)
-            await self._store.clock.sleep(CLEANING_SECONDS)
 
     def _user_id(self) -> str:
         """Whose the transfers are that are asked for now; empty where nobody is signed in yet."""
