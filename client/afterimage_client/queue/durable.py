@@ -16,7 +16,14 @@ from afterimage_client.database.clock import Clock
 from afterimage_client.database.encoding import Encoding
 from afterimage_client.database.file import Database, FileTransaction, Row
 from afterimage_client.database.sealing import Sealer
-from afterimage_client.queue.entries import AfterFailure, Entry, EntryStatus, QueueStats, after_failed_attempt
+from afterimage_client.queue.entries import (
+    AfterFailure,
+    Entry,
+    EntryStatus,
+    QueueStats,
+    after_failed_attempt,
+    waiting_between,
+)
 from afterimage_client.queue.owners import Owner
 
 _COLUMNS: Final = (
@@ -137,10 +144,11 @@ class DurableQueue:
         """
         with self.database.transaction() as transaction:
             found = transaction.rows(
-                f"SELECT {_COLUMNS} FROM queue WHERE ready = 1 AND status = 'pending' AND (due <= ? OR ?)"
+                f"SELECT {_COLUMNS} FROM queue WHERE ready = 1 AND status = 'pending'"
+                " AND (due NOT BETWEEN ? AND ? OR ?)"
                 f" AND kind IN ({_marks(kinds)}) AND id <= ? AND id NOT IN {_IDS}"
                 " ORDER BY priority DESC, id LIMIT ?",
-                (self.clock.now(), int(early), *kinds, up_to or 2**62, _ids(without), limit),
+                (*waiting_between(self.clock.now()), int(early), *kinds, up_to or 2**62, _ids(without), limit),
             )
             transaction.execute(
                 f"UPDATE queue SET status = 'in_progress', owner = ? WHERE id IN {_IDS}",
@@ -292,8 +300,9 @@ class DurableQueue:
     def next_due(self, kinds: Collection[str]) -> float | None:
         """When the next entry may run; None where none is waiting."""
         found = self.database.row(
-            f"SELECT min(due) FROM queue WHERE ready = 1 AND status = 'pending' AND kind IN ({_marks(kinds)})",
-            tuple(kinds),
+            "SELECT min(CASE WHEN due BETWEEN ? AND ? THEN due ELSE 0 END) FROM queue"
+            f" WHERE ready = 1 AND status = 'pending' AND kind IN ({_marks(kinds)})",
+            (*waiting_between(self.clock.now()), *kinds),
         )
         return None if found is None else found[0]
 

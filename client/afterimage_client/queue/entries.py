@@ -130,6 +130,12 @@ def after_failed_attempt(entry: Entry, error: BaseException, *, now: float, chan
     )
 
 
+def waiting_between(now: float) -> tuple[float, float]:
+    """An entry waits that is due between these moments. One that is due later was put off before a clock was set back:
+    no delay is that long, so it waits no longer."""
+    return now + 1e-6, now + LONGEST_DELAY_SECONDS * (1 + JITTER)
+
+
 def delay_seconds(failed_before: int, chance: random.Random) -> float:
     """2, 4, 8 … seconds, each by up to a quarter longer or shorter, so that clients do not come back in step."""
     delay = min(FIRST_DELAY_SECONDS * 2.0 ** min(failed_before, 10), LONGEST_DELAY_SECONDS)

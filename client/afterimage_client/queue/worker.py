@@ -13,7 +13,7 @@ from typing import Final
 
 from afterimage_client.database.errors import StoreError
 from afterimage_client.queue.durable import DurableQueue
-from afterimage_client.queue.entries import Entry, EntryStatus, OfflineError
+from afterimage_client.queue.entries import Entry, EntryStatus, OfflineError, waiting_between
 
 Performer = Callable[[Entry], Awaitable[None]]
 """Does the work of one entry. It may complete the entry itself, in the transaction that books what it did."""
@@ -153,8 +153,9 @@ class QueueWorker:
             self._queue.take(reachable, limit=self._most(free)) if free > 0 and reachable else []
         ):
             self._begin(group)
+        begin, end = waiting_between(self._queue.clock.now())
         for kind, until in self._offline.items():
-            if until <= self._queue.clock.now() and kind not in self._running.values():
+            if not begin <= until <= end and kind not in self._running.values():
                 for entry in self._queue.take([kind], early=True):
                     self._begin([entry])
 

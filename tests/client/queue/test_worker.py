@@ -163,6 +163,31 @@ async def test_a_started_worker_runs_what_comes_and_what_becomes_due(queue: Dura
     assert queue.stats().size == 0
 
 
+@pytest.mark.parametrize("error", [ValueError("busy"), OfflineError("nobody there")])
+async def test_a_clock_that_is_set_back_puts_nothing_off(
+    queue: DurableQueue, clock: ManualClock, error: Exception
+) -> None:
+    """An entry waits as long as its back-off says, not until a clock is where it was a day ago."""
+    attempts: list[str] = []
+
+    async def perform(entry: Entry) -> None:
+        attempts.append(entry.key)
+        if len(attempts) == 1:
+            raise error
+
+    worker = QueueWorker(queue, {"push": perform})
+    worker.start()
+    queue.enqueue("push", "a")
+    while not attempts or worker.is_syncing:
+        await asyncio.sleep(0)
+    clock.advance(-86400)
+    for _ in range(200):
+        await asyncio.sleep(0)
+        clock.advance(1)
+    assert len(attempts) == 2
+    await worker.stop()
+
+
 async def test_what_is_called_off_costs_nothing(queue: DurableQueue) -> None:
     """Stopping in the middle of an attempt gives the entry back as it was."""
     began = asyncio.Event()
