@@ -51,6 +51,24 @@ def test_every_save_of_a_linked_user_becomes_a_revision_in_the_app_s_folder(worl
     assert world.shown()["folder_id"] == folder.id
 
 
+def test_a_save_costs_the_few_requests_that_the_page_says(world: DriveWorld) -> None:
+    """Five for a new file, four for another version; its note is written three times and then deleted."""
+    world.link()
+    world.desk.save(b"1", name="first.txt")
+    world.settle()
+    asked = len(world.google.asked)
+    file = world.desk.save(b"1", name="second.txt").head.file
+    world.settle()
+    assert len(world.google.asked) == asked + 5
+    world.desk.store.bill.taken()
+    world.desk.save(b"2", file=file)
+    world.settle()
+    assert len(world.google.asked) == asked + 9
+    _, writes, deletes = world.desk.store.bill.taken()
+    # Head, version, content, account, note; claim; session; mirror twice.
+    assert (writes, deletes) == (9, 1)
+
+
 def test_where_nothing_is_linked_nothing_is_noted(world: DriveWorld) -> None:
     """A save costs nobody anything who has not linked a Drive."""
     saved = world.desk.save(b"one")

@@ -13,7 +13,6 @@ from afterimage.api.routes import Access, AppCheck, Cost, Route
 _HANDLERS: Final = "afterimage.api.rooms.drive_handlers"
 _ROOT: Final = "/api/phase5/auth"
 _Secret = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{43}$")]
-_Told = Annotated[str, Meta(max_length=2048)]
 
 
 class Authorization(Struct, frozen=True, kw_only=True):
@@ -28,9 +27,10 @@ class Authorization(Struct, frozen=True, kw_only=True):
 class GoogleAnswer(Struct, frozen=True, kw_only=True):
     """What Google sends back with the user's browser; more may come, and is not read."""
 
-    state: Annotated[str, Meta(max_length=2048)] = ""
-    code: _Told = ""
-    error: _Told = ""
+    state: Annotated[str, Meta(max_length=64)] = ""
+    code: Annotated[str, Meta(max_length=512)] = ""
+    """Google's codes have 256 bytes at most."""
+    error: Annotated[str, Meta(max_length=100)] = ""
 
 
 class ParkedLink(Struct, frozen=True, kw_only=True):
