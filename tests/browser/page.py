@@ -143,7 +143,7 @@ class Page:
         self._target = target
         self._loaded: Future[None] = Future()
         self._played = bool(played)
-        self._failing: list[tuple[str, int, str]] = []
+        self._answering: list[tuple[str, int, str, str]] = []
         attached = chromium.command("Target.attachToTarget", {"targetId": target, "flatten": True})
         self._session: str = attached["sessionId"]
         chromium.listen(self._session, self._heard)
@@ -201,10 +201,10 @@ class Page:
             "Network.emulateNetworkConditions", offline=offline, latency=0, downloadThroughput=-1, uploadThroughput=-1
         )
 
-    def fail_once(self, url: str, status: int, body: str) -> None:
-        """The next request to an address that contains `url` is answered so, as a service would that names no page."""
-        self._failing.append((url, status, body))
-        self.command("Fetch.enable", patterns=[{"urlPattern": f"*{url}*"}])
+    def answer_once(self, url: str, status: int, body: str, kind: str = "application/json") -> None:
+        """The next request to an address that contains `url` is answered so, and never reaches a service."""
+        self._answering.append((url, status, kind, body))
+        self.command("Fetch.enable", patterns=[{"urlPattern": f"*{one[0]}*"} for one in self._answering])
 
     def close(self) -> None:
         self._chromium.command("Target.closeTarget", {"targetId": self._target})
@@ -223,10 +223,12 @@ class Page:
             self._paused(said["requestId"], said["request"])
 
     def _paused(self, request: str, asked: dict[str, Any]) -> None:
-        failing = next((one for one in self._failing if one[0] in asked["url"] and asked["method"] != "OPTIONS"), None)
-        if failing is not None:
-            self._failing.remove(failing)
-            self._answer(request, failing[1], "application/json", failing[2].encode())
+        wanted = next((one for one in self._answering if one[0] in asked["url"]), None)
+        if wanted is not None and asked["method"] == "OPTIONS":
+            self._answer(request, 204, "text/plain", b"")
+        elif wanted is not None:
+            self._answering.remove(wanted)
+            self._answer(request, wanted[1], wanted[2], wanted[3].encode())
         elif self._played:
             found = served(urlsplit(asked["url"]).path)
             self._answer(request, 404 if found is None else 200, *(found or ("text/plain", b"nothing is here")))
@@ -240,6 +242,7 @@ class Page:
             "responseHeaders": [
                 {"name": "content-type", "value": kind},
                 {"name": "access-control-allow-origin", "value": "*"},
+                {"name": "access-control-allow-headers", "value": "*"},
             ],
             "body": base64.b64encode(body).decode(),
         }

@@ -8,7 +8,19 @@ import json
 import re
 from collections.abc import Callable
 
+import httpx
+
 from tests.web.conftest import WEB, Person
+
+LISTENING = """
+self.FIREBASE_APPCHECK_DEBUG_TOKEN = "a-debug-token";
+const send = fetch;
+globalThis.sent = [];
+globalThis.fetch = (address, options) => {
+  sent.push([String(address), new Headers(options?.headers).get("X-Firebase-AppCheck")]);
+  return send(address, options);
+};
+"""
 
 
 def test_a_guest_keeps_the_account_with_a_password_and_finds_it_elsewhere(people: Callable[[], Person]) -> None:
@@ -124,3 +136,18 @@ def test_the_policy_admits_no_code_but_the_page_s_own(person: Person) -> None:
     assert json.loads(scripts[0])["imports"]
     digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
     assert f"'sha256-{digest}'" in told["policy"]
+
+
+def test_with_app_check_every_call_carries_a_token(person: Person) -> None:
+    """With a site key set: calls of the API and of Auth carry what a debug token, in place of reCAPTCHA's, came to."""
+    person.page.command("Page.addScriptToEvaluateOnNewDocument", source=LISTENING)
+    configured = 'export const APP_CHECK_SITE_KEY = "a-site-key";'
+    person.page.answer_once("/app/configuration.js", 200, configured, "text/javascript")
+    app = f"projects/{person.suite.project_id}/apps/1:1:web:1"
+    exchange = f"http://{person.suite.address('auth')}/v1/{app}:exchangeDebugToken"
+    token = httpx.post(exchange, json={"debug_token": "a-debug-token"}).raise_for_status().json()["token"]
+    person.page.answer_once(":exchangeDebugToken", 200, json.dumps({"token": token, "ttl": "3600s"}))
+    person.arrives("storage")
+    person.reads("There is nothing to tidy.")
+    carried = person.page.run("() => sent")
+    assert {proof for address, proof in carried if "/api/" in address or "accounts:signUp" in address} == {token}

@@ -110,10 +110,10 @@ def test_an_upload_is_held_and_goes_on_where_it_was(person: Person) -> None:
 def test_a_refused_upload_says_so_and_a_token_that_ran_out_is_renewed(person: Person) -> None:
     """What the service refuses is said, and goes again when somebody asks; an expired token costs no word at all."""
     person.arrives()
-    person.page.fail_once("/o?name=", 403, "{}")
+    person.page.answer_once("/o?name=", 403, "{}")
     person.drops(("a.jpg", "image/jpeg", picture(colour=4)))
     person.reads("The rules refuse this file.")
-    person.page.fail_once("/o?name=", 401, "{}")
+    person.page.answer_once("/o?name=", 401, "{}")
     person.presses("Try again")
     person.reads("1 of 1 files are stored")
 

@@ -24,7 +24,7 @@ def test_a_generation_is_asked_for_followed_iterated_compared_and_fetched(people
     person = people()
     person.arrives("generations")
     person.reads("Nothing yet.")
-    person.page.fail_once(
+    person.page.answer_once(
         "/generations/generate", 401, '{"success": false, "error": "expired", "detail": "", "code": "X"}'
     )
     asks(person, "a tool that counts words")

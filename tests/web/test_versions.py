@@ -102,8 +102,10 @@ def test_duplicates_are_merged_and_everything_is_taken_along_and_erased(
 ) -> None:
     """Advice with a way back; an export that holds what is there; an erase that asks twice and leaves nothing."""
     uid = person.arrives("versions")
+    saves(person, "\0not text", name="refused.txt")
+    saves(person, "the same words", name="one.txt")  # while the first answer is on its way
+    saves(person, "the same words", name="two.txt")
     for name in ("one.txt", "two.txt"):
-        saves(person, "the same words", name=name)
         person.reads(name)
     person.goes_to("storage")
     person.reads("Saved files take 14 byte")

@@ -11,6 +11,8 @@ import {
 } from "firebase/firestore";
 import { APP_CHECK_SITE_KEY } from "./configuration.js";
 
+const RECAPTCHA = /^https:\/\/www\.(google|gstatic)\.com\/recaptcha\//;
+
 export class Backend {
   /** Reads what Hosting's init.js said; hosting_setup.js noted it. */
   static async connect() {
@@ -71,6 +73,9 @@ export class Backend {
 
   async #checkApps() {
     const { ReCaptchaEnterpriseProvider, initializeAppCheck } = await import("firebase/app-check");
+    // The SDK adds reCAPTCHA's script to the page: from its own addresses, and from nowhere else.
+    const createScriptURL = (address) => (RECAPTCHA.test(address) ? address : null);
+    globalThis.trustedTypes?.createPolicy("default", { createScriptURL });
     const provider = new ReCaptchaEnterpriseProvider(APP_CHECK_SITE_KEY);
     this.#appCheck = initializeAppCheck(this.app, { provider, isTokenAutoRefreshEnabled: true });
   }

@@ -89,9 +89,11 @@ function promptForm(title, act) {
     send.textContent = say("generations.working");
     told.textContent = "";
     try {
-      await act(prompt.input.value, mode.input.value, key);
+      const asked = prompt.input.value;
+      await act(asked, mode.input.value, key);
       key = crypto.randomUUID();
-      prompt.input.value = "";
+      // What was written while the answer was on its way stays.
+      if (prompt.input.value === asked) prompt.input.value = "";
     } catch (error) {
       told.textContent = reasonOf(error);
     } finally {

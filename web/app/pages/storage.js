@@ -13,8 +13,7 @@ const ROOT = "/api/phase5/storage";
 export function open(place, backend) {
   const [usage, advice] = [element("div", {}), element("div", {})];
   place.append(usage, element("h2", {}, say("advice")), advice, exporting(backend), erasing(backend));
-  const show = () => showAdvice(advice, backend).catch(failed);
-  show();
+  adviceOrWhyNot(advice, backend);
   return onSnapshot(doc(backend.db, "quota", backend.user.uid), (found) => drawUsage(usage, found.data()), failed);
 }
 
@@ -35,10 +34,16 @@ function drawUsage(place, fields = {}) {
 
 // -- what could be done
 
+function adviceOrWhyNot(place, backend) {
+  return showAdvice(place, backend).catch((error) =>
+    place.replaceChildren(element("p", { class: "problem", role: "alert" }, reasonOf(error))),
+  );
+}
+
 async function showAdvice(place, backend) {
   place.replaceChildren(element("p", { class: "quiet" }, say("advice.asking")));
   const { recommendations } = await ask(backend, "GET", `${ROOT}/recommendations`);
-  const again = () => showAdvice(place, backend).catch(failed);
+  const again = () => adviceOrWhyNot(place, backend);
   place.replaceChildren(
     ...(recommendations.length
       ? recommendations.map((each) => adviceCard(each, backend, again))

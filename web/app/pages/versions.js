@@ -73,32 +73,33 @@ function savingForm(backend, file) {
   made.addEventListener("submit", async (event) => {
     event.preventDefault();
     told.textContent = "";
-    const said = {
-      description: why.input.value,
-      file_id: file ?? undefined,
-      name: file ? undefined : name.input.value,
-    };
-    const chosen = picked.input.files[0];
+    const sent = { name: name.input.value, text: text.input.value, why: why.input.value, files: picked.input.files };
+    const [chosen, used] = [picked.input.files[0], key];
+    key = crypto.randomUUID();
+    // Emptied at once, so that whatever is written while the answer is on its way stays.
+    made.reset();
     try {
-      const saved = chosen
-        ? await ask(backend, "POST", `${ROOT}/storage/upload`, {
-            query: said,
-            body: chosen,
-            type: chosen.type || "text/plain",
-            key,
-          })
-        : await ask(backend, "POST", `${ROOT}/storage/save-artifact`, {
-            body: { ...said, text: text.input.value },
-            key,
-          });
+      const saved = await save(backend, { file, said: sent, chosen, key: used });
       if (!saved.is_new_version) tell(say("versions.same"));
-      key = crypto.randomUUID();
-      made.reset();
     } catch (error) {
       told.textContent = reasonOf(error);
+      if (name.input.value || text.input.value || picked.input.files.length) return;
+      [name.input.value, text.input.value, why.input.value] = [sent.name, sent.text, sent.why];
+      picked.input.files = sent.files;
+      key = used;
     }
   });
   return made;
+}
+
+/** Text as it stands, or the bytes of a chosen file, as the newest version of `file`, or of a new one. */
+function save(backend, { file, said, chosen, key }) {
+  const described = { description: said.why, file_id: file ?? undefined, name: file ? undefined : said.name };
+  if (!chosen) {
+    return ask(backend, "POST", `${ROOT}/storage/save-artifact`, { body: { ...described, text: said.text }, key });
+  }
+  const type = chosen.type || "text/plain";
+  return ask(backend, "POST", `${ROOT}/storage/upload`, { query: described, body: chosen, type, key });
 }
 
 // -- one file
