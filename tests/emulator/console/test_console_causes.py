@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,6 +162,22 @@ def test_what_the_suite_does_by_itself_is_nobodys_effect(running: BackgroundSuit
     assert {each["cause"]["by"] for each in failing} == {"function"}
     assert (len(failing), mourner["cause"]["by"]) == (5, "suite")
     assert [(each["what"], each["resource"]) for each in mourner["effects"]] == [("accounts asked", "accounts")]
+
+
+def test_where_nobody_can_tell_the_record_says_so(tmp_path: Path, project_id: str) -> None:
+    """Functions in the process of a test write over the test's own connections: no cause is made up for them."""
+    (tmp_path / "main.py").write_text(
+        "from firebase_functions import pubsub_fn\n\n"
+        "@pubsub_fn.on_message_published(topic='news')\ndef reader(event):\n    pass\n"
+    )
+    codebases = (Codebase(name="default", source=tmp_path),)
+    configuration = Configuration(root=tmp_path, project_id=project_id, codebases=codebases)
+    suite = Suite(configuration, only=("pubsub", "functions"), free_ports=True, functions_in_process=True)
+    with BackgroundSuite(suite) as here:
+        publish(here, "news")
+        here.settled()
+        [read] = records(here, "reader")
+    assert (read["cause"]["by"], read["cause"]["runs"], read["rounds"]) == ("unknown", [], 0)
 
 
 def test_a_loop_stands_out_and_leads_back_to_its_start(browser: Browser, running: BackgroundSuite) -> None:
