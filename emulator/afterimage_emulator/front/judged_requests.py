@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from afterimage_emulator.clock import Clock
@@ -21,6 +21,7 @@ KEPT_SOURCES: Final = 16
 KEPT_CASE_CHARACTERS: Final = 64 * 1024
 EARLY_REQUESTS: Final = 200
 EARLY_BYTES: Final = 4 * 1024 * 1024
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 Judged = Mapping[str, Any]
 
 
@@ -45,7 +46,7 @@ class JudgedRequests:
         early, self._early, self._early_bytes = self._early, deque(), 0
         for each in early:
             each.decision.leave_store()
-            self._kept.append(self._described(each.request, each.decision, number=each.number, time=each.time))
+            self._kept.append(self._described(each.request, each.decision, number=each.number, now_ns=each.now_ns))
 
     def listen(self, listener: Callable[[Judged], None]) -> Callable[[], None]:
         """Answers with what ends it."""
@@ -68,11 +69,11 @@ class JudgedRequests:
 
     def note(self, request: FirestoreRequest | StorageRequest, decision: Decision) -> None:
         """To be called before anything changes that the rules read: the values are computed here."""
-        number, time = next(self._numbers), self._clock.now()
+        number, now_ns = next(self._numbers), self._clock.now_ns()
         if not self.is_watched:
-            self._keep(_Early(number, time, request, decision, _document_bytes(request, decision)))
+            self._keep(_Early(number, now_ns, request, decision, _document_bytes(request, decision)))
             return
-        judged = self._described(request, decision, number=number, time=time)
+        judged = self._described(request, decision, number=number, now_ns=now_ns)
         self._kept.append(judged)
         for listener in tuple(self._listeners):
             listener(judged)
@@ -84,14 +85,14 @@ class JudgedRequests:
             self._early_bytes -= self._early.popleft().document_bytes
 
     def _described(
-        self, request: FirestoreRequest | StorageRequest, decision: Decision, *, number: int, time: datetime
+        self, request: FirestoreRequest | StorageRequest, decision: Decision, *, number: int, now_ns: int
     ) -> Judged:
         explanation = decision.explain()
         allow = decision.allow
         service = "storage" if hasattr(request, "bucket") else "firestore"
         return {
             "id": number,
-            "time": time.isoformat(),
+            "time": (_EPOCH + timedelta(microseconds=now_ns // 1000)).isoformat(),
             "service": service,
             "place": getattr(request, "bucket", None) or getattr(request, "database", ""),
             "method": request.method,
@@ -122,7 +123,7 @@ class _Early(NamedTuple):
     """A decision of before somebody looked."""
 
     number: int
-    time: datetime
+    now_ns: int
     request: FirestoreRequest | StorageRequest
     decision: Decision
     document_bytes: int
@@ -130,8 +131,10 @@ class _Early(NamedTuple):
 
 def _document_bytes(request: FirestoreRequest | StorageRequest, decision: Decision) -> int:
     """How much of a store it holds on to; what an object's rules read is never large."""
-    documents = (request.resource, request.request_resource, *decision.documents_read.values())
-    return sum([getattr(document, "wire_bytes", 0) for document in documents])
+    size = getattr(request.resource, "wire_bytes", 0) + getattr(request.request_resource, "wire_bytes", 0)
+    for document in decision.documents_read.values():
+        size += getattr(document, "wire_bytes", 0)
+    return int(size)
 
 
 def _case(request: FirestoreRequest | StorageRequest, decision: Decision) -> Mapping[str, str]:
