@@ -69,6 +69,8 @@ class GoogleServer:
     sessions: dict[str, Session] = field(default_factory=dict)
     faults: list[Fault | None] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    lengths: list[tuple[int, int]] = field(default_factory=list)
+    """Of each request that was answered: the bytes of its body, and of the whole answer."""
     broken_contracts: list[str] = field(default_factory=list)
     kms_versions: list[bytes] = field(default_factory=lambda: [AESGCM.generate_key(256)])
     allowed: float = float("inf")
@@ -395,6 +397,7 @@ def served(server: GoogleServer) -> Iterator[GoogleServer]:
             head = f"HTTP/1.1 {answer.status} Told\r\nContent-Length: {len(answer.body)}\r\n"
             head += "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
             data = f"{head}Content-Type: application/json\r\n\r\n".encode() + answer.body
+            server.lengths.append((int(self.headers.get("content-length", 0)), len(data)))
             if 0 <= gives < len(data):
                 self.wfile.write(data[:gives])
                 self._cut()

@@ -6,11 +6,13 @@ import functools
 import itertools
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from afterimage.artifacts.refusals import RefusedError
+from tests.functions.artifacts.desk import Desk
 from tests.functions.drive.drive_world import PIECE, DriveWorld, drive_world
 from tests.functions.drive.google_server import Fault
 from tests.functions.media_world import Crash
@@ -74,39 +76,55 @@ def test_a_process_that_dies_between_any_two_steps_leaves_one_file_with_the_righ
             assert len(world.mirror(file)["revisions"]) == 2
 
 
-def every_cut() -> Iterator[tuple[int, Fault]]:
-    """Each request of a round, cut at each byte of its answer, and of what is sent."""
-    requests = sum(step.startswith("after") and " /" in step for step in steps_of_a_round())
-    for place in range(requests):
-        for byte in range(700):
-            yield place, Fault(gives=byte)
-        for byte in (*range(300), *range(PIECE - 2, PIECE + 3)):
-            yield place, Fault(takes=byte)
+def save_two_and_settle(world: DriveWorld, number: int) -> None:
+    """A new file with two versions, the second of three pieces; both have to lie in Drive."""
+    first, second = f"first {number}".encode(), SECOND + str(number).encode()
+    file = world.desk.save(first, name=f"{number}.txt").head.file
+    world.desk.save(second, file=file)
+    world.settle(step=timedelta(minutes=1))
+    assert world.contents(file) == [first, second]
+    assert world.mirror(file)["earlier"] == []
 
 
-def check_cut(place: int, fault: Fault) -> None:
-    with drive_world() as world:
-        file = saved_twice(world)
-        world.google.faults = [None] * place + [fault]
-        world.settle()
-        assert world.contents(file) == [FIRST, SECOND], f"request {place}, {fault}"
-        assert len(world.drive().folders()) == 1
-        assert world.mirror(file)["earlier"] == []
+def every_cut(world: DriveWorld) -> list[tuple[int, Fault]]:
+    """Each request of such a round, cut at each byte of its answer, and of what is sent: of pieces at their ends."""
+    begin = len(world.google.lengths)
+    save_two_and_settle(world, -1)
+    found: list[tuple[int, Fault]] = []
+    for place, (sent, answered) in enumerate(world.google.lengths[begin:]):
+        found += [(place, Fault(gives=byte)) for byte in range(answered)]
+        ends = range(sent) if sent < 1000 else (0, 1, sent // 2, sent - 1)
+        found += [(place, Fault(takes=byte)) for byte in ends]
+    return found
+
+
+def check_cuts(most: int) -> None:
+    with drive_world(desk=Desk(notes_drive=True, room=1 << 40)) as world:
+        world.link()
+        save_two_and_settle(world, -2)
+        every = every_cut(world)
+    cuts = random.Random(SEED).sample(every, min(most, len(every)))
+    for start in range(0, len(cuts), 100):
+        # A world for so many: what is saved stays in memory.
+        with drive_world(desk=Desk(notes_drive=True, room=1 << 40)) as world:
+            world.link()
+            save_two_and_settle(world, -1)
+            for number, (place, fault) in enumerate(cuts[start : start + 100]):
+                print(f"DRIVE_SEED={SEED} request {place} {fault}")
+                world.google.faults = [None] * place + [fault]
+                save_two_and_settle(world, number)
+            assert len(world.drive().folders()) == 1
 
 
 def test_a_connection_cut_at_any_byte_costs_nothing() -> None:
-    """Thirty cuts, drawn anew at each run: of what is sent and of what is answered, at any request."""
-    dice = random.Random(SEED)
-    for place, fault in dice.sample(list(every_cut()), 30):
-        print(f"DRIVE_SEED={SEED} request {place} {fault}")
-        check_cut(place, fault)
+    """Forty cuts, drawn anew at each run: of what is sent and of what is answered, at any request."""
+    check_cuts(40)
 
 
 @pytest.mark.soak
 def test_a_connection_cut_at_every_byte_costs_nothing() -> None:
     """All of them: some thousands."""
-    for place, fault in every_cut():
-        check_cut(place, fault)
+    check_cuts(1 << 30)
 
 
 class Life:
