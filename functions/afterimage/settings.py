@@ -95,6 +95,8 @@ class Settings:
     """Where settled objects are announced; empty: nowhere."""
     cdn_provider: str = ""
     """What stands in front of `assets`, as `edges/cdn/providers.py` names it; empty: nothing."""
+    cdn_base_url: str = ""
+    """Where the world reaches what stands in front of `assets`, without a slash at its end."""
     cdn_keep_for: Mapping[str, timedelta] = field(default_factory=dict)
     """How long caches may keep what is published, by family; `*` for all others."""
     plan_overrides: Mapping[str, Mapping[str, object]]
@@ -147,6 +149,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         quota_alert_topic=_value(variables, "QUOTA_ALERT_TOPIC"),
         ready_topic=_value(variables, "MEDIA_READY_TOPIC"),
         cdn_provider=_value(variables, "DEFAULT_CDN"),
+        cdn_base_url=_value(variables, "CDN_BASE_URL").rstrip("/"),
         cdn_keep_for=_keep_for(variables),
         plan_overrides=_plans(variables),
         allowed_origins=_origins(variables, project_id),

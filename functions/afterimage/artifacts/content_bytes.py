@@ -32,7 +32,14 @@ class ContentBytes:
     """Larger contents are packed, where their type allows it."""
 
     def put(
-        self, user: str, digest: str, source: bytes | StoredFile, content_type: str, known: Content | None
+        self,
+        user: str,
+        digest: str,
+        source: bytes | StoredFile,
+        content_type: str,
+        known: Content | None,
+        *,
+        packs: bool = True,
     ) -> Content:
         """Makes sure that the bytes are there; `known` is what the content's document said before.
 
@@ -43,7 +50,7 @@ class ContentBytes:
             # Its collector may be dead. What it was to delete is deleted; nothing newer can be.
             self.files.delete(self.bucket, name, generation=known.generation)
         size = source.size if isinstance(source, StoredFile) else len(source)
-        may_pack = size > self.pack_from_bytes and content_type in PACKABLE
+        may_pack = packs and size > self.pack_from_bytes and content_type in PACKABLE
         for _ in range(_ROUNDS):
             try:
                 stored = self._stored(name, source, content_type, may_pack=may_pack)

@@ -19,8 +19,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from afterimage.paths import blob_path
-from afterimage.store.documents import ConflictError, Document, Expect, Replace, Write
+from afterimage.paths import blob_path, published_mark_path
+from afterimage.store.documents import ConflictError, Document, Expect, Remove, Replace, Write
 
 GONE_IS_KEPT_FOR: Final = timedelta(days=2)
 """Longer than any request or delivery that has looked at the document can still be under way."""
@@ -51,6 +51,8 @@ class Content:
     references: int = 0
     state: ContentState = ContentState.STORED
     expires_at: datetime | None = None
+    published_as: str = ""
+    """The id under which a save marked it as public; the mark goes when the content is released."""
 
     @property
     def counted_bytes(self) -> int:
@@ -73,7 +75,8 @@ class Content:
         elif state is ContentState.LOST and not left:
             # Nothing is left to refer to again: the collector says that it is gone.
             state = ContentState.DELETING
-        return replace(self, references=left, state=state, expires_at=None)
+        published_as = self.published_as if left else ""
+        return replace(self, references=left, state=state, expires_at=None, published_as=published_as)
 
 
 def content_in(found: Document | None) -> Content | None:
@@ -90,6 +93,7 @@ def content_in(found: Document | None) -> Content | None:
         references=fields["references"],
         state=ContentState(fields["state"]),
         expires_at=fields["expires_at"],
+        published_as=fields.get("published_as", ""),
     )
 
 
@@ -104,6 +108,7 @@ def content_write(user: str, content: Content, found: Document | None) -> Write:
         "references": content.references,
         "state": str(content.state),
         "expires_at": content.expires_at,
+        "published_as": content.published_as,
     }
     expected = found.version if found else Expect.ABSENT
     path = blob_path(user, content.digest)
@@ -141,5 +146,8 @@ class ContentMoves:
             references = known.references if known else 0
             after = replace(begin, references=references).referred(change)
             writes.append(content_write(self.user, after, self.found.get(digest)))
+            if begin.published_as and not after.published_as:
+                mark = published_mark_path(self.user, begin.published_as)
+                writes.append(Remove(path=mark, expected=Expect.ANYTHING))
             moved += after.counted_bytes - (known.counted_bytes if known else 0)
         return writes, moved

@@ -34,6 +34,8 @@ class Saving:
     auto_save: bool = False
     create_version: bool = True
     declared_type: str = ""
+    auto_compress: bool = True
+    """Whether the bytes may be stored packed, where their type gains by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,7 @@ class Library:
             file=file,
             is_auto_saved=saving.auto_save,
             creates_version=saving.create_version,
+            packs=saving.auto_compress,
         )
         return self.versions.add(new, data, reading=reading)
 

@@ -61,6 +61,8 @@ class NewVersion:
     creates_version: bool = True
     """False: an automatic save takes the place of the automatic save before it."""
     reverted_from: int | None = None
+    packs: bool = True
+    """Whether the bytes may be stored packed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -256,7 +258,7 @@ class Versions:
     def _put(self, new: NewVersion, source: bytes | StoredFile | None, known: Content | None) -> Content:
         if source is None:
             raise in_the_way(f"the bytes of `{new.digest}` are lost: no version can be made of them")
-        return self.contents.put(new.user, new.digest, source, new.content_type, known)
+        return self.contents.put(new.user, new.digest, source, new.content_type, known, packs=new.packs)
 
     def _refuse_without_room(self, user: str, quota: Document | None, size: int, *, is_sure: bool) -> None:
         """Before bytes are stored for nothing; the commit asks again."""

@@ -126,7 +126,7 @@ def public_files(record: Mapping[str, Any], mark: Mark) -> dict[str, PublicFile]
         source = record["source"]
         # The type that the bytes have; what the sender declared is never believed.
         content_type = source.get("content_type") or "application/octet-stream"
-        files[f"{ORIGINAL}.{_ENDINGS.get(content_type, 'bin')}"] = PublicFile(
+        files[_original_tail(content_type)] = PublicFile(
             bucket=source["bucket"],
             path=source["name"],
             content_type=content_type,
@@ -136,6 +136,15 @@ def public_files(record: Mapping[str, Any], mark: Mark) -> dict[str, PublicFile]
             generation=source["generation"],
         )
     return files
+
+
+def original_address(bucket: str, name: str, generation: int, content_type: str) -> str:
+    """The path at which the origin serves a published original of that type."""
+    return f"/a/{public_id(bucket, name, generation)}/{_original_tail(content_type)}"
+
+
+def _original_tail(content_type: str) -> str:
+    return f"{ORIGINAL}.{_ENDINGS.get(content_type, 'bin')}"
 
 
 def publication_fields(record: Mapping[str, Any], owner: str, identifier: str, mark: Mark) -> dict[str, Any]:

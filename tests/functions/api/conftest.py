@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +70,7 @@ class ServedApi:
     published: list[tuple[str, dict[str, Any]]] | None = field(default_factory=list)
     """Messages that start jobs, which here none hears; None: a home of the API without jobs."""
 
-    def instance(self, table: RouteTable = TABLE, **variables: str) -> str:
+    def instance(self, table: RouteTable = TABLE, /, **variables: str) -> str:
         """Starts an instance; its address."""
         settings = read_settings(
             {"GCLOUD_PROJECT": self.project_id, "API_APP_CHECK": "off", **self.google, **variables}
@@ -157,14 +158,12 @@ class User:
         return {"Authorization": f"Bearer {self.token}"}
 
 
-@pytest.fixture
-def served(
-    suite: BackgroundSuite, sdk_environment: dict[str, str], project_id: str, tmp_path: Path
-) -> Iterator[ServedApi]:
-    """The parts of the API in a project of this test's own; `instance()` starts a server."""
+@contextmanager
+def serving(suite: BackgroundSuite, project_id: str, folder: Path) -> Iterator[ServedApi]:
+    """The parts of the API in one project; the suite's variables are set already, and `folder` is for keys."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     local_app_check.install()
-    app = firebase_admin.initialize_app(options={"projectId": project_id}, name=project_id)
+    app = firebase_admin.initialize_app(options={"projectId": project_id}, name=f"{project_id} served")
     client = firestore.Client(project=project_id)
     storage_client = storage.Client(project=project_id)
     api = ServedApi(
@@ -180,12 +179,34 @@ def served(
             "GOOGLE_CLIENT_ID": "the-app",
             "GOOGLE_CLIENT_SECRET": "secret",
             "GOOGLE_REDIRECT_URI": "https://api.example.com/api/phase5/auth/callback",
-            "DRIVE_KEY": str(tmp_path / "drive-keys.json"),
+            "DRIVE_KEY": str(folder / "drive-keys.json"),
         },
     )
-    add_key(tmp_path / "drive-keys.json")
-    yield api
-    api.stop()
-    client.close()
-    firebase_admin.delete_app(app)
-    local_app_check.uninstall()
+    add_key(folder / "drive-keys.json")
+    try:
+        yield api
+    finally:
+        api.stop()
+        client.close()
+        firebase_admin.delete_app(app)
+        local_app_check.uninstall()
+
+
+@pytest.fixture
+def served(
+    suite: BackgroundSuite, sdk_environment: dict[str, str], project_id: str, tmp_path: Path
+) -> Iterator[ServedApi]:
+    """The parts of the API in a project of this test's own; `instance()` starts a server."""
+    with serving(suite, project_id, tmp_path) as api:
+        yield api
+
+
+@pytest.fixture
+def served_beside_functions(
+    functions_suite: BackgroundSuite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[ServedApi]:
+    """The same in the project whose functions hear every event; for settings that those functions do not have."""
+    for name, value in functions_suite.environment().items():
+        monkeypatch.setenv(name, value)
+    with serving(functions_suite, functions_suite.project_id, tmp_path) as api:
+        yield api

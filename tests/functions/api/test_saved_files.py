@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
+import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,7 +15,9 @@ import pytest
 from PIL import Image
 
 from afterimage.artifacts.handlers import collector_over, library_over
+from afterimage.paths import object_id, published_mark_path
 from tests.functions.api.conftest import ServedApi, User
+from tests.functions.artifacts.test_end_to_end import eventually
 
 ROOT = "/api/phase5"
 TEXT = b"a line of text\n" * 100
@@ -315,15 +319,76 @@ def test_a_stranger_s_client_needs_no_more_than_http(shelf: Shelf) -> None:
     assert "RateLimit-Remaining" in answer.headers
 
 
-def test_what_a_save_does_not_decide_is_refused_by_its_name(served: ServedApi) -> None:
-    """Packing, publishing and the network in front: no save takes such a word and then does nothing about it."""
-    address, ana = f"{served.instance()}/api/phase5/storage", served.user("ana")
-    for name, value in {"auto_compress": "true", "upload_to_cdn": "true", "cdn_provider": "cloudflare"}.items():
-        saved = served.http.post(f"{address}/save-artifact", json={"text": "a", name: value}, headers=ana.headers)
-        sent = served.http.post(
-            f"{address}/upload", params={"name": "a.txt", name: value}, content=b"a", headers=ana.headers
-        )
+def test_a_save_that_cannot_publish_as_it_was_asked_keeps_nothing(served: ServedApi) -> None:
+    """No network in front, another than was named, a network without the wish: refused by name, before any byte."""
+    ana = served.user("ana")
+    with_network = {"DEFAULT_CDN": "cloudflare", "CDN_BASE_URL": "https://cdn.example.com/"}
+    asked: list[tuple[dict[str, str], dict[str, Any], str]] = [
+        ({}, {"upload_to_cdn": True}, "upload_to_cdn"),
+        ({"DEFAULT_CDN": "cloudflare"}, {"upload_to_cdn": True}, "upload_to_cdn"),
+        (with_network, {"upload_to_cdn": True, "cdn_provider": "vercel"}, "cdn_provider"),
+        (with_network, {"cdn_provider": "cloudflare"}, "cdn_provider"),
+    ]
+    for variables, said, named in asked:
+        address = f"{served.instance(**variables)}{ROOT}/storage"
+        saved = served.http.post(f"{address}/save-artifact", json={"text": "a", **said}, headers=ana.headers)
+        query = {"name": "a.txt", **{name: str(value).lower() for name, value in said.items()}}
+        sent = served.http.post(f"{address}/upload", params=query, content=b"a", headers=ana.headers)
         for answer in (saved, sent):
             assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_REQUEST")
-            assert f"`{name}`" in answer.json()["detail"]
+            assert f"`{named}`" in answer.json()["error"]
     assert served.http.get(f"{address}/files", headers=ana.headers).json()["files"] == []
+
+
+def test_large_texts_are_packed_unless_the_save_says_otherwise(served: ServedApi) -> None:
+    """`auto_compress`: either way the bytes come down as they went up; what is packed already is not published."""
+    variables = {"DEFAULT_CDN": "cloudflare", "CDN_BASE_URL": "https://cdn.example.com", "COMPRESS_FROM_MB": "1"}
+    shelf = Shelf(served=served, address=served.instance(**variables), user=served.user("alice"))
+    for sent, packs in ((b"a line of text\n" * 100_000, "true"), (b"another line\n" * 100_000, "false")):
+        params = {"name": "a.txt", "auto_compress": packs}
+        saved = shelf.call("POST", "/storage/upload", params=params, content=sent)
+        blob = f"artifacts/alice/blobs/{saved['sha256']}"
+        content = shelf.fields(blob)
+        assert (content["is_packed"], content["stored_bytes"] < len(sent)) == (packs == "true", packs == "true")
+        address = shelf.call("GET", f"/storage/files/{saved['file_id']}/download")["url"]
+        assert hashlib.sha256(served.http.get(address).content).hexdigest() == saved["sha256"]
+        published = shelf.call("POST", "/storage/upload", params={**params, "upload_to_cdn": "true"}, content=sent)
+        url = published["cdn"]["cdn_url"]
+        mark = published_mark_path("alice", object_id(served.settings.originals_bucket, blob))
+        assert (served.documents.read(mark) is None) == (packs == "true")
+        assert url is None if packs == "true" else url.startswith("https://cdn.example.com/a/")
+
+
+def test_a_save_that_publishes_is_served_to_the_world_until_its_file_is_deleted(
+    served_beside_functions: ServedApi,
+) -> None:
+    """Marked by the save, made public and served by the deployed functions; one content in two files stays until both
+    are gone, and the mark goes in the commit that deletes the last."""
+    served = served_beside_functions
+    origin = f"http://{served.suite.address('functions')}/{served.project_id}/us-central1/assets"
+    variables = {"DEFAULT_CDN": "cloudflare", "CDN_BASE_URL": origin, "COMPRESS_FROM_MB": "1"}
+    user = served.user(f"user-{uuid.uuid4().hex[:8]}")
+    shelf = Shelf(served=served, address=served.instance(**variables), user=user)
+    out = io.BytesIO()
+    Image.new("RGB", (300, 200), (9, 8, 7)).save(out, "PNG")
+    for name, data in (("design.png", out.getvalue()), ("large.txt", b"a line of text\n" * 100_000)):
+        params = {"name": name, "auto_compress": "true", "upload_to_cdn": "true", "cdn_provider": "cloudflare"}
+        saved = shelf.call("POST", "/storage/upload", params=params, content=data)
+        url = saved["cdn"]["cdn_url"]
+        assert (url.startswith(f"{origin}/a/"), saved["cdn"]["cdn_provider"]) == (True, "cloudflare")
+        eventually(served.suite, partial(answers, url, 200))
+        fetched = served.http.get(url)
+        assert (fetched.content, "public" in fetched.headers["cache-control"]) == (data, True)
+        other = shelf.call("POST", "/storage/upload", params={**params, "name": f"other-{name}"}, content=data)
+        assert other["cdn"]["cdn_url"] == url
+        shelf.call("DELETE", f"/storage/files/{other['file_id']}")
+        blob = f"artifacts/{user.uid}/blobs/{saved['sha256']}"
+        mark = published_mark_path(user.uid, object_id(served.settings.originals_bucket, blob))
+        assert served.documents.read(mark) is not None
+        shelf.call("DELETE", f"/storage/files/{saved['file_id']}")
+        assert served.documents.read(mark) is None
+        eventually(served.suite, partial(answers, url, 404))
+
+
+def answers(url: str, status: int) -> bool:
+    return httpx.get(url, timeout=60, trust_env=False).status_code == status

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from msgspec import UNSET
@@ -89,10 +90,7 @@ def save_artifact(services: Services, caller: Caller, asked: Asked[Any, Artifact
     if name is None and said.file_id is None:
         name = f"{said.artifact_type or 'artifact'}.{extension}"
     description = _described(said, name, said.description, said.change, said.author)
-    saving = Saving(file=said.file_id, auto_save=said.auto_save, create_version=said.create_version)
-    with refusals_answered():
-        saved = library_of(services).save(caller.uid, data, description, saving, save=asked.operation_id)
-    return shown_save(saved)
+    return _saved(services, caller, asked, said, Bytes(data=data, description=description))
 
 
 def upload_file(services: Services, caller: Caller, asked: Asked[FileToUpload, bytes]) -> SavedFile:
@@ -106,12 +104,63 @@ def upload_file(services: Services, caller: Caller, asked: Asked[FileToUpload, b
         author=said.author,
     )
     declared = asked.content_type.partition(";")[0].strip()
-    saving = Saving(
-        file=said.file_id, auto_save=said.auto_save, create_version=said.create_version, declared_type=declared
+    return _saved(
+        services, caller, asked, said, Bytes(data=asked.body, description=description, declared_type=declared)
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bytes:
+    """What is to be kept, and what is said of it."""
+
+    data: bytes
+    description: Description
+    declared_type: str = ""
+
+
+def _saved(
+    services: Services, caller: Caller, asked: Asked[Any, Any], said: ArtifactToSave | FileToUpload, given: Bytes
+) -> SavedFile:
+    """Keeps a version, and publishes it where that was asked for."""
+    network = _network_for(services, said)
+    saving = Saving(
+        file=said.file_id,
+        auto_save=said.auto_save,
+        create_version=said.create_version,
+        declared_type=given.declared_type,
+        # What the world is to have is stored as the world is to have it.
+        auto_compress=said.auto_compress and not network,
+    )
+    library = library_of(services)
     with refusals_answered():
-        saved = library_of(services).save(caller.uid, asked.body, description, saving, save=asked.operation_id)
-    return shown_save(saved)
+        saved = library.save(caller.uid, given.data, given.description, saving, save=asked.operation_id)
+        if not network:
+            return shown_save(saved)
+        from afterimage.artifacts.publishing import publish
+
+        address = publish(library.versions, caller.uid, saved.head.version(saved.number).digest)
+    url = None if address is None else network + address
+    return shown_save(saved, CdnResult(cdn_url=url, cdn_provider=services.settings().cdn_provider))
+
+
+def _network_for(services: Services, said: ArtifactToSave | FileToUpload) -> str:
+    """The address of the network in front, where the save asks for it; refused where it asks for another."""
+    there, base = services.settings().cdn_provider, services.settings().cdn_base_url
+    if not said.upload_to_cdn:
+        if said.cdn_provider is None:
+            return ""
+        raise ApiError(
+            ErrorCode.INVALID_REQUEST, "`cdn_provider` alone publishes nothing", "send `upload_to_cdn` with it"
+        )
+    if not there or not base:
+        raise ApiError(
+            ErrorCode.INVALID_REQUEST,
+            "`upload_to_cdn` needs a network in front, and this deployment has none",
+            "leave it out, or have `DEFAULT_CDN` and `CDN_BASE_URL` set",
+        )
+    if said.cdn_provider not in {None, there}:
+        raise ApiError(ErrorCode.INVALID_REQUEST, "`cdn_provider` is not in front here", f"name `{there}`, or none")
+    return base
 
 
 def overview(services: Services, caller: Caller, _asked: Asked[Any, None]) -> Overview:
@@ -249,7 +298,7 @@ def cancel_upload(services: Services, caller: Caller, asked: Asked[Any, None]) -
         return _shown_upload(caller.uid, _uploads(services).cancel(caller.uid, asked.path["upload_id"]))
 
 
-def shown_save(saved: SavedVersion) -> SavedFile:
+def shown_save(saved: SavedVersion, cdn: CdnResult | None = None) -> SavedFile:
     entry = saved.head.version(saved.number)
     return SavedFile(
         file_id=saved.head.file,
@@ -260,7 +309,7 @@ def shown_save(saved: SavedVersion) -> SavedFile:
         sha256=entry.digest,
         content_type=saved.content_type,
         drive_result=DriveResult(file_id=saved.head.file, queued=saved.goes_to_drive),
-        cdn=CdnResult(),
+        cdn=cdn or CdnResult(),
     )
 
 

@@ -34,6 +34,7 @@ _Name = Annotated[str, Meta(min_length=1, max_length=NAME_LIMIT)]
 _Author = Annotated[str, Meta(max_length=NAME_LIMIT)]
 _Type = Annotated[str, Meta(max_length=TYPE_LIMIT)]
 _Folder = Annotated[str, Meta(max_length=FOLDER_LIMIT)]
+_Provider = Annotated[str, Meta(max_length=200)]
 _Tag = Annotated[str, Meta(min_length=1, max_length=TAG_LIMIT)]
 _Tags = Annotated[list[_Tag], Meta(max_length=TAGS_LIMIT, extra_json_schema={"uniqueItems": True})]
 
@@ -58,10 +59,16 @@ class ArtifactToSave(Named, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     author: _Author = ""
     auto_save: bool = False
     create_version: bool = True
+    auto_compress: bool = True
+    """Whether the bytes may be stored packed, where they are many and of a type that gains by it."""
+    upload_to_cdn: bool = False
+    """Whether the world may have the file, as it is, from the network in front."""
+    cdn_provider: _Provider | None = None
+    """The network that is meant; there is one, `DEFAULT_CDN` of the deployment."""
 
 
 class FileToUpload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the query says of the bytes in the body."""
+    """What the query says of the bytes in the body; its last three fields are those of data to save."""
 
     name: _Name | None = None
     file_id: FileId | None = None
@@ -72,6 +79,9 @@ class FileToUpload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     author: _Author = ""
     auto_save: bool = False
     create_version: bool = True
+    auto_compress: bool = True
+    upload_to_cdn: bool = False
+    cdn_provider: _Provider | None = None
 
 
 class DriveResult(Struct, frozen=True, kw_only=True):
@@ -83,9 +93,12 @@ class DriveResult(Struct, frozen=True, kw_only=True):
 
 
 class CdnResult(Struct, frozen=True, kw_only=True):
-    """A public address, where the file was published."""
+    """Where the world finds a file that was published with its save."""
 
     cdn_url: str | None = None
+    """Serves the file once it was looked at and found sound, until it is taken back; null where it was not published,
+    or cannot be because its bytes are kept packed since an earlier save."""
+    cdn_provider: str | None = None
 
 
 class SavedFile(Struct, frozen=True, kw_only=True):
