@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import random
+import subprocess
+import sys
 import threading
 import uuid
 from dataclasses import dataclass
@@ -15,9 +19,11 @@ import pytest
 from PIL import Image
 
 from afterimage.artifacts.handlers import collector_over, library_over
+from afterimage.deployment import UPLOAD_WORK
 from afterimage.paths import object_id, published_mark_path
 from tests.functions.api.conftest import ServedApi, User
 from tests.functions.artifacts.test_end_to_end import eventually
+from tests.functions.conftest import FUNCTIONS
 
 ROOT = "/api/phase5"
 TEXT = b"a line of text\n" * 100
@@ -216,6 +222,56 @@ def test_a_large_file_is_uploaded_past_the_api_and_goes_on_after_a_cut(shelf: Sh
     assert http.get(address["url"]).content == data
     assert shelf.served.files.find(shelf.served.settings.originals_bucket, upload["document"]) is None
     assert shelf.fields("quota/alice")["reserved_bytes"] == 0
+
+
+TAKES_OVER = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+from afterimage.artifacts.handlers import collector
+print(collector().arrivals.finalized(sys.argv[2], sys.argv[3], int(sys.argv[4])))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.parametrize("content_type", ["video/mp4", pytest.param("text/plain", marks=pytest.mark.soak)])
+def test_a_file_of_the_largest_size_is_uploaded_and_taken_over_in_half_a_function(
+    shelf: Shelf, content_type: str
+) -> None:
+    """100 MiB in pieces, with a cut: text is packed, a film is copied. Two of these share a function, so each is taken
+    over by a process that never holds more than half of its memory; a byte more is refused before any is sent."""
+    if content_type == "text/plain":
+        name, data = "large.txt", random.Random(1).randbytes(2**19).hex().encode() * 100
+    else:
+        name, data = "large.mp4", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom".ljust(2**20, b"\1") * 100
+    assert len(data) == shelf.served.settings.most_file_bytes
+    asked = [{"name": name, "size": len(data) + more, "content_type": content_type} for more in (0, 1)]
+    batch = shelf.call("POST", "/storage/uploads", json={"files": asked})
+    assert [each["code"] for each in batch["files"]] == ["", "FILE_TOO_LARGE"]
+    upload, http = batch["files"][0]["upload"], shelf.served.http
+    start, piece, sent = upload["start"], 16 * 2**20, 0
+    session = http.request(start["method"], start["url"], headers=start["headers"]).headers["Location"]
+    while sent < len(data):
+        end = min(len(data), sent + piece)
+        # As after a cut: whatever was answered, the store says how far the file has come.
+        http.put(session, content=data[sent:end], headers={"Content-Range": f"bytes {sent}-{end - 1}/{len(data)}"})
+        how_far = http.put(session, headers={"Content-Range": f"bytes */{len(data)}"})
+        sent = len(data) if how_far.status_code == 200 else int(how_far.headers["Range"].rpartition("-")[2]) + 1
+    settings = shelf.served.settings
+    file = shelf.served.files.find(settings.originals_bucket, upload["document"])
+    assert file is not None
+    command = [sys.executable, "-c", TAKES_OVER, str(FUNCTIONS), file.bucket, file.name, str(file.generation)]
+    environment = {**os.environ, "ORIGINALS_BUCKET": file.bucket}
+    told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, env=environment)
+    outcome, mebibytes = told.stdout.split()
+    assert outcome == "kept"
+    assert int(mebibytes) < int(UPLOAD_WORK["memory"]) // int(UPLOAD_WORK["concurrency"])
+    shown = shelf.call("GET", f"/storage/uploads/{upload['upload_id']}")
+    digest = hashlib.sha256(data).hexdigest()
+    content = shelf.fields(f"artifacts/alice/blobs/{digest}")
+    assert (content["is_packed"], content["stored_bytes"] < len(data)) == (content_type == "text/plain",) * 2
+    assert shelf.fields("quota/alice")["used_bytes"] == content["stored_bytes"]
+    address = shelf.call("GET", f"/storage/files/{shown['file_id']}/download")
+    assert hashlib.sha256(http.get(address["url"]).content).hexdigest() == digest
 
 
 def test_more_bytes_than_announced_are_refused_by_the_link_itself(shelf: Shelf) -> None:
