@@ -15,7 +15,7 @@ from afterimage.publications.publication import mark_in, original_address
 from afterimage.store.documents import Expect, Replace
 
 
-def publish(versions: Versions, user: str, digest: str) -> str | None:
+def publish_content(versions: Versions, user: str, digest: str) -> str | None:
     """Marks the bytes of a version as public, and returns the path at which the origin serves them once they are sound.
 
     None where they are kept packed: they would reach the world as gzip.

@@ -32,6 +32,7 @@ from afterimage.api.rooms.storage_routes import (
     Overview,
     Removed,
     SavedFile,
+    SaveOptions,
     StoredArtifact,
     ToMerge,
     UploadProgress,
@@ -90,7 +91,7 @@ def save_artifact(services: Services, caller: Caller, asked: Asked[Any, Artifact
     if name is None and said.file_id is None:
         name = f"{said.artifact_type or 'artifact'}.{extension}"
     description = _described(said, name, said.description, said.change, said.author)
-    return _saved(services, caller, asked, said, Bytes(data=data, description=description))
+    return _saved(services, caller, asked, said, GivenBytes(data=data, description=description))
 
 
 def upload_file(services: Services, caller: Caller, asked: Asked[FileToUpload, bytes]) -> SavedFile:
@@ -105,12 +106,12 @@ def upload_file(services: Services, caller: Caller, asked: Asked[FileToUpload, b
     )
     declared = asked.content_type.partition(";")[0].strip()
     return _saved(
-        services, caller, asked, said, Bytes(data=asked.body, description=description, declared_type=declared)
+        services, caller, asked, said, GivenBytes(data=asked.body, description=description, declared_type=declared)
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bytes:
+class GivenBytes:
     """What is to be kept, and what is said of it."""
 
     data: bytes
@@ -119,7 +120,7 @@ class Bytes:
 
 
 def _saved(
-    services: Services, caller: Caller, asked: Asked[Any, Any], said: ArtifactToSave | FileToUpload, given: Bytes
+    services: Services, caller: Caller, asked: Asked[Any, Any], said: SaveOptions, given: GivenBytes
 ) -> SavedFile:
     """Keeps a version, and publishes it where that was asked for."""
     network = _network_for(services, said)
@@ -136,14 +137,14 @@ def _saved(
         saved = library.save(caller.uid, given.data, given.description, saving, save=asked.operation_id)
         if not network:
             return shown_save(saved)
-        from afterimage.artifacts.publishing import publish
+        from afterimage.artifacts.publishing import publish_content
 
-        address = publish(library.versions, caller.uid, saved.head.version(saved.number).digest)
+        address = publish_content(library.versions, caller.uid, saved.head.version(saved.number).digest)
     url = None if address is None else network + address
     return shown_save(saved, CdnResult(cdn_url=url, cdn_provider=services.settings().cdn_provider))
 
 
-def _network_for(services: Services, said: ArtifactToSave | FileToUpload) -> str:
+def _network_for(services: Services, said: SaveOptions) -> str:
     """The address of the network in front, where the save asks for it; refused where it asks for another."""
     there, base = services.settings().cdn_provider, services.settings().cdn_base_url
     if not said.upload_to_cdn:
@@ -352,7 +353,11 @@ def _uploads(services: Services) -> Uploads:
 
 
 def _described(
-    said: Named | UploadToAnnounce, name: str | None, description: str = "", change: str = "", author: str = ""
+    said: ArtifactToSave | Named | UploadToAnnounce,
+    name: str | None,
+    description: str = "",
+    change: str = "",
+    author: str = "",
 ) -> Description:
     return Description(
         name=name,

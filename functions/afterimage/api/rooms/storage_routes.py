@@ -48,12 +48,11 @@ class Named(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tags: _Tags | None = None
 
 
-class ArtifactToSave(Named, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Data of an artifact: any JSON, kept as a document of its own, or text as it stands."""
+class SaveOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a save is meant, whatever is saved."""
 
-    artifact_data: Any = UNSET
-    text: str | UnsetType = UNSET
     file_id: FileId | None = None
+    """The file that gets another version; without it, a new file."""
     description: Said = ""
     change: Said = ""
     author: _Author = ""
@@ -67,21 +66,23 @@ class ArtifactToSave(Named, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The network that is meant; there is one, `DEFAULT_CDN` of the deployment."""
 
 
-class FileToUpload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the query says of the bytes in the body; its last three fields are those of data to save."""
+class ArtifactToSave(SaveOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Data of an artifact: any JSON, kept as a document of its own, or text as it stands."""
 
+    artifact_data: Any = UNSET
+    text: str | UnsetType = UNSET
     name: _Name | None = None
-    file_id: FileId | None = None
     artifact_type: _Type | None = None
     folder: _Folder | None = None
-    description: Said = ""
-    change: Said = ""
-    author: _Author = ""
-    auto_save: bool = False
-    create_version: bool = True
-    auto_compress: bool = True
-    upload_to_cdn: bool = False
-    cdn_provider: _Provider | None = None
+    tags: _Tags | None = None
+
+
+class FileToUpload(SaveOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the query says of the bytes in the body."""
+
+    name: _Name | None = None
+    artifact_type: _Type | None = None
+    folder: _Folder | None = None
 
 
 class DriveResult(Struct, frozen=True, kw_only=True):
