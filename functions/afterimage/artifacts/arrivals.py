@@ -199,7 +199,7 @@ class Arrivals:
         if is_ours or content is None or content.state not in {ContentState.STORED, ContentState.LOST}:
             return Arrival.KNOWN
         digest = hashlib.sha256()
-        for piece in self.versions.contents.pieces(file):
+        for piece in self.versions.contents.unpacked_pieces(file, content.size):
             digest.update(piece)
         if digest.hexdigest() != place.id:
             # Under a digest stand its bytes and no others: these are taken for what they are, a loss.
@@ -217,7 +217,7 @@ class Arrivals:
                 known,
                 generation=file.generation,
                 stored_bytes=file.size,
-                is_packed=False,
+                is_packed=file.content_encoding == "gzip",
                 state=ContentState.STORED if known.references else ContentState.RELEASED,
                 expires_at=None,
             )

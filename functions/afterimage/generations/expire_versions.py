@@ -2,6 +2,9 @@
 
 A task is lost where the request that began a version died before it reached the queue. What an attempt may have spent
 is counted when a version is given up, and what was reserved for it comes back.
+
+Request: `files` (false): also looks through the archives. One that belongs to no version is deleted: its user was
+erased, or documents were restored as they were before. One that was restored is taken up under its new generation.
 """
 
 from __future__ import annotations
@@ -14,16 +17,17 @@ from typing import Final
 
 from afterimage.faults import TransientError
 from afterimage.generations.records import VersionKey
-from afterimage.generations.working import Workshop
+from afterimage.generations.working import Workshop, version_of_archive
 from afterimage.jobs.faults import passed_over
 from afterimage.jobs.progress import Page, Turn
-from afterimage.paths import GENERATION_VERSIONS, USERS, parse_version
+from afterimage.paths import GENERATION_VERSIONS, PROJECTS, USERS, parse_version
 from afterimage.store.documents import Where
 
 PAGE: Final = 100
 ASKED_AGAIN_AFTER: Final = timedelta(minutes=10)
 GIVEN_UP_AFTER: Final = timedelta(hours=2)
 """Longer than the queue tries."""
+_ARCHIVES: Final = "archives:"
 REASON: Final = "the generator did not come to an end within two hours"
 
 
@@ -39,9 +43,18 @@ class ExpireVersions:
     def turn(self, turn: Turn) -> Page:
         counts: Counter[str] = Counter()
         failures: list[str] = []
+        if turn.cursor.startswith(_ARCHIVES):
+            following = self._archives(turn.cursor.removeprefix(_ARCHIVES), counts, failures)
+        else:
+            following = self._under_way(turn.cursor, counts, failures)
+            if following is None and turn.request.get("files") is True:
+                following = _ARCHIVES
+        return Page(next_cursor=following, counts=dict(counts), failures=tuple(failures))
+
+    def _under_way(self, after: str, counts: Counter[str], failures: list[str]) -> str | None:
         under_way = (Where(field="status", comparison="==", value="processing"),)
         found = self.workshop.documents.beneath(
-            USERS, GENERATION_VERSIONS, where=under_way, after=turn.cursor, limit=self.page
+            USERS, GENERATION_VERSIONS, where=under_way, after=after, limit=self.page
         )
         for version in found:
             parts = parse_version(version.path)
@@ -56,8 +69,19 @@ class ExpireVersions:
                     counts[self.workshop.give_up(key, REASON)] += 1
                 elif age > ASKED_AGAIN_AFTER and version.fields["attempts"] == 0:
                     self._ask_again(key, counts)
-        following = found[-1].path if len(found) == self.page else None
-        return Page(next_cursor=following, counts=dict(counts), failures=tuple(failures))
+        return found[-1].path if len(found) == self.page else None
+
+    def _archives(self, token: str, counts: Counter[str], failures: list[str]) -> str | None:
+        workshop = self.workshop
+        found = workshop.files.page(workshop.bucket, f"{PROJECTS}/", token, self.page)
+        for file in found.files:
+            key = version_of_archive(file)
+            if key is None:
+                continue
+            counts["archives seen"] += 1
+            with passed_over(file.name, counts, failures):
+                counts[workshop.archive_found(key, file)] += 1
+        return f"{_ARCHIVES}{found.next_token}" if found.next_token else None
 
     def _ask_again(self, key: VersionKey, counts: Counter[str]) -> None:
         try:

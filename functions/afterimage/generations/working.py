@@ -112,6 +112,28 @@ class Workshop:
             return "nothing to do"
         return self._end(key, version, _failed(reason), None)
 
+    def archive_found(self, key: VersionKey, file: StoredFile) -> str:
+        """Decides about an archive that was listed before: a worker writes none before its version is there."""
+        for _ in range(_ROUNDS):
+            head, version = self.documents.read_many([generation_path(key.uid, key.generation), key.path])
+            if head is None or version is None:
+                self.files.delete(file.bucket, file.name, generation=file.generation)
+                return "archives of no version deleted"
+            held = version.fields["archive"]
+            if held is None or held["name"] != file.name or held["generation"] >= file.generation:
+                return "as it should be"
+            archive = _archive(file).as_fields()
+            writes = [Replace(path=key.path, fields={**version.fields, "archive": archive}, expected=version.version)]
+            if head.fields["current_version"] == key.version:
+                fields = {**head.fields, "archive": archive}
+                writes.append(Replace(path=head.path, fields=fields, expected=head.version))
+            try:
+                self.documents.commit(writes)
+                return "archives taken up anew"
+            except (ConflictError, UncertainError):
+                continue
+        raise TransientError(f"`{key.path}` is contended")
+
     def _claimed(self, key: VersionKey, *, asks: bool) -> Document | None:
         """The version, claimed for this worker; None where it has ended or is gone. `asks`: a generator will be."""
         for _ in range(_ROUNDS):
@@ -263,6 +285,15 @@ class Workshop:
             if _is_of(self.files.find(self.bucket, name), key):
                 self.files.delete(self.bucket, name)
         return "nothing to do"
+
+
+def version_of_archive(file: StoredFile) -> VersionKey | None:
+    """Whose archive a file is, by what its worker wrote on it; None for one that no worker wrote."""
+    uid, _, name = file.metadata.get("afterimage_version", "").partition("/")
+    generation, _, number = name.partition("~v")
+    if not (uid and generation and number.isascii() and number.isdigit()):
+        return None
+    return VersionKey(uid=uid, generation=generation, version=int(number))
 
 
 def _is_of(found: StoredFile | None, key: VersionKey) -> bool:

@@ -69,4 +69,5 @@ def start_expiry(event: Any) -> None:
 def start_nightly_sweep(event: Any) -> None:
     """The schedule only publishes: one sweep a day, however often the schedule fires for that day."""
     publish("media.sweep", {"job": f"media.sweep-{event.schedule_time:%Y-%m-%d}"})
-    publish("generations.expire", {"job": f"generations.expire-{event.schedule_time:%Y-%m-%d}-files", "files": True})
+    for kind in ("generations.expire", "versions.expire"):
+        publish(kind, {"job": f"{kind}-{event.schedule_time:%Y-%m-%d}-files", "files": True})

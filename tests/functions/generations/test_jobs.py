@@ -61,6 +61,34 @@ def test_erasing_a_user_takes_projects_archives_outputs_and_budget() -> None:
     assert (len(left) - 1, len(world.files.files)) == (before[0] // 2, before[1] // 2)
 
 
+def test_the_nightly_look_at_archives_deletes_orphans_and_takes_up_what_was_restored() -> None:
+    """An archive of no version goes; one that came back as another generation is offered again, in the version and, of
+    the newest, in the generation; what no worker wrote, and what is as it should be, stays as it is."""
+    world = MadeWorld()
+    key = world.begun()
+    world.workshop().work(key)
+    second = world.opening().iteration(world.wish(), key.generation)
+    world.workshop().work(second)
+    gone = world.begun("bob")
+    world.workshop().work(gone)
+    for path in [path for path in world.documents.documents if "bob" in path]:
+        world.documents.drop(path)
+    world.files.put("b", "projects/p/generations/g/v1.tar.gz", b"a program's own", content_type="application/gzip")
+    for (_, name), (file, data) in list(world.files.files.items()):
+        if file.metadata.get("afterimage_version", "").startswith("alice"):
+            world.files.put("b", name, data, content_type=file.content_type, metadata=file.metadata)
+    job = ExpireVersions(workshop=world.workshop(), enqueue=lambda _key: None, now=world.now, page=1)
+    assert run(job.turn, {}) == {}
+    counts = run(job.turn, {"files": True})
+    assert counts == {"archives seen": 3, "archives of no version deleted": 1, "archives taken up anew": 2}
+    for each in (key, second):
+        archive = world.documents.fields(each.path)["archive"]
+        assert world.files.files["b", archive["name"]][0].generation == archive["generation"]
+    assert world.head(key)["archive"] == world.documents.fields(second.path)["archive"]
+    assert len(world.files.files) == 3
+    assert run(job.turn, {"files": True}) == {"archives seen": 2, "as it should be": 2}
+
+
 def test_what_nobody_took_up_is_asked_for_again_and_given_up_at_last() -> None:
     """A version whose task was lost goes to the queue once more; after two hours it ends, and its reservation."""
     world = MadeWorld()
