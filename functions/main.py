@@ -35,6 +35,7 @@ from afterimage.deployment import (
 )
 from afterimage.drive_paths import DRIVE_NOTED
 from afterimage.paths import (
+    BUDGET_ALERT_WRITTEN,
     CAMPAIGN_WRITTEN,
     GENERATION_WRITTEN,
     OUTPUT_WRITTEN,
@@ -201,6 +202,9 @@ artifact_archived = on_object(
 )
 quota_alert_written = on_document_written(
     QUOTA_ALERT_WRITTEN, "quota_alert_written", "afterimage.quota.alerts:alert_written", **LIGHT_WORK, **AS_ARTIFACTS
+)
+budget_alert_written = on_document_written(
+    BUDGET_ALERT_WRITTEN, "budget_alert_written", "afterimage.quota.alerts:alert_written", **LIGHT_WORK, **AS_ARTIFACTS
 )
 artifacts_cleanup = on_message(
     "artifacts.cleanup", "artifacts_cleanup", "afterimage.jobs.artifact_handlers:clean_up", **BATCH_WORK, **AS_ARTIFACTS

@@ -2,7 +2,7 @@
 # An account of its own for each kind of function, with what it needs and no more. Run as an owner; again is harmless.
 #
 #   afterimage-accounts.sh before PROJECT ORIGINALS_BUCKET DERIVED_BUCKET    ahead of the first deploy
-#   afterimage-accounts.sh after PROJECT REGION [MEDIA_READY_TOPIC [QUOTA_ALERT_TOPIC]]   when functions and topics are there
+#   afterimage-accounts.sh after PROJECT REGION [MEDIA_READY_TOPIC [QUOTA_ALERT_TOPIC [BUDGET_ALERT_TOPIC]]]   when functions and topics are there
 #
 # Between the two, events wait and are delivered later. `before` ends by saying what to write into functions/.env.PROJECT.
 set -euo pipefail
@@ -12,7 +12,7 @@ MEDIA_JOBS="media_backfill media_replay media_sweep"
 ERASE="user_erase generations_expire"
 LEDGER="ledger_output_written ledger_generation_written ledger_object_finalized ledger_object_deleted ledger_object_archived ledger_roll_up campaign_written"
 LEDGER_JOBS="ledger_audit ledger_rebuild ledger_close_day ledger_reprice ledger_replay"
-ARTIFACTS="artifact_finalized artifact_deleted artifact_archived quota_alert_written artifacts_cleanup quota_audit"
+ARTIFACTS="artifact_finalized artifact_deleted artifact_archived quota_alert_written budget_alert_written artifacts_cleanup quota_audit"
 API_WORK="generate versions_expire"
 PUBLICATIONS="publication_marked publications_audit"
 CDN="cdn_purge_noted cdn_purge cdn_minutely cdn_usage"
@@ -137,11 +137,11 @@ after() {
     to_topic media "$READY"
     to_topic media-jobs "$READY"
   fi
-  if [ -n "$ALERT" ]; then to_topic artifacts "$ALERT"; fi
+  for topic in $ALERTS; do to_topic artifacts "$topic"; done
 }
 
 case "${1:-}:$#" in
   before:4) PROJECT=$2 ORIGINALS=$3 DERIVED=$4; before ;;
-  after:3 | after:4 | after:5) PROJECT=$2 REGION=$3 READY=${4:-} ALERT=${5:-}; after ;;
+  after:3 | after:4 | after:5 | after:6) PROJECT=$2 REGION=$3 READY=${4:-} ALERTS="${5:-} ${6:-}"; after ;;
   *) sed -n '4,5s/^# *//p' "$0" >&2; exit 2 ;;
 esac

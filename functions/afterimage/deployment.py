@@ -117,6 +117,11 @@ QUOTA_ALERT_TOPIC: Final = params.StringParam(
     default="",
     description="A Pub/Sub topic that is told when a user's room runs out, for example `quota.alert`; empty: none.",
 )
+BUDGET_ALERT_TOPIC: Final = params.StringParam(
+    "BUDGET_ALERT_TOPIC",
+    default="",
+    description="A Pub/Sub topic that is told when a user's budget runs out, for example `budget.alert`; empty: none.",
+)
 THREADS: Final = params.IntParam(
     "THREADS",
     default=20,

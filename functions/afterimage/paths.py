@@ -109,6 +109,7 @@ ARTIFACT_BLOBS: Final = "blobs"
 ARTIFACT_UPLOADS: Final = "uploads"
 QUOTA: Final = "quota"
 QUOTA_ALERT_WRITTEN: Final = "quota/{uid}/alerts/{level}"
+BUDGET_ALERT_WRITTEN: Final = "budgets/{uid}/alerts/{level}"
 """The pattern of the documents that say that a user's room is running out."""
 PUBLISHED: Final = "published"
 """What users want the world to see: below each user a document of the user's own for a file, named as its record."""
@@ -414,12 +415,10 @@ def reservation_path(user: str, name: str) -> str:
 
 
 def rate_limit_path(user: str) -> str:
-    """How often a user may still ask the API."""
     return f"_limits/{user}"
 
 
 def idempotency_path(operation: str) -> str:
-    """What an idempotency key was sent with."""
     return f"_operations/{operation}"
 
 
@@ -488,15 +487,15 @@ def quota_path(user: str) -> str:
     return f"{QUOTA}/{user}"
 
 
-def quota_alert_path(user: str, level: int) -> str:
-    return f"{quota_path(user)}/alerts/{level}"
+def alert_path(account: str, level: int) -> str:
+    return f"{account}/alerts/{level}"
 
 
-def parse_quota_alert(path: str) -> str | None:
-    """Whose room an alert is about; None where no alert stands."""
+def parse_alert(path: str) -> tuple[str, str] | None:
+    """What an alert is about, room or money (`QUOTA`, `BUDGETS`), and whose; None where no alert stands."""
     match path.split("/"):
-        case [root, user, "alerts", _] if root == QUOTA:
-            return user
+        case [root, user, "alerts", _] if root in {QUOTA, BUDGETS}:
+            return root, user
     return None
 
 

@@ -91,6 +91,8 @@ class Settings:
     """Larger saved files are stored packed, where their type gains by it."""
     quota_alert_topic: str = ""
     """Where it is announced that a user's room is running out; empty: nowhere."""
+    budget_alert_topic: str = ""
+    """Where it is announced that a user's budget is running out; empty: nowhere."""
     ready_topic: str = ""
     """Where settled objects are announced; empty: nowhere."""
     cdn_provider: str = ""
@@ -147,6 +149,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         most_file_bytes=_whole_number(variables, "MAX_FILE_SIZE_MB", default=100, least=1) * 1024**2,
         pack_from_bytes=_whole_number(variables, "COMPRESS_FROM_MB", default=10, least=1) * 1024**2,
         quota_alert_topic=_value(variables, "QUOTA_ALERT_TOPIC"),
+        budget_alert_topic=_value(variables, "BUDGET_ALERT_TOPIC"),
         ready_topic=_value(variables, "MEDIA_READY_TOPIC"),
         cdn_provider=_value(variables, "DEFAULT_CDN"),
         cdn_base_url=_value(variables, "CDN_BASE_URL").rstrip("/"),

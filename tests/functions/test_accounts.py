@@ -91,7 +91,13 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         tmp_path_factory.mktemp("before"), "before", "demo-x", "originals", "derived"
     )
     _, after = said_by_the_script(
-        tmp_path_factory.mktemp("after"), "after", "demo-x", "europe-west1", "media.ready", "quota.alert"
+        tmp_path_factory.mktemp("after"),
+        "after",
+        "demo-x",
+        "europe-west1",
+        "media.ready",
+        "quota.alert",
+        "budget.alert",
     )
     lines = [line for line in variables.splitlines() if "_ACCOUNT=" in line]
     return {"before": before, "after": after, "variables": dict(line.split("=") for line in lines)}
@@ -216,6 +222,7 @@ def test_a_topic_takes_messages_from_those_who_publish_on_it(given: dict[str, An
             publishers[command[3]].add(member(command))
     endpoints = manifest(**given["variables"])
     expected: dict[str, set[str]] = {"media.ready": {"media", "media-jobs"}, "quota.alert": {"artifacts"}}
+    expected["budget.alert"] = {"artifacts"}
     for endpoint in endpoints.values():
         topic = endpoint.get("eventTrigger", {}).get("eventFilters", {}).get("topic")
         if topic:

@@ -14,12 +14,15 @@ from typing import Final
 from afterimage.generations.faults import OverBudgetError
 from afterimage.generations.generator import TokensSpent
 from afterimage.ledger.prices.pricing import Prices, Usage
-from afterimage.paths import reservation_path
+from afterimage.paths import alert_path, reservation_path
+from afterimage.quota.account import ALERT_LEVELS
 from afterimage.store.documents import Document, Expect, Remove, Replace, Write
 
 LIMIT: Final = "limit_nano_usd"
 RESERVED: Final = "reserved_nano_usd"
 SPENT: Final = "spent_nano_usd"
+ALERT_LEVEL: Final = "alert_level"
+"""The highest share of the limit, in percent, that was spent and told of; nought where none was."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +51,16 @@ def budget_writes(uid: str, name: str, budget: Document | None, change: BudgetCh
         raise OverBudgetError(
             f"this may cost {change.reserve / 1e9:.6f} $ and {left / 1e9:.6f} $ are left of the budget"
         )
-    fields = {**budget.fields, RESERVED: reserved, SPENT: spent, "updated_at": now}
+    limit = figures[LIMIT]
+    level = max((each for each in ALERT_LEVELS if spent and spent * 100 >= limit * each), default=0)
+    fields = {**budget.fields, RESERVED: reserved, SPENT: spent, ALERT_LEVEL: level, "updated_at": now}
     writes: list[Write] = [Replace(path=budget.path, fields=fields, expected=budget.version)]
+    told = budget.fields.get(ALERT_LEVEL, 0)
+    for each in ALERT_LEVELS:
+        if min(told, level) < each <= max(told, level):
+            state = "raised" if level > told else "cleared"
+            alert = {"level": each, "state": state, SPENT: spent, LIMIT: limit, "at": now}
+            writes.append(Replace(path=alert_path(budget.path, each), fields=alert, expected=Expect.ANYTHING))
     path = reservation_path(uid, name)
     if change.reserve:
         held = {"amount_nano_usd": change.reserve, "reserved_at": now}

@@ -25,8 +25,8 @@ from afterimage.quota.audit import QuotaAuditor
 from afterimage.store.documents import Document, DocumentStore
 
 PAGE: Final = 100
-ALERT_TRIGGER: Final = "quota_alert_written"
-TRIGGERS_REPLAYED: Final = frozenset({"artifact_finalized", "artifact_deleted", "artifact_archived", ALERT_TRIGGER})
+ALERT_TRIGGERS: Final = frozenset({"quota_alert_written", "budget_alert_written"})
+TRIGGERS_REPLAYED: Final = ALERT_TRIGGERS | {"artifact_finalized", "artifact_deleted", "artifact_archived"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class ArtifactCleanup:
         return found[-1].key if len(found) == self.page else ""
 
     def _handed_on(self, letter: DeadLetter) -> str:
-        if letter.trigger == ALERT_TRIGGER:
+        if letter.trigger in ALERT_TRIGGERS:
             self.alert(decode_document_event(letter.attributes, letter.raw_data()))
             return "announced"
         event, arrivals = decode_object_event(letter.attributes, letter.raw_data()), self.collector.arrivals

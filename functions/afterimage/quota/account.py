@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from afterimage.artifacts.refusals import RefusalKind, RefusedError
-from afterimage.paths import quota_alert_path, quota_path
+from afterimage.paths import alert_path, quota_path
 from afterimage.store.documents import ConflictError, Document, Expect, Replace, Write
 
 ALERT_LEVELS: Final = (80, 90, 100)
@@ -128,4 +128,4 @@ def _alert(account: Account, level: int, state: str, now: datetime) -> Write:
         "limit_bytes": account.limit_bytes,
         "at": now,
     }
-    return Replace(path=quota_alert_path(account.user, level), fields=fields, expected=Expect.ANYTHING)
+    return Replace(path=alert_path(quota_path(account.user), level), fields=fields, expected=Expect.ANYTHING)

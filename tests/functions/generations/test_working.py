@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from afterimage.faults import TransientError
+from afterimage.generations.budgets import BudgetChange, budget_writes
 from afterimage.generations.faults import (
     GeneratorBusyError,
     GeneratorError,
@@ -22,7 +23,7 @@ from afterimage.generations.generator import TokensSpent
 from afterimage.generations.project_files import files_in
 from afterimage.generations.records import VersionKey
 from afterimage.generations.working import CLAIMED_FOR, MOST_ATTEMPTS
-from afterimage.paths import archive_name, code_output_path
+from afterimage.paths import alert_path, archive_name, budget_path, code_output_path
 from afterimage.store.documents import UncertainError
 from tests.functions.generations.workshop_world import COST, MODEL, WORST, MadeWorld
 from tests.functions.media_world import Crash
@@ -232,6 +233,36 @@ def test_an_attempt_that_the_budget_does_not_hold_is_not_made() -> None:
     assert fields["status"] == "failed"
     assert "budget" in fields["error"]
     assert (world.generator.asked, world.figures()) == (1, (0, WORST))
+
+
+def test_a_budget_that_runs_out_is_told_of_once_at_each_level() -> None:
+    """80, 90 and 100 percent spent, each in the commit that spends it; a limit that was raised clears what it ends."""
+    world = MadeWorld()
+    world.budget(5 * COST)
+
+    def spend(amount: int) -> None:
+        found = world.documents.read(budget_path("alice"))
+        world.documents.commit(list(budget_writes("alice", "n", found, BudgetChange(spend=amount), world.now())))
+
+    def told() -> dict[str, str]:
+        alerts = {path: fields for path, (fields, *_) in world.documents.documents.items() if "/alerts/" in path}
+        assert all(fields["limit_nano_usd"] for fields in alerts.values())
+        return {path.rpartition("/")[2]: fields["state"] for path, fields in alerts.items()}
+
+    for _ in range(3):
+        world.workshop().work(world.begun())
+    assert told() == {}
+    spend(COST)
+    assert (told(), world.documents.fields(budget_path("alice"))["alert_level"]) == ({"80": "raised"}, 80)
+    first = world.documents.fields(alert_path(budget_path("alice"), 80))
+    spend(COST // 10)
+    assert world.documents.fields(alert_path(budget_path("alice"), 80)) == first
+    spend(COST)
+    assert told() == {"80": "raised", "90": "raised", "100": "raised"}
+    budget = world.documents.fields(budget_path("alice"))
+    world.documents.put(budget_path("alice"), {**budget, "limit_nano_usd": 6 * COST})
+    spend(0)
+    assert told() == {"80": "raised", "90": "cleared", "100": "cleared"}
 
 
 def test_a_generator_that_never_answers_is_given_up() -> None:
