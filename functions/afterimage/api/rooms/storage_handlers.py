@@ -137,7 +137,7 @@ def _saved(
         saved = library.save(caller.uid, given.data, given.description, saving, save=asked.operation_id)
         if not network:
             return shown_save(saved)
-        from afterimage.artifacts.publishing import publish_content
+        from afterimage.publications.saved_files import publish_content
 
         address = publish_content(library.versions, caller.uid, saved.head.version(saved.number).digest)
     url = None if address is None else network + address
