@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 _ONE_BYTE: Final = tuple(bytes([number]) for number in range(128))
 
 
+@lru_cache(maxsize=4096)  # tags and lengths come again and again
 def varint(number: int) -> bytes:
     """Negative numbers take ten bytes, as int64 does."""
     if 0 <= number < 128:

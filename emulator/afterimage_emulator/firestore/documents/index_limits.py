@@ -93,7 +93,7 @@ def _cannot_matter(path: str, body_bytes: int, composites: Sequence[tuple[FieldP
     The last one leaves out the names of maps, which stand in the entry of every field within.
     """
     names = 2 * len(path) + ENTRY_BYTES
-    width = max((len(paths) for paths in composites), default=0)
+    width = max(map(len, composites)) if composites else 0
     return (
         body_bytes * (1 + len(composites)) < SURELY_FEW_BYTES
         and names * 4 + min(body_bytes, (width + 2) * INDEXED_VALUE_BYTES) < MAXIMUM_ENTRY_BYTES

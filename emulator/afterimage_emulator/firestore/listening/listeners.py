@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.stored_documents import Change
@@ -38,6 +39,9 @@ class _Registry:
         if query.is_of_many_collections:
             return [(self.by_group, query.collection_id)]
         return [(self.by_collection, query.collection_path)]
+
+
+_NOBODY: Final[Mapping[Target, Listener]] = {}
 
 
 class Listeners:
@@ -75,21 +79,27 @@ class Listeners:
         registry = self._registries.get(database)
         if registry is None:
             return
+        of_collections: dict[str, list[Change]] = {}
         for change in changes:
-            for concerned in (
-                registry.by_collection.get(change.collection),
-                registry.by_group.get(change.collection[change.collection.rfind("/") + 1 :]),
-                registry.by_group.get(""),
-                registry.by_document.get(change.path),
-            ):
-                if concerned:
-                    self._note(concerned, change)
+            of_collections.setdefault(change.collection, []).append(change)
+        for collection, its in of_collections.items():
+            # Who listens to one collection hears of all that happens there; who listens to several, of some perhaps.
+            self._note(registry.by_collection.get(collection), its)
+            for name in (collection[collection.rfind("/") + 1 :], ""):
+                for target, listener in registry.by_group.get(name, _NOBODY).items():
+                    assert isinstance(target, QueryTarget | WindowTarget)
+                    covers = target.query.covers
+                    self._note({target: listener}, [change for change in its if covers(change.path)])
+        if registry.by_document:
+            for change in changes:
+                self._note(registry.by_document.get(change.path), (change,))
 
-    def _note(self, concerned: dict[Target, Listener], change: Change) -> None:
+    def _note(self, concerned: Mapping[Target, Listener] | None, changes: Sequence[Change]) -> None:
+        if not concerned or not changes:
+            return
         for target, listener in concerned.items():
-            if isinstance(target, QueryTarget | WindowTarget) and not target.query.covers(change.path):
-                continue
-            target.note(change)
+            for change in changes:
+                target.note(change)
             listener.changed(target)
             self._touch(listener)
 
