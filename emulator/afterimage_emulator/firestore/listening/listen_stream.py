@@ -35,12 +35,15 @@ from afterimage_emulator.firestore.transactions.sessions import Session, Session
 from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.front.rules_gate import RulesGate
 from afterimage_emulator.protos import firestore_v1
+from afterimage_emulator.protos.varint import varint
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import MessageStream
 
 HEARTBEAT_SECONDS: Final = 30.0
 SLOW_READER_BYTES: Final = 1024 * 1024
 _NO_CHANGE, _ADD, _REMOVE, _CURRENT, _RESET = range(5)
+_CHANGE_TAG: Final = varint(3 << 3 | 2)
+_DOCUMENT_TAG: Final = varint(1 << 3 | 2)
 
 
 class ListenService:
@@ -348,8 +351,12 @@ class _Listening:
         if not shown:
             return self._removal(delta.path, delta.document, gone, read_time)
         assert delta.document is not None
-        body = field(1, delta.document.wire) + packed_field(5, shown)
-        return field(3, body + packed_field(6, gone) if gone else body)
+        # Put together at once: a load is told document by document, and each step more would copy all of one.
+        wire = delta.document.wire
+        length = varint(len(wire))
+        targets = packed_field(5, shown) + packed_field(6, gone) if gone else packed_field(5, shown)
+        whole = len(_DOCUMENT_TAG) + len(length) + len(wire) + len(targets)
+        return b"".join((_CHANGE_TAG, varint(whole), _DOCUMENT_TAG, length, wire, targets))
 
     def _removal(self, path: str, document: StoredDocument | None, gone: tuple[int, ...], read_time: int) -> bytes:
         if document is None:

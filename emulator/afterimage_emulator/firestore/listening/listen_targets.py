@@ -19,9 +19,12 @@ from afterimage_emulator.firestore.queries.query import Query
 from afterimage_emulator.firestore.queries.query_executor import run_query, run_query_with_keys
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delta:
-    """One document that a target shows (again), or no longer. `change` is the commit's, where there was one."""
+    """One document that a target shows (again), or no longer. `change` is the commit's, where there was one.
+
+    Nobody changes one; it is not frozen, because making a frozen one takes thrice as long, and loads make many.
+    """
 
     path: str
     document: StoredDocument | None
