@@ -83,7 +83,7 @@ class Listeners:
         for change in changes:
             of_collections.setdefault(change.collection, []).append(change)
         for collection, its in of_collections.items():
-            # Who listens to one collection hears of all that happens there; who listens to several, of some perhaps.
+            # A target of one collection hears of all that happens there, one of several collections perhaps of some.
             self._note(registry.by_collection.get(collection), its)
             for name in (collection[collection.rfind("/") + 1 :], ""):
                 for target, listener in registry.by_group.get(name, _NOBODY).items():
