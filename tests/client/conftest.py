@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +63,17 @@ def suite(firebase_configuration: Configuration) -> Iterator[BackgroundSuite]:
     without_functions = tuple(name for name in SERVICES if name != "functions")
     with BackgroundSuite(Suite(configuration, only=without_functions, free_ports=True)) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def client_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The distribution as others install it, built from the tree as it is."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = str(Path(__file__).resolve().parents[2] / "client")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), source]
+    subprocess.run(build, check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
 
 
 @pytest.fixture

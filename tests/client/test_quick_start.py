@@ -14,22 +14,10 @@ from afterimage_emulator.background import BackgroundSuite
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_quick_start_runs_from_the_wheel(suite: BackgroundSuite, tmp_path: Path) -> None:
+def test_the_quick_start_runs_from_the_wheel(suite: BackgroundSuite, client_wheel: Path, tmp_path: Path) -> None:
     """Nothing of the repository is on its path; only the project's own names are put in."""
-    command = [
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        str(tmp_path),
-        str(ROOT / "client"),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
     unpacked = tmp_path / "site"
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(client_wheel) as archive:
         names = archive.namelist()
         archive.extractall(unpacked)
         (commands,) = (archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))

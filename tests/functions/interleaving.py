@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -79,6 +80,15 @@ class Turns:
     def kill(self, index: int) -> None:
         self.running[index].kill()
         self._drop_finished()
+
+    def run_in_any_order(self, dice: random.Random, *, killed: float) -> None:
+        """Until all are over, one step of any of them after the other; this share of the steps kills instead."""
+        while self.running:
+            index = dice.randrange(len(self.running))
+            if dice.random() < killed:
+                self.kill(index)
+            else:
+                self.step(index)
 
     def _drop_finished(self) -> None:
         for turn in [turn for turn in self.running if turn.is_over]:

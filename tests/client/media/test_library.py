@@ -29,6 +29,16 @@ async def struck(network: CutProxy) -> None:
         await asyncio.sleep(0.005)
 
 
+async def interrupted(shelf: Shelf, network: CutProxy) -> None:
+    """Syncs until the network holds back what it was told to, and goes no further; then all connections end."""
+    running = asyncio.create_task(shelf.library.sync_all())
+    await struck(network)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    network.cut()
+    network.holds_instead = False
+
+
 async def test_a_file_comes_whole_and_is_good_for_thirty_days(shelf: Shelf) -> None:
     """Status, path and expiry stand in the metadata table; a second ask costs nothing until the time is over."""
     path = await shelf.put("a")
@@ -99,12 +109,7 @@ async def test_a_cut_download_goes_on_where_it_stopped(after_pieces: int, apps: 
         network.cut_after_bytes_down = after_pieces * PIECE + 2000
         network.holds_instead = True
         first.library.enqueue_download("a", path)
-        running = asyncio.create_task(first.library.sync_all())
-        await struck(network)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        network.cut()
-        network.holds_instead = False
+        await interrupted(first, network)
         first.close()
         second = Shelf(far, tmp_path)
         assert second.library.start().removed == []
@@ -124,12 +129,7 @@ async def test_a_cut_upload_goes_on_where_it_stopped(after_pieces: int, apps: Ap
         network.cut_after_bytes_up = after_pieces * PIECE + 5000
         network.holds_instead = True
         first.library.add("a", path, DATA, mime_type="image/png", custom={"card_id": "a"})
-        running = asyncio.create_task(first.library.sync_all())
-        await struck(network)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        network.cut()
-        network.holds_instead = False
+        await interrupted(first, network)
         first.cache.make_room()
         first.close()
         if after_pieces:

@@ -8,29 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sqlite3
 import sys
-from typing import Any
 
 from afterimage_client.database.file import Database
 from afterimage_client.queue import QUEUE_SCHEMA, DurableQueue, Entry, QueueWorker
+from tests.client.dying_statements import dying_before
 
 
 def main(queue_path: str, ledger_path: str, last_statement: int) -> None:
-    seen = 0
-
-    def die(statement: str) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == last_statement:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def connect(*args: Any, **options: Any) -> sqlite3.Connection:
-        connection: sqlite3.Connection = sqlite3.connect(*args, **options)
-        connection.set_trace_callback(die)
-        return connection
-
     ledger = sqlite3.connect(ledger_path, isolation_level=None)
     ledger.execute("PRAGMA busy_timeout = 20000")
 
@@ -45,7 +31,7 @@ def main(queue_path: str, ledger_path: str, last_statement: int) -> None:
                 queue.enqueue("work", f"{entry.key}'", entry.payload + 10)
                 queue.complete(entry)
 
-    database = Database(queue_path, (QUEUE_SCHEMA,), connect=connect)
+    database = Database(queue_path, (QUEUE_SCHEMA,), connect=dying_before(last_statement))
     queue = DurableQueue(database)
     asyncio.run(QueueWorker(queue, {"work": perform}, parallel=3).sync_all())
     queue.close()

@@ -7,39 +7,23 @@ the same transaction, so that the file itself knows how many there were.
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sqlite3
 import sys
-from typing import Any
 
 from afterimage_client import BackoffPolicy, FirebaseApp, FirebaseOptions
 from afterimage_client.auth import MemoryStore
 from afterimage_client.store import Store
 from afterimage_client.sync import SyncEngine, content_configs
+from tests.client.dying_statements import dying_before
 
 WRITES = 3
 
 
 async def main(path: str, project_id: str, document_id: str, last_statement: int) -> None:
-    seen = 0
-
-    def die(statement: str) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == last_statement:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def connect(*args: Any, **options: Any) -> sqlite3.Connection:
-        connection: sqlite3.Connection = sqlite3.connect(*args, **options)
-        connection.set_trace_callback(die)
-        return connection
-
     options = FirebaseOptions(project_id=project_id, api_key="any")
     impatient = BackoffPolicy(first_seconds=0.001, longest_seconds=0.01)
     async with FirebaseApp(options, session_store=MemoryStore(), backoff=impatient) as app:
         await app.auth.sign_in_anonymously()
-        store = Store(path, connect=connect)
+        store = Store(path, connect=dying_before(last_statement))
         engine = SyncEngine(store, app.firestore)
         for config in content_configs():
             engine.register_collection(config)

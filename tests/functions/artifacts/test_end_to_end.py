@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -17,8 +16,7 @@ from PIL import Image
 from afterimage.paths import object_id
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.faults import FaultRule
-
-PATIENCE_SECONDS = 60.0
+from tests.functions.eventually import PATIENCE_SECONDS, eventually
 
 
 class Person:
@@ -69,16 +67,6 @@ def person(functions_suite: BackgroundSuite, monkeypatch: pytest.MonkeyPatch) ->
     yield found
     functions_suite.clear_faults()
     found.http.close()
-
-
-def eventually(suite: BackgroundSuite, condition: Callable[[], Any]) -> None:
-    """Lets the suite come to rest and looks, again and again; bounded."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        suite.settled(PATIENCE_SECONDS)
-        if condition():
-            return
-        assert time.monotonic() < deadline, f"still not so after {PATIENCE_SECONDS:g} s"
 
 
 def picture() -> bytes:

@@ -249,12 +249,7 @@ def test_any_interleaving_of_arrivals_ends_exact(seed: int) -> None:
     desk.store.before = desk.uploads.before = turns.pause
     for deed in works[:7]:
         turns.start(partial(work, deed))
-    while turns.running:
-        index = dice.randrange(len(turns.running))
-        if dice.random() < 0.02:
-            turns.kill(index)
-        else:
-            turns.step(index)
+    turns.run_in_any_order(dice, killed=0.02)
     desk.store.before = desk.uploads.before = lambda _call: None
     assert desk.faults() == [], f"seed {seed}"
     for each in files:

@@ -245,12 +245,7 @@ def test_any_interleaving_of_saves_ends_exact(seed: int) -> None:
 
     for number in range(6):
         turns.start(partial(work, number))
-    while turns.running:
-        index = dice.randrange(len(turns.running))
-        if dice.random() < 0.02:
-            turns.kill(index)
-        else:
-            turns.step(index)
+    turns.run_in_any_order(dice, killed=0.02)
     desk.store.before = desk.uploads.before = lambda _call: None
     assert desk.faults() == [], f"seed {seed}"
     head = desk.library.head("ana", file)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,8 +10,7 @@ from google.cloud import firestore, storage
 
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.faults import FaultRule
-
-PATIENCE_SECONDS = 60.0
+from tests.functions.eventually import PATIENCE_SECONDS, eventually
 
 
 class Client:
@@ -46,16 +43,6 @@ def client(functions_suite: BackgroundSuite, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv(name, value)
     functions_suite.clear_faults()
     return Client(functions_suite)
-
-
-def eventually(suite: BackgroundSuite, condition: Callable[[], Any]) -> None:
-    """Lets the suite come to rest and looks, again and again; bounded."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        suite.settled(PATIENCE_SECONDS)
-        if condition():
-            return
-        assert time.monotonic() < deadline, f"still not so after {PATIENCE_SECONDS:g} s"
 
 
 def test_outputs_hits_and_bytes_reach_the_books(client: Client) -> None:

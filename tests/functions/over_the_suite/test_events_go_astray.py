@@ -91,6 +91,16 @@ class Apps:
             else:
                 blob.upload_from_string(random.choice(PICTURES), "image/jpeg")
 
+    def act_unheard(self) -> None:
+        """Every event of what is done here is lost."""
+        self.suite.add_fault(FaultRule(action="drop"))
+        try:
+            self.act(Random(5), actions=6)
+            self.suite.settled(60)
+        finally:
+            self.suite.clear_faults()
+        assert self.found()[0] == {}
+
     def start(self, topic: str, job: str, **request: Any) -> dict[str, Any]:
         """Publishes a job's message, twice, as an operator's nervous finger does; returns the job when it is done."""
         publisher = pubsub_v1.PublisherClient()
@@ -152,13 +162,7 @@ def test_events_that_go_astray(running: BackgroundSuite, fault: str) -> None:
 def test_recorded_events_are_made_good_by_one_message(running: BackgroundSuite) -> None:
     """`media.replay`, started over Pub/Sub, derives what was recorded instead of handled, and closes the letters."""
     apps = Apps(running, "rae")
-    running.add_fault(FaultRule(action="drop"))
-    try:
-        apps.act(Random(5), actions=6)
-        running.settled(60)
-    finally:
-        running.clear_faults()
-    assert apps.found()[0] == {}
+    apps.act_unheard()
     letters = DeadLetters(FirestoreDocuments(apps.firestore))
     bucket = apps.settings.originals_bucket
     live = list(apps.storage.list_blobs(bucket, prefix="users/rae/"))
@@ -212,13 +216,7 @@ def test_a_user_is_erased_by_one_message(running: BackgroundSuite) -> None:
 def test_a_backfill_first_counts_then_derives_what_events_have_missed(running: BackgroundSuite) -> None:
     """A dry run leaves everything as it was; the same request without it derives, and then finds nothing more."""
     apps = Apps(running, "bea")
-    running.add_fault(FaultRule(action="drop"))
-    try:
-        apps.act(Random(5), actions=6)
-        running.settled(60)
-    finally:
-        running.clear_faults()
-    assert apps.found()[0] == {}
+    apps.act_unheard()
     dry = apps.start("media.backfill", "dry", prefix="users/bea/", dry_run=True)
     assert dry["counts"]["would derive"] == len(apps.expected()[0]) > 0
     assert apps.found()[0] == {}
