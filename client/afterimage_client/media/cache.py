@@ -7,6 +7,7 @@ full the folder is. A file is there before its row is and gone after it: a crash
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -18,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from afterimage_client.database.errors import StoreFullError
 from afterimage_client.database.file import FileTransaction, Row, Schema
 from afterimage_client.queue.entries import EntryStatus
 from afterimage_client.store.metadata import CACHE_SECONDS
@@ -173,11 +175,23 @@ class MediaCache:
         """Copies bytes into the folder under a name of no meaning; `add` gives them theirs."""
         self.folder.mkdir(parents=True, exist_ok=True)
         adding = self.folder / f"{_ADDING}{secrets.token_hex(8)}"
-        if isinstance(source, bytes):
-            adding.write_bytes(source)
-        else:
-            shutil.copyfile(source, adding)
+        try:
+            if isinstance(source, bytes):
+                adding.write_bytes(source)
+            else:
+                shutil.copyfile(source, adding)
+        except OSError as error:
+            adding.unlink(missing_ok=True)
+            if not is_full(error):
+                raise
+            raise StoreFullError(f"no room for the file in `{self.folder}`: free some, then add it again") from error
         return adding
+
+    def drop_part(self, asset_id: str, storage_path: str) -> None:
+        """Forgets what came of a file that has no room: it would be in its own way."""
+        target = self.target(asset_id, storage_path)
+        if target.parent.exists():
+            _unlink([part for part in target.parent.glob(".*.part") if _is_part_of(part, target)])
 
     def add(
         self, transaction: FileTransaction, asset_id: str, storage_path: str, prepared: Path, custom: Mapping[str, str]
@@ -371,6 +385,11 @@ class MediaCache:
             is_pinned=bool(row[7]),
             is_dirty=bool(row[8]),
         )
+
+
+def is_full(error: Exception) -> bool:
+    """Whether the disk has no room, or the user may not have any more of it."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _unlink(paths: Sequence[Path]) -> None:

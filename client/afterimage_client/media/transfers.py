@@ -11,7 +11,7 @@ from afterimage_client.database.errors import StoreError
 from afterimage_client.database.file import FileTransaction
 from afterimage_client.errors import FirebaseError, StorageError
 from afterimage_client.failures import failure_of_entry
-from afterimage_client.media.cache import MediaCache
+from afterimage_client.media.cache import MediaCache, is_full
 from afterimage_client.media.records import place_of
 from afterimage_client.queue.entries import Entry, EntryStatus, PostponedError, RefusedError, is_last_attempt
 from afterimage_client.queue.worker import QueueWorker, SyncReport
@@ -90,6 +90,8 @@ class MediaTransfers:
             metadata = await self._downloaded(transfer, target, self._reporter(entry))
         except (FirebaseError, OSError, StoreError) as error:
             failure = self._failure(transfer, error)
+            if is_full(error):
+                self._cache.drop_part(transfer.asset_id, transfer.storage_path)
             if is_original:
                 is_over = is_last_attempt(entry, failure)
                 self._note_status(transfer, DownloadStatus.FAILED if is_over else DownloadStatus.PENDING)
