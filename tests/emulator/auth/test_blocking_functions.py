@@ -162,15 +162,18 @@ def test_the_second_factor_comes_before_the_question(asked: Asked) -> None:
     assert [note["new"] for note in asked.noted()] == [False]
 
 
-def test_what_happened_meanwhile_is_kept(asked: Asked) -> None:
-    """An account that is shut while its function is asked stays shut; what else changed on it stays changed."""
+def test_what_happens_meanwhile_is_kept(asked: Asked) -> None:
+    """An account that is shut while its function is asked stays shut, and whoever signs in is told so."""
     made = asked.client.do("signUp", email="busy@example.com", password="secret-1")
-    fields = {"localId": made["localId"], "displayName": "Shut"}
+    fields = {"localId": made["localId"], "displayName": "Busy"}
     asked.client.http.post(f"{TOOLKIT}/projects/{PROJECT}/accounts:update", json=fields, headers=ADMIN)
-    refusal = asked.client.refusal("signInWithPassword", email="busy@example.com", password="secret-1")
-    assert "shut out" in refusal
+    assert asked.client.refusal("signInWithPassword", email="busy@example.com", password="secret-1") == "USER_DISABLED"
     (user,) = asked.lookup(localId=[made["localId"]])
-    assert user["displayName"] == "Shut"
+    assert (user["disabled"], user["phoneNumber"]) == (True, "+15550009")
+    other = asked.client.do("signUp", email="shut@example.com", password="secret-1")
+    fields = {"localId": other["localId"], "displayName": "Shut"}
+    asked.client.http.post(f"{TOOLKIT}/projects/{PROJECT}/accounts:update", json=fields, headers=ADMIN)
+    assert "shut out" in asked.client.refusal("signInWithPassword", email="shut@example.com", password="secret-1")
 
 
 async def test_an_address_in_the_settings_is_asked_and_not_waited_for_long() -> None:

@@ -270,6 +270,8 @@ def test_a_tenant_has_accounts_of_its_own(app: firebase_admin.App, client: RestC
     assert client.refusal("lookup", idToken=signed_in["idToken"], tenantId="tenant-b") == "TENANT_ID_MISMATCH"
     assert client.refresh(signed_in["refreshToken"]).json()["user_id"] == inner.uid
     client.do("signInWithCustomToken", tenantId="tenant-a", token=inside.create_custom_token("guest").decode())
+    outside = client.do("signInWithCustomToken", token='{"uid": "guest"}')
+    assert client.refusal("lookup", idToken=outside["idToken"], tenantId="tenant-a") == "TENANT_ID_MISMATCH"
     assert {user.uid for user in inside.list_users().users} == {inner.uid, "guest"}
     link = inside.generate_password_reset_link("both@example.com")
     assert "tenantId=tenant-a" in link

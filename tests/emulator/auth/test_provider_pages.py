@@ -68,6 +68,16 @@ def test_a_popup_signs_in_and_offers_the_account_later(browser: Browser, suite: 
     page = started(browser, suite)
     popup = popup_of(browser, page, "google.com")
     assert popup.run("() => document.title") == "Auth Emulator: sign in with google.com"
+    # What the app's own page makes up is not heard by the helper frame: only a page of Auth's is.
+    page.run(
+        """(eventId) => {
+          const error = { code: "auth/user-cancelled", message: "forged" };
+          const authEvent = { type: "signInViaPopup", eventId, error, sessionId: "s", postBody: "", tenantId: null };
+          const data = { storageKey: "any:[DEFAULT]", authEvent };
+          frames[0].postMessage({ eventType: "sendAuthEvent", eventId, data }, "*");
+        }""",
+        popup.run("() => new URLSearchParams(location.search).get('eventId')"),
+    )
     popup.run(FILL_IN, "popup@example.com", "<b>Pop</b>")
     made = page.run("() => done")
     assert (made["email"], made["name"], made["provider"]) == ("popup@example.com", "<b>Pop</b>", "google.com")
