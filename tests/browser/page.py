@@ -124,7 +124,9 @@ class Browser:
             for target in self._chromium.command("Target.getTargets")["targetInfos"]:
                 if target.get("browserContextId") == self._context and part_of_url in target["url"]:
                     page = Page(self._chromium, target["targetId"], [])
-                    page.until("() => document.readyState === 'complete'")
+                    # A new window shows an empty document first, which is complete too.
+                    whole = "(part) => location.href.includes(part) && document.readyState === 'complete'"
+                    page.until(whole, part_of_url)
                     return page
             time.sleep(0.02)
         raise BrowserError(f"no page has opened a window at `{part_of_url}`")
