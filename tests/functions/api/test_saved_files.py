@@ -23,8 +23,8 @@ from afterimage.artifacts.handlers import collector_over, library_over
 from afterimage.deployment import UPLOAD_WORK
 from afterimage.paths import object_id, published_mark_path
 from tests.functions.api.conftest import ServedApi, User
-from tests.functions.artifacts.test_end_to_end import eventually
 from tests.functions.conftest import FUNCTIONS
+from tests.functions.eventually import eventually
 
 ROOT = "/api/phase5"
 TEXT = b"a line of text\n" * 100
