@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,14 @@ import pytest
 _MEMORY = Path("/dev/shm")
 
 
+@contextmanager
+def quick_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
     """In the place of pytest's own, which lies on the disk."""
-    with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
-        yield Path(folder)
+    with quick_folder() as folder:
+        yield folder

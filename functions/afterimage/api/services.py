@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from afterimage.api.admission.tokens import FirebaseTokens
+from afterimage.api.admission.tokens import CallerTokens, FirebaseTokens
 from afterimage.api.errors import ApiError, ErrorCode
 from afterimage.delivery.messages import publish
 from afterimage.edges.generators import generator_of
@@ -45,7 +45,7 @@ class Services:
     files: Callable[[], FileStore]
     links: Callable[[], FileLinks]
     settings: Callable[[], Settings]
-    tokens: FirebaseTokens
+    tokens: CallerTokens
     generator: Callable[[], Generator] = TemplateGenerator
     enqueue: Callable[[VersionKey], None] = enqueue
     """Hands a version to the queue; one that is there already stays as it is."""
@@ -54,6 +54,8 @@ class Services:
     prices: Callable[[], Prices] = Prices
     drive: Callable[[], DriveLinks | None] = lambda: None
     """None: users cannot link a Google Drive."""
+    is_in_cloud: bool = True
+    """Whether what is stored here is, or will be, in a cloud as well."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 

@@ -6,7 +6,6 @@ was acknowledged to nobody, and is deleted when the folder is opened next.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import secrets
@@ -22,7 +21,7 @@ from typing import Any, Final
 from afterimage.store.documents import ConflictError, Expect, NoRoomError
 from afterimage.store.files import FileAbout, FilePage, GoneError, StoredFile
 from afterimage_client.database import Database, FileTransaction, Row
-from afterimage_server.store.durable_files import flush_folder
+from afterimage_server.store.durable_files import NO_ROOM, flush_folder
 from afterimage_server.store.held_bytes import pieces_of, read_held, write_held
 from afterimage_server.store.journal import Journal, text_of
 from afterimage_server.store.local_documents import told_apart
@@ -32,7 +31,6 @@ from afterimage_server.store.vault import Vault
 
 BYTES_HELD: Final = "bytes held"
 FILE_COLUMNS: Final = "bucket, name, generation, metageneration, size, created, about, held, cloud"
-_NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _ROUNDS: Final = 5
 
 
@@ -170,6 +168,43 @@ class FolderFiles:
         with told_apart():
             found = self.database.row("SELECT value FROM machine WHERE name = ?", (BYTES_HELD,))
         return int(found[0]) if found else 0
+
+    def cloud_generation(self, file: StoredFile) -> int:
+        """The generation that this generation of a file has in the cloud; nought while it is not confirmed there."""
+        with told_apart():
+            row = self.database.row(
+                "SELECT cloud FROM files WHERE bucket = ? AND name = ? AND generation = ?",
+                (file.bucket, file.name, file.generation),
+            )
+        return int(row[0]) if row is not None else 0
+
+    def note_in_cloud(self, file: StoredFile, generation: int) -> None:
+        """Keeps the generation that the cloud has confirmed."""
+        with told_apart(), self.database.transaction() as transaction:
+            row = self.row_of(transaction, file.bucket, file.name)
+            if row is not None and row[2] == file.generation:
+                self._put_row(transaction, self._stored(row), self.cache_control(file), row[7], generation)
+
+    def confirmed_before(self, moment: int) -> list[StoredFile]:
+        """Files whose bytes are here and in the cloud, and were stored before a moment (microseconds)."""
+        with told_apart():
+            rows = self.database.rows(
+                f"SELECT {', '.join(f'f.{name}' for name in FILE_COLUMNS.split(', '))} FROM files f"
+                " JOIN held h ON h.id = f.held WHERE f.cloud > 0 AND f.created < ? AND h.state = 'settled'",
+                (moment,),
+            )
+        return [self._stored(row) for row in rows]
+
+    def cache_control(self, file: StoredFile) -> str:
+        with told_apart():
+            row = self.database.row(
+                f"SELECT {FILE_COLUMNS} FROM files WHERE bucket = ? AND name = ?", (file.bucket, file.name)
+            )
+        return str(self.about_of(row)["cache_control"]) if row is not None else ""
+
+    def held_id(self, file: StoredFile) -> str:
+        """What its bytes are called in the folder; GoneError where the file is not the live one."""
+        return self._held(file)[0]
 
     def dump(self, transaction: FileTransaction) -> Iterator[tuple[str, Any]]:
         """Every file as a line of the journal tells of it."""
@@ -345,7 +380,7 @@ class FolderFiles:
         try:
             yield
         except OSError as error:
-            if error.errno in _NO_ROOM:
+            if error.errno in NO_ROOM:
                 raise NoRoomError(f"no room on the disk of `{self.folder}`: free some, then try again") from error
             raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,14 +70,21 @@ class FolderKeeping:
             transaction.after_commit(lambda: self.files.path_of(row[7]).unlink(missing_ok=True))
         return True
 
-    def sweep(self) -> int:
-        """Deletes what killed processes left, which belongs to no row. Only for one who is alone in the folder."""
+    def sweep(self, *, older_than_seconds: float = 0.0) -> int:
+        """Deletes what killed processes left, which belongs to no row; younger ones may be another process's work."""
         known = {row[0] for row in self.files.database.rows("SELECT id FROM held WHERE state != 'away'")}
         left = [path for path in self.laid_down() if path.name not in known]
         left += [path for path in self.files.parts.iterdir() if path.is_file()]
+        before = time.time() - older_than_seconds
+        swept = 0
         for path in left:
-            path.unlink(missing_ok=True)
-        return len(left)
+            try:
+                if path.stat().st_mtime <= before:
+                    path.unlink()
+                    swept += 1
+            except FileNotFoundError:
+                continue
+        return swept
 
     def laid_down(self) -> Iterator[Path]:
         """Every file of contents that lies in the folder."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from afterimage_client.database import FileTransaction
-from afterimage_server.store.durable_files import flush_folder, write_all
+from afterimage_server.store.durable_files import NO_ROOM, flush_folder, write_all
 from afterimage_server.store.tables import noted, number_noted
 
 JOURNAL: Final = "commits.log"
@@ -59,6 +59,8 @@ class Journal:
         self._descriptor: int | None = None
         self._inode = -1
         self._is_dirty = False
+        self.has_gap = False
+        """Whether a line is missing, because the disk was full."""
         self._size_at_rewriting = 0
 
     def close(self) -> None:
@@ -69,7 +71,13 @@ class Journal:
     def tell(self, transaction: FileTransaction, rows: Told) -> None:
         number = number_noted(transaction, SEQUENCE) + 1
         noted(transaction, SEQUENCE, number)
-        write_all(self._opened(), _line(number, rows))
+        try:
+            write_all(self._opened(), _line(number, rows))
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            # The commit goes on: on a full disk a delete is what makes room. The journal is begun anew when there is.
+            self.has_gap = True
         self._is_dirty = True
 
     def flush(self) -> None:
@@ -94,14 +102,19 @@ class Journal:
         """Begins anew with everything that stands in the database now; in its place at once, or not at all."""
         part = self.path.with_name(f".{JOURNAL}.{secrets.token_hex(6)}")
         number = number_noted(transaction, SEQUENCE)
-        with part.open("xb") as file:
-            for rows in _bundled(dump(transaction)):
-                file.write(_line(number, rows))
-            file.write(_line(number, {}))
-            file.flush()
-            os.fsync(file.fileno())
-            self._size_at_rewriting = file.tell()
+        try:
+            with part.open("xb") as file:
+                for rows in _bundled(dump(transaction)):
+                    file.write(_line(number, rows))
+                file.write(_line(number, {}))
+                file.flush()
+                os.fsync(file.fileno())
+                self._size_at_rewriting = file.tell()
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
         os.replace(part, self.path)
+        self.has_gap = False
         flush_folder(self.path.parent)
 
     def salvage(self) -> Salvage:

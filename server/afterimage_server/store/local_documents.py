@@ -27,6 +27,7 @@ from afterimage.store.documents import (
 from afterimage.store.evaluation import fields_after, is_met
 from afterimage_client.database import Database, FileTransaction, Row
 from afterimage_client.database.errors import StoreBusyError, StoreFullError
+from afterimage_server.store.durable_files import NO_ROOM
 from afterimage_server.store.journal import Journal, text_of
 from afterimage_server.store.ordered_keys import bounds_below, collection_of, key_of, path_of
 from afterimage_server.store.stored_values import IndexedKind, StoredValues, microseconds
@@ -65,7 +66,7 @@ class LocalDocuments:
     ) -> None:
         """`follow` hears of each commit in its own transaction: what it writes there is kept with it, or not at all."""
         self.database = database
-        self._values = values
+        self.values = values
         self._journal = journal
         self._follow = follow
         self._clock = clock
@@ -170,7 +171,7 @@ class LocalDocuments:
                 transaction.execute("DELETE FROM documents WHERE key = ?", (key,))
                 self._enter(transaction, row[4], key, held, {})
             return changed, [write.path, None]
-        stored = self._values.sealed(after, f"documents|{write.path}")
+        stored = self.values.sealed(after, f"documents|{write.path}")
         created = row[2] if row is not None else now
         self.put(transaction, write.path, stored, created=created, updated=now, before=held, after=after)
         return changed, [write.path, [text_of(stored), created, now]]
@@ -206,8 +207,8 @@ class LocalDocuments:
         after: Mapping[str, Any],
     ) -> None:
         """What a document is found by follows its fields; most of them stay as they were."""
-        old = set(self._values.entries(before.fields)) if before is not None else set()
-        new = set(self._values.entries(after))
+        old = set(self.values.entries(before.fields)) if before is not None else set()
+        new = set(self.values.entries(after))
         for field, kind, value in old - new:
             transaction.execute(
                 "DELETE FROM entries WHERE collection = ? AND field = ? AND kind = ? AND value = ? AND key = ?",
@@ -269,7 +270,7 @@ class LocalDocuments:
 
     def _document(self, row: Row) -> Document:
         path = path_of(row[0])
-        fields = self._values.opened(row[1], f"documents|{path}")
+        fields = self.values.opened(row[1], f"documents|{path}")
         return Document(path=path, fields=fields, version=row[3], created=row[2], updated=row[3])
 
     def _statement(self, collection: int, query: Query) -> tuple[str, list[Any]]:
@@ -311,12 +312,12 @@ class LocalDocuments:
         return conditions, parameters
 
     def _looked_for(self, condition: Where) -> tuple[int, Any]:
-        found = self._values.indexed(condition.field, condition.value)
+        found = self.values.indexed(condition.field, condition.value)
         # What equals nothing, not even itself, is found nowhere.
         return (int(found[0]), found[1]) if found is not None else (-1, 0)
 
     def _place(self, query: Query) -> tuple[int, Any]:
-        found = self._values.indexed(query.order_by, query.after_value)
+        found = self.values.indexed(query.order_by, query.after_value)
         assert found is not None
         return int(found[0]), found[1]
 
@@ -356,6 +357,15 @@ class LocalDocuments:
 
     # -- looking after
 
+    def expired(self, group: str, now: datetime, limit: int = 500) -> list[Document]:
+        """Documents of a group whose `expires_at` has passed."""
+        statement = (
+            f"SELECT {_COLUMNS} FROM collections c JOIN entries e ON e.collection = c.id AND e.field = 'expires_at'"
+            " AND e.kind = ? AND e.value <= ? JOIN documents d ON d.key = e.key WHERE c.grp = ? LIMIT ?"
+        )
+        rows = self.database.rows(statement, (int(IndexedKind.TIME), microseconds(now), group, limit))
+        return [self._document(row) for row in rows]
+
     def dump(self, transaction: FileTransaction) -> Iterator[tuple[str, Any]]:
         """Every document as a line of the journal tells of it."""
         for key, fields, created, updated in transaction.execute("SELECT key, fields, created, updated FROM documents"):
@@ -372,8 +382,8 @@ class LocalDocuments:
             "SELECT key, collection, grp, fields, created, updated FROM documents"
         ):
             path = path_of(key)
-            found = self._values.opened(fields, f"documents|{path}")
-            expected = {(collection, *entry) for entry in self._values.entries(found)}
+            found = self.values.opened(fields, f"documents|{path}")
+            expected = {(collection, *entry) for entry in self.values.entries(found)}
             if entries.pop(key, set()) != expected:
                 faults.append(f"`{path}` is not found by what it holds")
             if not created <= updated <= (last[0] if last else 0):
@@ -443,5 +453,9 @@ def told_apart() -> Iterator[None]:
         raise ContendedError(str(error)) from error
     except StoreFullError as error:
         raise NoRoomError(str(error)) from error
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise NoRoomError(f"no room on the disk: {error.strerror}; free some, then try again") from error
     except json.JSONDecodeError as error:
         raise RuntimeError(f"a stored document cannot be read: {error}") from error

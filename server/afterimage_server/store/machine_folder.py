@@ -6,9 +6,11 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from afterimage_client.database import Connect, Database, FileTransaction, StoreKey
+from afterimage_server.store.durable_files import NO_ROOM
 from afterimage_server.store.folder_files import FetchAway, FileChanged, FolderFiles, nothing_away
 from afterimage_server.store.folder_keeping import FolderKeeping
 from afterimage_server.store.journal import Journal
@@ -50,7 +52,7 @@ class MachineFolder:
     def tend_journal(self) -> None:
         """Has the disk take what it tells, and begins it anew where most of it tells of what is no more."""
         self.journal.flush()
-        if self.journal.has_grown:
+        if self.journal.has_grown or self.journal.has_gap:
             with self.database.transaction() as transaction:
                 self._rewrite(transaction)
 
@@ -70,7 +72,15 @@ class MachineFolder:
         self.database.close()
 
     def _rewrite(self, transaction: FileTransaction) -> None:
-        self.journal.rewrite(transaction, lambda reading: (*self.documents.dump(reading), *self.files.dump(reading)))
+        try:
+            self.journal.rewrite(
+                transaction, lambda reading: chain(self.documents.dump(reading), self.files.dump(reading))
+            )
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            # Nobody is kept from making room: it is begun anew when there is some.
+            self.journal.has_gap = True
 
 
 def open_folder(

@@ -87,6 +87,11 @@ class StoredValues:
                 return None
 
 
+def canonical(fields: Mapping[str, Any]) -> str:
+    """The text of fields: equal fields have equal texts."""
+    return _ENCODING.encode(plain(fields))
+
+
 def microseconds(moment: datetime) -> int:
     passed = moment - _EPOCH
     return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds

@@ -1,4 +1,7 @@
-"""Owns the API over sockets: the real application in a threaded server, its stores over the suite, and its callers."""
+"""Owns the API over sockets: the real application in a threaded server, its stores over the suite, and its callers.
+
+Modules in ALSO_ON_ONE_MACHINE run once more against one machine's server, over SQLite and a folder.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from flask import Flask, request
 from google.cloud import firestore, storage
 from werkzeug.serving import make_server
 
-from afterimage.api.admission.tokens import FirebaseTokens
+from afterimage.api.admission.tokens import CallerTokens, FirebaseTokens
 from afterimage.api.application import Api
 from afterimage.api.dispatch import RouteTable
 from afterimage.api.services import Services, no_jobs
@@ -37,10 +40,16 @@ from afterimage.settings import Settings, read_settings
 from afterimage.store.cloud_files import CloudFiles
 from afterimage.store.cloud_links import CloudLinks
 from afterimage.store.documents import DocumentStore
+from afterimage.store.files import FileStore
 from afterimage.store.firestore_documents import FirestoreDocuments
+from afterimage.store.links import FileLinks
 from afterimage_emulator.auth.tokens.unsigned_jwt import unsigned_jwt
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.functions.host import local_app_check
+from afterimage_server.configuration import read_server_settings
+from afterimage_server.listening import Listener
+from afterimage_server.machine import Machine, open_machine
+from tests.client.quick_folder import quick_folder
 from tests.functions.generations.workshop_world import PRICES
 
 APP = "1:12345:web:abc"
@@ -50,14 +59,12 @@ APP = "1:12345:web:abc"
 class ServedApi:
     """One or more instances of the API, each on a port of its own, in one project of the suite."""
 
-    suite: BackgroundSuite
     project_id: str
     settings: Settings
-    documents: FirestoreDocuments
-    files: CloudFiles
-    links: CloudLinks
-    storage: storage.Client
-    tokens: FirebaseTokens
+    documents: DocumentStore
+    files: FileStore
+    links: FileLinks
+    tokens: CallerTokens
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60, trust_env=False))
     servers: list[Any] = field(default_factory=list)
     generator: Generator = field(default_factory=TemplateGenerator)
@@ -69,6 +76,20 @@ class ServedApi:
     """Versions that wait, where a test works on them itself; None: each is worked on at once, in a thread."""
     published: list[tuple[str, dict[str, Any]]] | None = field(default_factory=list)
     """Messages that start jobs, which here none hears; None: a home of the API without jobs."""
+    is_in_cloud: bool = True
+    signature: str = "X-Goog-Algorithm=GOOG4-RSA-SHA256"
+    """What every signed address has in it."""
+    suite_beneath: BackgroundSuite | None = None
+    storage_beneath: storage.Client | None = None
+    """What the stores stand on in the cloud; a test that asks for it where it is not is about the cloud alone."""
+
+    @property
+    def suite(self) -> BackgroundSuite:
+        return self.suite_beneath or pytest.skip("no suite stands beneath one machine")
+
+    @property
+    def storage(self) -> storage.Client:
+        return self.storage_beneath or pytest.skip("no Cloud Storage stands beneath one machine")
 
     def instance(self, table: RouteTable = TABLE, /, **variables: str) -> str:
         """Starts an instance; its address."""
@@ -87,6 +108,9 @@ class ServedApi:
             publish=no_jobs if self.published is None else self.publish,
             drive=made_once(lambda: drive_links_over(self.documents, settings)),
         )
+        return self._listening(table, services)
+
+    def _listening(self, table: RouteTable, services: Services) -> str:
         api = Api(table, services)
         flask = Flask("api")
         # Before Flask looks for a route of its own: its `<path:path>` knows no path with a line break in it.
@@ -146,6 +170,37 @@ class ServedApi:
         self.http.close()
 
 
+@dataclass
+class ServedMachine(ServedApi):
+    """The same API as one machine serves it: by its own server, its own stores, and tokens that it made itself."""
+
+    machine: Machine | None = None
+
+    def _listening(self, table: RouteTable, services: Services) -> str:
+        assert self.machine is not None
+        app = self.machine.application(table, replace(services, is_in_cloud=self.is_in_cloud))
+        listener = Listener(app, "127.0.0.1", 0, threads=16, most_body_bytes=services.settings().most_file_bytes)
+        self.machine.address.base = listener.base
+        thread = threading.Thread(target=listener.run, daemon=True)
+        thread.start()
+        self.servers.append((listener, thread))
+        return listener.base
+
+    def user(self, uid: str, **claims: Any) -> User:
+        assert self.machine is not None
+        is_admin = claims.get("admin") is True
+        return User(uid=uid, token=self.machine.tokens.make(uid, life=timedelta(days=1), is_admin=is_admin))
+
+    def stop(self) -> None:
+        assert self.machine is not None
+        for listener, thread in self.servers:
+            listener.stop()
+            thread.join()
+        self.http.close()
+        assert self.machine.folder.check_invariants() == []
+        self.machine.close()
+
+
 @dataclass(frozen=True, kw_only=True)
 class User:
     """Somebody who is signed in."""
@@ -158,6 +213,52 @@ class User:
         return {"Authorization": f"Bearer {self.token}"}
 
 
+ALSO_ON_ONE_MACHINE = {"test_saved_files", "test_generations", "test_requests", "test_rate_limits"}
+ABOUT_THE_CLOUD_ALONE = {
+    # The platform's front says where a request came from; one machine believes nobody who says so.
+    "test_callers_that_prove_nothing_are_counted_without_a_write",
+    # What a deployed function may hold in its memory, measured in a process of its own.
+    "test_a_file_of_the_largest_size_is_uploaded_and_taken_over_in_half_a_function",
+    # waitress answers these itself, and never hands them on.
+    "test_a_request_that_flask_itself_cannot_read_is_refused_in_the_one_shape",
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    is_of_both = metafunc.module.__name__.rpartition(".")[2] in ALSO_ON_ONE_MACHINE
+    if "served" in metafunc.fixturenames and is_of_both and metafunc.function.__name__ not in ABOUT_THE_CLOUD_ALONE:
+        metafunc.parametrize("served", ["cloud", "one machine"], indirect=True)
+
+
+@contextmanager
+def serving_on_one_machine(project_id: str) -> Iterator[ServedApi]:
+    """The same parts as one machine has them, in a folder of their own."""
+    logging.getLogger("waitress").setLevel(logging.ERROR)
+    with quick_folder() as folder:
+        settings = read_server_settings(
+            {"LOCAL_STORAGE_PATH": str(folder), "ORIGINALS_BUCKET": f"{project_id}.firebasestorage.app"}
+        )
+        machine = open_machine(settings)
+        # Whoever tests hands events and tasks on by hand, as over the suite: no worker does it behind the back.
+        machine.folder.following.files = lambda _transaction, _change: None
+        api = ServedMachine(
+            project_id=project_id,
+            settings=settings.api,
+            documents=machine.folder.documents,
+            files=machine.folder.files,
+            links=machine.links,
+            tokens=machine.tokens,
+            machine=machine,
+            is_in_cloud=False,
+            signature="signature=",
+        )
+        api.instance()
+        try:
+            yield api
+        finally:
+            api.stop()
+
+
 @contextmanager
 def serving(suite: BackgroundSuite, project_id: str, folder: Path) -> Iterator[ServedApi]:
     """The parts of the API in one project; the suite's variables are set already, and `folder` is for keys."""
@@ -167,13 +268,13 @@ def serving(suite: BackgroundSuite, project_id: str, folder: Path) -> Iterator[S
     client = firestore.Client(project=project_id)
     storage_client = storage.Client(project=project_id)
     api = ServedApi(
-        suite=suite,
+        suite_beneath=suite,
         project_id=project_id,
         settings=read_settings({"GCLOUD_PROJECT": project_id}),
         documents=FirestoreDocuments(client),
         files=CloudFiles(storage_client),
         links=CloudLinks(storage_client, google.auth.default()[0]),
-        storage=storage_client,
+        storage_beneath=storage_client,
         tokens=FirebaseTokens(lambda: app),
         google={
             "GOOGLE_CLIENT_ID": "the-app",
@@ -193,11 +294,14 @@ def serving(suite: BackgroundSuite, project_id: str, folder: Path) -> Iterator[S
 
 
 @pytest.fixture
-def served(
-    suite: BackgroundSuite, sdk_environment: dict[str, str], project_id: str, tmp_path: Path
-) -> Iterator[ServedApi]:
+def served(request: pytest.FixtureRequest, project_id: str, tmp_path: Path) -> Iterator[ServedApi]:
     """The parts of the API in a project of this test's own; `instance()` starts a server."""
-    with serving(suite, project_id, tmp_path) as api:
+    if getattr(request, "param", "cloud") == "one machine":
+        with serving_on_one_machine(project_id) as api:
+            yield api
+        return
+    request.getfixturevalue("sdk_environment")
+    with serving(request.getfixturevalue("suite"), project_id, tmp_path) as api:
         yield api
 
 

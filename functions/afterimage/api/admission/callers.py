@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from afterimage.api.admission.tokens import FirebaseTokens
+from afterimage.api.admission.tokens import CallerTokens
 from afterimage.api.errors import ApiError, ErrorCode
 from afterimage.api.routes import Access, AppCheck, Caller, Route
 
@@ -11,7 +11,7 @@ MOST_TOKEN_CHARACTERS = 8_192
 """No token that Firebase makes is longer."""
 
 
-def caller_of(route: Route, authorization: str, app_check: str, tokens: FirebaseTokens, *, checks_apps: bool) -> Caller:
+def caller_of(route: Route, authorization: str, app_check: str, tokens: CallerTokens, *, checks_apps: bool) -> Caller:
     """The caller, proven; or the ApiError that says what is missing."""
     app_id = _app(route, app_check, tokens) if checks_apps and route.app_check is not AppCheck.EXEMPT else ""
     if route.access is Access.ANYBODY:
@@ -35,7 +35,7 @@ def _bearer(authorization: str) -> str:
     return _of_bearable_length(token.strip(), ErrorCode.AUTHENTICATION_FAILED)
 
 
-def _app(route: Route, token: str, tokens: FirebaseTokens) -> str:
+def _app(route: Route, token: str, tokens: CallerTokens) -> str:
     if not token:
         raise ApiError(
             ErrorCode.APP_CHECK_FAILED, "this needs a genuine app", f"send its App Check token as `{APP_CHECK_HEADER}`"

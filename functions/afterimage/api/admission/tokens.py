@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from afterimage.api.errors import ApiError, ErrorCode
 from afterimage.faults import is_transient
@@ -12,6 +12,18 @@ from afterimage.store import clients
 
 UNREACHABLE = ("CertificateFetchError", "PyJWKClientConnectionError", "RefreshError", "TransportError")
 """Errors that say nothing about the token: whoever could vouch for it cannot be asked now."""
+
+
+class CallerTokens(Protocol):
+    """Whoever vouches for callers: Firebase, or one machine for its own."""
+
+    def user(self, id_token: str) -> Mapping[str, Any]:
+        """The claims of a user's token, `uid` among them; or ApiError for a token that proves nothing."""
+        ...
+
+    def app(self, app_check_token: str, *, consume: bool) -> str:
+        """The id of the app; with `consume`, the token is good for no other call. ApiError for any other token."""
+        ...
 
 
 class FirebaseTokens:

@@ -141,7 +141,7 @@ def _view(services: Services, document: Document, generation: str, *, with_url: 
         files_count=fields["files_count"],
         files=[FileEntry(path=each["path"], bytes=each["bytes"]) for each in fields["files"]],
         download_url=archive.link(services.links()).url if with_url and archive is not None else None,
-        cloud_storage_enabled=True,
+        cloud_storage_enabled=services.is_in_cloud,
         model=fields["model"],
         error=fields["error"],
         created_at=fields["created_at"],

@@ -1,0 +1,179 @@
+"""Tasks of one machine: put into the queue in the transaction of what they follow from, and done at least once.
+
+| kind | what it does | once, because |
+|---|---|---|
+| generate | works on a version | the version itself says how far it has come |
+| arrived | makes a version of an upload that has come | the upload's document is closed in the same commit |
+| job | gives a job its turn | the job's document holds the turn that is due |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+from afterimage.api.services import no_jobs
+from afterimage.artifacts.collector import Collector
+from afterimage.delivery.dead_letters import DeadLetters
+from afterimage.faults import TransientError
+from afterimage.generations.expire_versions import ExpireVersions
+from afterimage.generations.records import VersionKey
+from afterimage.generations.working import Workshop
+from afterimage.jobs.artifact_jobs import ArtifactCleanup, quota_audit_job
+from afterimage.jobs.progress import Jobs, Work
+from afterimage.paths import (
+    GENERATION_VERSIONS,
+    USERS,
+    is_document_id,
+    parse_alert,
+    parse_artifact_file,
+    parse_version,
+)
+from afterimage.quota.audit import QuotaAuditor
+from afterimage.store.documents import Change, Where
+from afterimage_client.database import FileTransaction
+from afterimage_client.queue import DurableQueue, Entry
+from afterimage_server.store.folder_files import FileChanged
+from afterimage_server.store.local_documents import DocumentChanged
+from afterimage_server.store.machine_folder import MachineFolder
+
+logger = logging.getLogger("afterimage_server.work")
+GENERATE: Final = "generate"
+ARRIVED: Final = "arrived"
+JOB: Final = "job"
+MOST_ATTEMPTS: Final = 4
+"""As many as the queue makes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tasks:
+    """What the queue of one machine holds, and who does it."""
+
+    folder: MachineFolder
+    queue: DurableQueue
+    workshop: Callable[[], Workshop]
+    collector: Callable[[], Collector]
+
+    # -- putting in
+
+    def enqueue_version(self, key: VersionKey) -> None:
+        """Hands a version to the queue; one that is there already stays as it is."""
+        payload = {"uid": key.uid, "generation": key.generation, "version": key.version}
+        with self.queue.database.transaction():
+            if not any(entry.kind == GENERATE for entry in self.queue.entries(kinds=[GENERATE], key=key.path)):
+                self.queue.enqueue(GENERATE, key.path, payload, priority=5)
+
+    def publish_asked(self, topic: str, body: Mapping[str, Any]) -> None:
+        """A message that the API was asked to send; ApiError for a job that one machine does not have."""
+        if topic in self._jobs():
+            self.publish(topic, body)
+        else:
+            no_jobs(topic, body)
+
+    def publish(self, topic: str, body: Mapping[str, Any]) -> None:
+        """Hands a job's message to the queue; a message that waits already is the same one."""
+        name = f"{topic}/{body.get('job', '')}/{body.get('turn', 0)}"
+        with self.queue.database.transaction():
+            if not self.queue.entries(kinds=[JOB], key=name):
+                self.queue.enqueue(JOB, name, {"topic": topic, "body": dict(body)})
+
+    def file_changed(self, _transaction: FileTransaction, change: FileChanged) -> None:
+        """In the transaction that lays an upload down: whatever happens then, it is looked at."""
+        after = change.after
+        place = parse_artifact_file(change.name)
+        if after is not None and place is not None and place.is_upload:
+            payload = {"bucket": after.bucket, "name": after.name, "generation": after.generation}
+            self.queue.enqueue(ARRIVED, f"file|{after.bucket}/{after.name}", payload, priority=10)
+
+    def documents_changed(self, transaction: FileTransaction, changes: Sequence[DocumentChanged]) -> None:
+        for change in changes:
+            about, after, before = parse_alert(change.path), change.after or {}, change.before or {}
+            if about is not None and after.get("state") == "raised" and before.get("state") != "raised":
+                said = f"user `{about[1]}` has reached {after.get('level')} % of what `{about[0]}` allows"
+                transaction.after_commit(partial(logger.warning, "%s", said))
+
+    # -- doing
+
+    def performers(self) -> Mapping[str, Callable[[Entry], Awaitable[None]]]:
+        return {kind: _in_a_thread(do) for kind, do in self.handlers().items()}
+
+    def handlers(self) -> Mapping[str, Callable[[Entry], object]]:
+        return {GENERATE: self._generate, ARRIVED: self._arrived, JOB: self._turn}
+
+    def release_claims(self) -> int:
+        """Puts down what workers of a process that is gone had taken up; only for one who is alone in the folder."""
+        under_way = (Where(field="status", comparison="==", value="processing"),)
+        released, after = 0, ""
+        documents = self.folder.documents
+        while found := documents.beneath(USERS, GENERATION_VERSIONS, where=under_way, after=after, limit=100):
+            after = found[-1].path
+            for version in found:
+                if version.fields.get("claimed_until") is not None:
+                    documents.commit([Change(path=version.path, put={"claimed_until": None}, expected=version.version)])
+                    released += 1
+                parts = parse_version(version.path)
+                if parts is not None:
+                    self.enqueue_version(VersionKey(uid=parts[0], generation=parts[1], version=parts[2]))
+        return released
+
+    def _generate(self, entry: Entry) -> None:
+        said = entry.payload
+        key = VersionKey(uid=said["uid"], generation=said["generation"], version=said["version"])
+        workshop = self.workshop()
+        try:
+            logger.info("`%s`: %s", key.path, workshop.work(key))
+        except TransientError as error:
+            if entry.attempts + 1 < MOST_ATTEMPTS:
+                raise
+            logger.warning("`%s` is given up: %s; %s", key.path, error, workshop.give_up(key, str(error)))
+
+    def _arrived(self, entry: Entry) -> None:
+        said = entry.payload
+        arrival = self.collector().arrivals.finalized(said["bucket"], said["name"], said["generation"])
+        logger.info("`%s`: %s", said["name"], arrival)
+
+    def _turn(self, entry: Entry) -> None:
+        topic, body = entry.payload["topic"], entry.payload["body"]
+        work = self._jobs()[topic]
+        jobs = Jobs(kind=topic, documents=self.folder.documents, publish=self.publish)
+        logger.debug("%s: %s", topic, jobs.receive(body, entry.idempotency_key, work()))
+
+    def _jobs(self) -> Mapping[str, Callable[[], Work]]:
+        documents = self.folder.documents
+        return {
+            "versions.expire": lambda: ExpireVersions(workshop=self.workshop(), enqueue=self.enqueue_version).turn,
+            "artifacts.cleanup": lambda: (
+                ArtifactCleanup(
+                    collector=self.collector(), letters=DeadLetters(documents), alert=lambda _event: None
+                ).turn
+            ),
+            "quota.audit": lambda: quota_audit_job(QuotaAuditor(store=documents, collector=self.collector())).turn,
+        }
+
+
+JOBS_BY_TURN: Final[Mapping[str, str]] = {
+    "versions.expire": "%Y-%m-%dT%H-%M",
+    "artifacts.cleanup": "%Y-%m-%d",
+    "quota.audit": "%Y-%m-%d",
+}
+"""How often each job runs, as what its name changes by; minutes are fives."""
+
+
+def jobs_due(now: float) -> list[tuple[str, str]]:
+    """The topic and the name of each job of this moment: a name that has run already runs no more."""
+    moment = datetime.fromtimestamp(now - now % 300, UTC)
+    due = [(topic, f"{topic}-{moment.strftime(pattern)}") for topic, pattern in JOBS_BY_TURN.items()]
+    assert all(is_document_id(name) for _, name in due)
+    return due
+
+
+def _in_a_thread(do: Callable[[Entry], object]) -> Callable[[Entry], Awaitable[None]]:
+    async def perform(entry: Entry) -> None:
+        await asyncio.to_thread(do, entry)
+
+    return perform
