@@ -70,7 +70,8 @@ def _marking(tool: Callable[..., object], refusal: type[Exception]) -> Callable[
         try:
             return marked(tool(*arguments, **named))
         except SuiteAnswerError as error:
-            raise refusal(str(error)) from None
+            # A refusal may repeat what a user wrote: a document's path, a rule's text, a function's name.
+            raise refusal(marked({"refused": str(error)})) from None
 
     answer.__annotations__ = {**tool.__annotations__, "return": str}
     return answer

@@ -46,10 +46,17 @@ class RunningSuite:
         return self._ask(path, method=method, body=body or {})
 
     def document(self, path: str, database: str) -> object:
-        return _plain_document(self._firestore(f"/{_quoted(path)}", database))
+        found = self._firestore(f"/{_quoted(path)}", database)
+        if "name" not in found:
+            raise SuiteAnswerError(f"`{path[:200]}` names no document; give `collection/id`, or list the collection")
+        return _plain_document(found)
 
     def documents(self, collection: str, database: str, *, limit: int, page_token: str) -> object:
         query = {"pageSize": limit, **({"pageToken": page_token} if page_token else {})}
+        if len(collection.strip("/").split("/")) % 2 == 0 or not collection.strip("/"):
+            raise SuiteAnswerError(
+                f"`{collection[:200]}` names no collection; give `collection`, or `collection/id/below`"
+            )
         found = self._firestore(f"/{_quoted(collection)}?{urllib.parse.urlencode(query)}", database)
         told = {"documents": [_plain_document(each) for each in found.get("documents", [])]}
         return {**told, "next_page_token": found["nextPageToken"]} if "nextPageToken" in found else told

@@ -48,7 +48,10 @@ def ask_hub(origin: str, path: str, *, method: str = "GET", body: Any = None) ->
 def refusal_text(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         try:
-            return str(json.load(error)["error"]["message"])
+            said = json.load(error)
+            if isinstance(said, list):  # the answer of a call that streams
+                [said] = said
+            return str(said["error"]["message"])
         except (ValueError, KeyError, TypeError):
             return str(error)
     return str(error)

@@ -14,6 +14,7 @@ from afterimage_emulator.wire.http_messages import Body, HttpRequest, HttpRespon
 
 MESSAGE_LIMIT_BYTES: Final = 64 * 1024
 QUEUE_LIMIT: Final = 1_000
+QUEUE_LIMIT_BYTES: Final = 8 * 1024 * 1024
 _MAGIC: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TEXT, _CLOSE, _PING, _PONG = 0x1, 0x8, 0x9, 0xA
 _TOO_LARGE: Final = 1009
@@ -37,18 +38,39 @@ class _Conversation:
 
     def __init__(self, incoming: Body, subscribe: Subscribe) -> None:
         self._frames: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._waiting_bytes = 0
+        self._has_ended = False
         self._reader = asyncio.get_running_loop().create_task(self._read(incoming))
         self._unsubscribe = subscribe(self._tell)
 
     def _tell(self, text: str) -> None:
-        if self._frames.qsize() < QUEUE_LIMIT:
-            self._frames.put_nowait(socket_frame(_TEXT, text.encode("utf-8", "backslashreplace")))
-        else:
-            self._end(_FELL_BEHIND)
+        self._put(socket_frame(_TEXT, text.encode("utf-8", "backslashreplace")))
 
-    def _end(self, code: int) -> None:
+    def _put(self, frame: bytes) -> None:
+        """A first frame may be of any size: it tells everything that was before."""
+        if self._has_ended:
+            return
+        count = self._frames.qsize()
+        if count < QUEUE_LIMIT and (not count or self._waiting_bytes + len(frame) <= QUEUE_LIMIT_BYTES):
+            self._waiting_bytes += len(frame)
+            self._frames.put_nowait(frame)
+        else:
+            self._drop_frames()
+            self._end(_FELL_BEHIND.to_bytes(2, "big"))
+
+    def _drop_frames(self) -> None:
+        """What nobody reads is not kept until the connection is cut."""
+        while not self._frames.empty():
+            self._frames.get_nowait()
+
+    def _end(self, payload: bytes | None) -> None:
+        """Says goodbye, unless the client is gone, and hears of nothing any more."""
+        if self._has_ended:
+            return
+        self._has_ended = True
         self._unsubscribe()
-        self._frames.put_nowait(socket_frame(_CLOSE, code.to_bytes(2, "big")))
+        if payload is not None:
+            self._frames.put_nowait(socket_frame(_CLOSE, payload))
         self._frames.put_nowait(None)
 
     def __aiter__(self) -> _Conversation:
@@ -58,10 +80,11 @@ class _Conversation:
         found = await self._frames.get()
         if found is None:
             raise StopAsyncIteration
+        self._waiting_bytes -= len(found)
         return found
 
     async def aclose(self) -> None:
-        self._unsubscribe()
+        self._end(None)
         self._reader.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)
 
@@ -73,15 +96,14 @@ class _Conversation:
                 while (message := take_socket_frame(buffered)) is not None:
                     opcode, payload = message
                     if opcode == _PING:
-                        self._frames.put_nowait(socket_frame(_PONG, payload))
+                        self._put(socket_frame(_PONG, payload))
                     elif opcode == _CLOSE:
-                        self._frames.put_nowait(socket_frame(_CLOSE, payload[:2]))
-                        self._frames.put_nowait(None)
+                        self._end(payload[:2])
                         return
                 if len(buffered) > MESSAGE_LIMIT_BYTES:
-                    self._end(_TOO_LARGE)
+                    self._end(_TOO_LARGE.to_bytes(2, "big"))
                     return
-        self._frames.put_nowait(None)
+        self._end(None)
 
 
 def socket_frame(opcode: int, payload: bytes) -> bytes:

@@ -91,8 +91,27 @@ async def test_an_assistant_reads_documents_and_why_requests_were_denied(running
         assert {"part": "owns(owner)", "values": ["false"]} in denied["values"]
         assert denied["tried"][0]["source"].startswith("allow read")
         assert "as: bob" in denied["case"]["yaml"]
-        refused = await client.call_tool("read_document", {"path": "notes/nobody"})
-        assert refused.is_error
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_is_data_too_and_says_why(running: BackgroundSuite) -> None:
+    """Its text may repeat what users wrote, so it stands between marks; it names what was wrong with the question."""
+    comparison = {"op": "EQUAL", "value": 1}
+    async with assistant(running.project_id) as client:
+        for tool, asked, said in (
+            ("read_document", {"path": f"notes/{INJECTED.partition('<')[0]}"}, "not found"),
+            ("read_document", {"path": "notes"}, "`notes` names no document"),
+            ("read_document", {"path": ""}, "names no document"),
+            ("list_documents", {"collection": "notes/a"}, "`notes/a` names no collection"),
+            ("query_documents", {"collection": "notes", "field": "a b", **comparison}, "a b"),
+        ):
+            answer = await client.call_tool(tool, asked)
+            [content] = answer.content
+            assert answer.is_error
+            assert isinstance(content, TextContent)
+            found = re.fullmatch(r"[^\n]+\n<data-(\w{16})>\n([^\n]*)\n</data-\1>", content.text)
+            assert found is not None, content.text
+            assert said in json.loads(found[2])["refused"]
 
 
 @pytest.mark.asyncio

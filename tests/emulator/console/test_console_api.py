@@ -78,9 +78,9 @@ def ask(running: BackgroundSuite, path: str, method: str = "GET", body: str = ""
     return send(running.address("ui"), method, path, {"x-console-token": token_of(running), **headers}, body)
 
 
-def load_rules(running: BackgroundSuite) -> None:
+def load_rules(running: BackgroundSuite, rules: str = RULES) -> None:
     path = f"/emulator/v1/projects/{running.suite.project_id}:securityRules"
-    body = json.dumps({"rules": {"files": [{"name": "firestore.rules", "content": RULES}]}})
+    body = json.dumps({"rules": {"files": [{"name": "firestore.rules", "content": rules}]}})
     assert send(running.address("firestore"), "PUT", path, {"authorization": "Bearer owner"}, body).status == 200
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 
@@ -244,6 +245,50 @@ def test_every_control_is_reached_with_tab_and_nothing_holds_it(
         if node.get("role", {}).get("value") in ("main", "navigation", "banner")
     ]
     assert sorted(landmarks) == ["banner", "main", "navigation"]
+
+
+def test_a_key_leaves_no_question_unanswered(browser: Browser, running: BackgroundSuite) -> None:
+    """While something is asked, the keys of pages open none: what was typed would be lost with the page."""
+    page = opened(browser, running, "firestore")
+    until(page, "[...document.querySelectorAll('button')].some((one) => one.textContent === 'Add collection')")
+    page.run(
+        "() => [...document.querySelectorAll('button')].find((one) => one.textContent === 'Add collection').click()"
+    )
+    until(page, "document.querySelector('dialog[open]') !== null")
+    page.run("() => [...document.querySelectorAll('dialog button')].at(-1).focus()")
+    press(page, "1")
+    assert page.run("() => document.querySelector('dialog[open]')?.getAttribute('aria-label')")
+    assert page.run("() => document.title").startswith("Firestore")
+    page.run("() => document.activeElement.click()")
+    until(page, "document.querySelector('dialog[open]') === null")
+    press(page, "1")
+    until(page, "document.title.startsWith('Overview')")
+
+
+def test_log_lines_are_found_by_level_and_text(
+    browser: Browser, running: BackgroundSuite, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each level with the graver ones, up to critical; text and service narrow them further."""
+    caplog.set_level(logging.INFO, logger="afterimage_emulator")
+    page = opened(browser, running, "logs")
+    until(page, "document.querySelector('console-app').listening")
+    log = logging.getLogger("afterimage_emulator.sieve")
+    for level in ("INFO", "WARNING", "ERROR", "CRITICAL"):
+        log.log(logging.getLevelName(level), "a line of %s", level.lower())
+    until(page, "document.querySelector('.log')?.textContent.includes('of critical')")
+    shown = """(text, level) => {
+      const [filter, choice] = document.querySelectorAll("logs-page input, logs-page select");
+      Object.assign(filter, { value: text }).dispatchEvent(new Event("input"));
+      Object.assign(choice, { value: level }).dispatchEvent(new Event("change"));
+      return [...document.querySelectorAll(".log li pre")].map((one) => one.textContent.split(" ").at(-1));
+    }"""
+    assert page.run(shown, "SIEVE", "") == ["critical", "error", "warning", "info"]
+    assert page.run(shown, "sieve", "WARNING") == ["critical", "error", "warning"]
+    assert page.run(shown, "sieve", "ERROR") == ["critical", "error"]
+    assert page.run(shown, "of error", "ERROR") == ["error"]
+    assert page.run(shown, "of info", "ERROR") == []
+    page.run(shown, "sieve", "")
+    assert page.run("() => document.querySelectorAll('.log li.bad').length") == 3
 
 
 def test_a_page_of_this_machine_cannot_take_the_token(browser: Browser, running: BackgroundSuite) -> None:

@@ -13,11 +13,14 @@ import pytest
 
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import Configuration, ConfigurationError, load_configuration
-from afterimage_emulator.hub.websocket import socket_frame, take_socket_frame
+from afterimage_emulator.hub.websocket import QUEUE_LIMIT_BYTES, socket_frame, take_socket_frame
 from afterimage_emulator.suite import Suite
 from tests.browser.page import Browser
 from tests.emulator.console.test_console_api import RULES, load_rules, read_note
 from tests.emulator.front.guarded_ports import FOREIGN, send
+
+LONG_RULES = 200_000
+REQUESTS = 160
 
 LISTEN = """async (url) => {
   window.heard = [];
@@ -118,6 +121,32 @@ def test_pings_are_answered_and_endless_messages_end_the_socket(running: Backgro
         while chunk := client.recv(4096):
             received += chunk
         assert take_socket_frame(bytearray(received)) == (0x8, (1009).to_bytes(2, "big"))
+
+
+def test_a_client_that_never_reads_is_let_go(tmp_path: Path, project_id: str) -> None:
+    """What waits for it is dropped once it is too much, it is told so where it reads on, and the suite forgets it."""
+    file = tmp_path / "firebase.json"
+    file.write_text('{"emulators": {"firestore": {"websocketPort": 9150}}}')
+    configuration = load_configuration(file, project_id=project_id)
+    told = 0
+    with BackgroundSuite(Suite(configuration, only=("firestore",), free_ports=True, console=True)) as running:
+        load_rules(running, RULES + "// " + "x" * LONG_RULES)
+        host, _, port = running.address("requests").rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as client:
+            client.sendall(
+                b"GET /requests HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
+                b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
+            )
+            assert client.recv(12) == b"HTTP/1.1 101"
+            for _ in range(REQUESTS):
+                assert read_note(running, "alice", "bob") == 403
+            last = b""
+            while chunk := client.recv(1 << 20):
+                told += len(chunk)
+                last = (last + chunk)[-4:]
+        assert last == socket_frame(0x8, (1013).to_bytes(2, "big"))
+        assert told < REQUESTS * LONG_RULES - QUEUE_LIMIT_BYTES
+        assert read_note(running, "alice", "bob") == 403
 
 
 def test_no_socket_is_served_that_nobody_named(tmp_path: Path, project_id: str) -> None:

@@ -136,6 +136,7 @@ class ConsoleApp extends HTMLElement {
 
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
+    if (document.querySelector("dialog[open]")) return;  // a question is answered before the page below it is left
     const page = PAGES.find(([, , , key]) => key === event.key);
     if (page) location.hash = page[0];
     else if (event.key === "/") {

@@ -29,7 +29,7 @@ export class LogsPage extends HTMLElement {
     const grave = { "": null, WARNING: ["WARNING", "ERROR", "CRITICAL"], ERROR: ["ERROR", "CRITICAL"] }[this.level.value];
     const shown = this.app.logs.filter((line) => (!grave || grave.includes(line.level)) && `${line.source} ${line.text}`.toLowerCase().includes(wanted)).slice(-300);
     this.lines.replaceChildren(...shown.reverse().map((line) => element("li", {
-      className: { ERROR: "bad", WARNING: "bad" }[line.level] ?? "",
+      className: { CRITICAL: "bad", ERROR: "bad", WARNING: "bad" }[line.level] ?? "",
     }, element("span", { className: "quiet" }, new Date(line.time * 1000).toLocaleTimeString([], { hour12: false })),
     element("span", {}, line.source), element("pre", {}, line.text))));
   }
