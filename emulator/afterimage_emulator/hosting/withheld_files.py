@@ -15,7 +15,8 @@ _KEYS: Final = frozenset(
     | {".p8", ".pk8", ".der", ".jwk"}
 )
 _KEY_NAMES: Final = re.compile(
-    r"id_(?:rsa|dsa|ecdsa|ed25519)(?:\.pub)?|credentials\.db|application_default_credentials\.json"
+    r"id_(?:rsa|dsa|ecdsa|ed25519)(?:\.pub)?|credentials\.db|application_default_credentials\.json|_netrc"
+    r"|secrets?\.(?:json|ya?ml|toml|ini|txt)"
     # Settings of an environment, but for those that pages load.
     r"|(?:.*\.)?env(?:\.(?!m?js$|json$).*)?"
 )
@@ -30,7 +31,7 @@ _FUNCTIONS_BESIDE_PAGES: Final = re.compile(r".*\.py[cid]?|requirements.*\.txt|c
 _MAY_SPEAK_OF_KEYS: Final = frozenset({".html", ".htm", ".xhtml", ".js", ".mjs", ".cjs", ".css", ".map", ".md"})
 """Pages and scripts contain the first line of a key where they explain or read one."""
 _MEDIA: Final = ("image/", "audio/", "video/", "font/")
-_MARKS: Final = (b"PRIVATE KEY-----", b'"private_key"')
+_MARKS: Final = (b"PRIVATE KEY-----", b'"private_key"', b'"client_secret"')
 _LOOKED_AT_BYTES: Final = 1024 * 1024
 _PUBLIC_DOT_FOLDER: Final = ".well-known"
 
