@@ -142,6 +142,18 @@ def test_a_function_that_calls_another_is_its_cause(running: BackgroundSuite) ->
     assert [effect["what"] for effect in calling["effects"]] == ["POST to a function"]
 
 
+def test_a_request_to_a_function_is_not_offered_to_be_sent_again(browser: Browser, running: BackgroundSuite) -> None:
+    """Its body is not kept, so there is nothing to send; it is shown with its cause and its outcome all the same."""
+    path = f"/{running.suite.project_id}/us-central1/called"
+    send(running.address("functions"), "POST", path, {}, "{}")
+    page = opened(browser, running, "events")
+    choose(page, "called")
+    until(page, "document.querySelector('main section article, main section h3') !== null")
+    assert "a request to functions from outside" in section(page)
+    assert "A request is its caller's to send again" in section(page)
+    assert page.run("() => document.querySelectorAll('main section button').length") == 0
+
+
 def test_what_the_suite_does_by_itself_is_nobodys_effect(running: BackgroundSuite) -> None:
     """A dead letter that follows from a function's message, much later, is the suite's; accounts are effects too."""
     running.reset()

@@ -111,6 +111,10 @@ def test_coverage_is_heat_over_the_text_of_the_rules(browser: Browser, running: 
     for scheme in ("light", "dark"):
         page.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         assert page.run(CONTRAST) == []
+    page.command("Emulation.setDeviceMetricsOverride", width=480, height=800, deviceScaleFactor=1, mobile=False)
+    until(page, "innerWidth === 480")
+    hidden = "(one) => one.getBoundingClientRect().right > innerWidth || one.scrollWidth > one.clientWidth"
+    assert page.run(f"() => [...document.querySelectorAll('coverage-page .split > *')].filter({hidden}).length") == 0
     assert page.console == []
 
 

@@ -101,6 +101,9 @@ export class EventsPage extends HTMLElement {
   }
 
   #orders(event) {
+    if (event.source === null && /^request-\d+$/.test(event.id)) {
+      return [element("p", { className: "quiet" }, "A request is its caller's to send again: the record keeps no body of it.")];
+    }
     const button = (text, act) => element("button", { type: "button", onclick: async () => {
       try {
         this.told.className = "";
