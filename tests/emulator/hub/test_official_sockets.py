@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -123,7 +124,7 @@ def test_pings_are_answered_and_endless_messages_end_the_socket(running: Backgro
         assert take_socket_frame(bytearray(received)) == (0x8, (1009).to_bytes(2, "big"))
 
 
-def test_a_client_that_never_reads_is_let_go(tmp_path: Path, project_id: str) -> None:
+def test_a_client_that_never_reads_is_let_go(tmp_path: Path, project_id: str, caplog: pytest.LogCaptureFixture) -> None:
     """What waits for it is dropped once it is too much, it is told so where it reads on, and the suite forgets it."""
     file = tmp_path / "firebase.json"
     file.write_text('{"emulators": {"firestore": {"websocketPort": 9150}}}')
@@ -147,6 +148,8 @@ def test_a_client_that_never_reads_is_let_go(tmp_path: Path, project_id: str) ->
         assert last == socket_frame(0x8, (1013).to_bytes(2, "big"))
         assert told < REQUESTS * LONG_RULES - QUEUE_LIMIT_BYTES
         assert read_note(running, "alice", "bob") == 403
+    gc.collect()  # what failed unseen is told when it is collected
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_no_socket_is_served_that_nobody_named(tmp_path: Path, project_id: str) -> None:
