@@ -288,7 +288,9 @@ def test_documents_are_added_and_deleted_with_what_is_below(
     click(page, "Add collection")
     fill(page, "Collection", "rooms")
     fill(page, "Id of the document", "né #1?")
-    click(page, "Add")
+    page.run("() => document.querySelector('dialog[open] input').focus()")
+    page.command("Input.dispatchKeyEvent", type="keyDown", key="Enter", text="\r", windowsVirtualKeyCode=13)
+    page.command("Input.dispatchKeyEvent", type="keyUp", key="Enter", windowsVirtualKeyCode=13)
     until_closed(page)
     until(page, "document.querySelector('[aria-label^=Path]').value === 'rooms/né #1?'")
     assert client.document("rooms/né #1?").get().exists
