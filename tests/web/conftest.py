@@ -27,6 +27,13 @@ UNTIL: Final = """async (condition, patience) => {
   }
 }"""
 PATIENCE_SECONDS: Final = 40.0
+AXE: Final = NODE_MODULES / "axe-core/axe.min.js"
+FINDS: Final = """async () => {
+  const found = await axe.run(document, { resultTypes: ["violations"] });
+  return found.violations
+    .filter((one) => ["serious", "critical"].includes(one.impact))
+    .map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 200)).join(" | ")}`);
+}"""
 
 
 class Person:
@@ -122,6 +129,18 @@ class Person:
             }""",
             given,
         )
+
+
+def serious(person: Person) -> list[str]:
+    """What axe finds in what is shown, of what bars somebody; nothing where axe is not installed."""
+    if not AXE.exists():
+        return []
+    person.page.run("() => document.getAnimations().forEach((one) => one.finish())")
+    evaluate, source = person.page.command, AXE.read_text("utf-8")
+    evaluate("Runtime.evaluate", expression=f"globalThis.axe ?? (() => {{ {source} }})()")
+    found = person.page.run(FINDS)
+    assert isinstance(found, list)
+    return found
 
 
 def link_sdk() -> None:

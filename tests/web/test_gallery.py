@@ -24,8 +24,9 @@ def test_pictures_are_dropped_shown_live_looked_at_and_deleted_with_a_way_back(p
         ("c.png", "image/png", b"this is no picture at all, whatever it says"),
         ("d.svg", "image/svg+xml", b"<svg/>"),
         ("e.png", "image/png", b"\0" * (5 * 1024 * 1024)),
+        ("f.tif", "image/tiff", b"II*\0" + b"\0" * 99),
     )
-    person.reads("3 of 5 files are stored")
+    person.reads("4 of 6 files are stored")
     person.reads("2 were refused.")
     person.reads("Pictures (no SVG), MP4 films and Opus sounds are stored here.")
     person.reads("5 MB are the most that is stored here.")
@@ -34,6 +35,9 @@ def test_pictures_are_dropped_shown_live_looked_at_and_deleted_with_a_way_back(p
     person.sees(
         f"{TILES}.find((one) => one.dataset.status === 'quarantined')"
         "?.innerText.includes('Kept apart: declared image/png')"
+    )
+    person.sees(
+        f"{TILES}.find((one) => one.dataset.status === 'unsupported')?.innerText.match(/Stored as it is: .*image.tiff/)"
     )
     moving = """[...document.querySelectorAll('.tile img')].find((one) => one.src.includes('.gif'))"""
     person.sees(moving)
@@ -57,17 +61,18 @@ def test_pictures_are_dropped_shown_live_looked_at_and_deleted_with_a_way_back(p
     assert steps == [["canvas", None], ["img", "200"], ["img", "800"]]
     assert "900 × 600" in person.text("dialog")
     assert "thumb_200" in person.text("dialog table")
+    assert person.text("dialog dl").startswith("Kind\nPicture\nSize\n")
     person.presses("Delete", "dialog")
-    person.sees(f"{TILES}.length === 2")
-    person.presses("Undo")
     person.sees(f"{TILES}.length === 3")
+    person.presses("Undo")
+    person.sees(f"{TILES}.length === 4")
     person.page.run(f"() => {{ {TILES}.find((one) => one.querySelector('img')?.src.includes('.jpg')).click(); }}")
     person.presses("Delete", "dialog")
     person.presses("Do it now")
     person.suite.settled()
     person.page.reload()
     person.is_known()
-    person.reads("2 files")
+    person.reads("3 files")
     assert person.uid() == uid
     assert [line for line in person.page.console if "Content Security Policy" in line] == []
 

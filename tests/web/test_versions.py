@@ -9,7 +9,7 @@ import pytest
 from firebase_admin import auth, delete_app, initialize_app
 from google.cloud import firestore
 
-from tests.web.conftest import Person
+from tests.web.conftest import Person, serious
 from tests.web.pictures import picture
 
 
@@ -58,6 +58,8 @@ def test_versions_are_saved_compared_pinned_described_and_gone_back_to(person: P
     compares(person, 1, 2)
     person.sees("document.querySelector('.comparison del')?.innerText === 'brown'")
     assert person.text(".comparison ins") == "red"
+    assert "Change of size: −2 bytes" in person.text(".comparison")
+    assert "1 line came, 1 line went" in person.text(".comparison caption")
     person.presses("Go back to it: Version 1")
     person.reads("Gone back to version 1")
     person.presses("Pin: Version 2")
@@ -95,6 +97,7 @@ def test_versions_are_saved_compared_pinned_described_and_gone_back_to(person: P
         }"""
     )
     assert "20%" in cut
+    assert serious(person) == []
 
 
 def test_duplicates_are_merged_and_everything_is_taken_along_and_erased(
@@ -108,7 +111,7 @@ def test_duplicates_are_merged_and_everything_is_taken_along_and_erased(
     for name in ("one.txt", "two.txt"):
         person.reads(name)
     person.goes_to("storage")
-    person.reads("Saved files take 14 byte")
+    person.reads("Saved files take 14 bytes")
     person.presses("Make one of them")
     person.presses("Undo")
     person.presses("Make one of them")
@@ -164,8 +167,10 @@ def test_operators_see_totals_users_letters_and_jobs(
         {"trigger": "media_finalized", "reason": "the bucket was away", "status": "open", "attributes": {}}
     )
     store.document("usage/somebody").set({"total_cost_usd": 41.5, "total_generations": 3, "cache_rate": 0.0})
-    store.close()
-    delete_app(app)
+    totals = store.document("operations/totals")
+    person.suite.settled()
+    added = {"generations": 1_234_567, "cost_whole_usd": 41_000_000, "cost_nano_usd": 500_000_000}
+    totals.set({"totals": {name: firestore.Increment(by) for name, by in added.items()}}, merge=True)
     person.page.run(
         """async () => {
           const [{ getApp }, { getAuth }] = [await import("firebase/app"), await import("firebase/auth")];
@@ -177,5 +182,13 @@ def test_operators_see_totals_users_letters_and_jobs(
     person.goes_to("operators")
     person.reads("the bucket was away")
     person.reads("$41.50")
+    shown = (totals.get().to_dict() or {})["totals"]
+    cost = shown["cost_whole_usd"] + shown["cost_nano_usd"] / 10**9
+    for text in (f"{shown['generations']:,}", f"${cost:,.2f}"):
+        person.sees(f"document.querySelector('.totals').innerText.includes('{text}')")
+    totals.set({"totals": {name: firestore.Increment(-by) for name, by in added.items()}}, merge=True)
+    store.close()
+    delete_app(app)
+    assert serious(person) == []
     person.presses("Once more: books")
     person.sees("document.querySelector('.jobs')?.innerText.includes('ledger.replay-')")

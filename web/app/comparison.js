@@ -1,6 +1,6 @@
 // Two versions of a file beside each other, as the API compares them: text, JSON, pictures, or sizes alone.
 import { element, table } from "./element.js";
-import { bytes, number, percent, say } from "./texts.js";
+import { bytesChanged, number, percent, say, sayCount } from "./texts.js";
 import { markedWords } from "./words.js";
 
 /** `differences` is the API's; `addresses` are those of both versions, for pictures. */
@@ -9,7 +9,7 @@ export function shownComparison(differences, addresses) {
   const made = element(
     "div",
     {},
-    element("p", {}, say("compare.size", { size: `${size < 0 ? "−" : "+"}${bytes(Math.abs(size))}` })),
+    element("p", {}, say("compare.size", { size: bytesChanged(size) })),
   );
   const shown = { text: texts, json: values, picture: pictures, same: () => element("p", {}, say("compare.same")) };
   const draw = shown[differences.kind] ?? (() => element("p", {}, differences.why_no_more ?? say("compare.by.size")));
@@ -30,7 +30,7 @@ function texts({ side_by_side: rows, lines_added: added, lines_removed: removed,
     const mark = (side, name) => (side && what !== "same" ? [element(name, {}, side.text)] : null);
     return [...line(left, mark(left, "del")), ...line(right, mark(right, "ins"))];
   });
-  const counts = say("compare.lines", { added: number(added), removed: number(removed) });
+  const counts = `${sayCount("compare.came", added)}, ${sayCount("compare.went", removed)}`;
   return table(counts, [say("line"), say("before"), say("line"), say("after")], body);
 }
 

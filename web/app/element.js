@@ -9,7 +9,7 @@ export function element(name, attributes = {}, ...children) {
     else if (PROPERTIES.has(key)) made[key] = value;
     else made.setAttribute(key, value === true ? "" : value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return made;
 }
 

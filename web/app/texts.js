@@ -124,7 +124,6 @@ export const TEXTS = {
   "file.added": ["came", "kam dazu"],
   "file.removed": ["went", "fiel weg"],
   "file.same": ["same size", "gleich groß"],
-  bytes: ["bytes", "Bytes"],
   change: ["Change", "Änderung"],
   files: ["Files", "Dateien"],
   prompt: ["What is to be made", "Was gemacht werden soll"],
@@ -182,8 +181,9 @@ export const TEXTS = {
   "books.hits": ["Hits", "Treffer"],
   "books.saved": ["Saved by hits", "Durch Treffer gespart"],
   "books.waited": ["Waited on average", "Im Mittel gewartet"],
+  "books.confirmed": ["Of it confirmed by workers", "Davon von Workern bestätigt"],
+  "books.computed": ["Of it computed by the server", "Davon vom Server berechnet"],
   "books.reported": ["Of it reported by apps", "Davon von Apps gemeldet"],
-  "books.computed": ["Of it computed or confirmed", "Davon berechnet oder bestätigt"],
   "books.unpriced": ["Without a price", "Ohne Preis"],
   "books.refused": ["Refused or failed", "Abgelehnt oder fehlgeschlagen"],
   "books.by.model": ["Cost by model", "Kosten nach Modell"],
@@ -205,7 +205,10 @@ export const TEXTS = {
   alert: ["Storage is {level} % full since {at}.", "Der Speicher ist seit {at} zu {level} % voll."],
   "chart.table": ["As a table", "Als Tabelle"],
   "chart.empty": ["Nothing to show yet.", "Noch nichts zu zeigen."],
-  "chart.hatched": ["Hatched: what apps reported themselves.", "Schraffiert: was Apps selbst gemeldet haben."],
+  "chart.parts": [
+    "Solid: confirmed by workers. Dotted: computed by the server. Hatched: reported by apps.",
+    "Voll: von Workern bestätigt. Gepunktet: vom Server berechnet. Schraffiert: von Apps gemeldet.",
+  ],
 
   // Versions
   "versions.files": ["Saved files", "Gespeicherte Dateien"],
@@ -234,7 +237,10 @@ export const TEXTS = {
   "compare.by.size": ["Compared by size alone.", "Nur nach Größe verglichen."],
   "compare.cut": ["There is more than is shown.", "Es gibt mehr, als gezeigt wird."],
   "compare.line.ends": ["They differ at the ends of lines only.", "Sie unterscheiden sich nur an den Zeilenenden."],
-  "compare.lines": ["{added} lines came, {removed} went", "{added} Zeilen kamen, {removed} gingen"],
+  "compare.came.one": ["{count} line came", "{count} Zeile kam dazu"],
+  "compare.came.other": ["{count} lines came", "{count} Zeilen kamen dazu"],
+  "compare.went.one": ["{count} line went", "{count} Zeile fiel weg"],
+  "compare.went.other": ["{count} lines went", "{count} Zeilen fielen weg"],
   "compare.values": ["Values by their path", "Werte nach ihrem Pfad"],
   "compare.slide": ["How much of the version before is shown", "Wie viel von der Version davor zu sehen ist"],
   "compare.slide.how": [
@@ -275,8 +281,10 @@ export const TEXTS = {
   "advice.do.delete": ["Delete it", "Löschen"],
   "advice.plan": ["This would go, and free {size}", "Das fiele weg und gäbe {size} frei"],
   "advice.run": ["Clean up", "Aufräumen"],
-  "advice.cleaning": ["{count} versions are being deleted.", "{count} Versionen werden gelöscht."],
-  "advice.archived": ["{count} files are archived.", "{count} Dateien sind archiviert."],
+  "advice.cleaning.one": ["{count} version is being deleted.", "{count} Version wird gelöscht."],
+  "advice.cleaning.other": ["{count} versions are being deleted.", "{count} Versionen werden gelöscht."],
+  "advice.archived.one": ["{count} file is archived.", "{count} Datei ist archiviert."],
+  "advice.archived.other": ["{count} files are archived.", "{count} Dateien sind archiviert."],
   "advice.merging": ["{count} files become one.", "Aus {count} Dateien wird eine."],
   export: ["Take your data along", "Deine Daten mitnehmen"],
   "export.why": [
@@ -380,7 +388,13 @@ export function has(key) {
 export function say(key, values = {}) {
   const text = TEXTS[key]?.[chosen === "de" ? 1 : 0];
   if (text === undefined) throw new Error(`there is no text \`${key}\``);
-  return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+  return text.replace(/\{(\w+)\}/g, (_, name) => apart(String(values[name])));
+}
+
+/** What somebody wrote, so that its direction ends with it and turns no word of the sentence around it. */
+function apart(value) {
+  const plain = value.replace(/[\u202a-\u202e\u2066-\u2069]/g, "");
+  return /[\u0590-\u08ff\u200f\ufb1d-\ufefc]/.test(plain) ? `\u2068${plain}\u2069` : plain;
 }
 
 /** `key.one` or `key.other`, by the language's own rule, with `{count}` in it. */
@@ -408,8 +422,15 @@ export function bytes(count) {
     if (value < 1000) break;
     [value, unit] = [value / 1000, larger];
   }
-  const unitDisplay = unit === "byte" ? "long" : "short";
-  return number(value, { style: "unit", unit, unitDisplay, maximumFractionDigits: value < 10 ? 1 : 0 });
+  // Single bytes are spelled out; `Intl` knows no plural of them.
+  if (unit === "byte") return `${number(value)} ${chosen === "de" ? "Byte" : value === 1 ? "byte" : "bytes"}`;
+  return number(value, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: value < 10 ? 1 : 0 });
+}
+
+/** A size that changed, with its sign; nought where it did not. */
+export function bytesChanged(change) {
+  const sign = change < 0 ? "−" : change > 0 ? "+" : "±";
+  return `${sign}${bytes(Math.abs(change))}`;
 }
 
 /** A moment as Firestore or JSON has it. */
@@ -424,5 +445,6 @@ export function day(value) {
 
 function dated(value, style) {
   if (value === null || value === undefined) return "";
-  return new Intl.DateTimeFormat(chosen, style).format(value.toDate ? value.toDate() : new Date(value));
+  const date = value.toDate ? value.toDate() : new Date(value);
+  return Number.isNaN(date.valueOf()) ? "" : new Intl.DateTimeFormat(chosen, style).format(date);
 }

@@ -4,7 +4,6 @@ import {
   doc,
   documentId,
   getCountFromServer,
-  getDocs,
   onSnapshot,
   orderBy,
   query,
@@ -18,6 +17,8 @@ import { tell } from "../undo.js";
 
 const failed = (error) => tell(reasonOf(error));
 const SHOWN_DAYS = 120;
+// Whose word a cost is; the three add up to it.
+const SOURCES = ["confirmed", "computed", "reported"];
 const BOUNDS = [100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, "inf"];
 
 /** Money stands in two integers: whole dollars of each output, and the nano-dollars beyond them. */
@@ -37,13 +38,18 @@ export function open(place, backend) {
   };
   const usage = doc(backend.db, "usage", uid);
   const since = new Date(Date.now() - SHOWN_DAYS * 86_400_000).toISOString().slice(0, 10);
-  getDocs(query(collection(usage, "days"), where(documentId(), ">=", since))).then((found) => {
-    closed = found.docs.map((one) => [one.id, one.get("closed") ?? {}]);
-    draw();
-  }, failed);
   const sources = element("p", { class: "quiet" });
   place.append(sources);
   const stops = [
+    // Followed, too: a day that leaves the live books while somebody looks comes in here.
+    onSnapshot(
+      query(collection(usage, "days"), where(documentId(), ">=", since)),
+      (found) => {
+        closed = found.docs.map((one) => [one.id, one.get("closed") ?? {}]);
+        draw();
+      },
+      failed,
+    ),
     onSnapshot(
       usage,
       (found) => {
@@ -66,7 +72,6 @@ export function open(place, backend) {
 function shownFigures(books) {
   const totals = books.totals ?? {};
   const waited = totals.latency_count ? `${number(Math.round(totals.latency_ms / totals.latency_count))} ms` : "–";
-  const reported = money(totals, "reported");
   const shown = [
     ["books.generations", number(books.total_generations ?? 0)],
     ["books.cost", dollars(books.total_cost_usd ?? 0)],
@@ -75,8 +80,7 @@ function shownFigures(books) {
     ["books.hits", number(totals.cache_hits ?? 0)],
     ["books.saved", dollars(money(totals, "saved"))],
     ["books.waited", waited],
-    ["books.reported", dollars(reported)],
-    ["books.computed", dollars(Math.max(0, money(totals, "cost") - reported))],
+    ...SOURCES.map((source) => [`books.${source}`, dollars(money(totals, source))]),
     ["books.unpriced", number(totals.unpriced ?? 0)],
     ["books.refused", number((totals.rejected ?? 0) + (totals.failures ?? 0))],
   ];
@@ -86,25 +90,26 @@ function shownFigures(books) {
 function shownCharts(books, closed) {
   const perAmount = (key, entries) => {
     const rows = entries.map(([name, amounts]) => {
-      const [value, reported] = [money(amounts, "cost"), money(amounts, "reported")];
-      const part = value ? reported / value : 0;
-      return { name, value, part, text: `${dollars(value)} · ${number(amounts.generations ?? 0)}`, amounts, reported };
+      const value = money(amounts, "cost");
+      const share = (source) => (value ? money(amounts, source) / value : 0);
+      const parts = { dotted: share("computed"), hatched: share("reported") };
+      return { name, value, parts, text: `${dollars(value)} · ${number(amounts.generations ?? 0)}`, amounts };
     });
     return barChart(say(key), rows, {
-      parts: say("chart.hatched"),
+      parts: say("chart.parts"),
       heads: [
         say(`${key}.name`),
         say("books.generations"),
         say("books.cost"),
-        say("books.reported"),
+        ...SOURCES.map((source) => say(`books.${source}`)),
         say("books.hits"),
         say("books.saved"),
       ],
-      cells: ({ name, value, amounts, reported }) => [
+      cells: ({ name, value, amounts }) => [
         name,
         number(amounts.generations ?? 0),
         dollars(value),
-        dollars(reported),
+        ...SOURCES.map((source) => dollars(money(amounts, source))),
         number(amounts.cache_hits ?? 0),
         dollars(money(amounts, "saved")),
       ],

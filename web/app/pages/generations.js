@@ -5,7 +5,7 @@ import { button, element, field, table } from "../element.js";
 import { LivePages } from "../live_pages.js";
 import { reasonOf } from "../reasons.js";
 import { download } from "../stored_files.js";
-import { bytes, moment, number, say } from "../texts.js";
+import { bytes, bytesChanged, has, moment, say } from "../texts.js";
 import { tell, undoable } from "../undo.js";
 import { VirtualList } from "../virtual_list.js";
 
@@ -66,7 +66,7 @@ function line(item) {
 
 function stateOf(status) {
   const look = { failed: "problem", completed: "well" }[status] ?? "quiet";
-  return element("span", { class: `state ${look}` }, say(`generation.${status}`));
+  return element("span", { class: `state ${look}` }, has(`generation.${status}`) ? say(`generation.${status}`) : String(status));
 }
 
 /** A prompt and its mode. While an answer is missing the same key is sent: asked twice, it is made once. */
@@ -130,7 +130,7 @@ function openOne(place, backend, id) {
         const fields = found.data();
         head.replaceChildren(
           fields
-            ? element("p", {}, fields.prompt, " ", stateOf(fields.status))
+            ? element("p", {}, element("bdi", {}, fields.prompt), " ", stateOf(fields.status))
             : element("p", { class: "problem" }, say("generation.missing")),
         );
       },
@@ -216,7 +216,7 @@ function besideEachOther(one, other) {
     if (!before.has(path)) return say("file.added");
     if (!after.has(path)) return say("file.removed");
     const difference = after.get(path) - before.get(path);
-    return difference ? `${number(difference, { signDisplay: "always" })} ${say("bytes")}` : say("file.same");
+    return difference ? bytesChanged(difference) : say("file.same");
   };
   const cell = (version, path) => (version.has(path) ? bytes(version.get(path)) : "–");
   return element(
@@ -270,7 +270,7 @@ function workerCard(one, remove) {
   const fields = one.data({ serverTimestamps: "estimate" });
   const made = element("article", { class: "card", "data-status": fields.status });
   made.append(
-    element("h3", {}, fields.request_data?.prompt ?? fields.file_uid ?? one.id, " ", stateOf(fields.status)),
+    element("h3", {}, element("bdi", {}, fields.request_data?.prompt ?? fields.file_uid ?? one.id), " ", stateOf(fields.status)),
     element(
       "p",
       { class: "quiet" },

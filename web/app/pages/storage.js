@@ -4,7 +4,7 @@ import { ask } from "../api.js";
 import { button, element, field, table } from "../element.js";
 import { reasonOf } from "../reasons.js";
 import { addressOf, download } from "../stored_files.js";
-import { bytes, number, percent, say } from "../texts.js";
+import { bytes, number, percent, say, sayCount } from "../texts.js";
 import { tell, undoable } from "../undo.js";
 
 const failed = (error) => tell(reasonOf(error));
@@ -88,7 +88,7 @@ async function cleanup(each, backend, shown) {
   const rows = planned.files.map((file) => [file.name, file.versions.map((version) => `v${version}`).join(", ")]);
   const run = () =>
     later(
-      say("advice.cleaning", { count: number(planned.versions_count) }),
+      sayCount("advice.cleaning", planned.versions_count),
       () => ask(backend, "POST", `${ROOT}/cleanup`, { body: { ...body, dry_run: false, plan: planned.plan } }),
       shown,
     );
@@ -101,7 +101,7 @@ async function cleanup(each, backend, shown) {
 /** Archived files come back with one press. */
 async function archive(each, backend, { again }) {
   for (const file of each.files) await ask(backend, "POST", `${ROOT}/files/${file}/archive`);
-  undoable(say("advice.archived", { count: number(each.files.length) }), {
+  undoable(sayCount("advice.archived", each.files.length), {
     act: again,
     back: async () => {
       for (const file of each.files) await ask(backend, "POST", `${ROOT}/files/${file}/restore`).catch(failed);

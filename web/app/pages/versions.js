@@ -6,7 +6,7 @@ import { button, element, field } from "../element.js";
 import { LivePages } from "../live_pages.js";
 import { reasonOf } from "../reasons.js";
 import { download } from "../stored_files.js";
-import { bytes, day, moment, number, say, sayCount } from "../texts.js";
+import { bytes, bytesChanged, day, moment, say, sayCount } from "../texts.js";
 import { tell, undoable } from "../undo.js";
 import { VirtualList } from "../virtual_list.js";
 
@@ -233,7 +233,7 @@ function versionFacts(version, chosen, choose) {
   const what = version.reverted_from
     ? say("version.reverted", { number: version.reverted_from })
     : say(version.version_number === 1 ? "version.created" : version.auto_saved ? "version.auto" : "version.saved");
-  const change = `${number(version.size_change_bytes, { signDisplay: "exceptZero" })} ${say("bytes")}`;
+  const change = bytesChanged(version.size_change_bytes);
   return [
     element(
       "h3",
