@@ -34,6 +34,7 @@ def test_a_trigger_is_described_as_the_sdk_describes_it() -> None:
 
 
 WHY_IT_ENDS = {
+    "budgets": "an alert is announced when it is raised: to announce it writes nothing",
     "ai_outputs": "functions write none",
     "campaigns": "functions write none",
     "generations": "the expiry ends a silent one: the ledger books the end, and writes none",
