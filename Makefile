@@ -4,7 +4,8 @@
 SHELL := /bin/bash
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell $(name) -c 'import sys; print("$(name)") if sys.version_info >= (3, 11) else None' 2>/dev/null | grep -v None)))
 PY := .venv/bin/python
-WORKERS ?= 2
+# One more than two cores: tests wait for processes and sockets a good part of their time.
+WORKERS ?= 3
 # The tests start hundreds of Python processes; each would compile every module anew where bytecode is not kept.
 unexport PYTHONDONTWRITEBYTECODE
 

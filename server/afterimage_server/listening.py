@@ -47,16 +47,20 @@ class Listener:
 
     def run(self) -> None:
         """Serves until `stop`; then takes no more, and lets what is under way come to its end."""
+        from waitress import wasyncore
+
         while not self._stopping.is_set():
             self._turn(_LOOK_SECONDS)
         self._server.accepting = False
-        self._server.close()
+        # The socket alone: workers that still send wake this loop by the trigger, which the server's own `close` ends.
+        wasyncore.dispatcher.close(self._server)
         workers = self._server.task_dispatcher
         workers.set_thread_count(0)
         until = time.monotonic() + GRACE_SECONDS
         while (workers.threads or self._has_more_to_send()) and time.monotonic() < until:
             self._turn(_DRAIN_SECONDS)
         workers.shutdown(timeout=0.1)
+        self._server.trigger.close()
         for channel in list(self._sockets.values()):
             channel.close()
 

@@ -62,6 +62,8 @@ def load(source: str) -> ImportedCodebase:
     import functions_framework
     from functions_framework import _function_registry
 
+    # Python takes a compiled module for current when its source has the same size and second; a quick save has both.
+    sys.dont_write_bytecode = True
     local_app_check.install()
     module, spec = _function_registry.load_function_module(source)
     import flask
