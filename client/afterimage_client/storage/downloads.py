@@ -115,7 +115,8 @@ class Download(Transfer[ObjectMetadata]):
         if part.exists():
             checksum = await asyncio.to_thread(checksum_of_file, part, checksum, metadata.size)
         self._tell(transferred_bytes=checksum.size, total_bytes=metadata.size)
-        with await asyncio.to_thread(_open_at, part, checksum.size) as file:
+        # Not in a thread: one that outlived a cancelled transfer would make the file again behind its back.
+        with _open_at(part, checksum.size) as file:
             while checksum.size < metadata.size:
                 await self._checkpoint()
                 before = checksum.size

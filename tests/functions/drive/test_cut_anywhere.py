@@ -135,6 +135,8 @@ class Life:
         self.dice = random.Random(seed)
         self.files: list[str] = []
         self.count = itertools.count()
+        self.has_ended = False
+        """The permission was taken back, and nobody may have noticed yet."""
 
     def live(self, events: int) -> None:
         self.world.link()
@@ -146,7 +148,7 @@ class Life:
             [act] = self.dice.choices([act for act, _ in acts], [weight for _, weight in acts])
             act()
         self.world.google.faults = []
-        if self.world.shown()["state"] != "active":
+        if self.has_ended or self.world.shown()["state"] != "active":
             self.world.link()
         self.world.settle(most=200)
         self.world.pass_time(hours=2)
@@ -212,10 +214,12 @@ class Life:
 
     def end_permission(self) -> None:
         self.world.google.consents.end("ana@example.com")
+        self.has_ended = True
         if self.dice.random() < 0.5:
             self.world.work()
             self.world.google.faults = []
             self.world.link()
+            self.has_ended = False
 
     def faults_found(self) -> list[str]:
         world, drive, found = self.world, self.world.drive(), []
