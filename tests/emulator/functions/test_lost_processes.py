@@ -7,6 +7,7 @@ import gc
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -387,3 +388,26 @@ async def test_no_failure_of_the_suite_itself_leaves_an_attempt_running() -> Non
     assert answer is None
     assert attempt.outcome == "failed"
     assert "a fault of the suite" in attempt.detail
+
+
+ORPHANED = """
+import os, socket, sys
+from afterimage_emulator.functions.host import instance
+instance.become = lambda *_arguments: os.write(1, b"serves")
+host = os.fork()
+if host == 0:
+    host = os.getpid()
+    if os.fork() == 0:
+        while os.getppid() == host:  # until whoever forked it is gone
+            os.sched_yield()
+        instance.become_forked(None, {}, -1, -1, socket.socket(), host=host)
+    os._exit(0)
+os.waitpid(host, 0)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a process is not told of its parent's end")
+def test_an_instance_whose_host_is_killed_as_it_is_forked_does_not_stay() -> None:
+    """It compares with the host that forked it, and not with whoever has taken it over by the time it looks."""
+    ended = subprocess.run([sys.executable, "-c", ORPHANED], stdout=subprocess.PIPE, timeout=60, check=True)
+    assert ended.stdout == b""

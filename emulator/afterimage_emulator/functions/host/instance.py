@@ -16,10 +16,15 @@ _DATA_SLACK_BYTES = 1024 * 1024 * 1024
 
 
 def become_forked(
-    codebase: loading.ImportedCodebase, command: dict[str, object], listener: int, output: int, control: socket.socket
+    codebase: loading.ImportedCodebase,
+    command: dict[str, object],
+    listener: int,
+    output: int,
+    control: socket.socket,
+    *,
+    host: int,
 ) -> None:
     """In the child, right after the fork: forget the host, then serve. Never returns."""
-    host = os.getppid()
     os.setsid()
     parent_death.die_with_parent(host)
     signal.set_wakeup_fd(-1)

@@ -118,9 +118,10 @@ class Host:
                 signal.set_wakeup_fd(-1)
                 parent_death.die_with_parent(os.getppid())
                 instance.become(self._codebase, command, listener, output, watch=self._control)
+            host = os.getpid()  # asked before: a child whose host is killed at once has another parent when it looks
             pid = os.fork()
             if pid == 0:
-                instance.become_forked(self._codebase, command, listener, output, self._control)
+                instance.become_forked(self._codebase, command, listener, output, self._control, host=host)
             self._children[command["id"]] = pid
             os.close(listener)
             os.close(output)
