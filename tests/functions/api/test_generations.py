@@ -54,6 +54,15 @@ def get(served: ServedApi, address: str, who: User, path: str) -> Any:
     return answer.json()
 
 
+def test_a_prompt_of_blanks_is_refused_as_the_description_says(served: ServedApi) -> None:
+    """Python and JavaScript disagree about blanks; what either takes for one is no prompt, and nothing is begun."""
+    address, alice = served.instance(), served.user("alice")
+    for prompt in ("", "  \n", "\x1c\x1f", "\x85", "\ufeff", "\u2003\u3000"):
+        answer = generate(served, address, alice, prompt=prompt)
+        assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_REQUEST"), repr(prompt)
+    assert get(served, address, alice, "")["generations"] == []
+
+
 @pytest.mark.parametrize("mode", ["classic", "enhanced"])
 def test_a_prompt_becomes_an_archive_that_anybody_with_the_url_can_fetch(served: ServedApi, mode: str) -> None:
     """POST answers with the finished version; the signed URL serves exactly the files that the answer names."""

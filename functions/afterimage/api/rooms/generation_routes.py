@@ -13,7 +13,8 @@ from afterimage.api.errors import ErrorCode
 from afterimage.api.routes import AppCheck, Cost, Route
 
 Identifier = Annotated[str, Meta(pattern=f"^{IDENTIFIER}$")]
-Prompt = Annotated[str, Meta(min_length=1, max_length=20_000, pattern=r"\S")]
+Prompt = Annotated[str, Meta(min_length=1, max_length=20_000, pattern=r"[^\s\x1c-\x1f\x85\ufeff]")]
+"""More than blanks, by Python's word and by JavaScript's, which differ: the description is read by both."""
 Cursor = Annotated[str, Meta(max_length=MOST_CURSOR_CHARACTERS)]
 Limit = Annotated[int, Meta(ge=1, le=100)]
 
