@@ -22,15 +22,15 @@ from afterimage_emulator.storage.firebase.uploads import FirebaseUploads
 from afterimage_emulator.storage.gcs.acl import GcsAcl
 from afterimage_emulator.storage.gcs.api import GcsApi
 from afterimage_emulator.storage.gcs.buckets import GcsBuckets
-from afterimage_emulator.storage.gcs.forms import FormUploads
+from afterimage_emulator.storage.gcs.copies import GcsCopies
 from afterimage_emulator.storage.gcs.hmac_api import HmacApi
 from afterimage_emulator.storage.gcs.objects import GcsObjects
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
-from afterimage_emulator.storage.gcs.xml_api import XmlApi
-from afterimage_emulator.storage.gcs.xml_listing import XmlListing
-from afterimage_emulator.storage.gcs.xml_objects import XmlObjects
+from afterimage_emulator.storage.grpc_not_here import methods_not_here
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
+from afterimage_emulator.storage.objects.composing import Composer
 from afterimage_emulator.storage.objects.events import ObjectEvents
+from afterimage_emulator.storage.objects.rewriting import Rewrites
 from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
 from afterimage_emulator.storage.rules.bucket_rules import BucketRules
@@ -41,6 +41,10 @@ from afterimage_emulator.storage.signing.policies import PostPolicies
 from afterimage_emulator.storage.signing.signed_urls import SignedUrls
 from afterimage_emulator.storage.uploads.receiving import Receiver
 from afterimage_emulator.storage.uploads.resumable import ResumableUploads
+from afterimage_emulator.storage.xml.api import XmlApi
+from afterimage_emulator.storage.xml.forms import FormUploads
+from afterimage_emulator.storage.xml.listing import XmlListing
+from afterimage_emulator.storage.xml.objects import XmlObjects
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, text_response
 from afterimage_emulator.wire.offered import Offered
@@ -73,7 +77,7 @@ class StorageService:
     Firestore; `default_buckets` exist from the start, every other bucket from its first use.
     """
 
-    grpc: Sequence[GrpcMethod] = ()
+    grpc: Sequence[GrpcMethod] = methods_not_here()
 
     def __init__(
         self,
@@ -115,9 +119,13 @@ class StorageService:
         )
         self._hmac_keys = HmacKeys(clock=clock)
         gcs_uploads = GcsUploads(store=self.store, receiver=receiver, resumable=self.resumable)
+        self._rewrites = Rewrites(store=self.store, clock=clock)
         self._gcs = GcsApi(
             buckets=GcsBuckets(store=self.store),
             objects=GcsObjects(store=self.store),
+            copies=GcsCopies(
+                store=self.store, composer=Composer(store=self.store, files=self.files), rewrites=self._rewrites
+            ),
             acl=GcsAcl(store=self.store),
             uploads=gcs_uploads,
             hmac=HmacApi(keys=self._hmac_keys),
@@ -178,6 +186,7 @@ class StorageService:
     def reset(self) -> None:
         """Forgets all buckets, objects and uploads under way; rules stay."""
         self.resumable.reset()
+        self._rewrites.reset()
         self.store.reset()
         self._hmac_keys.reset()
         self.files.reset()

@@ -74,7 +74,7 @@ class RunningStorage:
             signer=self.signer,
             accept_unknown_signers=self._accept_unknown_signers,
         )
-        self.server = WireServer(name="storage", http=self.service.http, limits=self._limits)
+        self.server = WireServer(name="storage", http=self.service.http, grpc=self.service.grpc, limits=self._limits)
         await self.server.start()
 
     @property

@@ -26,13 +26,14 @@ def firebase_resource(record: ObjectRecord) -> dict[str, object]:
         "updated": print_time(record.updated_ns),
         "storageClass": record.storage_class,
         "size": str(record.blob.size),
-        "md5Hash": record.blob.md5,
         "crc32c": record.blob.crc32c,
         "etag": record.etag,
         "contentEncoding": metadata.content_encoding or "identity",
         "contentDisposition": metadata.content_disposition or default_disposition(record.name),
         "downloadTokens": ",".join(download_tokens(metadata)),
     }
+    if record.blob.md5:
+        resource["md5Hash"] = record.blob.md5
     if metadata.cache_control:
         resource["cacheControl"] = metadata.cache_control
     if metadata.content_language:

@@ -1,1 +1,1 @@
-"""Cloud Storage's own dialect: the JSON API and the plain paths of the XML API."""
+"""Cloud Storage's own dialect in JSON: buckets, objects, uploads, and what belongs to them."""

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from afterimage_emulator.status import StatusError
-from afterimage_emulator.storage.errors import not_implemented
 from afterimage_emulator.storage.gcs.acl import GcsAcl
+from afterimage_emulator.storage.gcs.batches import Batches
 from afterimage_emulator.storage.gcs.buckets import GcsBuckets
+from afterimage_emulator.storage.gcs.copies import GcsCopies
 from afterimage_emulator.storage.gcs.errors import json_error
 from afterimage_emulator.storage.gcs.hmac_api import HmacApi
 from afterimage_emulator.storage.gcs.objects import GcsObjects
@@ -20,10 +21,11 @@ from afterimage_emulator.wire.router import Refusing, Router
 
 _BASES: Final = ("/storage/v1", "")
 _UPLOADS: Final = ("/upload/storage/v1", "/resumable/upload/storage/v1")
-_TRAILING_SLASH: Final = re.compile(r"(?:/storage/v1)?/b(?:/[^/]+(?:/o)?)?/")
+_TRAILING_SLASH: Final = re.compile(
+    r"(?:/upload|/resumable/upload)?(?:/storage/v1)?/b(?:/[^/]+(?:/[A-Za-z]+)?)?/|/batch/storage/v1/"
+)
 """Some clients end the paths of collections in one; an object's name never stands after it."""
 _OBJECT: Final = "/b/{bucket}/o/{object}"
-_BATCHES: Final = "batch requests"
 _OTHER_PARTS: Final = "whatever stands in no other route is not implemented here; see docs/storage.md"
 
 
@@ -31,7 +33,14 @@ class GcsApi:
     """The JSON API with its upload and download paths."""
 
     def __init__(
-        self, *, buckets: GcsBuckets, objects: GcsObjects, uploads: GcsUploads, acl: GcsAcl, hmac: HmacApi
+        self,
+        *,
+        buckets: GcsBuckets,
+        objects: GcsObjects,
+        copies: GcsCopies,
+        uploads: GcsUploads,
+        acl: GcsAcl,
+        hmac: HmacApi,
     ) -> None:
         self._router = Router()
         add = self._router.add
@@ -40,14 +49,11 @@ class GcsApi:
             add("PUT", f"{base}/b/{{bucket}}/o", uploads.resume)
             add("DELETE", f"{base}/b/{{bucket}}/o", uploads.cancel)
         add("GET", "/download/storage/v1" + _OBJECT, objects.download)
-        add(
-            "*",
-            "/batch/storage/v1{rest=**}",
-            Refusing(not_implemented(_BATCHES).message, _no_batches),
-        )
+        add("POST", "/batch/storage/v1", Batches(self).run)
         for base in _BASES:
             _add_acl_routes(self._router, base, acl)
             _add_hmac_routes(self._router, base, hmac)
+            _add_copy_routes(self._router, base, copies)
             _add_json_routes(self._router, base, buckets, objects, uploads)
 
     def offered(self) -> Sequence[Offered]:
@@ -70,12 +76,7 @@ def _add_json_routes(router: Router, base: str, buckets: GcsBuckets, objects: Gc
     add("DELETE", base + _OBJECT, objects.delete)
     add("GET", f"{base}/b/{{bucket}}/o", objects.list)
     add("POST", f"{base}/b/{{bucket}}/o", uploads.insert)
-    target = "/b/{target_bucket}/o/{target_object}"
-    add("POST", f"{base}{_OBJECT}/copyTo{target}", objects.copy)
-    add("POST", f"{base}{_OBJECT}/rewriteTo{target}", objects.rewrite)
-    add("POST", f"{base}{_OBJECT}/moveTo/o/{{target_object}}", objects.move)
-    add("POST", f"{base}{_OBJECT}/compose", Refusing(not_implemented("compose").message, objects.not_here))
-    add("*", f"{base}{_OBJECT}/{{part=**}}", Refusing(_OTHER_PARTS, objects.not_here))
+    add("*", f"{base}{_OBJECT}/{{part=**}}", Refusing(_OTHER_PARTS, buckets.not_here))
     add("GET", f"{base}/b", buckets.list)
     add("POST", f"{base}/b", buckets.create)
     add("GET", f"{base}/b/{{bucket}}", buckets.get)
@@ -84,6 +85,14 @@ def _add_json_routes(router: Router, base: str, buckets: GcsBuckets, objects: Gc
     add("DELETE", f"{base}/b/{{bucket}}", buckets.delete)
     add("*", f"{base}/b/{{bucket}}/{{part=**}}", Refusing(_OTHER_PARTS, buckets.not_here))
     add("*", f"{base}/projects/{{part=**}}", Refusing(_OTHER_PARTS, buckets.not_here))
+
+
+def _add_copy_routes(router: Router, base: str, copies: GcsCopies) -> None:
+    target = "/b/{target_bucket}/o/{target_object}"
+    router.add("POST", f"{base}{_OBJECT}/copyTo{target}", copies.copy)
+    router.add("POST", f"{base}{_OBJECT}/rewriteTo{target}", copies.rewrite)
+    router.add("POST", f"{base}{_OBJECT}/moveTo/o/{{target_object}}", copies.move)
+    router.add("POST", f"{base}{_OBJECT}/compose", copies.compose)
 
 
 def _add_acl_routes(router: Router, base: str, acl: GcsAcl) -> None:
@@ -103,7 +112,3 @@ def _add_hmac_routes(router: Router, base: str, hmac: HmacApi) -> None:
     router.add("GET", f"{keys}/{{access_id}}", hmac.get)
     router.add("PUT", f"{keys}/{{access_id}}", hmac.update)
     router.add("DELETE", f"{keys}/{{access_id}}", hmac.delete)
-
-
-async def _no_batches(request: HttpRequest) -> HttpResponse:
-    raise not_implemented(_BATCHES)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from afterimage_emulator.status import StatusError
-from afterimage_emulator.storage.errors import invalid, not_implemented
 from afterimage_emulator.storage.gcs.acl import check_acl_allowed, predefined_acl
 from afterimage_emulator.storage.gcs.errors import media_error
 from afterimage_emulator.storage.messages.media_response import media_response
@@ -13,21 +12,16 @@ from afterimage_emulator.storage.messages.object_json import (
     object_resource,
     patch_metadata,
     read_metadata,
-    read_storage_class,
-    refuse_unsupported,
-    says_metadata,
 )
 from afterimage_emulator.storage.messages.partial_response import select_fields
 from afterimage_emulator.storage.messages.request_fields import (
     json_object,
     listing,
-    number,
-    preconditions,
     refuse_customer_keys,
     selection,
 )
-from afterimage_emulator.storage.objects.records import ObjectMetadata, ObjectRecord
-from afterimage_emulator.storage.objects.requests import Copy, Edit, Selection, Upload
+from afterimage_emulator.storage.objects.records import ObjectRecord
+from afterimage_emulator.storage.objects.requests import Edit
 from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
@@ -88,38 +82,6 @@ class GcsObjects:
         self._store.delete(selection(request))
         return HttpResponse(204)
 
-    async def copy(self, request: HttpRequest) -> HttpResponse:
-        record = await self._copied(request)
-        return _resource(request, record)
-
-    async def rewrite(self, request: HttpRequest) -> HttpResponse:
-        """Always done in one call: the bytes are shared, whatever their number."""
-        record = await self._copied(request)
-        body = {
-            "kind": "storage#rewriteResponse",
-            "totalBytesRewritten": str(record.blob.size),
-            "objectSize": str(record.blob.size),
-            "done": True,
-            "resource": object_resource(record, origin=origin_of(request)),
-        }
-        return json_response(select_fields(body, request.query_value("fields")))
-
-    async def move(self, request: HttpRequest) -> HttpResponse:
-        """A copy and a delete in one step."""
-        params = request.params
-        source = Selection(
-            bucket=params["bucket"], name=params["object"], preconditions=preconditions(request, source=True)
-        )
-        target = Upload(bucket=params["bucket"], name=params["target_object"], preconditions=preconditions(request))
-        if source.name == target.name:
-            raise invalid(f"`{source.name}` cannot move onto itself")
-        record = self._store.copy(Copy(source=source, target=target))
-        self._store.delete(Selection(bucket=source.bucket, name=source.name))
-        return _resource(request, record)
-
-    async def not_here(self, request: HttpRequest) -> HttpResponse:
-        raise not_implemented(request.raw_path.rpartition("/")[2])
-
     async def _checked_body(self, request: HttpRequest) -> dict[str, Any]:
         body = await json_object(request)
         acl = predefined_acl(request)
@@ -128,29 +90,6 @@ class GcsObjects:
         if isinstance(body.get("acl"), list):
             check_acl_allowed(self._store.bucket(request.params["bucket"]), body["acl"])
         return body
-
-    async def _copied(self, request: HttpRequest) -> ObjectRecord:
-        refuse_customer_keys(request)
-        body = await json_object(request)
-        params = request.params
-        source = Selection(
-            bucket=params["bucket"],
-            name=params["object"],
-            generation=number(request, "sourceGeneration"),
-            preconditions=preconditions(request, source=True),
-        )
-        refuse_unsupported(body)
-        if request.query_value("dropContextGroups"):
-            raise not_implemented("dropContextGroups")
-        own = says_metadata(body)
-        target = Upload(
-            bucket=params["target_bucket"],
-            name=params["target_object"],
-            metadata=read_metadata(body) if own else ObjectMetadata(),
-            storage_class=read_storage_class(body),
-            preconditions=preconditions(request),
-        )
-        return self._store.copy(Copy(source=source, target=target, keep_metadata=not own))
 
 
 def _resource(request: HttpRequest, record: ObjectRecord) -> HttpResponse:

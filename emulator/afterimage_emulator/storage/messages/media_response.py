@@ -83,7 +83,7 @@ def _described(record: ObjectRecord, default_cache_control: str) -> HttpResponse
         ("last-modified", print_http_date(record.updated_ns)),
         ("x-goog-generation", str(record.generation)),
         ("x-goog-metageneration", str(record.metageneration)),
-        ("x-goog-hash", f"crc32c={record.blob.crc32c},md5={record.blob.md5}"),
+        ("x-goog-hash", record.blob.hashes),
         ("x-goog-storage-class", record.storage_class),
         ("x-goog-stored-content-encoding", metadata.content_encoding or "identity"),
         ("x-goog-stored-content-length", str(record.blob.size)),

@@ -43,7 +43,6 @@ def object_resource(record: ObjectRecord, *, origin: str) -> dict[str, object]:
         "metageneration": str(record.metageneration),
         "storageClass": record.storage_class,
         "size": str(record.blob.size),
-        "md5Hash": record.blob.md5,
         "crc32c": record.blob.crc32c,
         "etag": record.etag,
         "timeCreated": created,
@@ -61,6 +60,10 @@ def object_resource(record: ObjectRecord, *, origin: str) -> dict[str, object]:
         resource["metadata"] = dict(metadata.custom)
     if metadata.acl:
         resource["acl"] = list(metadata.acl)
+    if record.blob.md5:
+        resource["md5Hash"] = record.blob.md5
+    if record.component_count is not None:
+        resource["componentCount"] = record.component_count
     if record.deleted_ns is not None:
         resource["timeDeleted"] = print_time(record.deleted_ns)
     return resource
@@ -118,8 +121,8 @@ def refuse_unsupported(body: Mapping[str, object]) -> None:
 
 
 def says_metadata(body: Mapping[str, object]) -> bool:
-    """Whether a copy's body asks for metadata of its own."""
-    return any(field in _WRITABLE for field in body)
+    """Whether a copy's body stands for all of the metadata: one that names anything but the object does."""
+    return any(field in _WRITABLE or field == "storageClass" for field in body)
 
 
 def read_storage_class(body: Mapping[str, object]) -> str | None:

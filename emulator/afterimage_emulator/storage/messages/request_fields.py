@@ -26,6 +26,26 @@ def number(request: HttpRequest, name: str) -> int | None:
     return int(text)
 
 
+def said_number(body: Mapping[str, object], field: str) -> int | None:
+    """A 64-bit number of JSON, which comes as a string or as a number."""
+    value = body.get(field)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int) or _DIGITS.fullmatch(str(value)) is None:
+        raise invalid(f"Invalid value for `{field}`: `{str(value)[:60]}` is not a 64-bit number")
+    return int(value)
+
+
+def said_object(body: Mapping[str, object], field: str) -> Mapping[str, object]:
+    """A field that holds an object; an empty one where it is not said."""
+    value = body.get(field)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise invalid(f"Invalid value for `{field}`: it must be an object, not `{str(value)[:60]}`")
+    return value
+
+
 def flag(request: HttpRequest, name: str) -> bool:
     text = (request.query_value(name) or "false").lower()
     if text not in ("true", "false"):

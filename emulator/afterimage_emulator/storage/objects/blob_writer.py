@@ -35,7 +35,10 @@ _DATA_TO_DISK: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # mac
 
 @dataclass(slots=True, eq=False)
 class Blob:
-    """A finished file, its size and its checksums (base64, as the APIs print them)."""
+    """A finished file, its size and its checksums (base64, as the APIs print them).
+
+    What was put together of other objects or of parts has no MD5 in Cloud Storage: `md5` is then empty.
+    """
 
     folder: Path
     file_name: str
@@ -51,6 +54,11 @@ class Blob:
     @property
     def path(self) -> Path:
         return self.folder / self.file_name
+
+    @property
+    def hashes(self) -> str:
+        """As the header `x-goog-hash` has them."""
+        return f"crc32c={self.crc32c},md5={self.md5}" if self.md5 else f"crc32c={self.crc32c}"
 
 
 class BlobWriter:

@@ -43,6 +43,8 @@ class ObjectRecord:
     created_ns: int
     updated_ns: int
     deleted_ns: int | None = None
+    component_count: int | None = None
+    """The number of uploads that the object was put together of; None for one that was not."""
 
     @property
     def etag(self) -> str:

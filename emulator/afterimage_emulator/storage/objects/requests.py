@@ -27,6 +27,9 @@ class Upload:
     declared_size: int | None = None
     size_range: tuple[int, int] | None = None
     """The fewest and the most bytes that whoever allowed the upload allows."""
+    component_count: int | None = None
+    keeps_empty_type: bool = False
+    """A copy with metadata of its own has no content type unless one is said; uploads get the default one."""
 
     def check_size(self, size: int, *, is_whole: bool) -> None:
         """Asked while bytes arrive, so that nobody fills the disk with what will be refused, and when all are there."""
@@ -70,6 +73,15 @@ class Copy:
     source: Selection
     target: Upload
     keep_metadata: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Composition:
+    """Objects of one bucket in a row, which become the bytes of one."""
+
+    sources: tuple[Selection, ...]
+    target: Upload
+    delete_sources: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -181,7 +181,7 @@ class ObjectStore:
     def _insert(self, request: Upload, blob: Blob) -> ObjectRecord:
         bucket = self.ensure_bucket(request.bucket)
         metadata = request.metadata
-        if metadata.content_type is None:
+        if metadata.content_type is None and not request.keeps_empty_type:
             metadata = replace(metadata, content_type=DEFAULT_CONTENT_TYPE)
         now = self._clock.now_ns()
         record = ObjectRecord(
@@ -194,6 +194,7 @@ class ObjectStore:
             blob=blob,
             created_ns=now,
             updated_ns=now,
+            component_count=request.component_count,
         )
         self._replace_live(bucket, request.name, record)
         return record
@@ -241,11 +242,18 @@ class ObjectStore:
         source = self.read(request.source)
         target = request.target
         self.check_upload(target)
+        target = replace(target, component_count=source.component_count, keeps_empty_type=True)
         if request.keep_metadata:
-            target = replace(target, metadata=source.metadata)
+            target = replace(target, metadata=replace(source.metadata, acl=target.metadata.acl))
         if target.storage_class is None:
             target = replace(target, storage_class=self.ensure_bucket(target.bucket).storage_class)
         return self._insert(target, self._files.share(source.blob))
+
+    def move(self, request: Copy) -> ObjectRecord:
+        """A copy and a delete in one step, refused as a whole."""
+        record = self.copy(request)
+        self.delete(Selection(bucket=request.source.bucket, name=request.source.name))
+        return record
 
     # -- exporting and importing
 

@@ -221,8 +221,6 @@ def test_impossible_names_are_refused(wire: Wire, bucket_name: str, name: str) -
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/storage/v1/b/{b}/o/x/compose"),
-        ("POST", "/batch/storage/v1"),
         ("GET", "/storage/v1/b/{b}/iam"),
         ("POST", "/storage/v1/b/{b}/notificationConfigs"),
         ("GET", "/storage/v1/projects/p/serviceAccount"),

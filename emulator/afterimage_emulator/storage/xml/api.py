@@ -10,15 +10,15 @@ from afterimage_emulator.front.callers import caller_from_authorization
 from afterimage_emulator.status import StatusError
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid, not_implemented
 from afterimage_emulator.storage.gcs.errors import xml_error
-from afterimage_emulator.storage.gcs.forms import FormUploads
-from afterimage_emulator.storage.gcs.xml_listing import XmlListing
-from afterimage_emulator.storage.gcs.xml_objects import XmlObjects
 from afterimage_emulator.storage.hosts import bucket_of_host
 from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.signing.canonical import SignedRequest, read_query
 from afterimage_emulator.storage.signing.signed_urls import SignedUrls
 from afterimage_emulator.storage.uploads.form_data import is_form
 from afterimage_emulator.storage.uploads.resumable import ResumableUploads
+from afterimage_emulator.storage.xml.forms import FormUploads
+from afterimage_emulator.storage.xml.listing import XmlListing
+from afterimage_emulator.storage.xml.objects import XmlObjects
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
 from afterimage_emulator.wire.offered import Offered
 

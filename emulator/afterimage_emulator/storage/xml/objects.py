@@ -10,7 +10,6 @@ from afterimage_emulator.storage.errors import invalid, not_implemented
 from afterimage_emulator.storage.gcs.acl import check_acl_allowed
 from afterimage_emulator.storage.gcs.errors import escaped, xml_response
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
-from afterimage_emulator.storage.gcs.xml_uploads import header_number, header_preconditions, upload_of
 from afterimage_emulator.storage.messages.media_response import media_response
 from afterimage_emulator.storage.messages.request_fields import preconditions, selection
 from afterimage_emulator.storage.messages.timestamps import print_time
@@ -20,6 +19,7 @@ from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
 from afterimage_emulator.storage.uploads.receiving import Receiver
 from afterimage_emulator.storage.uploads.resumable import ResumableUploads
+from afterimage_emulator.storage.xml.described_uploads import header_number, header_preconditions, upload_of
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 
 _CACHE_CONTROL: Final = "public, max-age=3600"
@@ -112,7 +112,7 @@ def stored(record: ObjectRecord) -> HttpResponse:
             ("etag", f'"{record.etag}"'),
             ("x-goog-generation", str(record.generation)),
             ("x-goog-metageneration", str(record.metageneration)),
-            ("x-goog-hash", f"crc32c={record.blob.crc32c},md5={record.blob.md5}"),
+            ("x-goog-hash", record.blob.hashes),
             ("x-goog-stored-content-length", str(record.blob.size)),
             ("x-goog-stored-content-encoding", record.metadata.content_encoding or "identity"),
             ("x-goog-storage-class", record.storage_class),

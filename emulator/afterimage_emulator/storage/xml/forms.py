@@ -10,13 +10,13 @@ from afterimage_emulator.front.callers import caller_from_authorization
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid
 from afterimage_emulator.storage.gcs.acl import check_acl_allowed
 from afterimage_emulator.storage.gcs.errors import escaped, xml_response
-from afterimage_emulator.storage.gcs.xml_uploads import described_upload
 from afterimage_emulator.storage.objects.records import ObjectRecord
 from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
 from afterimage_emulator.storage.signing.policies import PostPolicies
 from afterimage_emulator.storage.uploads.form_data import FormData
 from afterimage_emulator.storage.uploads.receiving import Receiver
+from afterimage_emulator.storage.xml.described_uploads import described_upload
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 
 _FILE_NAME: Final = "${filename}"

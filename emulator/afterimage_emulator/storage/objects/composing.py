@@ -1,0 +1,70 @@
+"""Puts objects together: the bytes of up to 32 sources in a row become one new generation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from afterimage_emulator.storage.errors import Reason, StorageError, invalid
+from afterimage_emulator.storage.objects.blob_files import BlobFiles
+from afterimage_emulator.storage.objects.blob_writer import Blob
+from afterimage_emulator.storage.objects.records import ObjectRecord
+from afterimage_emulator.storage.objects.requests import Composition, Selection
+from afterimage_emulator.storage.objects.store import ObjectStore
+
+SOURCES_LIMIT: Final = 32
+_READ_BYTES: Final = 1024 * 1024
+
+
+class Composer:
+    """Sources are looked at in one moment; what happens to them while their bytes are copied changes nothing."""
+
+    def __init__(self, *, store: ObjectStore, files: BlobFiles) -> None:
+        self._store = store
+        self._files = files
+
+    async def compose(self, request: Composition) -> ObjectRecord:
+        if not request.sources:
+            raise StorageError(Reason.REQUIRED, "You must provide at least one source component.")
+        if len(request.sources) > SOURCES_LIMIT:
+            raise invalid(
+                f"The number of source components provided ({len(request.sources)}) exceeds the maximum "
+                f"({SOURCES_LIMIT})."
+            )
+        sources = [self._store.read(wanted) for wanted in request.sources]
+        self._store.check_upload(request.target)
+        blob = await self.joined([source.blob for source in sources])
+        components = sum(source.component_count or 1 for source in sources)
+        record = self._store.insert(replace(request.target, component_count=components), blob)
+        if request.delete_sources:
+            self._delete(sources, record)
+        return record
+
+    async def joined(self, blobs: Sequence[Blob]) -> Blob:
+        """A new file with the bytes of all; it has no MD5, as production has none for such objects."""
+        for blob in blobs:
+            self._files.share(blob)
+        writer = self._files.new_writer()
+        try:
+            for blob in blobs:
+                with blob.path.open("rb") as file:
+                    while chunk := await self._files.disk.run(file.read, _READ_BYTES):
+                        await writer.write(chunk)
+            whole = await writer.finish()
+        except BaseException:
+            writer.abort()
+            raise
+        finally:
+            for blob in blobs:
+                self._files.release(blob)
+        whole.md5 = ""
+        return whole
+
+    def _delete(self, sources: Sequence[ObjectRecord], made: ObjectRecord) -> None:
+        """Each source that is still what it was: one that was the target, or was overwritten meanwhile, stays."""
+        for source in dict.fromkeys((one.name, one.generation) for one in sources):
+            name, generation = source
+            live = self._store.live(made.bucket, name)
+            if live is not None and live.generation == generation:
+                self._store.delete(Selection(bucket=made.bucket, name=name))
