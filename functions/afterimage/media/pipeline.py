@@ -23,7 +23,7 @@ from afterimage.media.inspection.stored_files import inspect_original
 from afterimage.media.limits import limits_for
 from afterimage.media.plan import Plan, PlanOptions, digest_of, make_plan, options_for
 from afterimage.media.records import MediaStatus, Step, Subject
-from afterimage.media.render import BrokenImageError, Placeholder, RenderedFile, render
+from afterimage.media.render import BrokenImageError, Doubt, Placeholder, RenderedFile, render
 from afterimage.media.stores import MediaStores
 from afterimage.paths import OBJECT_NAME_LIMIT_BYTES, Place, derived_folder, parse_derived, place_of, record_path
 from afterimage.settings import Settings
@@ -204,13 +204,16 @@ class Pipeline:
         record: Document,
         fields: records.Fields,
         plan: Plan,
-        results: Iterator[Placeholder | RenderedFile],
+        results: Iterator[Doubt | Placeholder | RenderedFile],
     ) -> Document:
         """Stores each file as it is done; the first one is shown at once, the others when all are there."""
         done: list[RenderedFile] = []
         bucket = self.settings.derived_bucket
         try:
             for result in results:
+                if isinstance(result, Doubt):
+                    fields = records.with_note(fields, result.text)
+                    continue
                 if isinstance(result, Placeholder):
                     fields = {**fields, "placeholder": {"blurhash": result.blurhash}}
                     continue

@@ -104,7 +104,11 @@ def with_inspection(fields: Mapping[str, Any], inspection: Inspection) -> Fields
 
 def with_plan(fields: Mapping[str, Any], plan: Plan) -> Fields:
     """Adds what the plan says of the picture as a whole."""
-    return {**fields, "source": {**fields["source"], "note": plan.note or fields["source"]["note"]}}
+    return with_note(fields, plan.note) if plan.note else dict(fields)
+
+
+def with_note(fields: Mapping[str, Any], note: str) -> Fields:
+    return {**fields, "source": {**fields["source"], "note": note}}
 
 
 def with_variants(

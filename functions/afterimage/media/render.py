@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from afterimage.media.animation import Movement, frames_of_webp, frames_shown, loops_of, with_clear_ground
 from afterimage.media.color import to_screen
 from afterimage.media.inspection.inspect import Inspection, open_image
+from afterimage.media.jpeg_pixels import decode_jpeg
 from afterimage.media.limits import Limits
 from afterimage.media.placeholder import placeholder_of
 from afterimage.media.plan import Plan, Variant
@@ -55,13 +56,20 @@ class Placeholder:
     blurhash: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doubt:
+    """What the decoder noticed about a picture that it could decode."""
+
+    text: str
+
+
 def available_cpus() -> int:
     return max(1, len(os.sched_getaffinity(0)))
 
 
 def render(
     data: bytes, inspection: Inspection, plan: Plan, limits: Limits, *, workers: int | None = None
-) -> Iterator[Placeholder | RenderedFile]:
+) -> Iterator[Doubt | Placeholder | RenderedFile]:
     """Makes every file of the plan; yields each as it is done, the small ones first."""
     if not plan.variants:
         return
@@ -71,7 +79,9 @@ def render(
             encodes = _Encodes(pool, *_animation_levels(data, inspection, plan, limits, pool))
         else:
             encodes = _Encodes(pool, {}, None)
-            image = _decoded(data, inspection, _sizes(plan)[0], limits)
+            image, doubt = _decoded(data, inspection, _sizes(plan)[0], limits)
+            if doubt:
+                yield Doubt(text=doubt)
             if threads > 1:
                 # One encode takes longer than all the rest, so it starts before anything else is made.
                 encodes.start_largest(image, plan.variants)
@@ -135,15 +145,17 @@ def _sizes(plan: Plan) -> list[Size]:
     return sorted({(variant.width, variant.height) for variant in plan.variants}, reverse=True)
 
 
-def _decoded(data: bytes, inspection: Inspection, largest: Size, limits: Limits) -> Image:
-    """The picture upright and in sRGB, at least as large as the largest output."""
+def _decoded(data: bytes, inspection: Inspection, largest: Size, limits: Limits) -> tuple[Image, str | None]:
+    """The picture upright and in sRGB, at least as large as the largest output; and what is doubtful about it."""
     try:
-        with open_image(data, inspection.file_type.pillow_format or "", limits) as image:
-            if image.format in {"JPEG", "MPO"}:
-                turned = inspection.orientation in {5, 6, 7, 8}
-                image.draft(None, (largest[1], largest[0]) if turned else largest)
+        pillow_format, doubt = inspection.file_type.pillow_format or "", None
+        if pillow_format == "JPEG":
+            turned = inspection.orientation in {5, 6, 7, 8}
+            image, doubt = decode_jpeg(data, limits, (largest[1], largest[0]) if turned else largest)
+        else:
+            image = open_image(io.BytesIO(data), pillow_format, limits)
             image.load()
-            return _upright(to_screen(image), inspection.orientation)
+        return _upright(to_screen(image), inspection.orientation), doubt
     except MemoryError:
         raise
     except Exception as error:
@@ -198,7 +210,7 @@ def _animation_levels(
     pyramids: list[Future[Mapping[Size, Image]]] = []
     durations: list[int] = []
     try:
-        with open_image(data, inspection.file_type.pillow_format or "", limits) as image:
+        with open_image(io.BytesIO(data), inspection.file_type.pillow_format or "", limits) as image:
             for shown, duration in frames_shown(image, inspection.frames or 1):
                 frame = _upright(to_screen(shown), inspection.orientation)
                 frame = frame.convert("RGB") if frame.mode == "L" else frame

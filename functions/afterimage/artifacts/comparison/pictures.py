@@ -57,7 +57,7 @@ def _on_canvas(data: bytes, look: Inspection, canvas: tuple[int, int], scale: fl
     from PIL import ImageOps
 
     try:
-        with open_image(data, look.file_type.pillow_format or "", LIMITS) as opened:
+        with open_image(io.BytesIO(data), look.file_type.pillow_format or "", LIMITS) as opened:
             # A JPEG is decoded at a smaller size at once; the others are made small behind decoding.
             opened.draft("RGB", (max(1, round(opened.width * scale)), max(1, round(opened.height * scale))))
             shown = ImageOps.exif_transpose(opened.convert("RGBA"))

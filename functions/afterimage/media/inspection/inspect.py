@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from afterimage.media.animation import frame_before_animation
 from afterimage.media.inspection.gif_blocks import count_frames
+from afterimage.media.inspection.jpeg_scans import scans_of
 from afterimage.media.inspection.signatures import FileType, Kind, identify
 from afterimage.media.inspection.workload import OverloadError, png_chunks, refuse_overload
 from afterimage.media.limits import Limits
@@ -68,7 +69,7 @@ def inspect_image(data: bytes, *, declared_type: str, limits: Limits) -> Inspect
         return verdict(Verdict.UNSUPPORTED, f"{len(data)} bytes; at most {limits.image_bytes} can be worked on")
     try:
         refuse_overload(data, file_type.pillow_format)
-        with open_image(data, file_type.pillow_format, limits) as image:
+        with open_image(io.BytesIO(data), file_type.pillow_format, limits) as image:
             return _inspect_header(image, file_type, mismatch, limits, data)
     except OverloadError as error:
         return verdict(Verdict.UNSUPPORTED, str(error))
@@ -78,7 +79,7 @@ def inspect_image(data: bytes, *, declared_type: str, limits: Limits) -> Inspect
         return verdict(Verdict.QUARANTINE, f"not a readable {file_type.content_type}: {_first_line(error)}")
 
 
-def open_image(data: bytes, pillow_format: str, limits: Limits) -> Image:
+def open_image(file: io.BytesIO, pillow_format: str, limits: Limits) -> Image:
     """Opens without decoding, as the one format that the bytes were identified as: no other decoder gets to try.
 
     Pillow checks the number of pixels again whenever a picture grows, as a GIF's later frames can make it.
@@ -89,7 +90,7 @@ def open_image(data: bytes, pillow_format: str, limits: Limits) -> Image:
     # It refuses at twice this number and warns from there up; a process has one memory size, so this never varies.
     Image.MAX_IMAGE_PIXELS = limits.pixels // 2
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-    return Image.open(io.BytesIO(data), formats=(pillow_format,))
+    return Image.open(file, formats=(pillow_format,))
 
 
 def is_mismatch(declared_type: str, file_type: FileType) -> bool:
@@ -139,7 +140,14 @@ def _inspect_header(image: Image, file_type: FileType, mismatch: bool, limits: L
         frames=frames,
         orientation=orientation,
         has_alpha=has_alpha(image),
+        note=_note(data, file_type),
     )
+
+
+def _note(data: bytes, file_type: FileType) -> str | None:
+    """A picture that lacks nothing but the marker at its end is shown, and this is said of it."""
+    scans = scans_of(data) if file_type.pillow_format == "JPEG" else None
+    return None if scans is None or scans.has_end_marker else "its end marker is missing"
 
 
 def has_alpha(image: Image) -> bool:
