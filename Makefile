@@ -49,6 +49,7 @@ bench: setup node
 
 conformance: setup node
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r tests/conformance/requirements.txt -c constraints.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .venv/export-readers -r tests/conformance/export_readers.txt
 	@$(PY) -m pytest -m conformance -s tests/conformance tests/functions/media
 
 soak: setup node

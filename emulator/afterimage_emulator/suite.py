@@ -30,7 +30,7 @@ from afterimage_emulator.credentials.local_credentials import account_email, ser
 from afterimage_emulator.credentials.local_signer import LocalSigner, accepts_unknown_signers
 from afterimage_emulator.environment import sdk_environment
 from afterimage_emulator.events import CloudEvent, EventBus
-from afterimage_emulator.exports import export_services, import_services
+from afterimage_emulator.exports import check_target, export_services, import_services
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.front.allowed_pages import AllowedPages
 from afterimage_emulator.front.judged_requests import JudgedRequests
@@ -140,6 +140,7 @@ class Suite:
         self._wants_console = console
         self._import_from = import_from
         self._export_on_exit = export_on_exit
+        self._exporting = asyncio.Lock()
         self._inspect = inspect
         self.functions_in_process = functions_in_process
         self.shut_down: Callable[[], None] | None = None
@@ -161,6 +162,8 @@ class Suite:
 
     async def start(self) -> None:
         try:
+            if self._export_on_exit is not None:
+                check_target(self._export_on_exit)
             self._data = Path(tempfile.mkdtemp(prefix="local-firebase-"))
             for name in self.only:
                 self.services[name] = self._build(name)
@@ -174,7 +177,7 @@ class Suite:
             if self._wants_console:
                 await self._serve_console(hub.http)
                 await self._serve_official_sockets()
-            if self._import_from is not None:
+            if self._import_from is not None and not self._is_first_run(self._import_from):
                 await import_services(self._exporters(), self._import_from)
             origin = f"http://{self.addresses()['hub']}"
             credentials = self._data / CREDENTIALS_FILE
@@ -194,7 +197,7 @@ class Suite:
     async def stop(self) -> None:
         try:
             if self._export_on_exit is not None:
-                await export_services(self._exporters(), self._export_on_exit)
+                await self.export_to(self._export_on_exit)
         finally:
             if self._located:
                 remove_locator(self.project_id, f"http://{self.addresses()['hub']}")
@@ -311,7 +314,14 @@ class Suite:
             service.reset()
 
     async def export_to(self, directory: Path) -> None:
-        await export_services(self._exporters(), directory)
+        async with self._exporting:
+            await export_services(self._exporters(), directory)
+
+    def _is_first_run(self, source: Path) -> bool:
+        """Where the export is to be written on exit, there may be none to read yet."""
+        if self._export_on_exit is None or source.resolve() != self._export_on_exit.resolve():
+            return False
+        return not source.exists() or (source.is_dir() and not any(source.iterdir()))
 
     def _exporters(self) -> dict[str, Any]:
         return {name: service for name, service in self.services.items() if name not in WITHOUT_DATA}
@@ -365,6 +375,7 @@ class Suite:
         service = FirestoreService(
             clock=self.clock,
             events=self.events,
+            project_id=self.project_id,
             shut_down=self.shut_down,
             index_settings={name: IndexSettings.parse(content) for name, content in indexes.items()},
             declared_indexes={name: DeclaredIndexes.parse(content) for name, content in indexes.items()},

@@ -183,6 +183,38 @@ def test_what_one_run_exports_the_next_imports(tmp_path: Path, project_id: str) 
     assert second.stdout.endswith("hello\n")
 
 
+def test_one_folder_is_imported_from_and_exported_to_from_the_first_run_on(tmp_path: Path, project_id: str) -> None:
+    """`--import DIR --export-on-exit` as one writes it once and for all: no folder yet, none named twice."""
+    file = project(tmp_path, emulators={name: {"port": 0} for name in ("hub", "firestore", "auth")})
+    export = tmp_path / "data"
+    common = ("--project", project_id, "--config", str(file), "--import", str(export), "--export-on-exit")
+    write = ask(tmp_path, "POST", f"{DOCUMENTS}/cards?documentId=one", '{"fields": {"name": {"stringValue": "kept"}}}')
+    first = run("exec", write, "--only", "firestore,auth", *common)
+    assert first.returncode == 0, first.stderr
+    (export / "auth_export/accounts.json").write_text('{"users": [{"localId": "kept-user"}]}')
+    read = ask(tmp_path, "GET", f"{DOCUMENTS}/cards/one")
+    second = run("exec", read, "--only", "firestore", *common)
+    assert second.returncode == 0, second.stderr
+    assert '"kept"' in second.stdout
+    assert "kept-user" in (export / "auth_export/accounts.json").read_text()
+    assert "keeps its part of auth, which does not run" in second.stderr
+
+
+def test_where_nothing_can_be_exported_nothing_starts(tmp_path: Path, project_id: str) -> None:
+    """Said before the work is done, not after it; a script's success is none when its data is not kept."""
+    common = ("--only", "firestore", "--project", project_id, "--config", str(project(tmp_path)))
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/x").write_text("mine")
+    refused = run("exec", "echo started", *common, "--export-on-exit", str(tmp_path / "precious"))
+    assert (refused.returncode, "started" in refused.stdout) == (1, False)
+    assert "not empty and no export" in refused.stderr
+    nowhere = run("exec", "echo started", *common, "--export-on-exit")
+    assert (nowhere.returncode, "names no folder" in nowhere.stderr) == (1, True)
+    late = run("exec", f"touch {tmp_path}/file", *common, "--export-on-exit", str(tmp_path / "file"))
+    assert (late.returncode, "`" + str(tmp_path / "file") + "` is no folder" in late.stderr) == (1, True)
+    assert "Traceback" not in late.stderr
+
+
 def test_an_import_that_is_none_is_named_and_nothing_starts(tmp_path: Path, project_id: str) -> None:
     """A mistyped folder must not silently start an empty suite."""
     ended = run(
@@ -191,7 +223,7 @@ def test_an_import_that_is_none_is_named_and_nothing_starts(tmp_path: Path, proj
     )  # fmt: skip
     assert ended.returncode == 1
     assert "started" not in ended.stdout
-    assert "is no export" in ended.stderr
+    assert "nowhere` is not there, so that it is no export" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -85,7 +85,17 @@ _A_PATH = re.compile(
 SERVICES = {"firestore", "storage", "auth", "pubsub", "tasks", "eventarc", "functions", "hosting"}
 COMPOSERS = {f"{SUITE}.suite"}
 FLOORS: Mapping[str, tuple[str, ...]] = {
-    "firestore": ("documents", "queries", "indexes", "rules", "transactions", "listening", "operations", "adapters"),
+    "firestore": (
+        "documents",
+        "exports",
+        "queries",
+        "indexes",
+        "rules",
+        "transactions",
+        "listening",
+        "operations",
+        "adapters",
+    ),
     "auth": (
         "errors",
         "identifiers",

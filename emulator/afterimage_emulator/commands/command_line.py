@@ -125,7 +125,8 @@ def _add_suite_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", metavar="FILE", type=Path, help="firebase.json (default: here or above)")
     command.add_argument("--host", metavar="ADDRESS", help="listen there instead of on loopback, as in a container")
     command.add_argument("--import", dest="import_from", metavar="DIR", type=Path, help="start from this export")
-    command.add_argument("--export-on-exit", metavar="DIR", type=Path, help="write an export when stopping")
+    command.add_argument("--export-on-exit", metavar="DIR", nargs="?", const="",
+                         help="write an export when stopping (default: the folder of --import)")  # fmt: skip
     command.add_argument("--inspect-functions", metavar="NAME", nargs="?", const="", dest="inspect",
                          help="wait for a debugger: one process, no timeouts (all functions, or NAME)")  # fmt: skip
     command.add_argument(ORIGINS_FLAG, dest="allowed_origins", metavar="ORIGIN", action="append", default=[],

@@ -15,11 +15,13 @@ from afterimage_emulator.commands.banner import banner, farewell
 from afterimage_emulator.commands.env_file import check_env_file, write_env_file
 from afterimage_emulator.commands.logs import set_up_logging
 from afterimage_emulator.configuration import Configuration, ConfigurationError, find_configuration, load_configuration
+from afterimage_emulator.exports import ExportError
 from afterimage_emulator.front.allowed_pages import AllowedPages
 from afterimage_emulator.suite import Suite
 from afterimage_emulator.wire.server import PortInUseError
 
 EXIT_CANNOT_START = 1
+EXIT_NOT_EXPORTED = 1
 _SCRIPT_GRACE_SECONDS = 5.0
 
 
@@ -69,7 +71,7 @@ def _run(options: argparse.Namespace, body: Callable[[Suite, asyncio.Event], Awa
             configuration,
             only=_names(options.only),
             import_from=options.import_from,
-            export_on_exit=options.export_on_exit,
+            export_on_exit=_export_target(options),
             inspect=options.inspect,
             allowed=AllowedPages.read(os.environ, origins=options.allowed_origins, hosts=options.allowed_hosts),
             accept_unknown_signers=options.accept_unknown_signers or None,
@@ -103,12 +105,18 @@ async def _serve(
             await starting
         return 130
     await starting
+    code = 0
     try:
         sys.stderr.write(banner(suite, configuration, for_another_terminal=for_another_terminal))
-        return await body(suite, stop)
+        code = await body(suite, stop)
     finally:
         stopping.cancel()
-        await suite.stop()
+        try:
+            await suite.stop()
+        except ExportError as error:
+            sys.stderr.write(f"{error}\n")
+            code = code or EXIT_NOT_EXPORTED
+    return code
 
 
 async def _run_script(suite: Suite, stop: asyncio.Event, script: str) -> int:
@@ -128,6 +136,17 @@ async def _run_script(suite: Suite, stop: asyncio.Event, script: str) -> int:
                 break
     code = await ended
     return 128 - code if code < 0 else code
+
+
+def _export_target(options: argparse.Namespace) -> Path | None:
+    """`--export-on-exit` alone writes where `--import` reads."""
+    if options.export_on_exit is None:
+        return None
+    if options.export_on_exit == "" and options.import_from is None:
+        raise ConfigurationError(
+            "`--export-on-exit` names no folder, and there is no `--import` whose folder it could be"
+        )
+    return Path(options.export_on_exit or options.import_from)
 
 
 def _names(only: str | None) -> Sequence[str] | None:

@@ -39,13 +39,17 @@ _log = logging.getLogger("afterimage_emulator.firestore")
 
 
 class FirestoreService:
-    """Every database of every project, in memory. `rules` guards them: load rules there, none allow everything."""
+    """Every database of every project, in memory. `rules` guards them: load rules there, none allow everything.
+
+    `project_id` is the project that exports are of, and that imports are for, whatever project they were made of.
+    """
 
     def __init__(
         self,
         *,
         clock: Clock,
         events: EventBus,
+        project_id: str = "demo-suite",
         rules: LoadedRules | None = None,
         location: str = DEFAULT_LOCATION,
         shut_down: Callable[[], None] | None = None,
@@ -56,6 +60,7 @@ class FirestoreService:
         patience: Patience | None = None,
         judged: JudgedRequests | None = None,
     ) -> None:
+        self._project_id = project_id
         self.store = DocumentStore(clock=clock)
         self.sessions = Sessions(self.store, clock)
         self.rules = rules or LoadedRules()
@@ -80,7 +85,9 @@ class FirestoreService:
         lifetimes = {database: settings.lifetimes for database, settings in (index_settings or {}).items()}
         self.store.observe(Expiry(self.sessions, clock, lifetimes))
         self.grpc: Sequence[GrpcMethod] = grpc_methods(self.operations)
-        control = ControlRoutes(store=self.store, sessions=self.sessions, rules=self.rules, shut_down=shut_down)
+        control = ControlRoutes(
+            store=self.store, sessions=self.sessions, rules=self.rules, clock=clock, shut_down=shut_down
+        )
         self.web_channel = WebChannel(self.operations, clock, guard or OriginGuard(), patience=patience)
         rest = FirestoreRestApi(self.operations)
         front = FirestoreHttpFront(rest=rest, web_channel=self.web_channel, control=control)
@@ -93,14 +100,15 @@ class FirestoreService:
         self.sessions.reset()
 
     async def export_to(self, directory: Path) -> None:
-        from afterimage_emulator.firestore.documents.exports import export_databases
+        from afterimage_emulator.firestore.exports.databases import export_databases
 
-        await export_databases(self.store.databases(), directory)
+        await export_databases(self.store.databases(), directory, name=directory.name, project=self._project_id)
 
-    async def import_from(self, directory: Path) -> None:
-        from afterimage_emulator.firestore.documents.exports import import_databases
+    async def import_from(self, source: Path) -> None:
+        """From the folder that an export made, or from the overall metadata file in it."""
+        from afterimage_emulator.firestore.exports.databases import import_folder
 
-        await import_databases(self.store, directory)
+        await import_folder(self.store, source, project=self._project_id)
 
     async def close(self) -> None:
         await self.web_channel.close()

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+from afterimage_emulator.exports import ExportError
 from afterimage_emulator.front.allowed_pages import ORIGINS_FLAG
 from afterimage_emulator.front.control_token import PROOF_HEADER, is_of_page, shows_token
 from afterimage_emulator.front.pages import answer_pages
@@ -95,7 +96,10 @@ class Hub:
         path = body.get("path")
         if not isinstance(path, str) or not path:
             raise StatusError(Code.INVALID_ARGUMENT, 'name the folder to export to: {"path": "…"}')
-        await self._suite.export_to(Path(path))
+        try:
+            await self._suite.export_to(Path(path))
+        except ExportError as error:
+            raise StatusError(Code.FAILED_PRECONDITION, str(error)) from None
         return json_response({"message": "OK"})
 
     async def _metrics(self, request: HttpRequest) -> HttpResponse:

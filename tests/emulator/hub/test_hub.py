@@ -39,6 +39,20 @@ def ask(suite: BackgroundSuite, method: str, path: str, body: Any = None, **head
         return error.code, json.load(error)
 
 
+def test_an_export_that_cannot_be_written_says_why(bare: BackgroundSuite, tmp_path: Path) -> None:
+    """The reason, not an internal error; and what is in the way stays."""
+    (tmp_path / "precious").write_text("mine")
+    for path, said in (
+        (tmp_path, "not empty and no export"),
+        (tmp_path / "precious", "no folder"),
+        ("/proc/x", "/proc"),
+    ):
+        status, answer = ask(bare, "POST", "/_admin/export", {"path": str(path)})
+        assert (status, said in answer["error"]["message"]) == (400, True), answer
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert ask(bare, "POST", "/_admin/export", {"path": str(tmp_path / "new")})[0] == 200
+
+
 def test_tools_find_the_suite_by_its_locator_file(bare: BackgroundSuite) -> None:
     """The file is where the Firebase CLI's libraries look, names this hub, and goes when the suite goes."""
     located = json.loads(locator_path(bare.project_id).read_text())

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
 from afterimage_emulator.firestore.documents.document_store import DocumentStore
-from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, invalid_argument
+from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, invalid_argument, parse_database
 from afterimage_emulator.firestore.documents.stored_documents import Change
 from afterimage_emulator.firestore.rules.loaded_rules import LoadedRules
 from afterimage_emulator.firestore.transactions.sessions import Sessions
@@ -29,11 +30,13 @@ class ControlRoutes:
         store: DocumentStore,
         sessions: Sessions,
         rules: LoadedRules,
+        clock: Clock,
         shut_down: Callable[[], None] | None = None,
     ) -> None:
         self._store = store
         self._sessions = sessions
         self._rules = rules
+        self._clock = clock
         self._shut_down = shut_down
         self._router = Router()
         add = self._router.add
@@ -116,20 +119,39 @@ class ControlRoutes:
     # -- export and import
 
     async def _export(self, request: HttpRequest) -> HttpResponse:
-        directory = _directory(await request.json())
+        """One database where the body names it, else all of the project."""
+        body = await request.json()
+        directory, name = _directory(body), _text_in(body, "export_name", "exportName") or self._name_by_now()
         project = request.params["project"]
-        wanted = [database for database in self._store.databases() if database.name.project == project]
-        from afterimage_emulator.firestore.documents.exports import export_databases
+        database = _text_in(body, "database", "database")
+        named = parse_database(database) if database else None
+        wanted = [one for one in self._store.databases() if one.name.project == project and named in (None, one.name)]
+        if not directory.is_dir():
+            raise StatusError(Code.FAILED_PRECONDITION, f"export_directory must be a directory, not `{directory}`")
+        from afterimage_emulator.firestore.exports.broken_exports import inside
+        from afterimage_emulator.firestore.exports.databases import export_databases
 
-        await export_databases(wanted, directory)
-        return json_response({"directory": str(directory)})
+        try:
+            await export_databases(wanted, inside(directory, name, of="export_name"), name=name, project=project)
+        except OSError as error:
+            raise StatusError(Code.FAILED_PRECONDITION, f"`{error.filename}`: {error.strerror}") from None
+        return json_response({})
+
+    def _name_by_now(self) -> str:
+        return f"firestore_export_{self._clock.now_ns() // NANOS_PER_SECOND}"
 
     async def _import(self, request: HttpRequest) -> HttpResponse:
-        directory = _directory(await request.json())
-        from afterimage_emulator.firestore.documents.exports import import_databases
+        """`export_directory` is the overall metadata file, as the official one takes it, or the folder it lies in."""
+        body = await request.json()
+        source, name = _directory(body), _text_in(body, "export_name", "exportName")
+        from afterimage_emulator.firestore.exports.databases import import_folder, import_tree
 
-        await import_databases(self._store, directory)
-        return json_response({"directory": str(directory)})
+        project = request.params["project"]
+        if source.is_file():
+            await import_tree(self._store, source, project=project)
+        else:
+            await import_folder(self._store, source / name if name else source, project=project)
+        return json_response({})
 
 
 def _rules_source(body: Any) -> tuple[str, str]:
@@ -148,5 +170,9 @@ def _directory(body: Any) -> Path:
     given = body.get("export_directory", body.get("exportDirectory")) if isinstance(body, dict) else None
     if not isinstance(given, str) or not given:
         raise invalid_argument('the body must be {"export_directory": "…", "export_name": "…"}')
-    name = body.get("export_name", body.get("exportName"))
-    return Path(given, name) if isinstance(name, str) and name else Path(given)
+    return Path(given)
+
+
+def _text_in(body: Any, name: str, other_name: str) -> str:
+    given = body.get(name, body.get(other_name)) if isinstance(body, dict) else None
+    return given if isinstance(given, str) else ""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.firestore.documents.indexes import IndexedDocuments
 from afterimage_emulator.firestore.documents.resource_paths import DatabaseName
 from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
-from afterimage_emulator.firestore.documents.wire_bytes import MICROS_PER_SECOND
+from afterimage_emulator.firestore.documents.wire_bytes import MICROS_PER_SECOND, document_times
 from afterimage_emulator.status import Code, StatusError
 
 IMPORTED: Final = object()
@@ -202,6 +202,18 @@ class Database:
         changes = [Change(document.path, None, document) for document in documents]
         self.commit(changes, commit_time, IMPORTED)
         self._oldest_readable = commit_time
+
+    def merge(self, bodies: Mapping[str, bytes]) -> None:
+        """Takes over imported documents without times, over what is there: the same ones keep their times."""
+        commit_time = self.next_commit_time()
+        changes = []
+        for path, body in bodies.items():
+            before = self.get(path)
+            created = commit_time if before is None else before.create_time
+            if before is None or before.wire != body + document_times(created, before.update_time):
+                wire = body + document_times(created, commit_time)
+                changes.append(Change(path, before, StoredDocument(path, wire, created, commit_time)))
+        self.commit(changes, commit_time, IMPORTED)
 
     def _add_collection(self, path: str) -> Collection:
         collection = self.collections[path] = Collection(path)

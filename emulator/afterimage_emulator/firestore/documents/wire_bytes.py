@@ -43,6 +43,11 @@ def timestamp_field(number: int, micros: int) -> bytes:
     return field(number, timestamp_bytes(micros))
 
 
+def document_times(created: int, updated: int) -> bytes:
+    """What stands behind the name and the fields of a stored document."""
+    return timestamp_field(3, created) + timestamp_field(4, updated)
+
+
 def micros_of(message: object) -> int:
     """A google.protobuf.Timestamp as microseconds since the epoch, cut off as Firestore does."""
     return message.seconds * MICROS_PER_SECOND + message.nanos // 1000  # type: ignore[attr-defined,no-any-return]  # built at run time

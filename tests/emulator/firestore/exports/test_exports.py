@@ -12,7 +12,8 @@ import requests
 from google.cloud import firestore
 from google.cloud.firestore_v1.vector import Vector
 
-from afterimage_emulator.firestore.documents.exports import METADATA_FILE
+from afterimage_emulator.firestore.exports.databases import LISTING
+from afterimage_emulator.firestore.exports.lines_of_json import METADATA_FILE
 from afterimage_emulator.status import StatusError
 from tests.emulator.firestore.conftest import RunningFirestore
 
@@ -59,7 +60,7 @@ def test_no_name_of_a_project_or_database_leads_out_of_an_export(
         assert session.send(prepared, timeout=10).status_code == 200
         running.run(running.service.export_to(tmp_path / "inside"))
         assert [found.name for found in tmp_path.iterdir()] == ["inside"]
-        assert {found.name for found in (tmp_path / "inside").iterdir()} >= {METADATA_FILE}
+        assert {found.name for found in (tmp_path / "inside").iterdir()} >= {LISTING}
         running.call(running.service.reset)
         running.run(running.service.import_from(tmp_path / "inside"))
         prepared.method, prepared.body = "GET", None
@@ -81,18 +82,41 @@ def snapshot(running: RunningFirestore, project: str) -> dict[str, bytes]:
 def test_a_project_exports_by_its_control_route(
     client: firestore.Client, running: RunningFirestore, tmp_path: Path
 ) -> None:
-    """POST :export writes this project alone, one readable line a document; :import brings it back."""
+    """POST :export writes this project alone, and of it the database that is named; :import brings it back."""
     client.document("a/1").set({"x": 1})
     url = f"http://{running.address}/emulator/v1/projects/{client.project}"
-    body = {"database": "ignored", "export_directory": str(tmp_path), "export_name": "mine"}
+    second = f"http://{running.address}/v1/projects/{client.project}/databases/second/documents/a/1"
+    requests.patch(second, json={}, headers={"authorization": "Bearer owner"}, timeout=10)
+    body = {"export_directory": str(tmp_path), "export_name": "mine"}
     assert requests.post(f"{url}:export", json=body, timeout=10).status_code == 200
-    metadata = json.loads((tmp_path / "mine" / METADATA_FILE).read_text())
-    assert [entry["project"] for entry in metadata["databases"]] == [client.project]
-    lines = (tmp_path / "mine" / metadata["databases"][0]["file"]).read_text().splitlines()
-    assert json.loads(lines[0])["fields"] == {"x": {"integerValue": "1"}}
+    metadata = json.loads((tmp_path / "mine" / LISTING).read_text())
+    found = sorted((entry["project"], entry["database"]) for entry in metadata["databases"])
+    assert found == [(client.project, "(default)"), (client.project, "second")]
+    body["database"] = f"projects/{client.project}/databases/(default)"
+    assert requests.post(f"{url}:export", json=body, timeout=10).status_code == 200
+    [entry] = json.loads((tmp_path / "mine" / LISTING).read_text())["databases"]
+    assert (entry["database"], entry["metadata_file"]) == ("(default)", "mine.overall_export_metadata")
     client.document("a/1").delete()
     assert requests.post(f"{url}:import", json=body, timeout=10).status_code == 200
     assert client.document("a/1").get().to_dict() == {"x": 1}
+
+
+def test_exports_of_earlier_versions_are_read(
+    client: firestore.Client, running: RunningFirestore, tmp_path: Path
+) -> None:
+    """A document a line, as its REST JSON, with the times that it had."""
+    listing = {"format": 1, "databases": [{"project": client.project, "database": "(default)", "file": "a%20b.jsonl"}]}
+    (tmp_path / METADATA_FILE).write_text(json.dumps(listing))
+    name = f"projects/{client.project}/databases/(default)/documents/a/1"
+    times = {"createTime": "2020-01-01T00:00:00.000001Z", "updateTime": "2021-01-01T00:00:00Z"}
+    (tmp_path / "a b.jsonl").write_text(json.dumps({"name": name, "fields": {"x": {"integerValue": "1"}}, **times}))
+    running.run(running.service.import_from(tmp_path))
+    found = client.document("a/1").get()
+    assert found.to_dict() == {"x": 1}
+    assert (found.create_time, found.update_time) == (
+        datetime(2020, 1, 1, 0, 0, 0, 1, UTC),
+        datetime(2021, 1, 1, tzinfo=UTC),
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,7 +125,7 @@ def test_a_project_exports_by_its_control_route(
         (None, "no export of Firestore"),
         ("{", "not JSON"),
         ('{"format": 99, "databases": []}', "format `99`"),
-        (NAMING % "../../x", "outside of it"),
+        (NAMING % "../../x", "lies outside of"),
         (NAMING % "broken.jsonl", "line 1 is no document"),
     ],
 )
