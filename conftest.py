@@ -43,9 +43,11 @@ def suite(firebase_shared_suite: BackgroundSuite) -> BackgroundSuite:
 
 
 @pytest.fixture(scope="session")
-def functions_suite(firebase_shared_functions: BackgroundSuite) -> BackgroundSuite:
-    """Every service, with this project's functions loaded, for the whole run."""
-    return firebase_shared_functions
+def functions_suite(firebase_shared_functions: BackgroundSuite) -> Iterator[BackgroundSuite]:
+    """Every service, with this project's functions loaded, for the whole run: no query of theirs lacks its index."""
+    yield firebase_shared_functions
+    missing = firebase_shared_functions.call(firebase_shared_functions.suite.missing_indexes)
+    assert [each for each in missing if each["project"] == firebase_shared_functions.project_id] == []
 
 
 @pytest.fixture

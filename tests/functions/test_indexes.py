@@ -138,11 +138,17 @@ def test_what_grows_or_is_never_asked_for_is_exempt() -> None:
 
 
 def test_a_list_that_is_filtered_by_one_field_and_sorted_by_another_has_its_index() -> None:
-    """Production refuses such a query without one; the order is that of the API's pages."""
+    """Production refuses such a query without one: the API's pages, and what members list of a campaign in order."""
     declared = json.loads((ROOT / "firestore.indexes.json").read_text())["indexes"]
-    assert [(each["collectionGroup"], [tuple(field.values()) for field in each["fields"]]) for each in declared] == [
+    of_the_api = [
         ("generations", [(field, "ASCENDING"), ("created_at", "DESCENDING")]) for field in ("status", "project_id")
     ]
+    of_members = [
+        (collection, [("campaignId", "ASCENDING"), ("order", "ASCENDING")])
+        for collection in ("adventures", "chapters", "scenes", "encounters", "entities", "sessions", "mediaAssets")
+    ]
+    found = [(each["collectionGroup"], [tuple(field.values()) for field in each["fields"]]) for each in declared]
+    assert found == of_the_api + of_members
 
 
 def test_lifetimes_are_set_on_the_field_that_is_made_for_them_alone() -> None:

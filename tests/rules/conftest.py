@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +26,8 @@ class Endpoint:
     project: str
     is_ours: bool
     """Reasons are compared on our own suite alone; verdicts everywhere."""
+    missing_indexes: Callable[[], list[dict[str, Any]]] = list
+    """Indexes that queries needed and that the project does not declare, as our own suite knows them."""
 
     @property
     def address(self) -> str:
@@ -47,6 +52,7 @@ def storage(request: pytest.FixtureRequest) -> Endpoint:
 
 def _endpoint(request: pytest.FixtureRequest, variable: str) -> Endpoint:
     named = os.environ.get(variable)
+    missing_indexes: Callable[[], list[dict[str, Any]]] = list
     if named:
         project = os.environ.get("GCLOUD_PROJECT", "demo-afterimage")
         address = named.removeprefix("http://")
@@ -54,5 +60,6 @@ def _endpoint(request: pytest.FixtureRequest, variable: str) -> Endpoint:
         suite: BackgroundSuite = request.getfixturevalue("suite")
         address = suite.environment()[variable]
         project = suite.suite.project_id
+        missing_indexes = partial(suite.call, suite.suite.missing_indexes)
     host, _, port = address.rpartition(":")
-    return Endpoint(host=host, port=int(port), project=project, is_ours=not named)
+    return Endpoint(host=host, port=int(port), project=project, is_ours=not named, missing_indexes=missing_indexes)

@@ -11,7 +11,11 @@ from tests.rules.storage_wire import StorageWireDriver
 
 
 def test_firestore_decides_every_case_as_the_engine_does(law: Law, firestore: Endpoint) -> None:
-    """A client that speaks to a real port gets the verdict that the case promises; reasons are our own suite's."""
+    """A client that speaks to a real port gets the verdict that the case promises; reasons are our own suite's.
+
+    What members may list has its index in firestore.indexes.json: production would refuse it otherwise.
+    """
+    known = firestore.missing_indexes()
     driver = WireDriver(firestore.host, firestore.port, project=firestore.project)
     wrong: list[str] = []
     asked = left_out = 0
@@ -27,6 +31,7 @@ def test_firestore_decides_every_case_as_the_engine_does(law: Law, firestore: En
         elif firestore.is_ours and case.because and case.because not in verdict.message:
             wrong.append(f"{case.title}: not because of `{case.because}` but `{verdict.message}`")
     assert not wrong, "\n".join(wrong[:20])
+    assert [missing for missing in firestore.missing_indexes() if missing not in known] == []
     assert asked > 1000
     assert left_out < 20, "only cases about two writes of one commit may be left out; the SDK's tests ask those"
 
