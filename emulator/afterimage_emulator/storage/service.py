@@ -39,12 +39,15 @@ from afterimage_emulator.storage.signing.hmac_keys import HmacKeys
 from afterimage_emulator.storage.signing.keys import SigningKeys
 from afterimage_emulator.storage.signing.policies import PostPolicies
 from afterimage_emulator.storage.signing.signed_urls import SignedUrls
+from afterimage_emulator.storage.uploads.in_parts import UploadsInParts
 from afterimage_emulator.storage.uploads.receiving import Receiver
 from afterimage_emulator.storage.uploads.resumable import ResumableUploads
 from afterimage_emulator.storage.xml.api import XmlApi
+from afterimage_emulator.storage.xml.buckets import XmlBuckets
 from afterimage_emulator.storage.xml.forms import FormUploads
 from afterimage_emulator.storage.xml.listing import XmlListing
 from afterimage_emulator.storage.xml.objects import XmlObjects
+from afterimage_emulator.storage.xml.parts import XmlParts
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, text_response
 from afterimage_emulator.wire.offered import Offered
@@ -120,12 +123,12 @@ class StorageService:
         self._hmac_keys = HmacKeys(clock=clock)
         gcs_uploads = GcsUploads(store=self.store, receiver=receiver, resumable=self.resumable)
         self._rewrites = Rewrites(store=self.store, clock=clock)
+        composer = Composer(store=self.store, files=self.files)
+        self.in_parts = UploadsInParts(store=self.store, files=self.files, composer=composer, clock=clock)
         self._gcs = GcsApi(
             buckets=GcsBuckets(store=self.store),
             objects=GcsObjects(store=self.store),
-            copies=GcsCopies(
-                store=self.store, composer=Composer(store=self.store, files=self.files), rewrites=self._rewrites
-            ),
+            copies=GcsCopies(store=self.store, composer=composer, rewrites=self._rewrites),
             acl=GcsAcl(store=self.store),
             uploads=gcs_uploads,
             hmac=HmacApi(keys=self._hmac_keys),
@@ -138,6 +141,8 @@ class StorageService:
             objects=XmlObjects(store=self.store, receiver=receiver, resumable=self.resumable, uploads=gcs_uploads),
             forms=FormUploads(store=self.store, receiver=receiver, policies=PostPolicies(clock=clock, keys=keys)),
             listing=XmlListing(store=self.store),
+            buckets=XmlBuckets(store=self.store),
+            parts=XmlParts(store=self.store, uploads=self.in_parts),
             urls=SignedUrls(clock=clock, keys=keys),
             resumable=self.resumable,
         )
@@ -187,6 +192,7 @@ class StorageService:
         """Forgets all buckets, objects and uploads under way; rules stay."""
         self.resumable.reset()
         self._rewrites.reset()
+        self.in_parts.reset()
         self.store.reset()
         self._hmac_keys.reset()
         self.files.reset()

@@ -52,6 +52,13 @@ _XML_SPECIFIC_MESSAGES: Final = {
     "NoSuchKey": "The specified key does not exist.",
     "NoSuchBucket": "The specified bucket does not exist.",
     "NoSuchUpload": "The requested upload was not found.",
+    "BadDigest": "The Content-MD5 or checksum you specified did not match what was received.",
+    "BucketAlreadyOwnedByYou": "Your previous request to create the named bucket succeeded and you already own it.",
+    "BucketNotEmpty": "The bucket you tried to delete is not empty.",
+    "InvalidPart": "One or more of the specified parts could not be found.",
+    "InvalidPartOrder": "The list of parts was not in ascending order.",
+    "EntityTooSmall": "Your proposed upload is smaller than the minimum object size specified in your Policy Document.",
+    "MalformedXML": "The XML you provided was not well-formed or did not validate.",
 }
 _NOT_IN_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

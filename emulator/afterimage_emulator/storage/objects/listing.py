@@ -152,6 +152,13 @@ def _encode_token(kind: str, generation: int, name: str) -> str:
     return base64.urlsafe_b64encode(f"{kind}{generation:x}:{name}".encode()).decode()
 
 
+def token_after(name: str, generation: int) -> str:
+    """For whoever says in words of his own where a page is to go on."""
+    if generation < 0:
+        raise invalid(f"`{generation}` is no generation")
+    return _encode_token("n", generation, name)
+
+
 def _decode_token(token: str) -> tuple[str, int, str]:
     try:
         text = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from afterimage_emulator.storage.errors import Reason, SpecificError
+from afterimage_emulator.storage.objects.blob_writer import Blob
 from afterimage_emulator.storage.objects.preconditions import NO_PRECONDITIONS, Preconditions
 from afterimage_emulator.storage.objects.records import BucketRecord, ObjectMetadata, ObjectRecord
 
@@ -45,6 +46,17 @@ class Upload:
                 Reason.INVALID,
                 "EntityTooSmall",
                 f"Content-length smaller than lower bound on range: {size} of at least {least} bytes",
+            )
+
+
+def check_sums(blob: Blob, *, md5: str | None, crc32c: str | None) -> None:
+    """What the client said that its bytes sum up to, against what they do."""
+    for said, counted, what in ((md5, blob.md5, "MD5"), (crc32c, blob.crc32c, "CRC32C")):
+        if said is not None and said != counted:
+            raise SpecificError(
+                Reason.INVALID,
+                "BadDigest",
+                f'Provided {what} hash "{said}" doesn\'t match calculated {what} hash "{counted}".',
             )
 
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.storage.errors import (
     Reason,
+    SpecificError,
     StorageError,
-    invalid,
     no_such_bucket,
     no_such_object,
 )
@@ -34,6 +34,7 @@ from afterimage_emulator.storage.objects.requests import (
     Page,
     Selection,
     Upload,
+    check_sums,
 )
 
 
@@ -64,8 +65,10 @@ class ObjectStore:
     def create_bucket(self, request: NewBucket) -> BucketRecord:
         check_bucket_name(request.name)
         if request.name in self._buckets:
-            raise StorageError(
-                Reason.CONFLICT, "Your previous request to create the named bucket succeeded and you already own it."
+            raise SpecificError(
+                Reason.CONFLICT,
+                "BucketAlreadyOwnedByYou",
+                "Your previous request to create the named bucket succeeded and you already own it.",
             )
         now = self._clock.now_ns()
         bucket = BucketRecord(
@@ -119,7 +122,7 @@ class ObjectStore:
             raise no_such_bucket()
         preconditions.check_write(bucket)
         if not self._namespaces[name].is_empty():
-            raise StorageError(Reason.CONFLICT, "The bucket you tried to delete is not empty.")
+            raise SpecificError(Reason.CONFLICT, "BucketNotEmpty", "The bucket you tried to delete is not empty.")
         del self._buckets[name]
         del self._namespaces[name]
 
@@ -167,12 +170,7 @@ class ObjectStore:
         try:
             self.check_upload(request)
             request.check_size(blob.size, is_whole=True)
-            for said, counted, what in (
-                (request.md5, blob.md5, "MD5"),
-                (request.crc32c, blob.crc32c, "CRC32C"),
-            ):
-                if said is not None and said != counted:
-                    raise invalid(f'Provided {what} hash "{said}" doesn\'t match calculated {what} hash "{counted}".')
+            check_sums(blob, md5=request.md5, crc32c=request.crc32c)
             return self._insert(request, blob)
         except StorageError:
             self._files.release(blob)

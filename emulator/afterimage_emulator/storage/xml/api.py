@@ -16,18 +16,19 @@ from afterimage_emulator.storage.signing.canonical import SignedRequest, read_qu
 from afterimage_emulator.storage.signing.signed_urls import SignedUrls
 from afterimage_emulator.storage.uploads.form_data import is_form
 from afterimage_emulator.storage.uploads.resumable import ResumableUploads
+from afterimage_emulator.storage.xml.buckets import XmlBuckets
 from afterimage_emulator.storage.xml.forms import FormUploads
 from afterimage_emulator.storage.xml.listing import XmlListing
 from afterimage_emulator.storage.xml.objects import XmlObjects
+from afterimage_emulator.storage.xml.parts import XmlParts
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
 from afterimage_emulator.wire.offered import Offered
 
-_OF_BUCKETS: Final = ("GET", "HEAD")
 _SUBRESOURCES: Final = frozenset(
     {
         "acl", "billing", "cors", "compose", "defaultObjectAcl", "encryption", "iam", "legal-hold", "lifecycle",
-        "location", "logging", "notification", "object-lock", "partNumber", "policy", "retention", "storageClass",
-        "tagging", "uploadId", "uploads", "versioning", "versions", "website", "websiteConfig",
+        "location", "logging", "notification", "object-lock", "policy", "retention", "storageClass",
+        "tagging", "versioning", "website", "websiteConfig",
     }
 )  # fmt: skip
 
@@ -42,13 +43,15 @@ class XmlApi:
         objects: XmlObjects,
         forms: FormUploads,
         listing: XmlListing,
+        buckets: XmlBuckets,
+        parts: XmlParts,
         urls: SignedUrls,
         resumable: ResumableUploads,
     ) -> None:
         self._store = store
         self._objects = objects
         self._forms = forms
-        self._listing = listing
+        self._parts = parts
         self._urls = urls
         self._resumable = resumable
         self._of_objects: dict[str, HttpHandler] = {
@@ -58,13 +61,29 @@ class XmlApi:
             "POST": objects.start,
             "DELETE": objects.delete,
         }
+        self._of_parts: dict[str, HttpHandler] = {
+            "GET": parts.list_parts,
+            "HEAD": parts.list_parts,
+            "PUT": parts.put,
+            "POST": parts.complete,
+            "DELETE": parts.abort,
+        }
+        self._of_buckets: dict[str, HttpHandler] = {
+            "GET": listing.list,
+            "HEAD": listing.list,
+            "PUT": buckets.put,
+            "DELETE": buckets.delete,
+        }
 
     def offered(self) -> Sequence[Offered]:
         """What this dialect answers: its addresses are told apart by their queries, not by a table."""
         return (
             Offered(wire="HTTP", name=f"{' '.join(self._of_objects)} /{{bucket}}/{{object}}"),
-            Offered(wire="HTTP", name=f"{' '.join(_OF_BUCKETS)} /{{bucket}}"),
+            Offered(wire="HTTP", name=f"{' '.join(self._of_buckets)} /{{bucket}}"),
             Offered(wire="HTTP", name="POST /{bucket} (a form)"),
+            Offered(wire="HTTP", name="GET /{bucket}?uploads"),
+            Offered(wire="HTTP", name="POST /{bucket}/{object}?uploads"),
+            Offered(wire="HTTP", name=f"{' '.join(self._of_parts)} /{{bucket}}/{{object}}?uploadId"),
             Offered(
                 wire="HTTP",
                 name=f"* /{{bucket}}/{{object}}?{'|'.join(sorted(_SUBRESOURCES))}",
@@ -145,13 +164,19 @@ class XmlApi:
         if "upload_id" in query and request.method in ("PUT", "DELETE"):
             return self._objects.resume if request.method == "PUT" else self._objects.cancel
         _refuse_subresources(query)
+        if "uploadId" in query:
+            return _found(self._of_parts, request.method)
+        if "uploads" in query and request.method == "POST":
+            return self._parts.start
+        if "partNumber" in query or "uploads" in query:
+            raise invalid(f"`{request.method}` with `{request.raw_query[:100]}` is no request of an upload in parts")
         return _found(self._of_objects, request.method)
 
     def _bucket_handler(self, request: HttpRequest) -> HttpHandler:
         _refuse_subresources(request.query)
-        if request.method in _OF_BUCKETS:
-            return self._listing.list
-        raise not_implemented(f"{request.method} of a bucket in the XML API")
+        if "uploads" in request.query and request.method in ("GET", "HEAD"):
+            return self._parts.list_uploads
+        return _found(self._of_buckets, request.method)
 
 
 def _place(sent: SignedRequest) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from afterimage_emulator.storage.errors import invalid, no_such_bucket
 from afterimage_emulator.storage.gcs.errors import escaped, xml_response
 from afterimage_emulator.storage.messages.request_fields import number, text
 from afterimage_emulator.storage.messages.timestamps import print_time
+from afterimage_emulator.storage.objects.listing import token_after
 from afterimage_emulator.storage.objects.requests import PAGE_LIMIT, Listing, Page
 from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
@@ -41,6 +43,13 @@ class XmlListing:
             page_size=min(size or PAGE_LIMIT, PAGE_LIMIT),
             page_token=text(request, "continuation-token") if is_second else "",
         )
+        if "versions" in request.query:
+            if is_second:
+                raise invalid("`versions` belongs to the first version of the listing; leave `list-type` out")
+            wanted = replace(wanted, versions=True)
+            generation = number(request, "generation-marker")
+            if after and generation is not None:
+                wanted = replace(wanted, start_offset="", page_token=token_after(after, generation))
         page = self._store.list(wanted)
         return xml_response(_printed(request, wanted, page, after, is_second=is_second))
 
@@ -67,14 +76,19 @@ def _printed(request: HttpRequest, wanted: Listing, page: Page, after: str, *, i
         parts.append(("Marker", name(after)))
         if page.next_token:
             parts.append(("NextMarker", name(_last(page))))
+            if wanted.versions and page.items and page.items[-1].name == _last(page):
+                parts.append(("NextGenerationMarker", str(page.items[-1].generation)))
     for record in page.items:
         inside = (
             f"<Key>{name(record.name)}</Key><Generation>{record.generation}</Generation>"
             f"<MetaGeneration>{record.metageneration}</MetaGeneration>"
             f"<LastModified>{print_time(record.updated_ns)}</LastModified>"
             f'<ETag>"{escaped(record.etag)}"</ETag><Size>{record.blob.size}</Size>'
+            f"<StorageClass>{record.storage_class}</StorageClass>"
         )
-        parts.append(("Contents", inside))
+        if wanted.versions:
+            inside += f"<IsLatest>{'true' if record.deleted_ns is None else 'false'}</IsLatest>"
+        parts.append(("Version" if wanted.versions else "Contents", inside))
     parts += [("CommonPrefixes", f"<Prefix>{name(prefix)}</Prefix>") for prefix in page.prefixes]
     inside = "".join(f"<{tag}>{content}</{tag}>" for tag, content in parts)
     return f"<ListBucketResult xmlns='{_NAMESPACE}'>{inside}</ListBucketResult>"

@@ -225,7 +225,6 @@ def test_impossible_names_are_refused(wire: Wire, bucket_name: str, name: str) -
         ("POST", "/storage/v1/b/{b}/notificationConfigs"),
         ("GET", "/storage/v1/projects/p/serviceAccount"),
         ("GET", "/{b}/x?acl"),
-        ("PUT", "/{b}/x?partNumber=1&uploadId=a"),
     ],
 )
 def test_what_is_not_here_says_so(wire: Wire, bucket_name: str, method: str, path: str) -> None:
