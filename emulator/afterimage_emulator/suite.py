@@ -329,6 +329,10 @@ class Suite:
     def records(self, *, failed_only: bool) -> list[dict[str, Any]]:
         return self.attempts.listing(failed_only=failed_only)
 
+    def knows_event(self, event_id: str) -> bool:
+        """Whether an event or a task is in the record."""
+        return any(self.services[name].remembers(event_id) for name in ("functions", "tasks") if name in self.services)
+
     async def replay(self, event_id: str) -> int:
         """An event or a task of the record."""
         functions, tasks = self.services.get("functions"), self.services.get("tasks")

@@ -33,10 +33,7 @@ def _replay(origin: str, event_id: str) -> int:
     path = f"/control/events/{urllib.parse.quote(event_id, safe='')}:replay"
     count = ask_hub(origin, path, method="POST")["deliveries"]
     if not count:
-        sys.stderr.write(
-            f"`{event_id}` is not sent again: no function wants it now, or the record does not hold it any more "
-            "(it keeps events, not requests)\n"
-        )
+        sys.stderr.write(f"`{event_id}` is not sent again: no function wants it now\n")
         return 1
     sys.stdout.write(f"sent again to {count} function(s)\n")
     return 0

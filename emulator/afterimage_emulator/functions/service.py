@@ -180,6 +180,9 @@ class FunctionsService:
     def records(self, *, failed_only: bool) -> list[dict[str, Any]]:
         return self.record.listing(failed_only=failed_only)
 
+    def remembers(self, event_id: str) -> bool:
+        return self.record.event(event_id) is not None
+
     async def replay(self, event_id: str) -> int:
         """Sends an event of the record again; answers to how many functions (0: it is not in the record any more)."""
         event = self.record.event(event_id)

@@ -128,6 +128,11 @@ class SuiteControl:
         if not _is_number(delay_seconds) or not 0 <= delay_seconds < 1e10:
             raise StatusError(Code.INVALID_ARGUMENT, f"`delay_seconds` must be 0 or more, not `{delay_seconds}`")
         event_id = request.params["id"]
+        if not self._suite.knows_event(event_id):
+            raise StatusError(
+                Code.NOT_FOUND,
+                f"no event or task `{event_id}` is in the record (it keeps no requests); GET /control/events lists all",
+            )
         if not delay_seconds:
             return json_response({"deliveries": await self._replay_now(event_id, copies)})
         self._suite.activity.begin("delayed event")

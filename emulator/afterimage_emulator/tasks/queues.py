@@ -236,6 +236,11 @@ class Queues:
         queue.run_now(task)
         return task
 
+    def remembers(self, name: str) -> bool:
+        """Whether `replay` finds it: it waits, or is kept."""
+        queue = self._queues.get(queue_of(name))
+        return queue is not None and (queue.task(name) is not None or name in self._kept)
+
     def replay(self, name: str) -> int:
         """Sends a task of the record again, as a new one in its queue; one that still waits is sent now."""
         queue = self._queues.get(queue_of(name))

@@ -93,6 +93,9 @@ class TasksService:
         """Every queue, with the first of its tasks in the order in which they are due."""
         return [_queue_overview(queue) for queue in self.queues.all_queues()]
 
+    def remembers(self, task_name: str) -> bool:
+        return self.queues.remembers(task_name)
+
     def replay(self, task_name: str) -> int:
         """Sends a task of the record again; answers how many that were."""
         return self.queues.replay(task_name)

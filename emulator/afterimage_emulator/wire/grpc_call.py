@@ -7,7 +7,7 @@ import inspect
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
@@ -66,7 +66,7 @@ class GrpcCall:
         self._task: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         if method.stream is not None:
-            self._start(self._run_stream())
+            self._start(self._run_stream)
 
     # -- fed by the connection
 
@@ -124,7 +124,7 @@ class GrpcCall:
         """A method with one request: answered at once where its handler is a plain function."""
         fault = self._fault
         if fault is not None:
-            self._start(self._run_with_fault(request, fault))
+            self._start(lambda: self._run_with_fault(request, fault))
             return
         try:
             result = self._invoke(request)
@@ -132,7 +132,7 @@ class GrpcCall:
             self.fail(self._as_status(error))
             return
         if inspect.isawaitable(result) or isinstance(result, AsyncIterator):
-            self._start(self._run_later(result))
+            self._start(lambda: self._run_later(result))
         else:
             self._accept(result)
 
@@ -187,15 +187,16 @@ class GrpcCall:
         await self.method.stream(self)
         self.finish()
 
-    def _start(self, work: Any) -> None:
+    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Work is begun within the task: a client that goes away before leaves no coroutine that nobody awaits."""
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._guard(work))
         if self.call.timeout_seconds is not None:
             self._deadline = loop.call_later(self.call.timeout_seconds, self._expire)
 
-    async def _guard(self, work: Awaitable[None]) -> None:
+    async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except asyncio.CancelledError:
             self.fail(StatusError(Code.CANCELLED, "the call was cancelled"))
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.commands.command_line import main
+from afterimage_emulator.commands.hub_client import ask_hub
 from afterimage_emulator.configuration import Codebase, Configuration
 from afterimage_emulator.suite import Suite
 
@@ -90,4 +92,8 @@ def test_an_event_is_sent_again_by_its_id(running: BackgroundSuite, capsys: pyte
     records = running.call(lambda: running.suite.records(failed_only=True))
     assert [record["id"] for record in records] == [event_id] * 2
     assert main(["events", "--replay", "a/b?c", "--project", PROJECT]) == 1
-    assert "`a/b?c` is not sent again" in capsys.readouterr().err
+    assert "no event or task `a/b?c` is in the record" in capsys.readouterr().err
+    later = {"delay_seconds": 60}
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ask_hub(f"http://{running.address('hub')}", "/control/events/never:replay", method="POST", body=later)
+    assert refused.value.code == 404

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -171,6 +173,31 @@ async def test_a_client_that_leaves_cancels_the_handler(serve: Serve) -> None:
         else:
             await connected.close()
         assert await asyncio.wait_for(ended.get(), 10) == "freed"
+
+
+async def test_a_call_that_is_over_before_it_begins_leaves_nothing_behind(serve: Serve) -> None:
+    """Opened and reset in one packet: the handler never runs, and Python has no unawaited coroutine to complain of."""
+    import h2.config
+    import h2.connection
+
+    begun: list[str] = []
+
+    async def note(stream: MessageStream) -> None:
+        begun.append("begun")
+
+    server = await serve(grpc=[method("Note", stream=note)])
+    conn = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+    conn.initiate_connection()
+    conn.send_headers(1, [(":method", "POST"), (":path", "/test.Service/Note"), (":scheme", "http"),
+                          (":authority", "x"), ("content-type", "application/grpc"), ("te", "trailers")])  # fmt: skip
+    conn.reset_stream(1)
+    conn.close_connection()
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        await talk(server.port, conn.data_to_send(), half_close=True)
+        gc.collect()
+    assert begun == []
+    assert [str(each.message) for each in complaints if "never awaited" in str(each.message)] == []
 
 
 async def test_errors_arrive_with_code_text_and_details(serve: Serve) -> None:

@@ -98,7 +98,8 @@ function state(item) {
   if (item.kind === "codebase") return item.error ? "does not load" : item.runtime;
   if (item.schedule) return item.schedule.due ? `due ${clockTime(item.schedule.due)}` : "by hand";
   const busy = item.instances.reduce((sum, instance) => sum + instance.in_flight, 0) + item.waiting;
-  return busy ? `${busy} at work` : `${item.instances.length} instances`;
+  const count = item.instances.length;
+  return busy ? `${busy} at work` : count === 1 ? "1 instance" : `${count} instances`;
 }
 
 function aboutFunction(item, button, said) {
