@@ -146,6 +146,7 @@ class Page:
         self._loaded: Future[None] = Future()
         self._played = bool(played)
         self._answering: list[tuple[str, int, str, str]] = []
+        self._answering_each: list[tuple[str, int, str, str]] = []
         attached = chromium.command("Target.attachToTarget", {"targetId": target, "flatten": True})
         self._session: str = attached["sessionId"]
         chromium.listen(self._session, self._heard)
@@ -206,7 +207,16 @@ class Page:
     def answer_once(self, url: str, status: int, body: str, kind: str = "application/json") -> None:
         """The next request to an address that contains `url` is answered so, and never reaches a service."""
         self._answering.append((url, status, kind, body))
-        self.command("Fetch.enable", patterns=[{"urlPattern": f"*{one[0]}*"} for one in self._answering])
+        self._pause_for_answers()
+
+    def answer_each(self, url: str, status: int, body: str, kind: str = "application/json") -> None:
+        """As `answer_once`, for every such request from now on."""
+        self._answering_each.append((url, status, kind, body))
+        self._pause_for_answers()
+
+    def _pause_for_answers(self) -> None:
+        wanted = [*self._answering, *self._answering_each]
+        self.command("Fetch.enable", patterns=[{"urlPattern": f"*{one[0]}*"} for one in wanted])
 
     def close(self) -> None:
         self._chromium.command("Target.closeTarget", {"targetId": self._target})
@@ -225,11 +235,13 @@ class Page:
             self._paused(said["requestId"], said["request"])
 
     def _paused(self, request: str, asked: dict[str, Any]) -> None:
-        wanted = next((one for one in self._answering if one[0] in asked["url"]), None)
+        answers = [*self._answering, *self._answering_each]
+        wanted = next((one for one in answers if one[0] in asked["url"]), None)
         if wanted is not None and asked["method"] == "OPTIONS":
             self._answer(request, 204, "text/plain", b"")
         elif wanted is not None:
-            self._answering.remove(wanted)
+            if wanted in self._answering:
+                self._answering.remove(wanted)
             self._answer(request, wanted[1], wanted[2], wanted[3].encode())
         elif self._played:
             found = served(urlsplit(asked["url"]).path)

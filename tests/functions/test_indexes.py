@@ -47,7 +47,7 @@ BY_CLIENTS = {
         "mediaObjects": ("status", "kind", "owner", "output.document", "source.name", "updated_at"),
         "_events": ("trigger", "status", "recorded_at"),
         "_jobs": ("kind", "state", "started_at", "updated_at"),
-        "records": ("cost_source",),
+        "records": ("cost_source", "kind"),
         "alerts": ("level",),
     }.items()
     for field in fields

@@ -28,11 +28,18 @@ UNTIL: Final = """async (condition, patience) => {
 }"""
 PATIENCE_SECONDS: Final = 40.0
 AXE: Final = NODE_MODULES / "axe-core/axe.min.js"
-FINDS: Final = """async () => {
-  const found = await axe.run(document, { resultTypes: ["violations"] });
+FINDS: Final = """async (rules) => {
+  const runOnly = rules && { type: "rule", values: rules };
+  const found = await axe.run(document, { resultTypes: ["violations"], ...(runOnly && { runOnly }) });
   return found.violations
     .filter((one) => ["serious", "critical"].includes(one.impact))
     .map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 200)).join(" | ")}`);
+}"""
+
+
+TOO_WIDE: Final = """() => {
+  const places = [document.documentElement, ...document.querySelectorAll(".card, .line, .figures > div, dialog[open]")];
+  return places.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.outerHTML.slice(0, 200));
 }"""
 
 
@@ -107,8 +114,34 @@ class Person:
             text,
         )
 
-    def key(self, name: str, code: int = 0, text: str = "") -> None:
-        pressed: dict[str, Any] = {"key": name, "code": name, "windowsVirtualKeyCode": code}
+    def looks(self, *, width: int, scheme: str = "light") -> None:
+        """Has a screen of that width, light or dark; the page has drawn itself on it."""
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        self.page.command("Emulation.setDeviceMetricsOverride", **size)
+        self.page.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.page.run(
+            """async () => {
+              await new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)));
+              document.getAnimations().forEach((one) => one.finish());
+            }"""
+        )
+
+    def goes_by_tab(self, selector: str, *, backwards: bool = False) -> None:
+        """With the Tab key alone, to the first element that the selector names and keys can reach."""
+        for _ in range(120):
+            self.key("Tab", 9, modifiers=8 if backwards else 0)
+            if self.page.run("(selector) => document.activeElement.matches(selector)", selector):
+                return
+        raise AssertionError(f"`{selector}` is not reached by Tab; the focus is on {self.focus()}")
+
+    def focus(self) -> str:
+        return str(self.page.run("() => document.activeElement.outerHTML.slice(0, 300)"))
+
+    def types(self, text: str) -> None:
+        self.page.command("Input.insertText", text=text)
+
+    def key(self, name: str, code: int = 0, text: str = "", *, modifiers: int = 0) -> None:
+        pressed: dict[str, Any] = {"key": name, "code": name, "windowsVirtualKeyCode": code, "modifiers": modifiers}
         send = self.page.command
         send("Input.dispatchKeyEvent", **{"type": "keyDown", **pressed, **({"text": text} if text else {})})
         self.page.command("Input.dispatchKeyEvent", **{"type": "keyUp", **pressed})
@@ -131,15 +164,22 @@ class Person:
         )
 
 
-def serious(person: Person) -> list[str]:
-    """What axe finds in what is shown, of what bars somebody; nothing where axe is not installed."""
-    if not AXE.exists():
-        return []
-    person.page.run("() => document.getAnimations().forEach((one) => one.finish())")
-    evaluate, source = person.page.command, AXE.read_text("utf-8")
-    evaluate("Runtime.evaluate", expression=f"globalThis.axe ?? (() => {{ {source} }})()")
-    found = person.page.run(FINDS)
-    assert isinstance(found, list)
+def bars(person: Person) -> list[str]:
+    """What bars somebody from what is shown, in either light, on a wide screen and on a narrow one.
+
+    Light changes colours alone, so axe looks at everything once for each width. Nothing may be wider than its place.
+    """
+    found = []
+    for width in (1000, 360):
+        person.looks(width=width)
+        found += [f"{width}: wider than its place: {one}" for one in person.page.run(TOO_WIDE)]
+        if AXE.exists():
+            if not person.page.run("() => 'axe' in globalThis"):
+                person.page.command("Runtime.evaluate", expression=AXE.read_text("utf-8"))
+            found += [f"{width}: {one}" for one in person.page.run(FINDS, None)]
+            person.looks(width=width, scheme="dark")
+            found += [f"{width}, dark: {one}" for one in person.page.run(FINDS, ["color-contrast"])]
+    person.looks(width=1000)
     return found
 
 

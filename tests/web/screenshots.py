@@ -112,7 +112,7 @@ def _versions(person: Person) -> None:
             person.page.run("() => document.querySelector('.line').click()")
         person.reads(said)
     for version in (1, 2):
-        person.page.run("(at) => document.querySelector(at).click()", f'[data-version="{version}"] input')
+        person.page.run("(at) => document.querySelector(at).click()", f'[data-part="{version}"] input')
     person.presses("Compare the two")
     person.sees("document.querySelector('.comparison ins')")
     take(person, "versions")

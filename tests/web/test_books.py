@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from google.cloud import firestore
 
-from tests.web.conftest import Person, serious
+from tests.web.conftest import Person, bars
+from tests.web.pictures import picture
 
 LONG = "w" * 400
 TURNED = "\u202eturned"
@@ -17,7 +18,10 @@ def test_costs_stand_apart_by_whose_word_they_are_and_closed_days_are_shown(
     person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reported, computed, confirmed: booked by the real ledger; hatched, dotted, solid; old days too."""
-    uid = person.arrives("books")
+    uid = person.arrives()
+    person.drops(("a.png", "image/png", picture(2, 2, kind="PNG")))
+    person.sees("document.querySelector('.tile[data-status=ready]')")
+    person.goes_to("books")
     for name, value in person.suite.environment().items():
         monkeypatch.setenv(name, value)
     store = firestore.Client(project=person.suite.project_id)
@@ -46,6 +50,8 @@ def test_costs_stand_apart_by_whose_word_they_are_and_closed_days_are_shown(
     person.sees(row)
     cells = person.page.run(f"() => [...{row}.children].map((one) => one.textContent)")
     assert cells == [old, "7", "$9.00", "$5.00", "$0.00", "$4.00", "0", "$0.00"]
+    # What is stored has a record as well, and is no output without a cost.
+    person.reads("1 confirmed, 1 computed, 1 reported, 0 without")
     looks = person.page.run(
         """() => [...document.querySelectorAll("figure")].slice(0, 2).map((figure) =>
           ["hatched", "dotted"].map((look) => figure.querySelectorAll(`rect.${look}`).length))"""
@@ -53,7 +59,11 @@ def test_costs_stand_apart_by_whose_word_they_are_and_closed_days_are_shown(
     assert looks == [[1, 1], [2, 1]]
     fills = "getComputedStyle(document.querySelector('rect.dotted')).fill"
     assert "#dotted" in person.page.run(f"() => {fills}")
-    assert serious(person) == []
+    assert bars(person) == []
+    drawn = "document.querySelector('.chart').viewBox.baseVal.width"
+    for width, wanted in ((360, 340), (1000, 640)):
+        person.looks(width=width)
+        assert person.page.run(f"() => {drawn}") == wanted, "a chart keeps the size of another screen"
 
 
 def test_long_and_turned_words_stay_in_their_place(person: Person) -> None:

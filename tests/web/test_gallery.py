@@ -8,7 +8,7 @@ import pytest
 
 from afterimage_emulator.faults import FaultRule
 from tests.browser.chromium import BrowserError
-from tests.web.conftest import Person
+from tests.web.conftest import Person, bars
 from tests.web.pictures import animation, picture
 
 TILES = "[...document.querySelectorAll('.tile')]"
@@ -30,6 +30,8 @@ def test_pictures_are_dropped_shown_live_looked_at_and_deleted_with_a_way_back(p
     person.reads("2 were refused.")
     person.reads("Pictures (no SVG), MP4 films and Opus sounds are stored here.")
     person.reads("5 MB are the most that is stored here.")
+    first = "() => [...document.querySelectorAll('.uploads .line')].slice(0, 2).map((one) => one.dataset.state)"
+    assert person.page.run(first) == ["refused", "refused"]
     person.sees(f"{TILES}.filter((one) => one.dataset.status === 'ready').length === 2")
     person.sees(f"{TILES}.filter((one) => one.querySelector('img.here')).length === 2")
     person.sees(
@@ -140,6 +142,7 @@ def test_a_thousand_files_are_dropped_at_once(person: Person) -> None:
         ".map((text) => Number(text.replace(',', '')))"
     )
     assert stored + cancelled == 1000
+    assert bars(person) == []
 
 
 @pytest.mark.soak

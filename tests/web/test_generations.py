@@ -9,7 +9,7 @@ import pytest
 from google.cloud import firestore
 
 from afterimage_client.worker import Worker, draw
-from tests.web.conftest import Person, serious
+from tests.web.conftest import Person, bars
 
 CARDS = "[...document.querySelectorAll('.cards:not(.workers) > .card')]"
 
@@ -35,7 +35,7 @@ def test_a_generation_is_asked_for_followed_iterated_compared_and_fetched(people
     person.page.run("() => document.querySelectorAll('input[type=checkbox]').forEach((box) => box.click())")
     person.reads("From version 1 to version 2")
     assert "same size" in person.text(".comparison")
-    assert serious(person) == []
+    assert bars(person) == []
     address = person.page.run(
         """async () => {
           const opened = new Promise((resolve) => document.addEventListener("click", (event) => {

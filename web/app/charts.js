@@ -6,6 +6,12 @@ const ROW = 24;
 // On a narrow screen a drawing of the wide size would be shrunk until nobody could read it.
 const NARROW = matchMedia("(max-width: 40rem)");
 
+/** Calls `draw` where the screen becomes narrow or wide, such as a telephone that is turned; returns what ends it. */
+export function onOtherWidth(draw) {
+  NARROW.addEventListener("change", draw);
+  return () => NARROW.removeEventListener("change", draw);
+}
+
 function pattern(id, attributes, ...marks) {
   return drawn("pattern", { id, width: 6, height: 6, patternUnits: "userSpaceOnUse", ...attributes }, ...marks);
 }

@@ -51,8 +51,28 @@ export function field(label, attributes = {}, kind = "input") {
   return made;
 }
 
-/** A table with a header row; cells are text or nodes. */
+const REACHED_BY_KEYS = "a, button, input, select, summary, textarea, [tabindex]";
+
+/** Shows new nodes in a place. Whoever is in it with the keyboard stays where they were: in the part of the same `data-part`. */
+export function redraw(place, nodes) {
+  const held = place.contains(document.activeElement) ? document.activeElement : null;
+  const part = held?.closest("[data-part]");
+  const index = part ? [...part.querySelectorAll(REACHED_BY_KEYS)].indexOf(held) : -1;
+  place.replaceChildren(...nodes);
+  if (!held) return;
+  const same = [...place.querySelectorAll("[data-part]")].find((one) => one.dataset.part === part?.dataset.part);
+  const reached = [...(same ?? place).querySelectorAll(REACHED_BY_KEYS)];
+  reached[Math.max(0, Math.min(index, reached.length - 1))]?.focus({ preventScroll: true });
+}
+
+/** A form that is opened by its title, so that what is there already stands first. */
+export function folded(title, form) {
+  return element("details", { class: "card" }, element("summary", {}, title), form);
+}
+
+/** A table with a header row; cells are text or nodes. A head is text, or text and the look of its column: `figure`, `moment` or `long`. */
 export function table(caption, heads, rows) {
+  const looks = heads.map((head) => (Array.isArray(head) ? head[1] : null));
   return element(
     "div",
     { class: "scrolls", tabindex: "0", role: "region", "aria-label": caption },
@@ -66,7 +86,7 @@ export function table(caption, heads, rows) {
         element(
           "tr",
           {},
-          heads.map((head) => element("th", { scope: "col" }, head)),
+          heads.map((head, at) => element("th", { scope: "col", class: looks[at] }, Array.isArray(head) ? head[0] : head)),
         ),
       ),
       element(
@@ -77,7 +97,7 @@ export function table(caption, heads, rows) {
             "tr",
             {},
             element("th", { scope: "row" }, first),
-            rest.map((cell) => element("td", {}, cell)),
+            rest.map((cell, at) => element("td", { class: looks[at + 1] }, cell)),
           ),
         ),
       ),

@@ -35,6 +35,7 @@ function drawFrame() {
   const rooms = document.getElementById("rooms");
   rooms.setAttribute("aria-label", say("rooms"));
   rooms.replaceChildren(...links);
+  bringRoomIntoSight();
   const choice = element(
     "select",
     { "aria-label": say("language"), onchange: () => speak(choice.value) },
@@ -44,6 +45,13 @@ function drawFrame() {
   const account = element("span", { class: "who", title: who }, who);
   document.getElementById("account-state").replaceChildren(account, choice);
   drawConnection();
+}
+
+/** On a narrow screen the rooms are one line that moves. */
+function bringRoomIntoSight() {
+  const rooms = document.getElementById("rooms");
+  const { left, width } = rooms.querySelector("[aria-current]").getBoundingClientRect();
+  rooms.scrollLeft += left + width / 2 - innerWidth / 2;
 }
 
 function drawConnection() {
@@ -83,6 +91,7 @@ async function start() {
   main.replaceChildren(element("h1", {}, say(`room.${room()}`)), element("p", { class: "quiet" }, say("starting")));
   addEventListener("hashchange", () => openRoom().then(() => main.focus({ preventScroll: true })));
   addEventListener("languagechosen", openRoom);
+  addEventListener("resize", bringRoomIntoSight);
   addEventListener("online", drawConnection);
   addEventListener("offline", drawConnection);
   ROOMS[room()]().catch(() => {}); // beside the rest; whoever opens the room hears of what is wrong

@@ -12,6 +12,7 @@ const waiting = new Map();
  */
 export function undoable(text, { act, back }) {
   const key = Symbol(text);
+  const before = document.activeElement;
   const message = element("span", {}, text);
   const undo = element("button", { type: "button" }, say("undo"));
   const now = element("button", { type: "button", class: "plain" }, say("undo.now"));
@@ -19,10 +20,14 @@ export function undoable(text, { act, back }) {
   const leave = () => {
     clearTimeout(waiting.get(key));
     waiting.delete(key);
+    const isHeld = shown.contains(document.activeElement);
     shown.remove();
+    return isHeld;
   };
+  // Whoever came here by keys goes back to where they were, or to the room where that is gone.
+  const goBack = () => (before?.checkVisibility() ? before : document.getElementById("main")).focus({ preventScroll: true });
   const happen = async () => {
-    leave();
+    if (leave()) goBack();
     try {
       await act();
     } catch (error) {
@@ -31,8 +36,9 @@ export function undoable(text, { act, back }) {
     }
   };
   undo.addEventListener("click", () => {
-    leave();
+    const isHeld = leave();
     back();
+    if (isHeld) goBack();
   });
   now.addEventListener("click", happen);
   waiting.set(key, setTimeout(happen, UNTIL_IT_HAPPENS_MS));

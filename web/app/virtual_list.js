@@ -15,7 +15,7 @@ export class VirtualList {
   #resized;
 
   /**
-   * `draw(item)` makes an element with one button in it; it is asked again when the item of that id is another object.
+   * `rowHeight()` is asked whenever the list's own size changes. `draw(item)` makes an element with one button in it; it is asked again when the item of that id is another object.
    * `more(index)` is called where an item comes into sight that is not here yet.
    */
   constructor({ label, rowHeight, columnWidth = 0, draw, more = () => {} }) {
@@ -46,16 +46,22 @@ export class VirtualList {
     return this.#items[index] ?? this.#last[index - this.#total + this.#last.length];
   }
 
+  get #rowHeight() {
+    return this.#options.rowHeight();
+  }
+
   get #columns() {
     const { columnWidth } = this.#options;
     return columnWidth ? Math.max(1, Math.floor(this.#all.clientWidth / columnWidth)) : 1;
   }
 
   #render() {
-    const { rowHeight, draw, more } = this.#options;
+    const { draw, more } = this.#options;
+    const rowHeight = this.#rowHeight;
+    this.node.hidden = this.#total === 0;
     const columns = this.#columns;
-    const [top, height] = [this.node.scrollTop, this.node.clientHeight];
     this.#all.style.height = `${Math.ceil(this.#total / columns) * rowHeight}px`;
+    const [top, height] = [this.node.scrollTop, this.node.clientHeight];
     const first = Math.max(0, Math.floor(top / rowHeight) - ROWS_BESIDE) * columns;
     const last = Math.min(this.#total, (Math.ceil((top + height) / rowHeight) + ROWS_BESIDE) * columns);
     const inSight = new Set();
@@ -92,11 +98,14 @@ export class VirtualList {
       this.#isMoving = false;
       buttonOf(this.#shown.get(current.id)?.place)?.focus({ preventScroll: true });
     }
+    // What cannot be reached by a button in it is scrolled by keys all the same.
+    if (buttonOf(this.#all)) this.node.removeAttribute("tabindex");
+    else this.node.tabIndex = 0;
     if (missing !== null) more(missing);
   }
 
   #place(place, index, columns) {
-    const { rowHeight } = this.#options;
+    const rowHeight = this.#rowHeight;
     place.style.top = `${Math.floor(index / columns) * rowHeight}px`;
     place.style.left = `${((index % columns) * 100) / columns}%`;
     place.style.width = `${100 / columns}%`;
@@ -117,7 +126,7 @@ export class VirtualList {
 
   #move(event) {
     const columns = this.#columns;
-    const page = Math.max(1, Math.floor(this.node.clientHeight / this.#options.rowHeight)) * columns;
+    const page = Math.max(1, Math.floor(this.node.clientHeight / this.#rowHeight)) * columns;
     const steps = {
       ArrowDown: columns,
       ArrowUp: -columns,
@@ -139,7 +148,7 @@ export class VirtualList {
   }
 
   #bringIntoSight(row) {
-    const [top, bottom] = [row * this.#options.rowHeight, (row + 1) * this.#options.rowHeight];
+    const [top, bottom] = [row * this.#rowHeight, (row + 1) * this.#rowHeight];
     if (top < this.node.scrollTop) this.node.scrollTop = top;
     else if (bottom > this.node.scrollTop + this.node.clientHeight)
       this.node.scrollTop = bottom - this.node.clientHeight;

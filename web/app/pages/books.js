@@ -9,7 +9,7 @@ import {
   query,
   where,
 } from "firebase/firestore";
-import { barChart } from "../charts.js";
+import { barChart, onOtherWidth } from "../charts.js";
 import { element } from "../element.js";
 import { reasonOf } from "../reasons.js";
 import { bytes, dollars, moment, number, percent, say } from "../texts.js";
@@ -19,6 +19,8 @@ const failed = (error) => tell(reasonOf(error));
 const SHOWN_DAYS = 120;
 // Whose word a cost is; the three add up to it.
 const SOURCES = ["confirmed", "computed", "reported"];
+// What a record can be of; files that are stored have records too, and cost nothing.
+const OUTPUTS = ["dialogues", "images", "videos", "audio", "code", "files"];
 const BOUNDS = [100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, "inf"];
 
 /** Money stands in two integers: whole dollars of each output, and the nano-dollars beyond them. */
@@ -65,6 +67,7 @@ export function open(place, backend) {
       failed,
     ),
     showLimits(limits, backend, uid),
+    onOtherWidth(draw),
   ];
   return () => stops.forEach((stop) => stop());
 }
@@ -99,11 +102,13 @@ function shownCharts(books, closed) {
       parts: say("chart.parts"),
       heads: [
         say(`${key}.name`),
-        say("books.generations"),
-        say("books.cost"),
-        ...SOURCES.map((source) => say(`books.${source}`)),
-        say("books.hits"),
-        say("books.saved"),
+        ...[
+          say("books.generations"),
+          say("books.cost"),
+          ...SOURCES.map((source) => say(`books.${source}`)),
+          say("books.hits"),
+          say("books.saved"),
+        ].map((head) => [head, "figure"]),
       ],
       cells: ({ name, value, amounts }) => [
         name,
@@ -134,7 +139,7 @@ function weights(storage) {
       const objects = storage.objects?.[kind] ?? 0;
       return { name: kind, value, text: `${bytes(value)} · ${number(objects)}`, objects };
     });
-  const heads = [say("kind"), say("size"), say("files")];
+  const heads = [say("kind"), [say("size"), "figure"], [say("files"), "figure"]];
   return barChart(say("books.by.kind"), rows, {
     heads,
     cells: (row) => [row.name, bytes(row.value), number(row.objects)],
@@ -146,7 +151,7 @@ function latency(totals) {
     const value = totals[`latency_le_${bound}`] ?? 0;
     return { name: bound === "inf" ? say("books.longer") : `≤ ${number(bound)} ms`, value, text: number(value) };
   }).filter((row) => row.value);
-  const heads = [say("books.waited"), say("books.generations")];
+  const heads = [say("books.waited"), [say("books.generations"), "figure"]];
   return barChart(say("books.by.latency"), rows, { heads, cells: (row) => [row.name, row.text] });
 }
 
@@ -154,7 +159,10 @@ function latency(totals) {
 async function countSources(usage) {
   const names = ["confirmed", "computed", "reported", "none"];
   const counts = await Promise.all(
-    names.map((name) => getCountFromServer(query(collection(usage, "records"), where("cost_source", "==", name)))),
+    names.map((name) => {
+      const isOutput = where("kind", "in", OUTPUTS);
+      return getCountFromServer(query(collection(usage, "records"), where("cost_source", "==", name), isOutput));
+    }),
   );
   return say(
     "books.sources",

@@ -10,7 +10,7 @@ import {
   setDoc,
   updateDoc,
 } from "firebase/firestore";
-import { button, element, field } from "../element.js";
+import { button, element, field, folded } from "../element.js";
 import { LivePages } from "../live_pages.js";
 import { reasonOf } from "../reasons.js";
 import { dollars, moment, number, say, sayCount } from "../texts.js";
@@ -39,7 +39,7 @@ export function open(place, backend) {
   };
   const list = new VirtualList({
     label: say("room.dialogues"),
-    rowHeight: 44,
+    rowHeight: () => 44,
     draw: (item) => line(item, show),
     more: (index) => pages.more(index),
   });
@@ -50,7 +50,7 @@ export function open(place, backend) {
     },
     failed,
   });
-  place.append(counted, list.node, detail, writingForm(dialogues));
+  place.append(writingForm(dialogues), counted, list.node, detail);
   return () => {
     stop();
     pages.close();
@@ -64,8 +64,8 @@ function line(item, show) {
     { type: "button", class: "line", onclick: () => show(item) },
     element("span", { class: "grows" }, item.text),
     element("span", { class: "quiet" }, item.model),
-    element("span", {}, item.cost_usd === undefined ? "–" : dollars(item.cost_usd)),
-    element("span", {}, sayCount("hits", item.cache_hit_count ?? 0)),
+    element("span", { class: "figure" }, item.cost_usd === undefined ? "–" : dollars(item.cost_usd)),
+    element("span", { class: "figure" }, sayCount("hits", item.cache_hit_count ?? 0)),
   );
 }
 
@@ -154,12 +154,11 @@ function writingForm(dialogues) {
   const told = element("p", { class: "problem", role: "alert" });
   const made = element(
     "form",
-    { class: "card write" },
-    element("h2", {}, say("dialogue.write")),
+    { class: "write" },
     Object.values(fields),
     told,
+    element("button", { class: "strong" }, say("dialogue.keep")),
   );
-  made.append(element("button", {}, say("dialogue.write")));
   made.addEventListener("submit", (event) => {
     event.preventDefault();
     told.textContent = "";
@@ -177,9 +176,10 @@ function writingForm(dialogues) {
     // The list shows it at once; a refusal takes it out again, and says so here.
     setDoc(doc(dialogues, `${card}_${interaction}`), dialogue).catch((error) => {
       told.textContent = reasonOf(error);
+      made.closest("details").open = true;
       fields.text.input.value = dialogue.text;
     });
     fields.text.input.value = "";
   });
-  return made;
+  return folded(say("dialogue.write"), made);
 }

@@ -10,9 +10,9 @@ import { uploadsOf } from "../uploads.js";
 import { VirtualList } from "../virtual_list.js";
 import { Viewer } from "./viewer.js";
 
-const TILE = 184;
+const [TILE, NARROWEST_TILE] = [160, 146]; // two beside each other on the narrowest screen
 const NARROW = matchMedia("(max-width: 40rem)");
-const SIGNS = { video: "▶", audio: "♪", other: "▢" };
+const SIGNS = { image: "▨", video: "▶", audio: "♪", other: "▢" };
 
 export function open(place, backend) {
   const pictures = new Map();
@@ -45,8 +45,8 @@ export function open(place, backend) {
   const viewer = new Viewer(backend, (item) => remove(item, hide, backend));
   const grid = new VirtualList({
     label: say("room.gallery"),
-    rowHeight: TILE,
-    columnWidth: TILE,
+    rowHeight: () => TILE,
+    columnWidth: NARROWEST_TILE,
     draw: (item) => tile(item, pictures, backend, () => viewer.show(item)),
     more: (index) => files.more(index - uploads.withoutRecord([]).length),
   });
@@ -79,7 +79,7 @@ function tile(item, pictures, backend, show) {
     picture.update(item);
     made.append(picture.node);
   }
-  if (item.kind && item.kind !== "image")
+  if (SIGNS[item.kind] && !item.variants?.length && item.status !== "processing")
     made.append(element("span", { class: "kind", "aria-hidden": "true" }, SIGNS[item.kind]));
   if (says) made.append(element("span", { class: "says" }, says));
   return made;
@@ -141,7 +141,7 @@ function uploadsShown(uploads) {
   const tidy = element("button", { type: "button", class: "plain", onclick: () => uploads.tidy() }, say("upload.tidy"));
   const list = new VirtualList({
     label: say("upload.all"),
-    rowHeight: NARROW.matches ? 96 : 52,
+    rowHeight: () => (NARROW.matches ? 84 : 48),
     draw: (entry) => uploadLine(entry, uploads),
   });
   list.node.classList.add("uploads");
@@ -162,7 +162,10 @@ function uploadsShown(uploads) {
     hold.textContent = say(uploads.isPaused ? "upload.resume" : "upload.pause");
     hold.hidden = stop.hidden = sums.underWay === 0;
     tidy.hidden = sums.underWay === uploads.entries.length;
-    list.show(uploads.entries.map((entry) => entry.shown));
+    // What was refused needs somebody, so it is never out of sight behind what went well.
+    const isFirst = (entry) => entry.state === "refused";
+    const [first, rest] = [uploads.entries.filter(isFirst), uploads.entries.filter((entry) => !isFirst(entry))];
+    list.show([...first, ...rest].map((entry) => entry.shown));
   };
   draw();
   uploads.addEventListener("changed", draw);
@@ -197,7 +200,7 @@ function uploadLine(entry, uploads) {
     );
   } else {
     const says = entry.reason || say(`upload.${entry.state}`);
-    made.append(element("span", { class: entry.state === "refused" ? "problem" : "quiet" }, says));
+    made.append(element("span", { class: entry.state === "refused" ? "says problem" : "says" }, says));
     if (entry.mayGoAgain) made.append(button(say("try.again"), () => uploads.again(entry.id)));
   }
   return made;

@@ -1,7 +1,7 @@
 // Generations: asked for through the API, their state live from their documents, iterations beside each other.
 import { collection, deleteDoc, doc, limit, onSnapshot, orderBy, query } from "firebase/firestore";
 import { ask } from "../api.js";
-import { button, element, field, table } from "../element.js";
+import { button, element, field, redraw, table } from "../element.js";
 import { LivePages } from "../live_pages.js";
 import { reasonOf } from "../reasons.js";
 import { download } from "../stored_files.js";
@@ -18,7 +18,7 @@ export function open(place, backend, [generation]) {
 function openAll(place, backend) {
   const list = new VirtualList({
     label: say("room.generations"),
-    rowHeight: 56,
+    rowHeight: () => 48,
     draw: line,
     more: (index) => pages.more(index),
   });
@@ -120,7 +120,10 @@ function openOne(place, backend, id) {
     beside.replaceChildren(one && other ? besideEachOther(one, other) : "");
   };
   const draw = () => {
-    versions.replaceChildren(...known.map((version) => versionCard(version, backend, id, chosen, compare)));
+    redraw(
+      versions,
+      known.map((version) => versionCard(version, backend, id, chosen, compare)),
+    );
     compare();
   };
   const stops = [
@@ -170,7 +173,7 @@ function versionCard(version, backend, id, chosen, compare) {
     compare();
   });
   pick.dataset.version = version.version;
-  const made = element("article", { class: "card", "data-version": version.version, "data-status": version.status });
+  const made = element("article", { class: "card", "data-part": version.version, "data-status": version.status });
   made.append(
     element("h3", {}, say("version.number", { number: version.version }), " ", stateOf(version.status)),
     element("p", {}, version.prompt),
@@ -202,7 +205,7 @@ function versionCard(version, backend, id, chosen, compare) {
 function fileTable(files) {
   return table(
     say("files"),
-    [say("name"), say("size")],
+    [say("name"), [say("size"), "figure"]],
     files.map((file) => [file.path, bytes(file.bytes)]),
   );
 }
@@ -231,7 +234,7 @@ function besideEachOther(one, other) {
     ),
     table(
       say("files"),
-      [say("name"), `v${one.version}`, `v${other.version}`, say("change")],
+      [say("name"), ...[`v${one.version}`, `v${other.version}`, say("change")].map((head) => [head, "figure"])],
       paths.map((path) => [path, cell(before, path), cell(after, path), change(path)]),
     ),
   );
@@ -245,7 +248,10 @@ function showWorkers(place, backend) {
   const hidden = new Set();
   let found = [];
   const draw = () =>
-    cards.replaceChildren(...found.filter(({ id }) => !hidden.has(id)).map((one) => workerCard(one, remove)));
+    redraw(
+      cards,
+      found.filter(({ id }) => !hidden.has(id)).map((one) => workerCard(one, remove)),
+    );
   const remove = (one) => {
     hidden.add(one.id);
     draw();
@@ -268,7 +274,7 @@ function showWorkers(place, backend) {
 
 function workerCard(one, remove) {
   const fields = one.data({ serverTimestamps: "estimate" });
-  const made = element("article", { class: "card", "data-status": fields.status });
+  const made = element("article", { class: "card", "data-part": one.id, "data-status": fields.status });
   made.append(
     element("h3", {}, element("bdi", {}, fields.request_data?.prompt ?? fields.file_uid ?? one.id), " ", stateOf(fields.status)),
     element(

@@ -85,7 +85,7 @@ async function showUsers(place, backend) {
   place.replaceChildren(
     table(
       say("operators.users"),
-      [say("operators.user"), say("books.cost"), say("books.generations"), say("books.cache.rate")],
+      [[say("operators.user"), "long"], ...["books.cost", "books.generations", "books.cache.rate"].map((key) => [say(key), "figure"])],
       rows,
     ),
   );
@@ -102,7 +102,7 @@ function drawLetters(place, letters) {
     rows.length
       ? table(
           sayCount("operators.open", rows.length),
-          [say("operators.trigger"), say("why"), say("operators.about"), say("operators.since")],
+          [say("operators.trigger"), [say("why"), "long"], [say("operators.about"), "long"], [say("operators.since"), "moment"]],
           rows,
         )
       : element("p", { class: "quiet" }, say("operators.no.letters")),
@@ -124,7 +124,7 @@ function drawJobs(place, jobs) {
   place.replaceChildren(
     table(
       say("operators.jobs"),
-      [say("name"), say("status"), say("operators.done"), say("operators.failures"), say("operators.since")],
+      [[say("name"), "long"], say("status"), say("operators.done"), [say("operators.failures"), "long"], [say("operators.since"), "moment"]],
       rows,
     ),
   );

@@ -1,20 +1,30 @@
 // Room: how much is used, what could be done for more, taking one's data along, and erasing all of it.
-import { collection, doc, getDoc, getDocs, onSnapshot } from "firebase/firestore";
+import { collection, doc, getDoc, getDocs, limit, onSnapshot, orderBy, query } from "firebase/firestore";
 import { ask } from "../api.js";
-import { button, element, field, table } from "../element.js";
+import { button, element, field, redraw, table } from "../element.js";
 import { reasonOf } from "../reasons.js";
 import { addressOf, download } from "../stored_files.js";
-import { bytes, number, percent, say, sayCount } from "../texts.js";
+import { bytes, moment, number, percent, say, sayCount } from "../texts.js";
 import { tell, undoable } from "../undo.js";
 
 const failed = (error) => tell(reasonOf(error));
 const ROOT = "/api/phase5/storage";
+const MOST_ARCHIVED = 200;
 
 export function open(place, backend) {
-  const [usage, advice] = [element("div", {}), element("div", {})];
-  place.append(usage, element("h2", {}, say("advice")), advice, exporting(backend), erasing(backend));
+  const [usage, advice, archived] = ["usage", "advice", "archived"].map((name) => element("div", { class: name }));
+  place.append(usage, element("h2", {}, say("advice")), advice, archived, exporting(backend), erasing(backend));
   adviceOrWhyNot(advice, backend);
-  return onSnapshot(doc(backend.db, "quota", backend.user.uid), (found) => drawUsage(usage, found.data()), failed);
+  const files = collection(backend.db, "artifacts", backend.user.uid, "files");
+  const stops = [
+    onSnapshot(doc(backend.db, "quota", backend.user.uid), (found) => drawUsage(usage, found.data()), failed),
+    onSnapshot(
+      query(files, orderBy("archived_at", "desc"), limit(MOST_ARCHIVED)),
+      (found) => drawArchived(archived, backend, found.docs),
+      failed,
+    ),
+  ];
+  return () => stops.forEach((stop) => stop());
 }
 
 function drawUsage(place, fields = {}) {
@@ -98,16 +108,28 @@ async function cleanup(each, backend, shown) {
   );
 }
 
-/** Archived files come back with one press. */
-async function archive(each, backend, { again }) {
-  for (const file of each.files) await ask(backend, "POST", `${ROOT}/files/${file}/archive`);
-  undoable(sayCount("advice.archived", each.files.length), {
-    act: again,
-    back: async () => {
-      for (const file of each.files) await ask(backend, "POST", `${ROOT}/files/${file}/restore`).catch(failed);
-      again();
+/** A file that is archived loses its older versions, so this can be taken back only before it happens. */
+async function archive(each, backend, shown) {
+  later(
+    sayCount("advice.archiving", each.files.length),
+    async () => {
+      for (const file of each.files) await ask(backend, "POST", `${ROOT}/files/${file}/archive`);
     },
+    shown,
+  );
+}
+
+/** What is archived comes back with one press, with the versions that it has kept. */
+function drawArchived(place, backend, files) {
+  const rows = files.map((file) => {
+    const restore = button(say("archived.restore"), () => ask(backend, "POST", `${ROOT}/files/${file.id}/restore`), {
+      failed,
+      "aria-label": `${say("archived.restore")}: ${file.get("name")}`,
+    });
+    return [file.get("name"), moment(file.get("archived_at")), restore];
   });
+  const heads = [[say("name"), "long"], [say("archived.since"), "moment"], ""];
+  redraw(place, rows.length ? [element("section", { class: "card" }, table(say("archived"), heads, rows))] : []);
 }
 
 async function merge(each, backend, shown) {
@@ -216,7 +238,7 @@ function erasing(backend) {
     element("p", {}, say("erase.why")),
     sure,
     told,
-    element("button", {}, say("erase.do")),
+    element("button", { class: "danger" }, say("erase.do")),
   );
   const key = crypto.randomUUID();
   made.addEventListener("submit", async (event) => {

@@ -2,7 +2,7 @@
 import { collection, doc, onSnapshot, orderBy, query } from "firebase/firestore";
 import { ask } from "../api.js";
 import { shownComparison } from "../comparison.js";
-import { button, element, field } from "../element.js";
+import { button, element, field, folded, redraw } from "../element.js";
 import { LivePages } from "../live_pages.js";
 import { reasonOf } from "../reasons.js";
 import { download } from "../stored_files.js";
@@ -21,7 +21,7 @@ function openAll(place, backend) {
   const counted = element("p", { class: "quiet", role: "status" });
   const list = new VirtualList({
     label: say("versions.files"),
-    rowHeight: 48,
+    rowHeight: () => 48,
     draw: fileLine,
     more: (index) => pages.more(index),
   });
@@ -32,7 +32,7 @@ function openAll(place, backend) {
     },
     failed,
   });
-  place.append(counted, list.node, savingForm(backend, null));
+  place.append(savingForm(backend, null), counted, list.node);
   return () => {
     pages.close();
     list.close();
@@ -48,8 +48,8 @@ function fileLine(item) {
     { type: "button", class: "line", onclick: show },
     element("span", { class: "grows" }, item.name),
     element("span", { class: "quiet" }, moment(item.active_at)),
-    element("span", {}, bytes(item.size)),
-    element("span", {}, say("version.number", { number: item.version_number })),
+    element("span", { class: "figure" }, bytes(item.size)),
+    element("span", { class: "figure" }, say("version.number", { number: item.version_number })),
   );
 }
 
@@ -60,7 +60,7 @@ function savingForm(backend, file) {
   const picked = field(say("versions.or.file"), { type: "file", name: "file" });
   const why = field(say("description"), { name: "description", maxlength: 500 });
   const told = element("p", { class: "problem", role: "alert" });
-  const made = element("form", { class: "card save" }, element("h2", {}, say(file ? "versions.save" : "versions.new")));
+  const made = element("form", { class: "save" });
   made.append(
     ...[file ? "" : name, text, picked, why, told, element("button", { class: "strong" }, say("versions.save"))].filter(
       Boolean,
@@ -83,13 +83,14 @@ function savingForm(backend, file) {
       if (!saved.is_new_version) tell(say("versions.same"));
     } catch (error) {
       told.textContent = reasonOf(error);
+      made.closest("details").open = true;
       if (name.input.value || text.input.value || picked.input.files.length) return;
       [name.input.value, text.input.value, why.input.value] = [sent.name, sent.text, sent.why];
       picked.input.files = sent.files;
       key = used;
     }
   });
-  return made;
+  return folded(say(file ? "versions.next" : "versions.new"), made);
 }
 
 /** Text as it stands, or the bytes of a chosen file, as the newest version of `file`, or of a new one. */
@@ -139,19 +140,12 @@ function openOne(place, backend, file) {
     compare.disabled = chosen.size !== 2;
   };
   const stops = [
-    onSnapshot(own, (found) => drawHead(head, backend, file, found.data()), failed),
+    onSnapshot(own, headDrawing(head, backend, file), failed),
     onSnapshot(
       query(collection(own, "versions"), orderBy("version_number", "desc")),
       (found) => {
-        timeline.replaceChildren(
-          ...drawTimeline(
-            found.docs.map((one) => one.data()),
-            backend,
-            file,
-            chosen,
-            choose,
-          ),
-        );
+        const versions = found.docs.map((one) => one.data());
+        redraw(timeline, drawTimeline(versions, backend, file, chosen, choose));
       },
       failed,
     ),
@@ -159,10 +153,10 @@ function openOne(place, backend, file) {
   place.append(
     element("p", {}, element("a", { href: "#versions" }, say("back"))),
     head,
+    savingForm(backend, file),
     element("div", { class: "row" }, compare, element("span", { class: "quiet" }, say("compare.how"))),
     beside,
     timeline,
-    savingForm(backend, file),
   );
   return () => stops.forEach((stop) => stop());
 }
@@ -172,15 +166,36 @@ async function addressOfVersion(backend, file, number) {
   return (await ask(backend, "GET", `${ROOT}/storage/files/${file}/download`, asked)).url;
 }
 
-/** What the file is called, and its tags: changed in place; deleted with a way back. */
-function drawHead(place, backend, file, fields) {
-  if (!fields) return place.replaceChildren(element("p", { class: "problem" }, say("versions.missing")));
-  const name = field(say("name"), { name: "rename", value: fields.name, required: true, maxlength: 200 });
-  const tags = field(say("tags"), { name: "tags", value: (fields.tags ?? []).join(", ") });
-  const made = element("form", { class: "card describe" }, element("h2", {}, fields.name), name, tags);
+/** What the file is called, and its tags: changed in place; deleted with a way back. It takes what the document says. */
+function headDrawing(place, backend, file) {
+  const title = element("h2", {});
+  const [name, tags] = [
+    field(say("name"), { name: "rename", required: true, maxlength: 200 }),
+    field(say("tags"), { name: "tags" }),
+  ];
+  const form = describing(backend, file, title, name, tags);
+  return (found) => {
+    const fields = found.data();
+    if (!fields) return place.replaceChildren(element("p", { class: "problem" }, say("versions.missing")));
+    title.textContent = fields.name;
+    const stored = [
+      [name.input, fields.name],
+      [tags.input, (fields.tags ?? []).join(", ")],
+    ];
+    // What somebody is writing stays, whatever is saved meanwhile; `defaultValue` is what was stored last.
+    for (const [input, value] of stored) {
+      if (input.value === input.defaultValue) input.value = value;
+      input.defaultValue = value;
+    }
+    if (!form.isConnected) place.replaceChildren(form);
+  };
+}
+
+function describing(backend, file, title, name, tags) {
+  const made = element("form", { class: "card describe" }, title, name, tags);
   const remove = button(say("delete"), () => {
     location.hash = "#versions";
-    undoable(say("versions.deleted", { name: fields.name }), {
+    undoable(say("versions.deleted", { name: title.textContent }), {
       act: () => ask(backend, "DELETE", `${ROOT}/storage/files/${file}`),
       back: () => {
         location.hash = `#versions/${encodeURIComponent(file)}`;
@@ -197,7 +212,7 @@ function drawHead(place, backend, file, fields) {
     const body = { name: name.input.value, tags: [...new Set(words)] };
     await ask(backend, "PATCH", `${ROOT}/storage/files/${file}`, { body }).catch(failed);
   });
-  place.replaceChildren(made);
+  return made;
 }
 
 function drawTimeline(versions, backend, file, chosen, choose) {
@@ -213,8 +228,8 @@ function drawTimeline(versions, backend, file, chosen, choose) {
         events.map((version) =>
           element(
             "li",
-            { class: "card", "data-version": version.version_number },
-            versionFacts(version, chosen, choose),
+            { class: "card", "data-part": version.version_number },
+            versionFacts(version, backend, chosen, choose),
             element("div", { class: "row" }, versionActs(version, backend, file, versions[0].version_number)),
           ),
         ),
@@ -223,7 +238,7 @@ function drawTimeline(versions, backend, file, chosen, choose) {
   );
 }
 
-function versionFacts(version, chosen, choose) {
+function versionFacts(version, backend, chosen, choose) {
   const box = element("input", {
     type: "checkbox",
     value: String(version.version_number),
@@ -233,7 +248,8 @@ function versionFacts(version, chosen, choose) {
   const what = version.reverted_from
     ? say("version.reverted", { number: version.reverted_from })
     : say(version.version_number === 1 ? "version.created" : version.auto_saved ? "version.auto" : "version.saved");
-  const change = bytesChanged(version.size_change_bytes);
+  const change = version.version_number === 1 ? "" : bytesChanged(version.size_change_bytes);
+  const author = version.author === backend.user.uid ? say("version.you") : version.author;
   return [
     element(
       "h3",
@@ -242,11 +258,11 @@ function versionFacts(version, chosen, choose) {
       " ",
       version.pinned ? element("span", { class: "state" }, say("version.pinned")) : "",
     ),
-    element("p", {}, [what, version.description || version.change].filter(Boolean).join(": ")),
+    element("p", {}, [what, version.description || (change && version.change)].filter(Boolean).join(": ")),
     element(
       "p",
       { class: "quiet" },
-      [moment(version.created_at), version.author, bytes(version.size), change].filter(Boolean).join(" · "),
+      [moment(version.created_at), author, bytes(version.size), change].filter(Boolean).join(" · "),
     ),
     element("label", {}, box, " ", say("compare.this")),
   ];

@@ -65,15 +65,15 @@ export class Viewer {
     );
     if (item.variants?.length) {
       const rows = item.variants.map((variant) => [
-        variant.name,
-        `${number(variant.width)} × ${number(variant.height)}`,
-        bytes(variant.bytes),
-        button(say("download"), () => save(variant.bucket, variant.path), {
+        button(variant.name, () => save(variant.bucket, variant.path), {
           ...act(),
+          class: "plain",
           "aria-label": say("download.of", { name: variant.name }),
         }),
+        `${number(variant.width)} × ${number(variant.height)}`,
+        bytes(variant.bytes),
       ]);
-      known.append(table(say("viewer.sizes"), [say("name"), say("pixels"), say("size"), ""], rows));
+      known.append(table(say("viewer.sizes"), [say("download"), [say("pixels"), "figure"], [say("size"), "figure"]], rows));
     }
   }
 
@@ -100,9 +100,7 @@ export class Viewer {
       this.picture = new Picture(this.#backend, { width: Math.min(1600, innerWidth), alt: say("kind.image") });
       this.picture.id = item.id;
     }
-    // The place has the picture's shape before the picture is there.
-    this.picture.node.style.aspectRatio = `${width || 4} / ${height || 3}`;
-    this.picture.node.style.maxHeight = "60vh";
+    this.picture.node.style.setProperty("--shape", `${width || 4} / ${height || 3}`);
     this.picture.update(item);
     if (this.picture.node.parentNode !== shown) shown.replaceChildren(this.picture.node);
   }
