@@ -22,6 +22,7 @@ class Reason(StrEnum):
     RANGE_NOT_SATISFIABLE = "requestedRangeNotSatisfiable"
     UPLOAD_CANCELLED = "uploadCancelled"
     TOO_LARGE = "uploadTooLarge"
+    RETENTION_NOT_MET = "retentionPolicyNotMet"
     DISK_FULL = "insufficientStorage"
     NOT_IMPLEMENTED = "notImplemented"
     BACKEND_ERROR = "backendError"
@@ -40,6 +41,7 @@ _CODES = {
     Reason.RANGE_NOT_SATISFIABLE: Code.OUT_OF_RANGE,
     Reason.UPLOAD_CANCELLED: Code.CANCELLED,
     Reason.TOO_LARGE: Code.INVALID_ARGUMENT,
+    Reason.RETENTION_NOT_MET: Code.PERMISSION_DENIED,
     Reason.DISK_FULL: Code.RESOURCE_EXHAUSTED,
     Reason.NOT_IMPLEMENTED: Code.UNIMPLEMENTED,
     Reason.BACKEND_ERROR: Code.UNAVAILABLE,

@@ -56,7 +56,11 @@ class StorageExports:
         """Adds what the export holds to what is there. Checksums are counted anew while the bytes are copied."""
         for entry in _read_json(directory / "buckets.json").get("buckets", []):
             self._store.adopt_bucket(self._bucket(entry))
-        for folder, is_current in ((directory, True), (directory / "noncurrent", False)):
+        for folder, is_current in (
+            (directory, True),
+            (directory / "noncurrent", False),
+            (directory / "softDeleted", False),
+        ):
             # Older exports of the official suite have folders in there.
             for file in sorted((folder / "metadata").rglob("*.json")):
                 blob = folder / "blobs" / file.relative_to(folder / "metadata")
@@ -93,6 +97,10 @@ class StorageExports:
         except BaseException:
             writer.abort()
             raise
+        components = _number(body, "componentCount")
+        if components is not None:
+            blob.md5 = ""
+        soft_deleted = _time(body, "softDeleteTime")
         return ObjectRecord(
             bucket=bucket,
             name=name,
@@ -103,7 +111,12 @@ class StorageExports:
             blob=blob,
             created_ns=created,
             updated_ns=_time(body, "updated") or created,
-            deleted_ns=None if is_current else _time(body, "timeDeleted") or now,
+            deleted_ns=_time(body, "timeDeleted") or (None if is_current or soft_deleted else now),
+            class_changed_ns=_time(body, "timeStorageClassUpdated"),
+            hold_released_ns=_number(body, "holdReleased"),
+            soft_deleted_ns=soft_deleted,
+            hard_deleted_ns=_time(body, "hardDeleteTime") if soft_deleted else None,
+            component_count=components,
         )
 
     async def _chunks(self, file: Path) -> AsyncIterator[bytes]:
@@ -147,6 +160,8 @@ def _bucket_entry(bucket: BucketRecord) -> dict[str, object]:
 
 def _write_object(directory: Path, file_name: str, record: ObjectRecord) -> None:
     folder = directory if record.deleted_ns is None else directory / "noncurrent"
+    if record.soft_deleted_ns is not None:
+        folder = directory / "softDeleted"
     for name in ("blobs", "metadata"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     shutil.copyfile(record.blob.path, folder / "blobs" / file_name)
@@ -155,6 +170,8 @@ def _write_object(directory: Path, file_name: str, record: ObjectRecord) -> None
     body["size"] = record.blob.size
     body["generation"] = record.generation
     body["metageneration"] = record.metageneration
+    if record.hold_released_ns is not None:
+        body["holdReleased"] = str(record.hold_released_ns)
     body["customMetadata"] = body.pop("metadata", {})
     body["downloadTokens"] = list(download_tokens(record.metadata))
     _write_json(folder / "metadata" / f"{file_name}.json", body)

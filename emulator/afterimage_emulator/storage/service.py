@@ -15,11 +15,14 @@ from afterimage_emulator.front.cors import VARY, preflight, readable
 from afterimage_emulator.front.judged_requests import JudgedRequests
 from afterimage_emulator.front.rules_gate import RulesGate
 from afterimage_emulator.storage.control_api import StorageControlApi
+from afterimage_emulator.storage.copying.composing import Composer
+from afterimage_emulator.storage.copying.rewriting import Rewrites
 from afterimage_emulator.storage.exports import StorageExports
 from afterimage_emulator.storage.firebase.api import FirebaseApi
 from afterimage_emulator.storage.firebase.objects import FirebaseObjects
 from afterimage_emulator.storage.firebase.uploads import FirebaseUploads
 from afterimage_emulator.storage.gcs.acl import GcsAcl
+from afterimage_emulator.storage.gcs.answers import ObjectAnswers
 from afterimage_emulator.storage.gcs.api import GcsApi
 from afterimage_emulator.storage.gcs.buckets import GcsBuckets
 from afterimage_emulator.storage.gcs.copies import GcsCopies
@@ -27,10 +30,9 @@ from afterimage_emulator.storage.gcs.hmac_api import HmacApi
 from afterimage_emulator.storage.gcs.objects import GcsObjects
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
 from afterimage_emulator.storage.grpc_not_here import methods_not_here
+from afterimage_emulator.storage.lifecycle.runs import LifecycleRuns
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
-from afterimage_emulator.storage.objects.composing import Composer
 from afterimage_emulator.storage.objects.events import ObjectEvents
-from afterimage_emulator.storage.objects.rewriting import Rewrites
 from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
 from afterimage_emulator.storage.rules.bucket_rules import BucketRules
@@ -121,14 +123,16 @@ class StorageService:
             uploads=FirebaseUploads(objects=guarded, receiver=receiver, resumable=self.resumable),
         )
         self._hmac_keys = HmacKeys(clock=clock)
-        gcs_uploads = GcsUploads(store=self.store, receiver=receiver, resumable=self.resumable)
+        answers = ObjectAnswers(store=self.store)
+        gcs_uploads = GcsUploads(store=self.store, receiver=receiver, resumable=self.resumable, answers=answers)
         self._rewrites = Rewrites(store=self.store, clock=clock)
         composer = Composer(store=self.store, files=self.files)
         self.in_parts = UploadsInParts(store=self.store, files=self.files, composer=composer, clock=clock)
+        LifecycleRuns(store=self.store, in_parts=self.in_parts, clock=clock)
         self._gcs = GcsApi(
-            buckets=GcsBuckets(store=self.store),
-            objects=GcsObjects(store=self.store),
-            copies=GcsCopies(store=self.store, composer=composer, rewrites=self._rewrites),
+            buckets=GcsBuckets(store=self.store, clock=clock),
+            objects=GcsObjects(store=self.store, answers=answers),
+            copies=GcsCopies(store=self.store, composer=composer, rewrites=self._rewrites, answers=answers),
             acl=GcsAcl(store=self.store),
             uploads=gcs_uploads,
             hmac=HmacApi(keys=self._hmac_keys),

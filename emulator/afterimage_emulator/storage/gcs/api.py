@@ -74,6 +74,7 @@ def _add_json_routes(router: Router, base: str, buckets: GcsBuckets, objects: Gc
     add("PATCH", base + _OBJECT, objects.patch)
     add("PUT", base + _OBJECT, objects.update)
     add("DELETE", base + _OBJECT, objects.delete)
+    add("POST", f"{base}{_OBJECT}/restore", objects.restore)
     add("GET", f"{base}/b/{{bucket}}/o", objects.list)
     add("POST", f"{base}/b/{{bucket}}/o", uploads.insert)
     add("*", f"{base}{_OBJECT}/{{part=**}}", Refusing(_OTHER_PARTS, buckets.not_here))
@@ -83,6 +84,7 @@ def _add_json_routes(router: Router, base: str, buckets: GcsBuckets, objects: Gc
     add("PATCH", f"{base}/b/{{bucket}}", buckets.patch)
     add("PUT", f"{base}/b/{{bucket}}", buckets.update)
     add("DELETE", f"{base}/b/{{bucket}}", buckets.delete)
+    add("POST", f"{base}/b/{{bucket}}/lockRetentionPolicy", buckets.lock_retention)
     add("*", f"{base}/b/{{bucket}}/{{part=**}}", Refusing(_OTHER_PARTS, buckets.not_here))
     add("*", f"{base}/projects/{{part=**}}", Refusing(_OTHER_PARTS, buckets.not_here))
 

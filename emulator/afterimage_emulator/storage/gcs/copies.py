@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from afterimage_emulator.storage.copying.composing import Composer
+from afterimage_emulator.storage.copying.rewriting import Rewrites
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid
 from afterimage_emulator.storage.gcs.acl import check_acl_allowed, predefined_acl
+from afterimage_emulator.storage.gcs.answers import ObjectAnswers
 from afterimage_emulator.storage.messages.object_json import (
-    object_resource,
     read_metadata,
     read_storage_class,
     refuse_unsupported,
@@ -27,27 +29,25 @@ from afterimage_emulator.storage.messages.request_fields import (
     said_number,
     said_object,
 )
-from afterimage_emulator.storage.objects.composing import Composer
 from afterimage_emulator.storage.objects.preconditions import Preconditions
-from afterimage_emulator.storage.objects.records import ObjectMetadata, ObjectRecord
+from afterimage_emulator.storage.objects.records import ObjectMetadata
 from afterimage_emulator.storage.objects.requests import Composition, Copy, Selection, Upload
-from afterimage_emulator.storage.objects.rewriting import Rewrites
 from afterimage_emulator.storage.objects.store import ObjectStore
-from afterimage_emulator.storage.origins import origin_of
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 
 
 class GcsCopies:
     """Handlers for `…/copyTo/…`, `…/rewriteTo/…`, `…/moveTo/…` and `…/compose`."""
 
-    def __init__(self, *, store: ObjectStore, composer: Composer, rewrites: Rewrites) -> None:
+    def __init__(self, *, store: ObjectStore, composer: Composer, rewrites: Rewrites, answers: ObjectAnswers) -> None:
         self._store = store
+        self._answers = answers
         self._composer = composer
         self._rewrites = rewrites
 
     async def copy(self, request: HttpRequest) -> HttpResponse:
         wanted = self._wanted(request, await json_object(request))
-        return _resource(request, self._store.copy(wanted))
+        return self._answers.answer(request, self._store.copy(wanted))
 
     async def rewrite(self, request: HttpRequest) -> HttpResponse:
         body = await json_object(request)
@@ -66,7 +66,7 @@ class GcsCopies:
         if step.record is None:
             answer["rewriteToken"] = step.token
         else:
-            answer["resource"] = object_resource(step.record, origin=origin_of(request))
+            answer["resource"] = self._answers.resource(request, step.record)
         return json_response(select_fields(answer, request.query_value("fields")))
 
     async def move(self, request: HttpRequest) -> HttpResponse:
@@ -78,7 +78,7 @@ class GcsCopies:
         target = Upload(bucket=params["bucket"], name=params["target_object"], preconditions=preconditions(request))
         if source.name == target.name:
             raise invalid(f"`{source.name}` cannot move onto itself")
-        return _resource(request, self._store.move(Copy(source=source, target=target)))
+        return self._answers.answer(request, self._store.move(Copy(source=source, target=target)))
 
     async def compose(self, request: HttpRequest) -> HttpResponse:
         refuse_customer_keys(request)
@@ -96,7 +96,7 @@ class GcsCopies:
             target=target,
             delete_sources=delete or flag(request, "deleteSourceObjects"),
         )
-        return _resource(request, await self._composer.compose(composition))
+        return self._answers.answer(request, await self._composer.compose(composition))
 
     # -- inside
 
@@ -162,8 +162,3 @@ def _asked(request: HttpRequest, body: Mapping[str, object]) -> str:
 
 
 _OF_ONE_CALL = frozenset({"rewriteToken", "fields", "alt", "prettyPrint", "key", "quotaUser", "userIp"})
-
-
-def _resource(request: HttpRequest, record: ObjectRecord) -> HttpResponse:
-    resource = object_resource(record, origin=origin_of(request))
-    return json_response(select_fields(resource, request.query_value("fields")), headers=[("etag", record.etag)])

@@ -24,6 +24,7 @@ STATUSES: Final = {
     Reason.RANGE_NOT_SATISFIABLE: 416,
     Reason.UPLOAD_CANCELLED: 499,
     Reason.TOO_LARGE: 413,
+    Reason.RETENTION_NOT_MET: 403,
     Reason.DISK_FULL: 507,
     Reason.NOT_IMPLEMENTED: 501,
     Reason.BACKEND_ERROR: 503,
@@ -37,6 +38,7 @@ _XML_CODES: Final = {
     Reason.LOGIN_REQUIRED: "AuthenticationRequired",
     Reason.CONFLICT: "Conflict",
     Reason.TOO_LARGE: "EntityTooLarge",
+    Reason.RETENTION_NOT_MET: "RetentionPolicyNotMet",
     Reason.DISK_FULL: "InsufficientStorage",
     Reason.BACKEND_ERROR: "ServiceUnavailable",
 }

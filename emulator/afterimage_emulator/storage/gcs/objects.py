@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from afterimage_emulator.status import StatusError
+from afterimage_emulator.storage.errors import Reason, StorageError, invalid, not_implemented
 from afterimage_emulator.storage.gcs.acl import check_acl_allowed, predefined_acl
+from afterimage_emulator.storage.gcs.answers import ObjectAnswers
 from afterimage_emulator.storage.gcs.errors import media_error
 from afterimage_emulator.storage.messages.media_response import media_response
 from afterimage_emulator.storage.messages.object_json import (
-    object_resource,
     patch_metadata,
     read_metadata,
 )
 from afterimage_emulator.storage.messages.partial_response import select_fields
 from afterimage_emulator.storage.messages.request_fields import (
+    flag,
     json_object,
     listing,
     refuse_customer_keys,
     selection,
 )
-from afterimage_emulator.storage.objects.records import ObjectRecord
+from afterimage_emulator.storage.objects.records import ObjectMetadata, ObjectRecord
 from afterimage_emulator.storage.objects.requests import Edit
 from afterimage_emulator.storage.objects.store import ObjectStore
-from afterimage_emulator.storage.origins import origin_of
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 
 _PRIVATE: Final = "no-cache, no-store, max-age=0, must-revalidate"
@@ -32,17 +35,20 @@ _PRIVATE: Final = "no-cache, no-store, max-age=0, must-revalidate"
 class GcsObjects:
     """Handlers for `/b/{bucket}/o…`."""
 
-    def __init__(self, *, store: ObjectStore) -> None:
+    def __init__(self, *, store: ObjectStore, answers: ObjectAnswers) -> None:
         self._store = store
+        self._answers = answers
 
     # -- reading
 
     async def get(self, request: HttpRequest) -> HttpResponse:
         refuse_customer_keys(request)
+        if flag(request, "softDeleted"):
+            return self._answers.answer(request, self._soft_deleted(request))
         if request.query_value("alt") == "media":
             return await self.download(request)
         record = self._store.read(selection(request))
-        return _resource(request, record)
+        return self._answers.answer(request, record)
 
     async def download(self, request: HttpRequest) -> HttpResponse:
         refuse_customer_keys(request)
@@ -54,29 +60,49 @@ class GcsObjects:
         except StatusError as error:
             return media_error(error, size=size)
 
+    def _soft_deleted(self, request: HttpRequest) -> ObjectRecord:
+        wanted = selection(request)
+        if wanted.generation is None:
+            raise StorageError(Reason.REQUIRED, "Required parameter: generation, where softDeleted is true")
+        if request.query_value("alt") == "media":
+            raise invalid("A soft-deleted object cannot be downloaded; restore it first")
+        return self._store.read_soft_deleted(wanted)
+
     async def list(self, request: HttpRequest) -> HttpResponse:
-        page = self._store.list(listing(request, request.params["bucket"]))
-        origin = origin_of(request)
+        wanted = listing(request, request.params["bucket"])
+        if wanted.soft_deleted and not self._store.bucket(wanted.bucket).soft_delete_seconds:
+            raise invalid("bucket soft delete policy must be set.")
+        page = self._store.list(wanted)
         body: dict[str, object] = {"kind": "storage#objects"}
         if page.next_token:
             body["nextPageToken"] = page.next_token
         if page.prefixes:
             body["prefixes"] = list(page.prefixes)
         if page.items:
-            body["items"] = [object_resource(record, origin=origin) for record in page.items]
+            body["items"] = self._answers.resources(request, page.items)
         return json_response(select_fields(body, request.query_value("fields")))
 
     # -- changing
 
     async def patch(self, request: HttpRequest) -> HttpResponse:
         body = await self._checked_body(request)
-        record = self._store.edit(Edit(target=selection(request), change=lambda old: patch_metadata(old, body)))
-        return _resource(request, record)
+        record = self._store.edit(_edit(request, lambda old: patch_metadata(old, body)))
+        return self._answers.answer(request, record)
 
     async def update(self, request: HttpRequest) -> HttpResponse:
         body = await self._checked_body(request)
-        record = self._store.edit(Edit(target=selection(request), change=lambda _: read_metadata(body)))
-        return _resource(request, record)
+        record = self._store.edit(_edit(request, lambda old: _updated(old, body)))
+        return self._answers.answer(request, record)
+
+    async def restore(self, request: HttpRequest) -> HttpResponse:
+        """Everything but the access list comes back; `copySourceAcl=true` brings that too."""
+        wanted = selection(request)
+        if wanted.generation is None:
+            raise StorageError(Reason.REQUIRED, "Required parameter: generation")
+        if request.query_value("restoreToken"):
+            raise not_implemented("restoreToken")
+        restored = self._store.restore(wanted, keeps_acl=flag(request, "copySourceAcl"))
+        return self._answers.answer(request, restored)
 
     async def delete(self, request: HttpRequest) -> HttpResponse:
         self._store.delete(selection(request))
@@ -92,6 +118,20 @@ class GcsObjects:
         return body
 
 
-def _resource(request: HttpRequest, record: ObjectRecord) -> HttpResponse:
-    resource = object_resource(record, origin=origin_of(request))
-    return json_response(select_fields(resource, request.query_value("fields")), headers=[("etag", record.etag)])
+def _edit(request: HttpRequest, change: Callable[[ObjectMetadata], ObjectMetadata]) -> Edit:
+    overrides = flag(request, "overrideUnlockedRetention")
+    return Edit(target=selection(request), change=change, overrides_retention=overrides)
+
+
+def _updated(old: ObjectMetadata, body: Mapping[str, object]) -> ObjectMetadata:
+    """PUT: what is not said is empty. Holds that were ever set are then off, not unknown."""
+    new = read_metadata(body)
+    return replace(
+        new,
+        temporary_hold=_off(old.temporary_hold) if new.temporary_hold is None else new.temporary_hold,
+        event_based_hold=_off(old.event_based_hold) if new.event_based_hold is None else new.event_based_hold,
+    )
+
+
+def _off(hold: bool | None) -> bool | None:
+    return None if hold is None else False

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from afterimage_emulator.storage.errors import invalid
 from afterimage_emulator.storage.gcs.acl import check_acl_allowed, predefined_acl
+from afterimage_emulator.storage.gcs.answers import ObjectAnswers
 from afterimage_emulator.storage.messages.byte_ranges import ContentRange, parse_content_range
-from afterimage_emulator.storage.messages.object_json import object_resource, read_metadata, read_storage_class
+from afterimage_emulator.storage.messages.object_json import read_metadata, read_storage_class
 from afterimage_emulator.storage.messages.request_fields import (
     content_length,
     expected_hashes,
@@ -16,21 +17,23 @@ from afterimage_emulator.storage.messages.request_fields import (
     preconditions,
     refuse_customer_keys,
 )
-from afterimage_emulator.storage.objects.records import ObjectRecord
 from afterimage_emulator.storage.objects.requests import Upload
 from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
 from afterimage_emulator.storage.uploads.multipart_related import MultipartRelated, boundary_of
 from afterimage_emulator.storage.uploads.receiving import Receiver
 from afterimage_emulator.storage.uploads.resumable import ResumableUpload, ResumableUploads
-from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 
 
 class GcsUploads:
     """`/upload/storage/v1/b/{bucket}/o`, by uploadType and method."""
 
-    def __init__(self, *, store: ObjectStore, receiver: Receiver, resumable: ResumableUploads) -> None:
+    def __init__(
+        self, *, store: ObjectStore, receiver: Receiver, resumable: ResumableUploads, answers: ObjectAnswers
+    ) -> None:
         self._store = store
+        self._answers = answers
         self._receiver = receiver
         self._resumable = resumable
 
@@ -49,13 +52,13 @@ class GcsUploads:
 
     async def _insert_simple(self, request: HttpRequest) -> HttpResponse:
         upload = self._upload(request, {}, request.headers.get("content-type"))
-        return _uploaded(request, await self._receiver.receive(upload, request.body))
+        return self._answers.answer(request, await self._receiver.receive(upload, request.body))
 
     async def _insert_multipart(self, request: HttpRequest) -> HttpResponse:
         parts = MultipartRelated(aiter(request.body), boundary_of(request.headers.get("content-type")))
         body = await parts.metadata()
         upload = self._upload(request, body, parts.media_type)
-        return _uploaded(request, await self._receiver.receive(upload, parts.media()))
+        return self._answers.answer(request, await self._receiver.receive(upload, parts.media()))
 
     async def _start_resumable(self, request: HttpRequest) -> HttpResponse:
         body = await json_object(request)
@@ -84,7 +87,7 @@ class GcsUploads:
         if session.result is None and not _is_whole(session, piece):
             return _incomplete(session)
         self._announce_hashes(request, session)
-        return _uploaded(request, await self._resumable.finish(session))
+        return self._answers.answer(request, await self._resumable.finish(session))
 
     async def cancel(self, request: HttpRequest) -> HttpResponse:
         await self._resumable.cancel(self._resumable.find(request.query_value("upload_id")))
@@ -152,8 +155,3 @@ def _incomplete(session: ResumableUpload) -> HttpResponse:
     if session.persisted_bytes:
         answer.with_header("range", f"bytes=0-{session.persisted_bytes - 1}")
     return answer
-
-
-def _uploaded(request: HttpRequest, record: ObjectRecord) -> HttpResponse:
-    resource = object_resource(record, origin=origin_of(request))
-    return json_response(resource, headers=[("etag", record.etag)])

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from afterimage_emulator.storage.errors import invalid, not_implemented
 from afterimage_emulator.storage.messages.timestamps import parse_time, print_time
+from afterimage_emulator.storage.objects.holds import retained_until_ns
 from afterimage_emulator.storage.objects.records import STORAGE_CLASSES, BucketRecord, ObjectMetadata, ObjectRecord
 
 _TEXT_FIELDS: Final = {
@@ -19,15 +20,14 @@ _TEXT_FIELDS: Final = {
     "contentLanguage": "content_language",
     "cacheControl": "cache_control",
 }
-_WRITABLE: Final = frozenset(_TEXT_FIELDS) | {"metadata", "customTime", "acl"}
-_UNSUPPORTED: Final = (
-    "temporaryHold", "eventBasedHold", "retention", "customerEncryption", "contexts", "kmsKeyName",
-)  # fmt: skip
+_HOLDS: Final = {"temporaryHold": "temporary_hold", "eventBasedHold": "event_based_hold"}
+_WRITABLE: Final = frozenset((*_TEXT_FIELDS, *_HOLDS)) | {"metadata", "customTime", "acl", "retention"}
+_UNSUPPORTED: Final = ("customerEncryption", "contexts", "kmsKeyName")
 CUSTOM_METADATA_LIMIT_BYTES: Final = 8 * 1024
 
 
-def object_resource(record: ObjectRecord, *, origin: str) -> dict[str, object]:
-    """The resource as production prints it; numbers of 64 bits are strings."""
+def object_resource(record: ObjectRecord, *, origin: str, bucket: BucketRecord | None = None) -> dict[str, object]:
+    """The resource as production prints it; numbers of 64 bits are strings. `bucket` has a say in what is kept."""
     name = quote(record.name, safe="")
     metadata = record.metadata
     created = print_time(record.created_ns)
@@ -47,7 +47,7 @@ def object_resource(record: ObjectRecord, *, origin: str) -> dict[str, object]:
         "etag": record.etag,
         "timeCreated": created,
         "updated": created if record.updated_ns == record.created_ns else print_time(record.updated_ns),
-        "timeStorageClassUpdated": created,
+        "timeStorageClassUpdated": created if record.class_changed_ns is None else print_time(record.class_changed_ns),
         "timeFinalized": created,
     }
     for field, attribute in _TEXT_FIELDS.items():
@@ -64,9 +64,26 @@ def object_resource(record: ObjectRecord, *, origin: str) -> dict[str, object]:
         resource["md5Hash"] = record.blob.md5
     if record.component_count is not None:
         resource["componentCount"] = record.component_count
-    if record.deleted_ns is not None:
-        resource["timeDeleted"] = print_time(record.deleted_ns)
+    _add_keeping(resource, record, bucket)
     return resource
+
+
+def _add_keeping(resource: dict[str, Any], record: ObjectRecord, bucket: BucketRecord | None) -> None:
+    """What keeps the object, and when it went."""
+    for field, attribute in _HOLDS.items():
+        value = getattr(record.metadata, attribute)
+        if value is not None:
+            resource[field] = value
+    if record.metadata.retention is not None:
+        resource["retention"] = dict(record.metadata.retention)
+    until = None if bucket is None else retained_until_ns(bucket, record)
+    times = {
+        "retentionExpirationTime": until,
+        "timeDeleted": record.deleted_ns,
+        "softDeleteTime": record.soft_deleted_ns,
+        "hardDeleteTime": record.hard_deleted_ns,
+    }
+    resource.update({field: print_time(value) for field, value in times.items() if value is not None})
 
 
 def bucket_resource(record: BucketRecord, *, origin: str) -> dict[str, Any]:
@@ -110,6 +127,11 @@ def patch_metadata(old: ObjectMetadata, body: Mapping[str, Any]) -> ObjectMetada
         changes["custom_time"] = _custom_time(old.custom_time, body["customTime"])
     if "acl" in body:
         changes["acl"] = _acl(body["acl"])
+    for field, attribute in _HOLDS.items():
+        if field in body:
+            changes[attribute] = _hold(body[field], field)
+    if "retention" in body and body["retention"] != {}:
+        changes["retention"] = _retention(body["retention"])
     return replace(old, **changes)
 
 
@@ -130,6 +152,29 @@ def read_storage_class(body: Mapping[str, object]) -> str | None:
     if value is not None and value not in STORAGE_CLASSES:
         raise invalid(f"Invalid storage class `{value}`; choose one of {', '.join(sorted(STORAGE_CLASSES))}")
     return value
+
+
+def _hold(value: object, field: str) -> bool:
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise invalid(f"Invalid value for `{field}`: `{str(value)[:60]}` is neither true nor false")
+
+
+def _retention(value: object) -> Mapping[str, str] | None:
+    """Null, or both of its fields null, is none."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise invalid(f"Invalid value for `retention`: it must be an object, not `{str(value)[:60]}`")
+    mode, until = value.get("mode"), value.get("retainUntilTime")
+    if mode is None and until is None:
+        return None
+    if mode not in ("Unlocked", "Locked"):
+        raise invalid(f"Invalid value for `retention.mode`: `{mode}`; use Unlocked or Locked")
+    moment = parse_time(until) if isinstance(until, str) else None
+    if moment is None:
+        raise invalid(f"Invalid value for `retention.retainUntilTime`: `{until}`; send an RFC 3339 time with its zone")
+    return {"mode": mode, "retainUntilTime": print_time(moment)}
 
 
 def _text(value: object, field: str) -> str | None:

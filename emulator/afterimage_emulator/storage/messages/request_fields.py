@@ -140,8 +140,9 @@ def listing(request: HttpRequest, bucket: str) -> Listing:
     page_size = number(request, "maxResults")
     if page_size is not None and page_size < 0:
         raise invalid(f"Invalid value for `maxResults`: `{page_size}`; use 1 to {PAGE_LIMIT}")
-    if flag(request, "softDeleted"):
-        raise not_implemented("softDeleted")
+    versions, soft_deleted = flag(request, "versions"), flag(request, "softDeleted")
+    if versions and soft_deleted:
+        raise invalid("`versions` and `softDeleted` cannot both be true")
     return Listing(
         bucket=bucket,
         prefix=text(request, "prefix"),
@@ -150,7 +151,8 @@ def listing(request: HttpRequest, bucket: str) -> Listing:
         start_offset=text(request, "startOffset"),
         end_offset=text(request, "endOffset"),
         glob=text(request, "matchGlob"),
-        versions=flag(request, "versions"),
+        versions=versions,
+        soft_deleted=soft_deleted,
         page_size=min(page_size or PAGE_LIMIT, PAGE_LIMIT),
         page_token=text(request, "pageToken"),
     )

@@ -10,7 +10,7 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.storage.messages.object_json import object_resource
 from afterimage_emulator.storage.messages.timestamps import print_event_time
-from afterimage_emulator.storage.objects.records import ObjectRecord
+from afterimage_emulator.storage.objects.records import BucketRecord, ObjectRecord
 
 _TYPE: Final = "google.cloud.storage.object.v1."
 FINALIZED: Final = _TYPE + "finalized"
@@ -28,18 +28,18 @@ class ObjectEvents:
         self._numbers = itertools.count(1)
         self.origin = "https://storage.googleapis.com"
 
-    def publish(self, event_type: str, record: ObjectRecord) -> None:
-        event = self._event(event_type, record)
+    def publish(self, event_type: str, record: ObjectRecord, bucket: BucketRecord) -> None:
+        event = self._event(event_type, record, bucket)
         if event is not None:
             self._bus.publish(event)
         what, place = f"object {event_type.rpartition('.')[2]}", f"{record.bucket}/{record.name}"
         self._bus.note("storage", what, place, () if event is None else (event.id,))
 
-    def _event(self, event_type: str, record: ObjectRecord) -> CloudEvent | None:
+    def _event(self, event_type: str, record: ObjectRecord, bucket: BucketRecord) -> CloudEvent | None:
         attributes = {"bucket": record.bucket}
         if not self._bus.wants(event_type, attributes):
             return None
-        data = object_resource(record, origin=self.origin)
+        data = object_resource(record, origin=self.origin, bucket=bucket)
         return CloudEvent(
             id=f"{record.generation}{next(self._numbers):06d}",
             source=f"//storage.googleapis.com/projects/_/buckets/{record.bucket}",

@@ -29,13 +29,20 @@ class Namespace:
 
         self.live: Any = SortedDict()
         self.noncurrent: Any = SortedDict()
+        self.soft_deleted: Any = SortedDict()
+        """Deleted generations that can be restored, oldest first."""
 
     def is_empty(self) -> bool:
         return not self.live and not self.noncurrent
 
-    def records(self, start: str, *, inclusive: bool, versions: bool) -> Iterator[ObjectRecord]:
+    def records(
+        self, start: str, *, inclusive: bool, versions: bool, soft_deleted: bool = False
+    ) -> Iterator[ObjectRecord]:
         """From `start` on, in order of names and then generations."""
         inclusivity = (inclusive, True)
+        if soft_deleted:
+            kept = self.soft_deleted.irange(start, None, inclusivity)
+            return (record for name in kept for record in self.soft_deleted[name])
         live = (self.live[name] for name in self.live.irange(start, None, inclusivity))
         if not versions:
             return live
@@ -90,7 +97,9 @@ class _Walk:
         """Goes on until the end (None) or a common prefix, then answers where to leap to."""
         listing = self.listing
         full = min(listing.page_size or 1000, 1000)
-        for record in self.namespace.records(start, inclusive=inclusive, versions=listing.versions):
+        for record in self.namespace.records(
+            start, inclusive=inclusive, versions=listing.versions, soft_deleted=listing.soft_deleted
+        ):
             name = record.name
             if not name.startswith(bound) or (listing.end_offset and name >= listing.end_offset):
                 return None, True

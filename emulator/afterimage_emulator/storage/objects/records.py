@@ -26,6 +26,10 @@ class ObjectMetadata:
     cache_control: str | None = None
     custom_time: str | None = None
     custom: Mapping[str, str] = field(default_factory=dict)
+    temporary_hold: bool | None = None
+    event_based_hold: bool | None = None
+    retention: Mapping[str, str] | None = None
+    """`mode` and `retainUntilTime`."""
     acl: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -43,6 +47,11 @@ class ObjectRecord:
     created_ns: int
     updated_ns: int
     deleted_ns: int | None = None
+    class_changed_ns: int | None = None
+    hold_released_ns: int | None = None
+    """When the event-based hold ended: the bucket's retention counts from there."""
+    soft_deleted_ns: int | None = None
+    hard_deleted_ns: int | None = None
     component_count: int | None = None
     """The number of uploads that the object was put together of; None for one that was not."""
 
@@ -68,6 +77,22 @@ class BucketRecord:
     def is_versioned(self) -> bool:
         versioning = self.settings.get("versioning")
         return isinstance(versioning, Mapping) and versioning.get("enabled") is True
+
+    @property
+    def retention_seconds(self) -> int:
+        return self._seconds("retentionPolicy", "retentionPeriod")
+
+    @property
+    def soft_delete_seconds(self) -> int:
+        return self._seconds("softDeletePolicy", "retentionDurationSeconds")
+
+    @property
+    def allows_object_retention(self) -> bool:
+        return "objectRetention" in self.settings
+
+    def _seconds(self, setting: str, field: str) -> int:
+        policy = self.settings.get(setting)
+        return int(policy.get(field, 0)) if isinstance(policy, Mapping) else 0
 
     @property
     def etag(self) -> str:

@@ -76,6 +76,8 @@ class Edit:
 
     target: Selection
     change: Callable[[ObjectMetadata], ObjectMetadata]
+    overrides_retention: bool = False
+    """Whether a retention that is not locked may be weakened."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +110,7 @@ class Listing:
     end_offset: str = ""
     glob: str = ""
     versions: bool = False
+    soft_deleted: bool = False
     page_size: int = PAGE_LIMIT
     page_token: str = ""
 

@@ -14,6 +14,7 @@ from afterimage_emulator.storage.errors import (
     Reason,
     SpecificError,
     StorageError,
+    invalid,
     no_such_bucket,
     no_such_object,
 )
@@ -21,6 +22,12 @@ from afterimage_emulator.storage.objects import events as object_events
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.blob_writer import Blob
 from afterimage_emulator.storage.objects.events import ObjectEvents
+from afterimage_emulator.storage.objects.holds import (
+    check_retention,
+    check_retention_change,
+    is_kept,
+    refuse_kept,
+)
 from afterimage_emulator.storage.objects.listing import Namespace, list_page
 from afterimage_emulator.storage.objects.names import check_bucket_name, check_object_name
 from afterimage_emulator.storage.objects.preconditions import NO_PRECONDITIONS, Preconditions
@@ -36,6 +43,7 @@ from afterimage_emulator.storage.objects.requests import (
     Upload,
     check_sums,
 )
+from afterimage_emulator.storage.objects.soft_deleted import SoftDeleted
 
 
 class ObjectStore:
@@ -51,16 +59,30 @@ class ObjectStore:
         self._last_generation = 0
         self._buckets: dict[str, BucketRecord] = {}
         self._namespaces: dict[str, Namespace] = {}
+        self._soft_deleted = SoftDeleted(clock=clock, files=files, namespaces=self._namespaces)
+        self._watchers: list[Callable[[], None]] = []
         self.reset()
 
     def reset(self) -> None:
         """Forgets everything; the last generation stays, so that no number is ever used twice."""
         self._buckets.clear()
         self._namespaces.clear()
+        self._soft_deleted.reset()
         for name in self._default_buckets:
             self.create_bucket(NewBucket(name=name))
 
     # -- buckets
+
+    def watch_buckets(self, changed: Callable[[], None]) -> None:
+        """`changed` is called when a bucket comes, or its settings change."""
+        self._watchers.append(changed)
+
+    def _put_bucket(self, bucket: BucketRecord) -> None:
+        self._buckets[bucket.name] = bucket
+        self._namespaces.setdefault(bucket.name, Namespace())
+        if bucket.settings:
+            for changed in self._watchers:
+                changed()
 
     def create_bucket(self, request: NewBucket) -> BucketRecord:
         check_bucket_name(request.name)
@@ -81,8 +103,7 @@ class ObjectStore:
             updated_ns=now,
             settings=request.settings,
         )
-        self._buckets[request.name] = bucket
-        self._namespaces[request.name] = Namespace()
+        self._put_bucket(bucket)
         return bucket
 
     def ensure_bucket(self, name: str) -> BucketRecord:
@@ -113,7 +134,7 @@ class ObjectStore:
             raise no_such_bucket()
         request.preconditions.check_write(old)
         new = replace(request.change(old), metageneration=old.metageneration + 1, updated_ns=self._clock.now_ns())
-        self._buckets[request.name] = new
+        self._put_bucket(new)
         return new
 
     def delete_bucket(self, name: str, preconditions: Preconditions = NO_PRECONDITIONS) -> None:
@@ -123,6 +144,7 @@ class ObjectStore:
         preconditions.check_write(bucket)
         if not self._namespaces[name].is_empty():
             raise SpecificError(Reason.CONFLICT, "BucketNotEmpty", "The bucket you tried to delete is not empty.")
+        self._soft_deleted.forget_bucket(name)
         del self._buckets[name]
         del self._namespaces[name]
 
@@ -137,6 +159,23 @@ class ObjectStore:
         namespace = self._namespaces.get(bucket)
         record: ObjectRecord | None = None if namespace is None else namespace.live.get(name)
         return record
+
+    def read_soft_deleted(self, request: Selection) -> ObjectRecord:
+        check_object_name(request.name)
+        record = self._soft_deleted.find(request.bucket, request.name, request.generation)
+        if record is None:
+            raise no_such_object(request.bucket, request.name)
+        request.preconditions.check_read(record, record.generation)
+        return record
+
+    def generations(self, bucket: str) -> list[list[ObjectRecord]]:
+        """All of a bucket, name by name, each oldest first: a copy, so that whoever asks may change them."""
+        namespace = self._namespaces[bucket]
+        names = sorted(namespace.live.keys() | namespace.noncurrent.keys())
+        return [
+            [*namespace.noncurrent.get(name, ()), *([namespace.live[name]] if name in namespace.live else [])]
+            for name in names
+        ]
 
     def list(self, request: Listing) -> Page:
         namespace = self._namespaces.get(request.bucket)
@@ -169,7 +208,9 @@ class ObjectStore:
         """Makes the bytes the live generation. Takes the blob over: whatever is refused is removed."""
         try:
             self.check_upload(request)
+            self._check_overwritten(request.bucket, request.name)
             request.check_size(blob.size, is_whole=True)
+            check_retention(self._buckets.get(request.bucket), request.metadata, self._clock.now_ns())
             check_sums(blob, md5=request.md5, crc32c=request.crc32c)
             return self._insert(request, blob)
         except StorageError:
@@ -181,6 +222,8 @@ class ObjectStore:
         metadata = request.metadata
         if metadata.content_type is None and not request.keeps_empty_type:
             metadata = replace(metadata, content_type=DEFAULT_CONTENT_TYPE)
+        if metadata.event_based_hold is None and bucket.settings.get("defaultEventBasedHold") is True:
+            metadata = replace(metadata, event_based_hold=True)
         now = self._clock.now_ns()
         record = ObjectRecord(
             bucket=request.bucket,
@@ -201,20 +244,69 @@ class ObjectStore:
         target = request.target
         old = self._find(target)
         target.preconditions.check_write(old, old.generation)
+        metadata, now = request.change(old.metadata), self._clock.now_ns()
+        check_retention_change(old.metadata, metadata, overrides=request.overrides_retention)
+        if metadata.retention != old.metadata.retention or metadata.event_based_hold:
+            check_retention(self._buckets[target.bucket], metadata, now)
+        released = bool(old.metadata.event_based_hold) and not metadata.event_based_hold
         new = replace(
             old,
-            metadata=request.change(old.metadata),
+            metadata=metadata,
             metageneration=old.metageneration + 1,
-            updated_ns=self._clock.now_ns(),
+            updated_ns=now,
+            hold_released_ns=now if released else old.hold_released_ns,
         )
+        self._put_changed(old, new)
+        return new
+
+    def _put_changed(self, old: ObjectRecord, new: ObjectRecord) -> None:
+        target = new
         namespace = self._namespaces[target.bucket]
         if old.deleted_ns is None:
             namespace.live[target.name] = new
         else:
             earlier = namespace.noncurrent[target.name]
             earlier[earlier.index(old)] = new
-        self._events.publish(object_events.METADATA_UPDATED, new)
-        return new
+        self._events.publish(object_events.METADATA_UPDATED, new, self._buckets[new.bucket])
+
+    def change_class(self, record: ObjectRecord, storage_class: str) -> None:
+        """By a rule of the bucket's lifecycle: the same generation in another class."""
+        now = self._clock.now_ns()
+        new = replace(
+            record,
+            storage_class=storage_class,
+            metageneration=record.metageneration + 1,
+            updated_ns=now,
+            class_changed_ns=now,
+        )
+        self._put_changed(record, new)
+
+    def delete_by_rule(self, record: ObjectRecord) -> None:
+        """By a rule of the bucket's lifecycle: what is kept stays, and is looked at again the next day."""
+        bucket = self._buckets[record.bucket]
+        archives = bucket.is_versioned and record.deleted_ns is None
+        if not is_kept(bucket, record, self._clock.now_ns(), archives=archives):
+            generation = None if record.deleted_ns is None else record.generation
+            self.delete(Selection(bucket=record.bucket, name=record.name, generation=generation))
+
+    def restore(self, request: Selection, *, keeps_acl: bool = False) -> ObjectRecord:
+        """A new live generation of what was deleted; conditions are on the live object that it replaces."""
+        bucket = self.bucket(request.bucket)
+        if not bucket.soft_delete_seconds:
+            raise invalid("bucket soft delete policy must be set.")
+        source = self.read_soft_deleted(replace(request, preconditions=NO_PRECONDITIONS))
+        target = Upload(
+            bucket=request.bucket,
+            name=request.name,
+            metadata=source.metadata if keeps_acl else replace(source.metadata, acl=()),
+            storage_class=source.storage_class,
+            preconditions=request.preconditions,
+            component_count=source.component_count,
+            keeps_empty_type=True,
+        )
+        self.check_upload(target)
+        self._check_overwritten(target.bucket, target.name)
+        return self._insert(target, self._files.share(source.blob))
 
     def add_metadata(self, record: ObjectRecord, change: Callable[[ObjectMetadata], ObjectMetadata]) -> ObjectRecord:
         """A change that no client asked for (a first download token): no new metageneration, no event."""
@@ -227,6 +319,8 @@ class ObjectStore:
         record = self._find(request)
         request.preconditions.check_write(record, record.generation)
         bucket = self._buckets[request.bucket]
+        archives = bucket.is_versioned and request.generation is None
+        refuse_kept(bucket, record, self._clock.now_ns(), archives=archives)
         if record.deleted_ns is not None:
             self._forget_noncurrent(record)
         elif request.generation is None:
@@ -240,15 +334,21 @@ class ObjectStore:
         source = self.read(request.source)
         target = request.target
         self.check_upload(target)
+        self._check_overwritten(target.bucket, target.name)
         target = replace(target, component_count=source.component_count, keeps_empty_type=True)
         if request.keep_metadata:
-            target = replace(target, metadata=replace(source.metadata, acl=target.metadata.acl))
+            kept = replace(source.metadata, temporary_hold=None, event_based_hold=None, retention=None)
+            target = replace(target, metadata=replace(kept, acl=target.metadata.acl))
+        check_retention(self._buckets.get(target.bucket), target.metadata, self._clock.now_ns())
         if target.storage_class is None:
             target = replace(target, storage_class=self.ensure_bucket(target.bucket).storage_class)
         return self._insert(target, self._files.share(source.blob))
 
     def move(self, request: Copy) -> ObjectRecord:
         """A copy and a delete in one step, refused as a whole."""
+        source = self.read(request.source)
+        bucket = self._buckets[source.bucket]
+        refuse_kept(bucket, source, self._clock.now_ns(), archives=bucket.is_versioned)
         record = self.copy(request)
         self.delete(Selection(bucket=request.source.bucket, name=request.source.name))
         return record
@@ -256,22 +356,23 @@ class ObjectStore:
     # -- exporting and importing
 
     def everything(self) -> Iterator[ObjectRecord]:
-        """Every generation of every object."""
+        """Every generation of every object, those that could be restored too."""
         for namespace in self._namespaces.values():
             yield from namespace.live.values()
-            for earlier in namespace.noncurrent.values():
+            for earlier in (*namespace.noncurrent.values(), *namespace.soft_deleted.values()):
                 yield from earlier
 
     def adopt_bucket(self, bucket: BucketRecord) -> None:
-        self._buckets[bucket.name] = bucket
-        self._namespaces.setdefault(bucket.name, Namespace())
+        self._put_bucket(bucket)
 
     def adopt(self, record: ObjectRecord) -> None:
         """Takes a record over as it is, from an import: no event, and later generations stay later."""
         self.ensure_bucket(record.bucket)
         self._last_generation = max(self._last_generation, record.generation)
         namespace = self._namespaces[record.bucket]
-        if record.deleted_ns is None:
+        if record.soft_deleted_ns is not None:
+            self._soft_deleted.keep(record)
+        elif record.deleted_ns is None:
             replaced: ObjectRecord | None = namespace.live.get(record.name)
             if replaced is not None:
                 self._files.release(replaced.blob)
@@ -325,6 +426,12 @@ class ObjectStore:
 
     # -- inside
 
+    def _check_overwritten(self, bucket_name: str, name: str) -> None:
+        """Asked last, when the bytes are there and the conditions hold."""
+        bucket, current = self._buckets.get(bucket_name), self.live(bucket_name, name)
+        if bucket is not None and current is not None:
+            refuse_kept(bucket, current, self._clock.now_ns(), archives=bucket.is_versioned)
+
     def _check_write(self, request: Upload) -> None:
         current = self.live(request.bucket, request.name)
         request.preconditions.check_write(current, 0 if current is None else current.generation)
@@ -340,13 +447,13 @@ class ObjectStore:
             del namespace.live[name]
         else:
             namespace.live[name] = new
-            self._events.publish(object_events.FINALIZED, new)
+            self._events.publish(object_events.FINALIZED, new, self._buckets[new.bucket])
         if old is None:
             return
         if bucket.is_versioned:
             archived = replace(old, deleted_ns=self._clock.now_ns())
             namespace.noncurrent.setdefault(name, []).append(archived)
-            self._events.publish(object_events.ARCHIVED, archived)
+            self._events.publish(object_events.ARCHIVED, archived, self._buckets[archived.bucket])
         else:
             self._gone(old)
 
@@ -358,6 +465,10 @@ class ObjectStore:
         self._gone(record)
 
     def _gone(self, record: ObjectRecord) -> None:
-        self._files.release(record.blob)
+        seconds = self._buckets[record.bucket].soft_delete_seconds
+        if seconds:
+            self._soft_deleted.add(record, seconds)
+        else:
+            self._files.release(record.blob)
         gone = record if record.deleted_ns is not None else replace(record, deleted_ns=self._clock.now_ns())
-        self._events.publish(object_events.DELETED, gone)
+        self._events.publish(object_events.DELETED, gone, self._buckets[gone.bucket])

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
+from afterimage_emulator.storage.copying.composing import Composer
 from afterimage_emulator.storage.errors import Reason, SpecificError
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.blob_writer import Blob
-from afterimage_emulator.storage.objects.composing import Composer
 from afterimage_emulator.storage.objects.records import ObjectRecord
 from afterimage_emulator.storage.objects.requests import Upload, check_sums
 from afterimage_emulator.storage.objects.store import ObjectStore
@@ -134,7 +134,7 @@ class UploadsInParts:
     async def abort(self, upload: UploadInParts) -> None:
         async with upload.turn:
             self.find(upload.id, upload.request.bucket, upload.request.name)
-            self._drop(upload)
+            self.give_up(upload)
 
     def reset(self) -> None:
         """Forgets all; the files go with their folder."""
@@ -146,11 +146,12 @@ class UploadsInParts:
             for part in upload.parts.values():
                 yield part.blob
 
-    # -- inside
-
-    def _drop(self, upload: UploadInParts) -> None:
+    def give_up(self, upload: UploadInParts) -> None:
+        """A completion that is at work already ends as it would."""
         self._end(upload)
         del self._uploads[upload.id]
+
+    # -- inside
 
     def _end(self, upload: UploadInParts) -> None:
         upload.ended_ns = self._clock.now_ns()

@@ -15,10 +15,8 @@ from tests.emulator.storage.conftest import RunningStorage
 @pytest.mark.parametrize(
     ("body", "query", "named"),
     [
-        ({"temporaryHold": True}, "", "temporaryHold"),
         ({"contexts": {"custom": {"a": {"value": "b"}}}}, "", "contexts"),
         ({"kmsKeyName": "projects/p/locations/l/keyRings/r/cryptoKeys/k"}, "", "kmsKeyName"),
-        ({"retention": {"mode": "Locked"}, "contentType": "text/plain"}, "", "retention"),
         ({}, "?destinationKmsKeyName=k", "kmsKeyName"),
         ({}, "?dropContextGroups=custom", "dropContextGroups"),
     ],

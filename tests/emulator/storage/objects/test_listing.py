@@ -113,7 +113,7 @@ def test_a_page_of_folders_does_not_read_the_folders() -> None:
     class Counting(Namespace):
         reads = 0
 
-        def records(self, start: str, *, inclusive: bool, versions: bool):  # type: ignore[no-untyped-def]
+        def records(self, start: str, *, inclusive: bool, versions: bool, soft_deleted: bool = False):  # type: ignore[no-untyped-def]
             for one in super().records(start, inclusive=inclusive, versions=versions):
                 Counting.reads += 1
                 yield one

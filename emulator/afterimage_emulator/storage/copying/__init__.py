@@ -1,0 +1,1 @@
+"""Objects made of other objects: put together, and copied in steps."""

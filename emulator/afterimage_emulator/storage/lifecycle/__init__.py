@@ -1,0 +1,1 @@
+"""Rules by which objects are deleted or change their class as they grow old."""

@@ -1,0 +1,234 @@
+"""Lifecycle rules by the suite's clock: what goes, what changes its class, which events tell of it, what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from afterimage_emulator.storage.errors import StorageError
+from afterimage_emulator.storage.lifecycle.rules import read_rules
+from tests.emulator.storage.conftest import RunningStorage
+from tests.thoroughness import examples
+
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def own_bucket(own_service: RunningStorage, bucket_name: str) -> Iterator[storage.Bucket]:
+    client = storage.Client(
+        project="p", credentials=AnonymousCredentials(), client_options={"api_endpoint": own_service.origin}
+    )
+    bucket = client.bucket(bucket_name)
+    bucket.create()
+    yield bucket
+    client.close()
+
+
+def pass_days(service: RunningStorage, days: float) -> None:
+    service.call(lambda: service.clock.advance(days * DAY))
+
+
+def names(bucket: storage.Bucket, **which: Any) -> list[str]:
+    return [blob.name for blob in bucket.list_blobs(**which)]
+
+
+def test_objects_go_when_they_are_old_enough(own_service: RunningStorage, own_bucket: storage.Bucket) -> None:
+    """At the first midnight that finds them so: not before, only those that the rule means, and with an event."""
+    own_bucket.add_lifecycle_delete_rule(age=30, matches_prefix=["tmp/"], matches_suffix=[".bin"])
+    own_bucket.patch()
+    for name in ("tmp/a.bin", "tmp/a.txt", "kept/a.bin"):
+        own_bucket.blob(name).upload_from_string("x")
+    pass_days(own_service, 29.5)
+    assert len(names(own_bucket)) == 3
+    pass_days(own_service, 1.5)
+    assert names(own_bucket) == ["kept/a.bin", "tmp/a.txt"]
+    assert own_service.log.of(own_bucket.name)[3:] == [("deleted", "tmp/a.bin")]
+
+
+def test_objects_get_colder(own_service: RunningStorage, own_bucket: storage.Bucket) -> None:
+    """Step by step, the same generation with a new metageneration; no rule warms one up."""
+    own_bucket.add_lifecycle_set_storage_class_rule("NEARLINE", age=10)
+    own_bucket.add_lifecycle_set_storage_class_rule("ARCHIVE", age=20)
+    own_bucket.patch()
+    blob = own_bucket.blob("a")
+    blob.upload_from_string("x")
+    pass_days(own_service, 11)
+    nearline = own_bucket.get_blob("a")
+    assert nearline is not None
+    assert (nearline.storage_class, nearline.generation, nearline.metageneration) == ("NEARLINE", blob.generation, 2)
+    pass_days(own_service, 10)
+    pass_days(own_service, 10)
+    archive = own_bucket.get_blob("a")
+    assert archive is not None
+    assert (archive.storage_class, archive.metageneration) == ("ARCHIVE", 3)
+    assert own_service.log.of(own_bucket.name) == [("finalized", "a"), *[("metadataUpdated", "a")] * 2]
+
+
+def test_versions_are_thinned(own_service: RunningStorage, own_bucket: storage.Bucket) -> None:
+    """Deleting a live one archives it; earlier ones go by their number and by how long they are not current."""
+    own_bucket.versioning_enabled = True
+    own_bucket.add_lifecycle_delete_rule(number_of_newer_versions=2, is_live=False)
+    own_bucket.add_lifecycle_delete_rule(days_since_noncurrent_time=5)
+    own_bucket.patch()
+    for content in "1234":
+        own_bucket.blob("a").upload_from_string(content)
+    pass_days(own_service, 1)
+    assert len(names(own_bucket, versions=True)) == 2
+    pass_days(own_service, 5)
+    assert len(names(own_bucket, versions=True)) == 1
+    own_bucket.lifecycle_rules = [{"action": {"type": "Delete"}, "condition": {"age": 0}}]
+    own_bucket.patch()
+    pass_days(own_service, 1)
+    assert (names(own_bucket), len(names(own_bucket, versions=True))) == ([], 1)
+    assert own_service.log.of(own_bucket.name)[-1] == ("archived", "a")
+
+
+def test_what_is_kept_stays(own_service: RunningStorage, own_bucket: storage.Bucket) -> None:
+    """A hold is stronger than a rule, until it ends; buckets without rules are left alone."""
+    own_bucket.add_lifecycle_delete_rule(age=1)
+    own_bucket.patch()
+    blob = own_bucket.blob("held")
+    blob.upload_from_string("x")
+    blob.temporary_hold = True
+    blob.patch()
+    pass_days(own_service, 5)
+    assert names(own_bucket) == ["held"]
+    blob.temporary_hold = False
+    blob.patch()
+    own_bucket.lifecycle_rules = []
+    own_bucket.patch()
+    pass_days(own_service, 5)
+    assert names(own_bucket) == ["held"]
+
+
+def test_dates_custom_times_and_sizes(own_service: RunningStorage, own_bucket: storage.Bucket) -> None:
+    """All that a rule can ask of an object, and all of it must hold."""
+    now = own_service.call(own_service.clock.now)
+    for name, size in (("small", 1), ("middle", 10), ("large", 100)):
+        blob = own_bucket.blob(name)
+        if name == "middle":
+            blob.custom_time = now
+        blob.upload_from_string("x" * size)
+    url = f"{own_service.origin}/storage/v1/b/{own_bucket.name}"
+
+    def apply(**condition: Any) -> list[str]:
+        rule = {"action": {"type": "SetStorageClass", "storageClass": "ARCHIVE"}, "condition": condition}
+        assert requests.patch(url, json={"lifecycle": {"rule": [rule]}}, timeout=30).status_code == 200
+        pass_days(own_service, 1)
+        found = [blob.name for blob in own_bucket.list_blobs() if blob.storage_class == "ARCHIVE"]
+        for name in found:
+            content = "x" * {"small": 1, "middle": 10, "large": 100}[name]
+            again = own_bucket.blob(name)
+            if name == "middle":
+                again.custom_time = now
+            again.upload_from_string(content)
+        return found
+
+    assert apply(sizeAboveBytes=10) == ["large"]
+    assert apply(sizeBelowBytes="10") == ["small"]
+    assert apply(daysSinceCustomTime=1) == ["middle"]
+    assert apply(customTimeBefore="2999-1-1") == ["middle"]
+    assert apply(createdBefore="2999-12-31", matchesPrefix=["s", "l"]) == ["large", "small"]
+    assert apply(createdBefore="2001-01-01") == []
+    assert apply(matchesStorageClass=["NEARLINE"]) == []
+    assert apply(matchesStorageClass=["STANDARD"], isLive=True, age="0") == ["large", "middle", "small"]
+
+
+def test_uploads_in_parts_are_given_up(own_service: RunningStorage, own_bucket: storage.Bucket) -> None:
+    """Only that ends one that nobody completes."""
+    own_bucket.add_lifecycle_abort_incomplete_multipart_upload_rule(age=7, matches_prefix=["x"])
+    own_bucket.patch()
+    for name in ("x", "y"):
+        begun = requests.post(f"{own_service.origin}/{own_bucket.name}/{name}?uploads", timeout=30)
+        upload_id = begun.text.partition("<UploadId>")[2].partition("<")[0]
+        place = f"{own_service.origin}/{own_bucket.name}/{name}?partNumber=1&uploadId={upload_id}"
+        assert requests.put(place, b"part", timeout=30).status_code == 200
+    pass_days(own_service, 9)
+    text = requests.get(f"{own_service.origin}/{own_bucket.name}?uploads", timeout=30).text
+    assert ("<Key>x<" in text, "<Key>y<" in text) == (False, True)
+    own_service.run(own_service.service.files.disk.cleaned())
+    assert len(list(own_service.service.files.folder.iterdir())) == 1
+
+
+BAD: list[Any] = [
+    "old",
+    {"rule": "old"},
+    {"rule": [{}]},
+    {"rule": [{"action": {"type": "Burn"}, "condition": {"age": 1}}]},
+    {"rule": [{"action": {"type": "Delete"}}]},
+    {"rule": [{"action": {"type": "Delete"}, "condition": {}}]},
+    {"rule": [{"action": {"type": "Delete"}, "condition": {"matchesPrefix": []}}]},
+    {"rule": [{"action": {"type": "Delete"}, "condition": {"mood": "bad"}}]},
+    {"rule": [{"action": {"type": "Delete", "storageClass": "NEARLINE"}, "condition": {"age": 1}}]},
+    {"rule": [{"action": {"type": "SetStorageClass", "storageClass": "COOL"}, "condition": {"age": 1}}]},
+    {"rule": [{"action": {"type": "AbortIncompleteMultipartUpload"}, "condition": {"isLive": True}}]},
+    *(
+        {"rule": [{"action": {"type": "Delete"}, "condition": {name: value}}]}
+        for name, value in (
+            ("age", -1),
+            ("age", 2**31),
+            ("age", 1.5),
+            ("age", True),
+            ("isLive", "true"),
+            ("createdBefore", "2023-02-29"),
+            ("createdBefore", "yesterday"),
+            ("sizeAboveBytes", 5 * 1024**4 + 1),
+            ("matchesPrefix", "tmp"),
+            ("matchesPrefix", [""]),
+            ("matchesSuffix", ["x" * 1025]),
+            ("matchesPrefix", ["x"] * 1001),
+            ("matchesStorageClass", ["COOL"]),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("lifecycle", BAD, ids=lambda one: json.dumps(one)[:80])
+def test_rules_that_mean_nothing_are_refused(running: RunningStorage, bucket: storage.Bucket, lifecycle: Any) -> None:
+    """400, and the rules that the bucket had stay."""
+    url = f"{running.origin}/storage/v1/b/{bucket.name}"
+    kept: Any = {"rule": [{"action": {"type": "Delete"}, "condition": {"age": 5000}}]}
+    requests.patch(url, json={"lifecycle": kept}, timeout=30)
+    answer = requests.patch(url, json={"lifecycle": lifecycle}, timeout=30)
+    assert (answer.status_code, answer.json()["error"]["errors"][0]["reason"]) == (400, "invalid"), answer.text
+    assert requests.get(url, timeout=30).json()["lifecycle"] == kept
+    assert requests.patch(url, json={"lifecycle": {}}, timeout=30).json()["lifecycle"] == kept
+    assert "lifecycle" not in requests.patch(url, json={"lifecycle": {"rule": []}}, timeout=30).json()
+
+
+_VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=12) | st.lists(st.text(max_size=3), max_size=3)
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(
+    rules=st.lists(
+        st.fixed_dictionaries(
+            {
+                "action": st.fixed_dictionaries({"type": st.sampled_from(["Delete", "x"])}) | _VALUES,
+                "condition": st.dictionaries(
+                    st.sampled_from(["age", "isLive", "createdBefore", "matchesPrefix", "sizeBelowBytes", "other"]),
+                    _VALUES,
+                    max_size=3,
+                )
+                | _VALUES,
+            }
+        )
+        | _VALUES,
+        max_size=3,
+    )
+)
+def test_no_lifecycle_breaks_the_reader(rules: list[Any]) -> None:
+    """Whatever is sent, rules are read or refused."""
+    try:
+        read = read_rules({"rule": rules})
+    except StorageError:
+        return
+    assert len(read) == len(rules)
