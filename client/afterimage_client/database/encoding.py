@@ -14,6 +14,7 @@ from afterimage_client.database.errors import InvalidDocumentError
 
 _DEEPEST: Final = 40
 _LARGEST_INTEGER: Final = 2**63
+_PLAIN: Final = frozenset({str, bool, type(None)})
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -44,7 +45,7 @@ class Encoding:
 
     def _plain(self, value: Any, place: str, depth: int) -> Any:
         kind = type(value)
-        if kind in (str, bool) or value is None:
+        if kind in _PLAIN:
             return value
         if kind is int:
             if not -_LARGEST_INTEGER <= value < _LARGEST_INTEGER:
@@ -69,7 +70,10 @@ class Encoding:
                     f"`{place}` has a field named `{name!r}`: names are strings that are not empty"
                 )
             tagged = tagged or name[0] == "$"
-            plain[name] = self._plain(item, f"{place}.{name}" if place else name, depth + 1)
+            # Most values are plain as they are: their places need not be spelled.
+            plain[name] = (
+                item if type(item) in _PLAIN else self._plain(item, f"{place}.{name}" if place else name, depth + 1)
+            )
         return {"$map": [[name, item] for name, item in sorted(plain.items())]} if tagged else plain
 
     def _tagged(self, value: Any, place: str) -> Any:

@@ -92,23 +92,20 @@ class DurableQueue:
                     return int(known[0])
             earlier = transaction.row("SELECT 1 FROM queue WHERE key = ? AND status != 'completed' LIMIT 1", (key,))
             chosen = idempotency_key or secrets.token_hex(16)
-            sealed = self._sealer.seal(self._encoding.encode(payload), f"queue|{chosen}")
-            cursor = transaction.execute(
-                "INSERT INTO queue (kind, key, payload, priority, status, ready, idempotency_key, keep, created)"
-                " VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?)",
-                (kind, key, sealed, priority, int(earlier is None), chosen, int(keep), self.clock.now()),
-            )
-            transaction.after_commit(self._tell)
-            return int(cursor.lastrowid or 0)
+            return self._put(transaction, kind, key, payload, chosen, priority, is_first=earlier is None, keep=keep)
 
     def enqueue_once(self, kind: str, key: str, payload: Any = None, *, priority: int = 0) -> None:
         """Puts an entry in, unless one of this kind and key waits already: it will see the newest state."""
         with self.database.transaction() as transaction:
-            waiting = transaction.row(
-                "SELECT 1 FROM queue WHERE key = ? AND kind = ? AND status = 'pending' LIMIT 1", (key, kind)
+            # True where one waits, False where there are others of the key, no row where there is none.
+            found = transaction.row(
+                "SELECT kind = ? AND status = 'pending' AS waits FROM queue WHERE key = ? AND status != 'completed'"
+                " ORDER BY waits DESC LIMIT 1",
+                (kind, key),
             )
-            if waiting is None:
-                self.enqueue(kind, key, payload, priority=priority)
+            if found is None or not found[0]:
+                chosen = secrets.token_hex(16)
+                self._put(transaction, kind, key, payload, chosen, priority, is_first=found is None, keep=False)
 
     def enqueue_if_none(self, kind: str, keys: Collection[str]) -> None:
         """Puts an entry in for each key of which none of this kind waits, runs or is dead."""
@@ -329,6 +326,27 @@ class DurableQueue:
         return faults
 
     # -- inside
+
+    def _put(
+        self,
+        transaction: FileTransaction,
+        kind: str,
+        key: str,
+        payload: Any,
+        idempotency_key: str,
+        priority: int,
+        *,
+        is_first: bool,
+        keep: bool,
+    ) -> int:
+        sealed = self._sealer.seal(self._encoding.encode(payload), f"queue|{idempotency_key}")
+        cursor = transaction.execute(
+            "INSERT INTO queue (kind, key, payload, priority, status, ready, idempotency_key, keep, created)"
+            " VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?)",
+            (kind, key, sealed, priority, int(is_first), idempotency_key, int(keep), self.clock.now()),
+        )
+        transaction.after_commit(self._tell)
+        return int(cursor.lastrowid or 0)
 
     def _entries(self, where: str, parameters: Sequence[Any] = ()) -> list[Entry]:
         return [

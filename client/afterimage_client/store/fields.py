@@ -120,6 +120,7 @@ def _quoted(text: str, position: int) -> tuple[str, int]:
     raise ValueError(f"`{text}` is no field path: a backtick is not closed")
 
 
+@functools.lru_cache(maxsize=1024)
 def show_path(path: Path) -> str:
     """The path as `parse_path` reads it and Firestore takes it."""
     return ".".join(name if _is_plain(name) else _in_backticks(name) for name in path)

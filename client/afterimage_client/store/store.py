@@ -21,7 +21,7 @@ from afterimage_client.database.sealing import StoreKey, sealer_of
 from afterimage_client.queue.durable import DurableQueue
 from afterimage_client.queue.schema import QUEUE_SCHEMA
 from afterimage_client.store.copies import MARKS, REV, Copies, Edit, Kept, edited
-from afterimage_client.store.fields import ABSENT_KIND, show_path
+from afterimage_client.store.fields import ABSENT_KIND, Fields, show_path
 from afterimage_client.store.metadata import DownloadStatus, LocalMeta, Metadata
 from afterimage_client.store.operations import PatchOp, check_name, check_reference, check_storable, ops_between
 from afterimage_client.store.rows import Rows
@@ -138,14 +138,11 @@ class Store:
                 rev = document.get(REV)
                 self.save(transaction, [(before, _clean(before, fields, rev if isinstance(rev, int) else None))])
                 return
-            before_local, _, _ = self.rows.local(collection, document_id)
-            shown = {"id": document_id, **(before_local or {})}
-            if before_local is None:
-                ops = ops_between({}, fields)
-            else:
-                ops = ops_between(shown if "id" in fields else before_local, fields)
+            before_local, rev, _ = self.rows.local(collection, document_id)
+            ops = ops_between({"id": document_id, **before_local} if before_local is not None else {}, fields)
             if ops or before_local is None:
-                self.edit(collection, document_id, Edit("patch", tuple(ops), secrets.token_hex(8)))
+                edit = Edit("patch", tuple(ops), secrets.token_hex(8))
+                self._edit(transaction, collection, document_id, before_local, rev, edit)
 
     def upsert_local(self, collection: str, document: Mapping[str, Any]) -> None:
         """An optimistic write: seen at once, pushed when there is a network."""
@@ -161,7 +158,7 @@ class Store:
                 raise InvalidDocumentError(
                     f"`{op.path[0]}` of `{collection}/{document_id}` is kept by the sync: patch other fields"
                 )
-        with self.database.transaction():
+        with self.database.transaction() as transaction:
             fields, rev, _ = self.rows.local(collection, document_id)
             if fields is None:
                 raise InvalidDocumentError(
@@ -170,7 +167,8 @@ class Store:
             if base_rev is not None and base_rev != (rev or 0):
                 raise RevisionChangedError(f"{collection}/{document_id}", base_rev, rev)
             if parsed:
-                self.edit(collection, document_id, Edit("patch", parsed, secrets.token_hex(8)))
+                edit = Edit("patch", parsed, secrets.token_hex(8))
+                self._edit(transaction, collection, document_id, fields, rev, edit)
 
     def delete_local(self, collection: str, document_id: str) -> bool:
         """Deletes a document here at once, and on the server later; False where there is none."""
@@ -183,17 +181,9 @@ class Store:
 
     def edit(self, collection: str, document_id: str, edit: Edit) -> None:
         """One local change, and what will push it."""
-        check_reference(collection, document_id)
-        for op in edit.ops:
-            check_name(op.path[-1], f"a field of `{collection}/{document_id}`")
-            check_storable(op.value, show_path(op.path), len(op.path))
         with self.database.transaction() as transaction:
             fields, rev, _ = self.rows.local(collection, document_id)
-            copies = edited(Copies(collection=collection, id=document_id, local=fields, rev=rev), edit)
-            self.rows.save_local(transaction, copies, edit)
-            self.metadata.set_dirty(transaction, [(collection, document_id, True)], synced=False)
-            self.queue.enqueue_once(PUSH, copies.reference)
-            transaction.after_commit(lambda: self._watchers.tell([(collection, document_id)]))
+            self._edit(transaction, collection, document_id, fields, rev, edit)
 
     # -- metadata, under the names of old
 
@@ -322,6 +312,26 @@ class Store:
         return faults_of(self.database, self.rows, self.queue)
 
     # -- inside
+
+    def _edit(
+        self,
+        transaction: FileTransaction,
+        collection: str,
+        document_id: str,
+        fields: Fields | None,
+        rev: int | None,
+        edit: Edit,
+    ) -> None:
+        """As `edit`, for who has just read what a person sees of the document, and its revision."""
+        check_reference(collection, document_id)
+        for op in edit.ops:
+            check_name(op.path[-1], f"a field of `{collection}/{document_id}`")
+            check_storable(op.value, show_path(op.path), len(op.path))
+        copies = edited(Copies(collection=collection, id=document_id, local=fields, rev=rev), edit)
+        self.rows.save_local(transaction, copies, edit)
+        self.metadata.set_dirty(transaction, [(collection, document_id, True)], synced=False)
+        self.queue.enqueue_once(PUSH, copies.reference)
+        transaction.after_commit(lambda: self._watchers.tell([(collection, document_id)]))
 
     def _shown(self, collection: str, document_id: str, fields: Mapping[str, Any], rev: int | None) -> dict[str, Any]:
         shown = {**fields, "id": document_id}
