@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from types import TracebackType
 from typing import Self
 
@@ -23,10 +24,16 @@ class CutProxy:
         """Likewise for bytes that come down."""
         self.holds_instead = False
         """Whether nothing more comes then, with the connection left open, until it is cut."""
+        self.latency_seconds = 0.0
+        """How long a new connection takes, as on a line with satellites in it."""
         self.address = ""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return await self.listen_on(socket.create_server(("127.0.0.1", 0)))
+
+    async def listen_on(self, port: socket.socket) -> Self:
+        """Begins to relay what comes to a port of the caller's."""
+        self._server = await asyncio.start_server(self._serve, sock=port)
         self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
@@ -56,6 +63,9 @@ class CutProxy:
             writer.transport.abort()
             return
         self.connections += 1
+        late = asyncio.Event()
+        asyncio.get_running_loop().call_later(self.latency_seconds, late.set)
+        await late.wait()
         up_reader, up_writer = await asyncio.open_connection(*self._target)
         self._writers |= {writer, up_writer}
         await asyncio.gather(self._relay(reader, up_writer, is_up=True), self._relay(up_reader, writer, is_up=False))

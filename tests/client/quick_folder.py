@@ -21,6 +21,11 @@ def quick_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+def files_in(folder: Path) -> list[Path]:
+    """The files that a folder of media holds, without the mark of its store."""
+    return [path for path in folder.rglob("*") if path.is_file() and path.name != ".store"]
+
+
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
     """In the place of pytest's own, which lies on the disk."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 
@@ -13,6 +13,9 @@ from afterimage_client.auth.refusals import sign_in_refusal
 from afterimage_client.backoff import Backoff, BackoffPolicy
 from afterimage_client.errors import AuthError
 from afterimage_client.options import Endpoints, FirebaseOptions
+
+_NOT_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+"""There was no connection, so the server has heard nothing that could be done twice."""
 
 
 class IdentityToolkit:
@@ -60,11 +63,12 @@ class IdentityToolkit:
                 way_out="copy `apiKey` from the Firebase console's project settings",
             )
         waits = Backoff(self._backoff)
-        for remaining in reversed(range(self._backoff.attempts if may_repeat else 1)):
+        for remaining in reversed(range(self._backoff.attempts)):
             try:
                 return await self._post_once(url, json, form)
             except AuthError as error:
-                if not error.is_transient or not remaining:
+                is_safe = may_repeat or isinstance(error.__cause__, _NOT_SENT)
+                if not error.is_transient or not is_safe or not remaining:
                     raise
             await asyncio.sleep(waits.next_wait_seconds())
         raise AssertionError("a policy has one attempt at least")

@@ -6,7 +6,9 @@ file: each transaction takes the write lock when it begins, so none fails half-w
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -164,6 +166,8 @@ class Database:
             self._writing.release()
 
     def _open(self) -> sqlite3.Connection:
+        if self.path != MEMORY:
+            _make_private(self.path)
         with _translated(self.path):
             connection = self._connect(
                 self.path, isolation_level=None, check_same_thread=False, timeout=self._busy_seconds
@@ -187,6 +191,12 @@ class Database:
         if self._writer.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_versions'").fetchone() is None:
             return {}
         return dict(self._writer.execute("SELECT part, version FROM schema_versions").fetchall())
+
+
+def _make_private(path: str) -> None:
+    """What people write is for their eyes: a new file is its owner's, and SQLite gives its neighbours the same mode."""
+    with contextlib.suppress(OSError, ValueError):  # it is there, or SQLite says what is wrong with its place
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _bring_forward(schema: Schema, transaction: FileTransaction, path: str) -> None:

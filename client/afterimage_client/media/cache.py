@@ -21,11 +21,11 @@ from typing import Any, Final
 
 from afterimage_client.database.errors import StoreFullError
 from afterimage_client.database.file import FileTransaction, Row, Schema
+from afterimage_client.media.folder import MARK, MediaFolder
 from afterimage_client.queue.entries import EntryStatus
 from afterimage_client.store.metadata import CACHE_SECONDS
 from afterimage_client.store.store import MEDIA_ASSETS, Store
 
-FOLDER: Final = "media_cache"
 MOST_BYTES: Final = 1024**3
 _ADDING: Final = ".adding-"
 _FORGOTTEN_SECONDS: Final = 24 * 3600.0
@@ -103,7 +103,7 @@ def to_remove(files: Iterable[CachedFile], most_bytes: int) -> list[CachedFile]:
 
 
 class MediaCache:
-    """A store's files, in a folder beside it."""
+    """A store's files, in a folder beside it. A `folder` of the program's choice is kept in mind by the store."""
 
     def __init__(
         self,
@@ -114,10 +114,11 @@ class MediaCache:
         keep_seconds: float = CACHE_SECONDS,
     ) -> None:
         self._store = store
-        self.folder = Path(folder) if folder is not None else Path(store.database.path).parent / FOLDER
         self.most_bytes = most_bytes
         self._keep_seconds = keep_seconds
         store.database.bring(MEDIA_SCHEMA)
+        self._place = MediaFolder(store, folder)
+        self.folder = self._place.path
 
     # -- looking
 
@@ -171,11 +172,15 @@ class MediaCache:
         self._note(transaction, asset_id, storage_path, target, size, is_uploaded=True, custom={})
         return target
 
+    def claim(self) -> None:
+        """Makes the folder this store's, ahead of its first file."""
+        self._place.claim()
+
     def prepare(self, source: bytes | Path | str) -> Path:
         """Copies bytes into the folder under a name of no meaning; `add` gives them theirs."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         adding = self.folder / f"{_ADDING}{secrets.token_hex(8)}"
         try:
+            self.claim()
             if isinstance(source, bytes):
                 adding.write_bytes(source)
             else:
@@ -279,6 +284,7 @@ class MediaCache:
 
     def repair(self) -> RepairReport:
         """Makes rows and files agree: after a crash, or after somebody else was in the folder."""
+        self.claim()
         report = RepairReport()
         with self._store.database.transaction() as transaction:
             known = set()
@@ -312,15 +318,20 @@ class MediaCache:
     # -- inside
 
     def _strangers(self, known: set[Path]) -> list[Path]:
-        """Files that nobody knows: no row, and no transfer that is to bring them or is half-way."""
+        """Files that nobody knows: no row, and no transfer that is to bring them or is half-way.
+
+        In a folder that holds more than this store's files, nobody can tell: a program may have named its pictures'.
+        """
+        if not self._place.is_ours():
+            return []
         awaited = {
             self.target(each.asset_id, each.storage_path)
             for each in self._store.storage_queue.transfers()
             if each.operation == "download" and each.status is not EntryStatus.COMPLETED
         }
         found = []
-        for path in sorted(self.folder.rglob("*")) if self.folder.exists() else []:
-            if path.is_dir() or path in known or path in awaited:
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_dir() or path in known or path in awaited or path.name.startswith(MARK):
                 continue
             if path.name.endswith(".part") and any(_is_part_of(path, target) for target in awaited):
                 continue

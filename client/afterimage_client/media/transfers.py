@@ -87,6 +87,7 @@ class MediaTransfers:
             self._note_status(transfer, DownloadStatus.DOWNLOADING)
         target = self._cache.target(transfer.asset_id, transfer.storage_path)
         try:
+            self._cache.claim()
             metadata = await self._downloaded(transfer, target, self._reporter(entry))
         except (FirebaseError, OSError, StoreError) as error:
             failure = self._failure(transfer, error)

@@ -7,6 +7,7 @@ never do: no two processes run one entry, whatever the clocks say.
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 from pathlib import Path
@@ -54,7 +55,8 @@ class Owner:
 
     def _draw_name(self) -> None:
         name = secrets.token_hex(8)
-        file = self._path_of(name).open("ab")
+        # Whoever can open the file can hold its lock: nobody else may.
+        file = os.fdopen(os.open(self._path_of(name), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600), "ab")
         # Between making the file and locking it, another owner may take it for one left behind and remove it.
         if _try_lock(file) and self._path_of(name).exists():
             self.name, self._file = name, file

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import socket
 from typing import Any
 
 import httpx2
 import pytest
 
-from afterimage_client import AuthError, FirebaseApp
+from afterimage_client import AppCheckToken, AuthError, FirebaseApp
 from afterimage_client.auth import User
 from afterimage_client.auth.auth import code_of_link
 from afterimage_client.auth.refusals import sign_in_refusal
 from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.status import Code
 from tests.client.conftest import Apps
+from tests.client.cut_proxy import CutProxy
 
 _numbers = iter(range(10**9))
 
@@ -253,3 +255,24 @@ async def test_a_disabled_or_deleted_user_is_signed_out_at_the_next_renewal(apps
             await app.auth.id_token(is_refused=await app.auth.id_token())
         assert caught.value.code == code
         assert app.auth.current_user is None
+
+
+async def test_a_sign_in_that_reached_nobody_is_tried_again(apps: Apps) -> None:
+    """A connection that was refused carried nothing: even an account that must not be made twice is asked for anew."""
+    address = apps.endpoints.identity_toolkit.removeprefix("http://").partition("/")[0]
+    line = CutProxy(address)
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        attempts = 0
+
+        async def attest() -> AppCheckToken:
+            nonlocal attempts
+            attempts += 1
+            if attempts == 2:
+                await line.listen_on(port)
+            return AppCheckToken(token="any", ttl_seconds=0)
+
+        url = apps.endpoints.identity_toolkit.replace(address, f"127.0.0.1:{port.getsockname()[1]}")
+        app = await apps.open(endpoints=dataclasses.replace(apps.endpoints, identity_toolkit=url), app_check=attest)
+        assert (await app.auth.sign_in_anonymously()).is_anonymous
+        await line.__aexit__(None, None, None)

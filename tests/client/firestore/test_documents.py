@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afterimage_client import FirebaseApp, FirestoreError
+from afterimage_client import BackoffPolicy, FirebaseApp, FirestoreError
 from afterimage_client.firestore import (
     DELETE_FIELD,
     SERVER_TIMESTAMP,
@@ -27,6 +28,7 @@ from afterimage_client.firestore.field_paths import parse_field_path, print_fiel
 from afterimage_client.firestore.values import decode, encode, message_sort_key
 from afterimage_client.firestore.writes import may_repeat, set_write, update_write
 from tests.client.conftest import Apps
+from tests.client.cut_proxy import CutProxy
 
 Own = Callable[[str], str]
 NOON = datetime(2026, 11, 30, 12, 0, 0, 123456, tzinfo=UTC)
@@ -246,3 +248,15 @@ async def test_the_database_is_the_one_that_was_named(apps: Apps) -> None:
     assert app.firestore.document(f"players/{user.uid}/n/1").name.startswith(
         f"projects/{apps.options.project_id}/databases/(default)/documents/players/"
     )
+
+
+async def test_a_line_that_connects_slowly_is_waited_for(apps: Apps) -> None:
+    """Half a second until a connection stands, as over satellites, is no failure: the first attempt succeeds."""
+    async with CutProxy(apps.endpoints.firestore) as line:
+        line.latency_seconds = 0.5
+        slow = await apps.open(
+            endpoints=dataclasses.replace(apps.endpoints, firestore=line.address), backoff=BackoffPolicy(attempts=1)
+        )
+        await slow.auth.sign_in_anonymously()
+        assert not (await slow.firestore.document("scenes/nowhere").get()).exists
+        assert line.connections == 1

@@ -16,6 +16,7 @@ from afterimage_client.auth import FileStore
 from afterimage_client.database.errors import StoreFullError
 from afterimage_client.media import MediaLibrary
 from afterimage_client.store import Store
+from tests.client.quick_folder import files_in
 
 MEGABYTE = 1024 * 1024
 
@@ -41,7 +42,7 @@ async def main(folder: Path, project: str, bucket: str, session: str, path: str)
         except StorageError as error:
             told["download"] = str(error)
         told["status"] = store.get_download_status("a")
-        told["left"] = [each.name for each in library.cache.folder.rglob("*") if each.is_file()]
+        told["left"] = [each.name for each in files_in(library.cache.folder)]
         told["faults"] = [*store.check_invariants(), *library.cache.check_invariants()]
         filler.unlink()
         library.start()

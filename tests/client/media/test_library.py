@@ -21,6 +21,7 @@ from afterimage_client.store.metadata import CACHE_SECONDS, DownloadStatus
 from tests.client.conftest import Apps
 from tests.client.cut_proxy import CutProxy
 from tests.client.media.conftest import DATA, PIECE, Shelf
+from tests.client.quick_folder import files_in
 
 
 async def struck(network: CutProxy) -> None:
@@ -233,7 +234,7 @@ async def test_a_file_its_document_and_its_upload_are_one(shelf: Shelf) -> None:
         shelf.library.add("a", "media/a/x.png", b"x", document={"id": "a", "wrong": object()})
     assert shelf.cache.files() == []
     assert shelf.store.queue.entries() == []
-    assert [path for path in shelf.cache.folder.rglob("*") if path.is_file()] == []
+    assert files_in(shelf.cache.folder) == []
     shelf.library.add("a", "media/a/x.png", b"x", mime_type="image/png", document={"filename": "x.png"})
     await shelf.library.sync_all()
     assert await shelf.app.storage.object("media/a/x.png").read() == b"x"
@@ -306,9 +307,9 @@ async def test_without_a_record_the_file_itself_is_shown(shelf: Shelf) -> None:
 
 
 def test_a_store_keeps_its_files_beside_it(tmp_path: Path) -> None:
-    """The folder of a store's files is `media_cache` beside the store."""
+    """The folder of a store's files is its own in `media_cache` beside the store."""
     store = Store(tmp_path / "content.db")
-    assert MediaCache(store).folder == tmp_path / "media_cache"
+    assert MediaCache(store).folder == tmp_path / "media_cache" / store.replica
     store.close()
 
 

@@ -10,6 +10,7 @@ import pytest
 from afterimage_client import FirebaseApp
 from afterimage_client.media import MediaLibrary
 from afterimage_client.repository import CloudAIRepository
+from tests.client.quick_folder import files_in
 from tests.client.repository.conftest import Home, home_of
 
 
@@ -80,7 +81,7 @@ async def test_a_file_and_what_is_told_of_it_are_one(here: Studio) -> None:
         here.repository.save_image(card_id="c", image_type="selfie", image_bytes=b"x", model="m")
     assert here.library.cache.files() == []
     assert here.home.store.queue.entries() == []
-    assert [path for path in here.library.cache.folder.rglob("*") if path.is_file()] == []
+    assert files_in(here.library.cache.folder) == []
 
 
 async def test_without_a_place_for_files_there_is_a_way_out(here: Studio) -> None:
