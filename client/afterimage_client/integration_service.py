@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import secrets
 from collections.abc import Mapping
 from typing import Any, Final
@@ -22,18 +23,29 @@ _ROOT: Final = "/api/phase5"
 _ATTEMPTS: Final = 4
 _LOOKS: Final = 600
 _RETRIED: Final = (429, 500, 502, 503, 504)
+_READ_HERE: Final = frozenset(
+    {"api_address", "timeout_seconds", "max_file_size_mb", "compression_threshold_mb", "default_cdn"}
+)
+_log = logging.getLogger("afterimage_client.integration")
 
 
 class Phase5IntegrationService:
-    """Calls of one program. `config` knows `api_address`, `max_file_size_mb` and `timeout_seconds`.
+    """Calls of one program.
 
-    Names that a program has put there for the server (`google_client_id`, `default_cdn`, `local_storage_path` and so
-    on) are read where the server runs, and may stay.
+    `config` knows `api_address`, `timeout_seconds`, `max_file_size_mb`, `compression_threshold_mb` (files below it are
+    not packed) and `default_cdn` (the network that `upload_to_cdn` means). Names that a program has put there for the
+    server (`google_client_id`, `local_storage_path` and so on) are read where the server runs: they may stay, and a
+    warning names them.
     """
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
         said = dict(config or {})
         self._most_bytes = int(float(said.get("max_file_size_mb", 100)) * 1024**2)
+        self._packed_from_bytes = int(float(said.get("compression_threshold_mb", 0)) * 1024**2)
+        self._network: str | None = said.get("default_cdn")
+        elsewhere = sorted(set(said) - _READ_HERE)
+        if elsewhere:
+            _log.warning("`%s` is not read by this program, but where the server runs", "`, `".join(elsewhere))
         self._http = httpx2.AsyncClient(
             base_url=str(said.get("api_address", DEFAULT_ADDRESS)), timeout=float(said.get("timeout_seconds", 60))
         )
@@ -84,22 +96,26 @@ class Phase5IntegrationService:
         cdn_provider: str | None = None,
         file_id: str | None = None,
     ) -> dict[str, Any]:
-        """Keeps bytes as a version. The server packs what gains by it; `upload_to_cdn` is refused."""
-        del user_id, auto_compress
-        if upload_to_cdn or cdn_provider:
-            return _refused(
-                "INVALID_REQUEST",
-                "`upload_to_cdn` cannot be done by an upload",
-                "upload it without, then mark the file as published: the network in front fetches it by itself",
-            )
+        """Keeps bytes as a version. With `upload_to_cdn` the world may have them, where there is a network in front."""
+        del user_id
         if len(file_data) > self._most_bytes:
             return _refused(
                 "FILE_TOO_LARGE", f"{len(file_data)} bytes; a file may have {self._most_bytes}", "make it smaller"
             )
         named = {"name": file_name} | ({"file_id": file_id} if file_id else {})
         if len(file_data) <= SENT_AT_ONCE_BYTES:
+            packs = auto_compress and len(file_data) >= self._packed_from_bytes
+            said = named | {"auto_compress": _written(packs), "upload_to_cdn": _written(upload_to_cdn)}
+            network = cdn_provider or (self._network if upload_to_cdn else None)
+            said |= {"cdn_provider": network} if network else {}
             return await self._asked(
-                "POST", "/storage/upload", access_token, params=named, content=file_data, key=_new_key()
+                "POST", "/storage/upload", access_token, params=said, content=file_data, key=_new_key()
+            )
+        if upload_to_cdn or cdn_provider:
+            return _refused(
+                "FILE_TOO_LARGE",
+                f"{len(file_data)} bytes; a save that publishes takes {SENT_AT_ONCE_BYTES}",
+                "upload it without `upload_to_cdn`, then mark the file as published",
             )
         return await self._sent_in_pieces(access_token, named, file_data)
 
@@ -214,3 +230,7 @@ def _refused(code: str, error: str, detail: str) -> dict[str, Any]:
 
 def _new_key() -> str:
     return secrets.token_hex(16)
+
+
+def _written(truth: bool) -> str:
+    return "true" if truth else "false"

@@ -3,6 +3,7 @@
 #
 #   afterimage-accounts.sh before PROJECT ORIGINALS_BUCKET DERIVED_BUCKET    ahead of the first deploy
 #   afterimage-accounts.sh after PROJECT REGION [MEDIA_READY_TOPIC [QUOTA_ALERT_TOPIC [BUDGET_ALERT_TOPIC]]]   when functions and topics are there
+#   afterimage-accounts.sh drive PROJECT KEY                                  where users link a Google Drive; KEY is what DRIVE_KEY names
 #
 # Between the two, events wait and are delivered later. `before` ends by saying what to write into functions/.env.PROJECT.
 set -euo pipefail
@@ -37,6 +38,7 @@ set_role() {
 in_project() { gcloud projects add-iam-policy-binding "$PROJECT" --member="$(account "$1")" --role="$2" --condition=None --quiet; }
 in_bucket() { gcloud storage buckets add-iam-policy-binding "gs://$2" --member="$(account "$1")" --role="projects/$PROJECT/roles/$3"; }
 as_itself() { gcloud iam service-accounts add-iam-policy-binding "afterimage-$1@$PROJECT.iam.gserviceaccount.com" --project="$PROJECT" --member="$(account "$1")" --role="$2"; }
+with_key() { gcloud kms keys add-iam-policy-binding "$KEY" --project="$PROJECT" --member="$(account "$1")" --role="$2"; }
 to_topic() { gcloud pubsub topics add-iam-policy-binding "$2" --project="$PROJECT" --member="$(account "$1")" --role=roles/pubsub.publisher; }
 
 # may_call ACCOUNT FUNCTION...: events and schedules call a function as the account it runs as, and call no other.
@@ -132,7 +134,7 @@ after() {
   for topic in drive.work drive.rewrap; do to_topic drive "$topic"; done
   for topic in media.sweep generations.expire versions.expire ledger.close-day ledger.audit artifacts.cleanup quota.audit publications.audit; do to_topic schedules "$topic"; done
   # Users ask the API to erase them, operators to hand recorded events on once more.
-  for topic in versions.expire user.erase media.replay ledger.replay artifacts.cleanup; do to_topic api "$topic"; done
+  for topic in versions.expire user.erase media.replay ledger.replay artifacts.cleanup drive.rewrap; do to_topic api "$topic"; done
   if [ -n "$READY" ]; then
     to_topic media "$READY"
     to_topic media-jobs "$READY"
@@ -140,8 +142,15 @@ after() {
   for topic in $ALERTS; do to_topic artifacts "$topic"; done
 }
 
+# The API seals permissions of users and takes them back, Drive's functions open them and wrap them anew, erasing takes them back.
+drive() {
+  for name in api drive; do with_key "$name" roles/cloudkms.cryptoKeyEncrypterDecrypter; done
+  with_key erase roles/cloudkms.cryptoKeyDecrypter
+}
+
 case "${1:-}:$#" in
   before:4) PROJECT=$2 ORIGINALS=$3 DERIVED=$4; before ;;
   after:3 | after:4 | after:5 | after:6) PROJECT=$2 REGION=$3 READY=${4:-} ALERTS="${5:-} ${6:-}"; after ;;
-  *) sed -n '4,5s/^# *//p' "$0" >&2; exit 2 ;;
+  drive:3) PROJECT=$2 KEY=$3; drive ;;
+  *) sed -n '4,6s/^# *//p' "$0" >&2; exit 2 ;;
 esac

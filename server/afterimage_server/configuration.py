@@ -19,8 +19,21 @@ from afterimage_client.database.errors import StoreKeyError
 
 NO_PROJECT: Final = "one-machine"
 _NEVER_PACKED: Final = 2**62
-"""The folder packs by itself, after a save was answered."""
-_NOT_USED: Final = ("SUPABASE_URL", "SUPABASE_SERVICE_KEY", "SUPABASE_BUCKET")
+NOT_USED: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("SUPABASE_URL", "SUPABASE_SERVICE_KEY", "SUPABASE_BUCKET"), "the cloud here is Cloud Storage"),
+    **dict.fromkeys(
+        (
+            *("DEFAULT_CDN", "CDN_BASE_URL", "CDN_TTL_HOURS", "CLOUDFLARE_API_TOKEN", "CLOUDFLARE_ZONE_ID"),
+            *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "VERCEL_TOKEN"),
+        ),
+        "a network in front fetches from the deployed `assets`, and one machine publishes nothing",
+    ),
+    **dict.fromkeys(
+        ("DERIVED_BUCKET", "MEDIA_PLANS", "MEDIA_READY_TOPIC"), "pictures are derived in the cloud, and none here"
+    ),
+    **dict.fromkeys(("QUOTA_ALERT_TOPIC", "BUDGET_ALERT_TOPIC"), "there are no topics here: alerts are logged"),
+}
+"""Names that programs and deployments set and that mean nothing on one machine, with the reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +59,8 @@ class ServerSettings:
     uses_cloud: bool = False
     log_folder: Path | None = None
     is_debug: bool = False
-    unused: tuple[str, ...] = ()
-    """Names that are set and mean nothing here."""
+    unused: Mapping[str, str] = field(default_factory=dict)
+    """Names that are set and mean nothing here, with the reason."""
 
     @property
     def is_loopback(self) -> bool:
@@ -63,7 +76,11 @@ def read_server_settings(environment: Mapping[str, str] | None = None) -> Server
     gigabytes = _number(variables, "MAX_LOCAL_STORAGE_GB", 5.0, least=0.001)
     most_bytes = int(gigabytes * 1024**3)
     api = read_settings({"GCLOUD_PROJECT": project or NO_PROJECT, "API_APP_CHECK": "off", **variables})
-    api = replace(api, pack_from_bytes=_NEVER_PACKED)
+    # No network in front: what would be published for one is refused, as wherever there is none.
+    api = replace(api, cdn_provider="", cdn_base_url="")
+    if not variables.get("COMPRESS_FROM_MB", "").strip() and api.drive is None:
+        # The folder packs by itself, after a save was answered; what goes to a Drive is packed as it is saved.
+        api = replace(api, pack_from_bytes=_NEVER_PACKED)
     if not variables.get("QUOTA_GB"):
         api = replace(api, quota_bytes=most_bytes)
     uses_cloud = _truth(variables, "USE_CLOUD_STORAGE", default=False)
@@ -86,7 +103,7 @@ def read_server_settings(environment: Mapping[str, str] | None = None) -> Server
         uses_cloud=uses_cloud,
         log_folder=Path(variables["LOG_PATH"]) if variables.get("LOG_PATH") else None,
         is_debug=_truth(variables, "DEBUG", default=False),
-        unused=tuple(name for name in _NOT_USED if variables.get(name)),
+        unused={name: why for name, why in NOT_USED.items() if variables.get(name)},
     )
 
 

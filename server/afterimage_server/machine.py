@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,9 +14,11 @@ from afterimage.api.application import Api
 from afterimage.api.dispatch import RouteTable
 from afterimage.api.services import Services
 from afterimage.artifacts.handlers import collector_over, library_over
+from afterimage.edges.drive.composition import drive_links_over, drive_queue_over
 from afterimage.edges.generators import generator_of
 from afterimage.generations.generator import Generator
 from afterimage.generations.working import Workshop
+from afterimage.ledger.bookkeeper import Bookkeeper, HotUsers
 from afterimage.ledger.prices.pricing import Prices
 from afterimage.made_once import made_once
 from afterimage.store.links import FileLinks
@@ -34,6 +37,9 @@ from afterimage_server.rooms.machine_services import MachineServices
 from afterimage_server.store.folder_files import FileChanged
 from afterimage_server.store.local_documents import DocumentChanged
 from afterimage_server.store.machine_folder import MachineFolder, open_folder
+from afterimage_server.work.bookkeeping import Bookkeeping
+from afterimage_server.work.drive_thread import DriveThread
+from afterimage_server.work.machine_jobs import MachineJobs
 from afterimage_server.work.tasks import Tasks
 from afterimage_server.work.tending import Tending
 from afterimage_server.work.worker_thread import WorkerThread
@@ -70,6 +76,8 @@ class Machine:
     address: Address
     cloud: CloudSide | None = None
     """None where everything stays here."""
+    drive: DriveThread | None = None
+    """None where no user can link a Google Drive."""
 
     def application(self, table: RouteTable | None = None, services: Services | None = None) -> Flask:
         """What a WSGI server serves."""
@@ -96,10 +104,14 @@ class Machine:
         self.worker.start()
         if self.cloud is not None:
             self.cloud.worker.start()
+        if self.drive is not None:
+            self.drive.start()
         self.tending.start()
 
     def stop_work(self) -> None:
         self.tending.stop()
+        if self.drive is not None:
+            self.drive.stop()
         if self.cloud is not None:
             self.cloud.worker.stop()
         self.worker.stop()
@@ -130,19 +142,11 @@ def open_machine(
     links: FileLinks = cloud.links if cloud is not None else local_links
     make_generator = made_once(generator or (lambda: generator_of(settings.api)))
     prices = made_once(Prices)
-    workshop = made_once(
-        lambda: Workshop(
-            documents=folder.documents,
-            files=folder.files,
-            bucket=settings.api.originals_bucket,
-            generator=make_generator(),
-            prices=prices(),
-            now=lambda: datetime.now(UTC),
-        )
-    )
-    collector = made_once(lambda: collector_over(library_over(folder.documents, folder.files, settings.api), links))
-    tasks = Tasks(folder=folder, queue=queue, workshop=workshop, collector=collector)
-    _follow(folder, tasks, cloud)
+    jobs = _jobs(settings, folder, queue, links, make_generator, prices)
+    tasks = Tasks(folder=folder, queue=queue, jobs=jobs)
+    drive_queue = drive_queue_over(folder.documents, folder.files, settings.api)
+    drive = DriveThread(drive_queue) if drive_queue is not None else None
+    _follow(folder, tasks, cloud, drive)
     sessions = UploadSessions(folder.files)
     worker = WorkerThread(queue, tasks.performers())
     services = MachineServices(
@@ -155,6 +159,7 @@ def open_machine(
         enqueue=tasks.enqueue_version,
         publish=tasks.publish_asked,
         prices=prices,
+        drive=lambda: jobs.drive_links,
         is_in_cloud=settings.uses_cloud,
         queue=queue,
         look=MachineLook(
@@ -185,11 +190,44 @@ def open_machine(
         ),
         address=address,
         cloud=cloud,
+        drive=drive,
     )
 
 
-def _follow(folder: MachineFolder, tasks: Tasks, cloud: CloudSide | None) -> None:
-    """Has tasks, and the outbox where there is a cloud, hear of each commit in its own transaction."""
+def _jobs(
+    settings: ServerSettings,
+    folder: MachineFolder,
+    queue: DurableQueue,
+    links: FileLinks,
+    make_generator: Callable[[], Generator],
+    prices: Callable[[], Prices],
+) -> MachineJobs:
+    workshop = made_once(
+        lambda: Workshop(
+            documents=folder.documents,
+            files=folder.files,
+            bucket=settings.api.originals_bucket,
+            generator=make_generator(),
+            prices=prices(),
+            now=lambda: datetime.now(UTC),
+        )
+    )
+    # At once, and not at the first use: an operator hears of a missing key or secret as the server starts.
+    drive_links = drive_links_over(folder.documents, settings.api)
+    # SQLite takes as many writes of one document as of many: nobody's bookings are spread.
+    keeper = Bookkeeper(store=folder.documents, hot_users=HotUsers(burst=math.inf))
+    return MachineJobs(
+        folder=folder,
+        settings=settings.api,
+        workshop=workshop,
+        collector=made_once(lambda: collector_over(library_over(folder.documents, folder.files, settings.api), links)),
+        bookkeeping=Bookkeeping(documents=folder.documents, queue=queue, keeper=keeper, prices=prices),
+        drive_links=drive_links,
+    )
+
+
+def _follow(folder: MachineFolder, tasks: Tasks, cloud: CloudSide | None, drive: DriveThread | None) -> None:
+    """Has tasks, the outbox where there is a cloud, and Drive where it is linked, hear of each commit in its own."""
 
     def files(transaction: FileTransaction, change: FileChanged) -> None:
         tasks.file_changed(transaction, change)
@@ -200,5 +238,7 @@ def _follow(folder: MachineFolder, tasks: Tasks, cloud: CloudSide | None) -> Non
         tasks.documents_changed(transaction, changes)
         if cloud is not None:
             cloud.outbox.documents_changed(transaction, changes)
+        if drive is not None:
+            drive.documents_changed(transaction, changes)
 
     folder.following.files, folder.following.documents = files, documents

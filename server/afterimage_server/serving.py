@@ -22,7 +22,7 @@ def serve(settings: ServerSettings, *, say: Callable[[str], object], trusted_pro
     lock = FolderLock(settings.folder)
     machine = open_machine(settings)
     try:
-        _tell_of_the_start(settings, machine.folder.rescue is not None)
+        tell_of_the_start(settings, is_rescued=machine.folder.rescue is not None)
         if machine.folder.rescue is not None:
             say(f"the database was broken and was made anew: {machine.folder.rescue}\n")
         listener = Listener(
@@ -50,9 +50,10 @@ def serve(settings: ServerSettings, *, say: Callable[[str], object], trusted_pro
     logger.info("stopped")
 
 
-def _tell_of_the_start(settings: ServerSettings, is_rescued: bool) -> None:
-    for name in settings.unused:
-        logger.warning("%s is set and not used: the cloud behind this server is Cloud Storage", name)
+def tell_of_the_start(settings: ServerSettings, *, is_rescued: bool) -> None:
+    """Warns of what an operator may not have meant."""
+    for name, why in settings.unused.items():
+        logger.warning("%s is set and not used: %s", name, why)
     if not settings.is_loopback:
         logger.warning("%s is reached by others: have a proxy speak HTTPS in front of it", settings.host)
     if settings.key is None:

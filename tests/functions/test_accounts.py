@@ -25,7 +25,7 @@ STARTED_BY_SCHEDULES = {
     "quota.audit",
     "publications.audit",
 }
-STARTED_BY_THE_API = {"user.erase", "media.replay", "ledger.replay", "artifacts.cleanup"}
+STARTED_BY_THE_API = {"user.erase", "media.replay", "ledger.replay", "artifacts.cleanup", "drive.rewrap"}
 NAMES = (
     "media",
     "media-jobs",
@@ -232,7 +232,19 @@ def test_a_topic_takes_messages_from_those_who_publish_on_it(given: dict[str, An
     assert publishers == expected
 
 
-@pytest.mark.parametrize("arguments", [(), ("before", "p"), ("after", "p"), ("sideways", "p", "r")])
+def test_the_key_of_drives_is_used_by_those_who_seal_open_and_take_back(tmp_path: Path) -> None:
+    """And by no other account; erasing opens permissions, and seals none."""
+    key = "projects/demo-x/locations/global/keyRings/afterimage/cryptoKeys/drive"
+    _, commands = said_by_the_script(tmp_path, "drive", "demo-x", key)
+    assert {command[:4] for command in map(tuple, commands)} == {("kms", "keys", "add-iam-policy-binding", key)}
+    assert {member(command): options(command)["role"] for command in commands} == {
+        "api": "roles/cloudkms.cryptoKeyEncrypterDecrypter",
+        "drive": "roles/cloudkms.cryptoKeyEncrypterDecrypter",
+        "erase": "roles/cloudkms.cryptoKeyDecrypter",
+    }
+
+
+@pytest.mark.parametrize("arguments", [(), ("before", "p"), ("after", "p"), ("drive", "p"), ("sideways", "p", "r")])
 def test_too_few_arguments_say_how_it_is_called(arguments: tuple[str, ...]) -> None:
     """Nothing is asked of the platform before all of it is known."""
     done = subprocess.run([str(SCRIPT), *arguments], capture_output=True, text=True, timeout=60, check=False)

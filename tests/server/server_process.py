@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,6 +18,7 @@ import httpx
 from afterimage_client.database import StoreKey
 from afterimage_server.local_tokens import LocalTokens
 from afterimage_server.store.machine_folder import open_folder
+from tests.waiting import waited_for
 
 SECONDS = 60.0
 
@@ -95,13 +95,7 @@ class ServerProcess:
 
     def until(self, look: Callable[[], Any]) -> Any:
         """Looks until there is something to see; the server works by itself meanwhile."""
-        until = time.monotonic() + SECONDS
-        while time.monotonic() < until:
-            found = look()
-            if found:
-                return found
-            time.sleep(0.02)
-        raise AssertionError("it never came")
+        return waited_for(look, seconds=SECONDS)
 
     def lines(self) -> list[dict[str, Any]]:
         """What it logged."""

@@ -9,6 +9,7 @@ import pytest
 
 from afterimage_client.integration_service import SENT_AT_ONCE_BYTES, Phase5IntegrationService
 from tests.client.quick_folder import quick_folder
+from tests.functions.api.conftest import serving_on_one_machine
 from tests.server.server_process import ServerProcess
 
 
@@ -72,6 +73,38 @@ async def test_a_large_file_goes_in_pieces_and_comes_back_as_a_version(server: S
         assert (large["success"], large["code"]) == (False, "FILE_TOO_LARGE")
         published = await upload(b"x", upload_to_cdn=True, cdn_provider="cloudflare")
         assert (published["success"], published["code"]) == (False, "INVALID_REQUEST")
+        assert "has none" in published["error"]
+        published = await upload(data, upload_to_cdn=True)
+        assert (published["success"], published["code"]) == (False, "FILE_TOO_LARGE")
+
+
+async def test_a_file_for_the_world_has_an_address_where_a_network_is_in_front(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """`cdn.cdn_url`, by the network of the call or of the config; small texts are packed from the config's size on."""
+    with serving_on_one_machine("one-machine") as served:
+        network = {"DEFAULT_CDN": "cloudflare", "CDN_BASE_URL": "https://cdn.example.com", "COMPRESS_FROM_MB": "1"}
+        config = {
+            "api_address": served.instance(**network), "default_cdn": "cloudflare", "compression_threshold_mb": 2,
+            "google_client_id": "app",
+        }  # fmt: skip
+        token = served.user("ana").token
+        async with Phase5IntegrationService(config) as service:
+            assert "`google_client_id` is not read by this program" in caplog.text
+            for provider, code in (("cloudflare", None), (None, None), ("vercel", "INVALID_REQUEST")):
+                result = await service.upload_file_with_processing(
+                    access_token=token, file_data=b"bytes", file_name="design.txt", upload_to_cdn=True,
+                    cdn_provider=provider,
+                )  # fmt: skip
+                assert result.get("code") == code
+                if code is None:
+                    assert result["cdn"]["cdn_url"].startswith("https://cdn.example.com/a/")
+            for megabytes, is_packed in ((1.5, False), (2.5, True)):
+                text = b"a line of text\n" * int(megabytes * 70_000)
+                kept = await service.upload_file_with_processing(access_token=token, file_data=text, file_name="a.txt")
+                content = served.documents.read(f"artifacts/ana/blobs/{kept['sha256']}")
+                assert content is not None
+                assert content.fields["is_packed"] is is_packed
 
 
 async def test_what_is_refused_comes_back_as_a_dict(server: ServerProcess) -> None:

@@ -26,7 +26,7 @@ from afterimage.ledger.bookkeeper import BookingOutcome
 from afterimage.ledger.closing import Closing
 from afterimage.ledger.contribution import OutputStatus
 from afterimage.ledger.events import book_document, book_object
-from afterimage.ledger.observing import observe_document
+from afterimage.ledger.observing import observe_live
 from afterimage.ledger.roll_up import RollUp, every
 from afterimage.ledger.survey import MOST_OBJECTS
 from afterimage.paths import BOOKED_ROOTS, BOOKS, booked_document, buckets_path, is_document_id, ledger_records_path
@@ -185,14 +185,7 @@ def _reprice_one(auditor: Auditor, user: str, stored: Document, counts: Counter[
         return
     counts["looked at"] += 1
     live = auditor.keeper.store.read(place)
-    seen = live and observe_document(
-        place,
-        live.fields,
-        created=live.created,
-        version=live.updated,
-        is_deleted=False,
-        prices=auditor.prices,
-    )
+    seen = live and observe_live(live, auditor.prices)
     if seen and auditor.keeper.book(seen, reprice=True, from_audit=True) is BookingOutcome.BOOKED:
         counts["re-priced"] += 1
 

@@ -11,6 +11,7 @@ from afterimage.ledger.contribution import facts_of, hits_of, object_facts
 from afterimage.ledger.prices.pricing import Prices
 from afterimage.ledger.records import OBJECT_KIND, Observation
 from afterimage.paths import Family
+from afterimage.store.documents import Document
 
 BYTES_KINDS: Final = {
     Family.AI_IMAGE: "images",
@@ -52,6 +53,13 @@ def observe_document(
         table=prices.version,
         before=None if before is None else (before[0], hits_of(before[1])),
         facts=facts_of(kind, fields, created_at, prices),
+    )
+
+
+def observe_live(found: Document, prices: Prices) -> Observation | None:
+    """What a document says that was read, and not told of by an event. None if not for the books."""
+    return observe_document(
+        found.path, found.fields, created=found.created, version=found.updated, is_deleted=False, prices=prices
     )
 
 

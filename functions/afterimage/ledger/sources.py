@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Protocol
 
-from afterimage.ledger.observing import observe_document, observe_object
+from afterimage.ledger.observing import observe_live, observe_object
 from afterimage.ledger.prices.pricing import Prices
 from afterimage.ledger.records import Observation
 from afterimage.ledger.roll_up import every
@@ -49,14 +49,7 @@ def live_documents(
         if kind < after[0]:
             continue
         for found in every(reader, collection, after[1] if kind == after[0] else ""):
-            seen = observe_document(
-                found.path,
-                found.fields,
-                created=found.created,
-                version=found.updated,
-                is_deleted=False,
-                prices=prices,
-            )
+            seen = observe_live(found, prices)
             if seen is not None:
                 yield seen
 

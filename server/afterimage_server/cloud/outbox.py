@@ -15,9 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from afterimage.drive_paths import DRIVE, DRIVE_BEGUN, DRIVE_LINKS, DRIVE_QUEUE
 from afterimage.paths import (
     ARTIFACT_UPLOADS,
     ARTIFACTS,
+    BOOKS,
     DEAD_LETTERS,
     JOBS,
     parse_artifact_file,
@@ -35,8 +37,11 @@ UPLOAD: Final = "upload"
 UNSTORE: Final = "unstore"
 DOCUMENT: Final = "document"
 CLOUD_KINDS: Final = (UPLOAD, UNSTORE, DOCUMENT)
-STAYS_HERE: Final = frozenset({TOKENS, JOBS, DEAD_LETTERS, "_limits", "_operations", "_none"})
-"""Collections that are this machine's own affair."""
+STAYS_HERE: Final = frozenset(
+    {TOKENS, JOBS, DEAD_LETTERS, BOOKS, DRIVE, DRIVE_BEGUN, DRIVE_LINKS, DRIVE_QUEUE, "operations"}
+    | {"_limits", "_operations", "_none"}
+)
+"""This machine's own affair. The cloud keeps books of what comes there, and a user's Drive has one writer."""
 
 
 def _made(transaction: FileTransaction) -> int:

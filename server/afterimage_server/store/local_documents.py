@@ -240,6 +240,11 @@ class LocalDocuments:
                     raise ConflictError(f"the moment {at} cannot be read any more: begin with the present one")
         return LocalMoment(self, at, instant)
 
+    def forget_moments(self, transaction: FileTransaction) -> None:
+        """Ends every moment that was handed out: whoever reads one begins anew with the present."""
+        transaction.execute("DELETE FROM moments")
+        transaction.execute("DELETE FROM past")
+
     def _forget_the_past(self, transaction: FileTransaction, now: int) -> None:
         transaction.execute("DELETE FROM moments WHERE at < ?", (now - int(KEPT_PAST.total_seconds()) * 10**9,))
         oldest = transaction.row("SELECT min(at) FROM moments")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from afterimage_client.database import Connect, Database, FileTransaction, StoreKey
 from afterimage_server.store.durable_files import NO_ROOM
@@ -56,6 +57,14 @@ class MachineFolder:
             with self.database.transaction() as transaction:
                 self._rewrite(transaction)
 
+    def forget_the_past(self) -> None:
+        """Has nothing left of what was deleted: in the journal, for readers of the past, or in the database."""
+        with self.database.transaction() as transaction:
+            self.documents.forget_moments(transaction)
+            self._rewrite(transaction)
+        # What was deleted is overwritten in the database (`forgetful`); this empties the log of writes beside it.
+        self.database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def heal_journal(self) -> bool:
         """Begins the journal anew where a killed process left it behind the database, or ahead of it."""
         with self.database.transaction() as transaction:
@@ -83,13 +92,20 @@ class MachineFolder:
             self.journal.has_gap = True
 
 
+def forgetful(*arguments: Any, **options: Any) -> sqlite3.Connection:
+    """A connection that overwrites what it deletes: nobody finds it in the file afterwards."""
+    connection: sqlite3.Connection = sqlite3.connect(*arguments, **options)
+    connection.execute("PRAGMA secure_delete=ON")
+    return connection
+
+
 def open_folder(
     path: Path,
     key: StoreKey | None = None,
     *,
     most_bytes: int | None = None,
     clock: Callable[[], float] = time.time,
-    connect: Connect = sqlite3.connect,
+    connect: Connect = forgetful,
 ) -> MachineFolder:
     """Opens a folder, or makes it; StoreError for a database that cannot be used."""
     path.mkdir(parents=True, exist_ok=True)

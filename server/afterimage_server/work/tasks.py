@@ -4,6 +4,7 @@
 |---|---|---|
 | generate | works on a version | the version itself says how far it has come |
 | arrived | makes a version of an upload that has come | the upload's document is closed in the same commit |
+| book | enters what an output cost into its user's books | the books know which version of it they have |
 | job | gives a job its turn | the job's document holds the turn that is due |
 """
 
@@ -13,34 +14,28 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 from afterimage.api.services import no_jobs
-from afterimage.artifacts.collector import Collector
-from afterimage.delivery.dead_letters import DeadLetters
 from afterimage.faults import TransientError
-from afterimage.generations.expire_versions import ExpireVersions
 from afterimage.generations.records import VersionKey
-from afterimage.generations.working import Workshop
-from afterimage.jobs.artifact_jobs import ArtifactCleanup, quota_audit_job
-from afterimage.jobs.progress import Jobs, Work
+from afterimage.jobs.progress import Jobs
 from afterimage.paths import (
     GENERATION_VERSIONS,
     USERS,
-    is_document_id,
     parse_alert,
     parse_artifact_file,
     parse_version,
 )
-from afterimage.quota.audit import QuotaAuditor
 from afterimage.store.documents import Change, Where
 from afterimage_client.database import FileTransaction
 from afterimage_client.queue import DurableQueue, Entry
 from afterimage_server.store.folder_files import FileChanged
 from afterimage_server.store.local_documents import DocumentChanged
 from afterimage_server.store.machine_folder import MachineFolder
+from afterimage_server.work.bookkeeping import BOOK
+from afterimage_server.work.machine_jobs import ERASE, MachineJobs
 
 logger = logging.getLogger("afterimage_server.work")
 GENERATE: Final = "generate"
@@ -56,8 +51,7 @@ class Tasks:
 
     folder: MachineFolder
     queue: DurableQueue
-    workshop: Callable[[], Workshop]
-    collector: Callable[[], Collector]
+    jobs: MachineJobs
 
     # -- putting in
 
@@ -70,7 +64,7 @@ class Tasks:
 
     def publish_asked(self, topic: str, body: Mapping[str, Any]) -> None:
         """A message that the API was asked to send; ApiError for a job that one machine does not have."""
-        if topic in self._jobs():
+        if topic in self.jobs.works(self.enqueue_version):
             self.publish(topic, body)
         else:
             no_jobs(topic, body)
@@ -91,6 +85,7 @@ class Tasks:
             self.queue.enqueue(ARRIVED, f"file|{after.bucket}/{after.name}", payload, priority=10)
 
     def documents_changed(self, transaction: FileTransaction, changes: Sequence[DocumentChanged]) -> None:
+        self.jobs.bookkeeping.documents_changed(transaction, changes)
         for change in changes:
             about, after, before = parse_alert(change.path), change.after or {}, change.before or {}
             if about is not None and after.get("state") == "raised" and before.get("state") != "raised":
@@ -103,7 +98,7 @@ class Tasks:
         return {kind: _in_a_thread(do) for kind, do in self.handlers().items()}
 
     def handlers(self) -> Mapping[str, Callable[[Entry], object]]:
-        return {GENERATE: self._generate, ARRIVED: self._arrived, JOB: self._turn}
+        return {GENERATE: self._generate, ARRIVED: self._arrived, BOOK: self.jobs.bookkeeping.book, JOB: self._turn}
 
     def release_claims(self) -> int:
         """Puts down what workers of a process that is gone had taken up; only for one who is alone in the folder."""
@@ -124,7 +119,7 @@ class Tasks:
     def _generate(self, entry: Entry) -> None:
         said = entry.payload
         key = VersionKey(uid=said["uid"], generation=said["generation"], version=said["version"])
-        workshop = self.workshop()
+        workshop = self.jobs.workshop()
         try:
             logger.info("`%s`: %s", key.path, workshop.work(key))
         except TransientError as error:
@@ -134,42 +129,19 @@ class Tasks:
 
     def _arrived(self, entry: Entry) -> None:
         said = entry.payload
-        arrival = self.collector().arrivals.finalized(said["bucket"], said["name"], said["generation"])
+        arrival = self.jobs.collector().arrivals.finalized(said["bucket"], said["name"], said["generation"])
         logger.info("`%s`: %s", said["name"], arrival)
 
     def _turn(self, entry: Entry) -> None:
         topic, body = entry.payload["topic"], entry.payload["body"]
-        work = self._jobs()[topic]
-        jobs = Jobs(kind=topic, documents=self.folder.documents, publish=self.publish)
-        logger.debug("%s: %s", topic, jobs.receive(body, entry.idempotency_key, work()))
-
-    def _jobs(self) -> Mapping[str, Callable[[], Work]]:
-        documents = self.folder.documents
-        return {
-            "versions.expire": lambda: ExpireVersions(workshop=self.workshop(), enqueue=self.enqueue_version).turn,
-            "artifacts.cleanup": lambda: (
-                ArtifactCleanup(
-                    collector=self.collector(), letters=DeadLetters(documents), alert=lambda _event: None
-                ).turn
-            ),
-            "quota.audit": lambda: quota_audit_job(QuotaAuditor(store=documents, collector=self.collector())).turn,
-        }
-
-
-JOBS_BY_TURN: Final[Mapping[str, str]] = {
-    "versions.expire": "%Y-%m-%dT%H-%M",
-    "artifacts.cleanup": "%Y-%m-%d",
-    "quota.audit": "%Y-%m-%d",
-}
-"""How often each job runs, as what its name changes by; minutes are fives."""
-
-
-def jobs_due(now: float) -> list[tuple[str, str]]:
-    """The topic and the name of each job of this moment: a name that has run already runs no more."""
-    moment = datetime.fromtimestamp(now - now % 300, UTC)
-    due = [(topic, f"{topic}-{moment.strftime(pattern)}") for topic, pattern in JOBS_BY_TURN.items()]
-    assert all(is_document_id(name) for _, name in due)
-    return due
+        work = self.jobs.works(self.enqueue_version)[topic]
+        keep_for = self.jobs.settings.keep_finished_for
+        jobs = Jobs(kind=topic, documents=self.folder.documents, publish=self.publish, keep_for=keep_for)
+        state = jobs.receive(body, entry.idempotency_key, work())
+        logger.debug("%s: %s", topic, state)
+        if topic == ERASE and state == "done":
+            # What was erased is told of by earlier lines of the journal, and may be remembered for readers of the past.
+            self.folder.forget_the_past()
 
 
 def _in_a_thread(do: Callable[[Entry], object]) -> Callable[[Entry], Awaitable[None]]:

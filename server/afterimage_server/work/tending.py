@@ -15,10 +15,13 @@ from afterimage.store.documents import ConflictError, NoRoomError, Remove
 from afterimage_client.database.errors import StoreError
 from afterimage_server.doors.upload_sessions import UploadSessions
 from afterimage_server.store.machine_folder import MachineFolder
-from afterimage_server.work.tasks import Tasks, jobs_due
+from afterimage_server.work.machine_jobs import jobs_due
+from afterimage_server.work.tasks import Tasks
 
 logger = logging.getLogger("afterimage_server.tending")
-EXPIRING: Final = ("_events", "_jobs", "_limits", "_operations", "_purges", "blobs", "uploads")
+EXPIRING: Final = (
+    "_driveBegun", "_events", "_jobs", "_limits", "_operations", "_purges", "blobs", "uploads", "usage",
+)  # fmt: skip
 """Collections whose documents say when they may go, as `firestore.indexes.json` has them deleted in the cloud."""
 LEFT_ALONE_SECONDS: Final = 3600.0
 """A file without a row that is younger may be about to get one, by another process."""
@@ -63,6 +66,9 @@ class Tending:
         due = frozenset(jobs_due(now))
         for topic, name in sorted(due - self._due):
             self.tasks.publish(topic, {"job": name})
+        if due != self._due:
+            # What was booked apart while many bookings of one user came together; nearly always there is none.
+            self.tasks.jobs.bookkeeping.roll_up.empty_buckets()
         self._due = due
         if int(now // 3600) != self._hour:
             self._hour = int(now // 3600)

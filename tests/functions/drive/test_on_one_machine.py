@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,8 +19,10 @@ from afterimage.edges.drive.composition import drive_links_over, drive_queue_ove
 from afterimage.edges.drive.keys.key_file import add_key
 from afterimage.settings import Settings, read_settings
 from afterimage_server.store.machine_folder import MachineFolder
+from afterimage_server.work.drive_thread import DriveThread
 from tests.functions.drive.google_server import GoogleServer, served
 from tests.functions.store.conftest import machine
+from tests.waiting import waited_for
 
 
 @dataclass(frozen=True)
@@ -59,16 +62,20 @@ def google() -> Iterator[GoogleServer]:
         assert running.broken_contracts == []
 
 
-@pytest.mark.parametrize("kind", ["machine", "sealed machine"])
-def test_a_save_on_one_machine_lies_in_the_user_s_drive(google: GoogleServer, tmp_path: Path, kind: str) -> None:
-    """Linked, saved, brought there; a server that starts again goes on with what waits in its folder."""
-    add_key(tmp_path / "keys.json")
-    settings = read_settings({
-        "GCLOUD_PROJECT": "one-machine", "DRIVE_KEY": str(tmp_path / "keys.json"),
+def settings_for(google: GoogleServer, folder: Path) -> Settings:
+    add_key(folder / "keys.json")
+    return read_settings({
+        "GCLOUD_PROJECT": "one-machine", "DRIVE_KEY": str(folder / "keys.json"),
         "GOOGLE_CLIENT_ID": google.consents.client_id, "GOOGLE_CLIENT_SECRET": google.consents.client_secret,
         "GOOGLE_REDIRECT_URI": google.consents.redirects[0], "GOOGLE_OAUTH_URL": google.url,
         "GOOGLE_API_URL": google.url,
     })  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["machine", "sealed machine"])
+def test_a_save_on_one_machine_lies_in_the_user_s_drive(google: GoogleServer, tmp_path: Path, kind: str) -> None:
+    """Linked, saved, brought there; a server that starts again goes on with what waits in its folder."""
+    settings = settings_for(google, tmp_path)
     with machine(tmp_path, kind) as folder:
         here = Machine(folder, settings)
         here.link(google)
@@ -85,3 +92,20 @@ def test_a_save_on_one_machine_lies_in_the_user_s_drive(google: GoogleServer, tm
         assert shown.fields["quota"]["limit_bytes"] == 15 * 1024**3
     [there] = google.drive().of_file(file)
     assert [revision.data for revision in there.revisions] == [b"one", b"two" * 200_000]
+
+
+def test_a_save_wakes_the_work_that_nobody_else_would_wake(google: GoogleServer, tmp_path: Path) -> None:
+    """What is new is brought there at once: here the thread's own next look is an hour away."""
+    settings = settings_for(google, tmp_path)
+    with machine(tmp_path, "machine") as folder:
+        queue = drive_queue_over(folder.documents, folder.files, settings)
+        assert queue is not None
+        thread = DriveThread(queue, look_every_seconds=3600)
+        folder.following.documents = thread.documents_changed
+        here = Machine(folder, settings)
+        here.link(google)
+        thread.start()
+        for data in (b"one", b"two"):
+            file = here.save(data)
+            waited_for(partial(google.drive().of_file, file))
+        thread.stop()

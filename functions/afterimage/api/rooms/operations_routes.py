@@ -37,9 +37,9 @@ class UserCosts(Struct, frozen=True, kw_only=True):
 
 
 class JobToStart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which recorded events are handled once more."""
+    """Recorded events are handled once more; `drive.rewrap` puts permissions of Drives under the newest key."""
 
-    kind: Literal["media.replay", "ledger.replay", "artifacts.cleanup"]
+    kind: Literal["media.replay", "ledger.replay", "artifacts.cleanup", "drive.rewrap"]
 
 
 OPERATIONS_ROUTES: Final = (
@@ -57,7 +57,7 @@ OPERATIONS_ROUTES: Final = (
         method="POST",
         path="/api/operations/jobs",
         handler=f"{_HANDLERS}:start_job",
-        summary="starts a job that hands recorded events on once more",
+        summary="starts a job: recorded events once more, or permissions under the newest key",
         answers=JobStarted,
         status=202,
         body=JobToStart,

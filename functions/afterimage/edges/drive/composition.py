@@ -8,7 +8,6 @@ from pathlib import Path
 
 from afterimage.artifacts.handlers import library_over
 from afterimage.edges.drive.google.google_oauth import GoogleOAuth
-from afterimage.edges.drive.keys.cloud_kms import KMS_SCOPE, CloudKms
 from afterimage.edges.drive.keys.key_file import read_key_file
 from afterimage.edges.drive.keys.sealing import KeyKeeper, Sealer
 from afterimage.edges.drive.links.links import PROVIDER, DriveLinks
@@ -49,6 +48,9 @@ def drive_queue_over(documents: DocumentStore, files: FileStore, settings: Setti
 def key_keeper(drive: DriveSettings) -> KeyKeeper:
     """Cloud KMS where a key of it is named; otherwise a file of this machine."""
     if drive.key.startswith("projects/"):
+        # Imported here: one machine with a key file need not have what only Cloud KMS asks for.
+        from afterimage.edges.drive.keys.cloud_kms import CloudKms
+
         return CloudKms(name=drive.key, token=_own_tokens(), api=drive.kms_url)
     return read_key_file(Path(drive.key).expanduser())
 
@@ -57,6 +59,8 @@ def _own_tokens() -> Callable[[], str]:
     """Tokens of the account that this process runs as, renewed as they run out."""
     import google.auth
     from google.auth.transport.requests import Request
+
+    from afterimage.edges.drive.keys.cloud_kms import KMS_SCOPE
 
     credentials, _ = google.auth.default(scopes=[KMS_SCOPE])
     lock = threading.Lock()

@@ -66,20 +66,41 @@ class DriveQueue:
     seconds: Callable[[], float] = time.monotonic
     dice: random.Random = field(default_factory=random.Random)
 
-    def run(self, *, round_seconds: float = ROUND_SECONDS) -> dict[str, int]:
-        """Works on what is due until nothing is, or the round is over; how many notes ended in which way."""
+    def run(
+        self, *, round_seconds: float = ROUND_SECONDS, is_called_off: Callable[[], bool] = lambda: False
+    ) -> dict[str, int]:
+        """Works on what is due until nothing is, or the round is over; how many notes ended in which way.
+
+        A round that is called off ends between two steps: the note at hand is due again, and goes on where it was.
+        """
         until = self.seconds() + round_seconds
         counts: dict[str, int] = {}
-        while self.seconds() < until:
+
+        def goes_on() -> bool:
+            return self.seconds() < until and not is_called_off()
+
+        while goes_on():
             due = self.due()
             if not due:
                 break
             for note in due:
-                if self.seconds() >= until:
+                if not goes_on():
                     break
-                outcome = self.work(note, lambda: self.seconds() < until)
+                outcome = self.work(note, goes_on)
                 counts[outcome] = counts.get(outcome, 0) + 1
         return counts
+
+    def release_claims(self) -> int:
+        """Gives back what workers had claimed that are gone; only for one who knows that nobody works here now."""
+        released, after = 0, ""
+        while found := self.tools.documents.page(DRIVE_QUEUE, after, _PAGE):
+            after = found[-1].id
+            for note in found:
+                if note.fields.get("claimed_until") is not None:
+                    put = {"claim": "", "claimed_until": None, "due_at": self._now()}
+                    self.tools.documents.commit([Change(path=note.path, put=put, expected=note.version)])
+                    released += 1
+        return released
 
     def due(self, limit: int = _PAGE) -> list[Document]:
         is_due = Where(field="due_at", comparison="<=", value=self._now())
