@@ -26,6 +26,7 @@ from afterimage_emulator.configuration import (
     load_configuration,
 )
 from afterimage_emulator.configuration.commented_json import parse_commented_json
+from afterimage_emulator.configuration.reachable import exposure_warnings, in_production, production_warning
 from afterimage_emulator.credentials.local_credentials import account_email, service_account
 from afterimage_emulator.credentials.local_signer import LocalSigner, accepts_unknown_signers
 from afterimage_emulator.environment import sdk_environment
@@ -105,6 +106,7 @@ class Suite:
         accept_unknown_signers: bool | None = None,
         strict_indexes: bool = False,
         console: bool = False,
+        allow_production: bool = False,
     ) -> None:
         if configuration is None:
             configuration = Configuration(root=Path.cwd(), project_id=project_id or "demo-suite")
@@ -113,6 +115,8 @@ class Suite:
         self.token = secrets.token_urlsafe(32)
         """What pages show that may control the suite: its console gets it with its own load."""
         self.only = _chosen(configuration, only)
+        reached = in_production(configuration, self.only)
+        self._withholds_credentials = bool(reached) and not allow_production
         self.clock = clock or Clock()
         self.faults = Faults()
         self.activity = Activity()
@@ -133,6 +137,8 @@ class Suite:
         self.services: dict[str, Any] = {}
         self.warnings: list[str] = list(configuration.warnings)
         """What whoever starts the suite should know; complete once it has started."""
+        if reached:
+            self.warnings.append(production_warning(configuration, reached, is_allowed=allow_production))
         self.broken_rules: list[str] = []
         """Rules that closed what they were to guard when the suite started."""
         self._servers: dict[str, WireServer] = {}
@@ -177,6 +183,7 @@ class Suite:
             if self._wants_console:
                 await self._serve_console(hub.http)
                 await self._serve_official_sockets()
+            self.warnings += exposure_warnings(self.addresses())
             if self._import_from is not None and not self._is_first_run(self._import_from):
                 await import_services(self._exporters(), self._import_from)
             origin = f"http://{self.addresses()['hub']}"
@@ -296,9 +303,13 @@ class Suite:
         return {name: Address(host=server.host, port=server.port) for name, server in self._servers.items()}
 
     def environment(self) -> dict[str, str]:
-        """The variables that point the official SDKs here, and local credentials where there are no others."""
+        """The variables that point the official SDKs here, and local credentials where there are no others.
+
+        The user's own are hidden behind those where code might reach production with them.
+        """
         environment = sdk_environment(self.configuration, self.addresses())
-        if "GOOGLE_APPLICATION_CREDENTIALS" not in os.environ and self._data is not None:
+        has_none = "GOOGLE_APPLICATION_CREDENTIALS" not in os.environ
+        if self._data is not None and (has_none or self._withholds_credentials):
             environment["GOOGLE_APPLICATION_CREDENTIALS"] = str(self._data / CREDENTIALS_FILE)
         return environment
 
@@ -352,6 +363,11 @@ class Suite:
     def functions_summary(self) -> list[str]:
         functions = self.services.get("functions")
         return [] if functions is None else list(functions.summary())
+
+    def broken_codebases(self) -> list[str]:
+        """Names of codebases that do not load as they are now."""
+        functions = self.services.get("functions")
+        return [] if functions is None else list(functions.broken_codebases())
 
     def send(self, event: CloudEvent) -> int:
         """An event made by hand; answers how many functions want it."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from afterimage_emulator.commands.send import add_send
+from afterimage_emulator.configuration.reachable import PRODUCTION_FLAG
 from afterimage_emulator.credentials.local_signer import UNKNOWN_SIGNERS_FLAG
 from afterimage_emulator.front.allowed_pages import HOSTS_FLAG, ORIGINS_FLAG
 
@@ -121,7 +122,8 @@ def _add_suite_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--only", metavar="NAMES", help="firestore,storage,auth,pubsub,functions,tasks,hosting: any, with commas"
     )
-    command.add_argument("--project", metavar="ID", help="project id (default: .firebaserc, else demo-no-project)")
+    command.add_argument("--project", metavar="ID",
+                         help="project id or alias (default: .firebaserc, else demo-no-project)")  # fmt: skip
     command.add_argument("--config", metavar="FILE", type=Path, help="firebase.json (default: here or above)")
     command.add_argument("--host", metavar="ADDRESS", help="listen there instead of on loopback, as in a container")
     command.add_argument("--import", dest="import_from", metavar="DIR", type=Path, help="start from this export")
@@ -137,5 +139,9 @@ def _add_suite_options(command: argparse.ArgumentParser) -> None:
                          help="take signed URLs and policies whose key is not known here, unchecked")  # fmt: skip
     command.add_argument("--strict-indexes", action="store_true",
                          help="refuse Firestore queries whose index firestore.indexes.json lacks")  # fmt: skip
+    command.add_argument(PRODUCTION_FLAG, dest="allow_production", action="store_true",
+                         help="leave your credentials to code that may reach a real project")  # fmt: skip
+    command.add_argument("--denials", action="store_true",
+                         help="log why rules denied each request; `exec` counts them otherwise")  # fmt: skip
     command.add_argument("--debug", action="store_true", help="log every request")
     command.add_argument("--log-json", action="store_true", help="log JSON lines")

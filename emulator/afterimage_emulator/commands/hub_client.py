@@ -12,7 +12,13 @@ from afterimage_emulator.hub.locator import locator_path
 
 
 def chosen_project(project: str | None) -> str:
-    return project or load_configuration(find_configuration(Path.cwd())).project_id
+    """As `start` chooses it, aliases of .firebaserc included; a named project needs no firebase.json beside."""
+    try:
+        return load_configuration(find_configuration(Path.cwd()), project_id=project).project_id
+    except ConfigurationError:
+        if project is None:
+            raise
+        return project
 
 
 def find_hub(project: str | None) -> str:

@@ -7,6 +7,8 @@ import logging
 import sys
 import time
 
+from afterimage_emulator.front.explanation import DENIALS
+
 _DIM, _RED, _YELLOW, _PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
 
@@ -19,7 +21,7 @@ class PeopleFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        source = record.name.removeprefix("afterimage_emulator").lstrip(".") or "suite"
+        source = record.name.removeprefix("afterimage_emulator").removesuffix(f".{DENIALS}").lstrip(".") or "suite"
         text = f"{clock} {source:<12} {record.getMessage()}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
@@ -47,9 +49,24 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
-def set_up_logging(*, debug: bool, as_json: bool) -> None:
+class DenialCount(logging.Filter):
+    """Keeps out why rules denied requests, which tests of rules ask for by the thousand, and counts them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_denial = record.name.endswith(f".{DENIALS}")
+        self.count += is_denial
+        return not is_denial
+
+
+def set_up_logging(*, debug: bool, as_json: bool, quiet: DenialCount | None = None) -> None:
     """For the command line only: a program that embeds the suite has logging of its own."""
     handler = logging.StreamHandler(sys.stderr)
+    if quiet is not None:
+        handler.addFilter(quiet)
     handler.setFormatter(JsonFormatter() if as_json else PeopleFormatter(colour=sys.stderr.isatty()))
     logger = logging.getLogger("afterimage_emulator")
     logger.handlers[:] = [handler]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from afterimage_emulator.commands.banner import banner, farewell
 from afterimage_emulator.commands.env_file import check_env_file, write_env_file
-from afterimage_emulator.commands.logs import set_up_logging
+from afterimage_emulator.commands.logs import DenialCount, set_up_logging
 from afterimage_emulator.configuration import Configuration, ConfigurationError, find_configuration, load_configuration
 from afterimage_emulator.exports import ExportError
 from afterimage_emulator.front.allowed_pages import AllowedPages
@@ -47,17 +47,30 @@ def run_start(options: argparse.Namespace) -> int:
 def run_exec(options: argparse.Namespace) -> int:
     """Serves for as long as the command runs; answers with the command's exit code."""
 
+    denials = DenialCount()
+
     async def run(suite: Suite, stop: asyncio.Event) -> int:
         if suite.broken_rules:  # tests of denials would pass for the wrong reason
             sys.stderr.write(f"`{options.script}` is not run, since rules are broken\n")
             return EXIT_CANNOT_START
-        return await _run_script(suite, stop, options.script)
+        if suite.broken_codebases():  # tests would wait for what no function does
+            sys.stderr.write(f"`{options.script}` is not run, since not every codebase loads\n")
+            return EXIT_CANNOT_START
+        code = await _run_script(suite, stop, options.script)
+        if denials.count:
+            sys.stderr.write(f"rules denied {denials.count:,} requests; `--denials` shows why\n")
+        return code
 
-    return _run(options, run)
+    return _run(options, run, quiet=None if options.denials or options.debug else denials)
 
 
-def _run(options: argparse.Namespace, body: Callable[[Suite, asyncio.Event], Awaitable[int]]) -> int:
-    set_up_logging(debug=options.debug, as_json=options.log_json)
+def _run(
+    options: argparse.Namespace,
+    body: Callable[[Suite, asyncio.Event], Awaitable[int]],
+    *,
+    quiet: DenialCount | None = None,
+) -> int:
+    set_up_logging(debug=options.debug, as_json=options.log_json, quiet=quiet)
     try:
         if getattr(options, "env_file", None):
             check_env_file(options.env_file)
@@ -76,6 +89,7 @@ def _run(options: argparse.Namespace, body: Callable[[Suite, asyncio.Event], Awa
             allowed=AllowedPages.read(os.environ, origins=options.allowed_origins, hosts=options.allowed_hosts),
             accept_unknown_signers=options.accept_unknown_signers or None,
             strict_indexes=options.strict_indexes,
+            allow_production=options.allow_production,
             console=options.command == "start" and configuration.wants_console,
         )
         return asyncio.run(_serve(suite, configuration, body, for_another_terminal=options.command == "start"))

@@ -141,7 +141,7 @@ def load_configuration(file: Path, *, project_id: str | None = None) -> Configur
     body = _read_json(file)
     reader = _Reader(file, root)
     runcom = _read_json(root / ".firebaserc") if (root / ".firebaserc").is_file() else {}
-    project = project_id or _default_project(runcom) or "demo-no-project"
+    project = _project_named(runcom, project_id) or "demo-no-project"
     if not re.fullmatch(r"[a-z0-9][a-z0-9:.-]{0,99}", project):
         raise ConfigurationError(f"`{project}` is not a project id; use lower-case letters, digits and dashes")
     emulators = reader.mapping(body.get("emulators", {}), "emulators")
@@ -288,10 +288,11 @@ def _read_json(file: Path) -> Mapping[str, Any]:
     return body
 
 
-def _default_project(runcom: Mapping[str, object]) -> str | None:
+def _project_named(runcom: Mapping[str, object], name: str | None) -> str | None:
+    """The project behind an alias of .firebaserc, or the name itself; without one, that of the alias `default`."""
     projects = runcom.get("projects", {})
-    default = projects.get("default") if isinstance(projects, dict) else None
-    return default if isinstance(default, str) else None
+    found = projects.get(name or "default") if isinstance(projects, dict) else None
+    return found if isinstance(found, str) else name
 
 
 def _storage_targets(runcom: Mapping[str, Any], project: str) -> Mapping[str, list[str]]:

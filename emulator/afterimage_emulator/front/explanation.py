@@ -13,16 +13,25 @@ from typing import Any, Final
 from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.protos import rpc
 
+DENIALS: Final = "denials"
+"""The last part of the logger's name, by which a console keeps them apart."""
 _DEBUG_INFO: Final = "type.googleapis.com/google.rpc.DebugInfo"
 
 
 def explained(caller: Caller, explain: Callable[[], object], log: logging.Logger) -> tuple[bytes, ...]:
     """Logs the why, and gives the details of the response to `caller`. Nobody interested: nothing is computed."""
-    if not (caller.wants_explanations or log.isEnabledFor(logging.INFO)):
-        return ()
-    explanation = str(explain())
-    log.info("%s", explanation)
-    return (_debug_info(explanation),) if caller.wants_explanations else ()
+    log.getChild(DENIALS).info("%s", _Explanation(explain))
+    return (_debug_info(str(explain())),) if caller.wants_explanations else ()
+
+
+class _Explanation:
+    """Worked out when somebody reads it: whoever only counts denials pays nothing for it."""
+
+    def __init__(self, explain: Callable[[], object]) -> None:
+        self._explain = explain
+
+    def __str__(self) -> str:
+        return str(self._explain())
 
 
 def details_json(details: Sequence[bytes]) -> list[dict[str, Any]]:

@@ -207,6 +207,9 @@ class FunctionsService:
                 lines.append(f"codebase {running.codebase.name} does not load: {running.error.splitlines()[-1]}")
         return lines
 
+    def broken_codebases(self) -> Sequence[str]:
+        return [running.codebase.name for running in self._running if running.error]
+
     def overview(self) -> list[dict[str, Any]]:
         """Every codebase with its functions, their instances and what they are set to."""
         return overview(self._running, self._schedules)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import logging
 import time
 from collections import deque
@@ -25,7 +26,7 @@ from afterimage_emulator.wire.http_messages import (
     HttpRequest,
     HttpResponse,
 )
-from afterimage_emulator.wire.observers import RequestObserver
+from afterimage_emulator.wire.observers import FAULTS, RequestObserver
 
 HEAD_LIMIT_BYTES = 64 * 1024
 BODY_BUFFER_BYTES = 512 * 1024
@@ -327,6 +328,8 @@ class Http1Connection(asyncio.Protocol):
                 return
             response = await self._respond(request, fault)
             seen.status = response.status
+            if response.status in FAULTS:
+                seen.message = _message_of(response)
             if not request.keep_alive:
                 self.will_close = True
             if body is self._upgraded or (not body.is_ended and not await body.discard()):
@@ -459,3 +462,15 @@ def _head(status: int, headers: list[tuple[str, str]], length: int | None, *, cl
         lines.append("connection: close")
     lines.append("\r\n")
     return "\r\n".join(lines).encode("utf-8")
+
+
+def _message_of(response: HttpResponse) -> str:
+    """What a JSON error says, in any of the shapes that services use; else the beginning of the text."""
+    if not isinstance(response.body, bytes):
+        return ""
+    text = response.body[:4_000].decode("utf-8", "replace")
+    try:
+        error = json.loads(text).get("error", {})
+        return str(error.get("message", error) if isinstance(error, dict) else error)[:300]
+    except (ValueError, AttributeError, RecursionError):
+        return text[:300]

@@ -267,7 +267,8 @@ class Http2Connection(asyncio.Protocol):
         if self._calls.pop(call.stream_id, None) is not None:
             status = "OK" if call.outcome is None else call.outcome.code.name
             method = call.method.path.rpartition("/")[2]
-            self._observer.ended(self._service, method, self._peer, status, call.started)
+            message = "" if call.outcome is None else call.outcome.message
+            self._observer.ended(self._service, method, self._peer, status, call.started, message=message)
 
 
 def _take(call: GrpcCall, limit_bytes: int) -> bytes:

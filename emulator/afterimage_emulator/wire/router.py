@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
+from afterimage_emulator.wire.observers import ToldOnce
 from afterimage_emulator.wire.offered import Offered
 
 _PARAMETER = re.compile(r"\{(\w+)(=\*\*)?\}")
@@ -36,6 +37,7 @@ class Router:
     def __init__(self) -> None:
         self._routes: list[tuple[frozenset[str], str, HttpHandler]] = []
         self._offered: list[Offered] = []
+        self._told = ToldOnce()
 
     def add(self, methods: str, pattern: str, handler: HttpHandler, *, differs: str = "") -> None:
         """`methods` is one verb or several with spaces between, `*` for any; see `Refusing` for what only says no.
@@ -62,6 +64,11 @@ class Router:
             allowed |= methods
         if allowed:
             return HttpResponse(405, [("allow", ", ".join(sorted(allowed)))])
+        self._told.tell(
+            (request.method, tuple(request.raw_path.split("/", 4)[:4])),  # of addresses with ids in them, the first
+            f"nothing here answers `{request.method} {request.raw_path[:200]}`; look at the port and the path, or at "
+            "what `afterimage-emulator capabilities` lists",
+        )
         raise StatusError(Code.NOT_FOUND, f"no route for `{request.method} {request.raw_path}`")
 
 

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
+
+_MISSING: Final = re.compile(r"^ModuleNotFoundError: No module named '([^']{1,200})'$", re.MULTILINE)
+
+
+def remedy_for(error: str, python: Path, source: Path) -> str:
+    """What to run where a package is missing: for which interpreter, and with what; nothing for other errors."""
+    missing = _MISSING.search(error)
+    if missing is None:
+        return ""
+    wanted = source / "requirements.txt"
+    what = f"-r {wanted}" if wanted.is_file() else missing[1].partition(".")[0]
+    return f"\n`{missing[1]}` is not installed for `{python}`, which runs it; run: {python} -m pip install {what}"
 
 
 def find_interpreter(source: Path, environment: Mapping[str, str] = os.environ) -> Path:

@@ -21,7 +21,7 @@ from afterimage_emulator.configuration import Codebase
 from afterimage_emulator.functions.codebases.codebase_host import CodebaseError, CodebaseHost
 from afterimage_emulator.functions.codebases.codebase_process import CodebaseProcess
 from afterimage_emulator.functions.codebases.in_process import InProcessCodebase
-from afterimage_emulator.functions.codebases.interpreters import find_interpreter
+from afterimage_emulator.functions.codebases.interpreters import find_interpreter, remedy_for
 from afterimage_emulator.functions.codebases.manifest import EventTrigger, FunctionSpec, Manifest, read_manifest
 from afterimage_emulator.functions.codebases.parameters import (
     SECRETS_FILE,
@@ -210,9 +210,9 @@ class RunningCodebase:
         try:
             loaded = await self._start_host()
         except (CodebaseError, EnvironmentFileError, OSError) as error:
-            self.error = str(error)
+            self.error = f"{error}{remedy_for(str(error), self._python(), self.codebase.source)}"
             stale = " (its last version goes on serving)" if self.loaded is not None and not self._is_down() else ""
-            _log.error("codebase %s does not load%s:\n%s", self.codebase.name, stale, error)
+            _log.error("codebase %s does not load%s:\n%s", self.codebase.name, stale, self.error)
             return
         previous, self.loaded, self.error = self.loaded, loaded, ""
         self._revivals.loaded()

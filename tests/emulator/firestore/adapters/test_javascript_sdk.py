@@ -30,8 +30,10 @@ class Counting(RequestObserver):
         super().__init__()
         self.ends: Counter[tuple[str, int | str]] = Counter()
 
-    def ended(self, service: str, method: str, resource: str, status: int | str, started: float) -> None:
-        super().ended(service, method, resource, status, started)
+    def ended(
+        self, service: str, method: str, resource: str, status: int | str, started: float, *, message: str = ""
+    ) -> None:
+        super().ended(service, method, resource, status, started, message=message)
         self.ends[method, status] += 1
 
 

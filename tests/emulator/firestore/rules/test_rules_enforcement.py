@@ -364,7 +364,7 @@ def test_the_log_says_why(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="afterimage_emulator.firestore"):
         assert wire.rest("GET", f"{wire.documents}/notes/1", "bob").status_code == 403
         assert wire.rest("GET", f"{wire.documents}/notes/1", "ann").status_code == 200
-    (entry,) = [record for record in caplog.records if record.name == "afterimage_emulator.firestore"]
+    (entry,) = [record for record in caplog.records if record.name == "afterimage_emulator.firestore.denials"]
     assert entry.levelno == logging.INFO
     text = entry.getMessage()
     assert text.startswith("denied: get /databases/(default)/documents/notes/1 by uid")
