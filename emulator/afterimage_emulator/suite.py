@@ -54,7 +54,7 @@ CREDENTIALS_FILE = "local-service-account.json"
 SERVICES = ("firestore", "storage", "auth", "pubsub", "functions", "tasks", "eventarc", "hosting")
 SERVE_PAGES = frozenset({"storage", "hosting"})
 """Services whose answers are pages that users made: the guard lets none of these be an administrator."""
-WITHOUT_DATA = frozenset({"functions", "eventarc", "hosting"})
+WITHOUT_DATA = frozenset({"eventarc", "hosting"})
 FURTHER_PORTS = 100
 """How far above its own port a console or a further site may be, where others have that port."""
 _log = logging.getLogger("afterimage_emulator")
@@ -312,6 +312,14 @@ class Suite:
         if self._data is not None and (has_none or self._withholds_credentials):
             environment["GOOGLE_APPLICATION_CREDENTIALS"] = str(self._data / CREDENTIALS_FILE)
         return environment
+
+    async def drained(self, seconds: float) -> list[str]:
+        """Waits for what is under way, and answers with what is left undone."""
+        with contextlib.suppress(TimeoutError):
+            await self.activity.settled(seconds)
+        functions = self.services.get("functions")
+        named = [] if functions is None else functions.pending()
+        return named or [f"{name} ({count})" for name, count in self.activity.under_way.items()]
 
     async def settled(self, timeout_seconds: float = 30.0) -> None:
         """Returns when no event is on its way, no function at work and nothing waits to be retried."""

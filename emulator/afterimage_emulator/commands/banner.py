@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from afterimage_emulator import BEGAN_AT
+from afterimage_emulator.attempts import OK
 from afterimage_emulator.commands.env_file import exports
 from afterimage_emulator.commands.platforms import missing_on
 from afterimage_emulator.configuration import Configuration
@@ -41,8 +42,9 @@ def farewell(suite: Suite) -> str:
     parts = [f"{name} {counts[name]:,}" for name in suite.addresses() if counts[name]]
     line = f"served {counts.total():,} requests" + (f" ({', '.join(parts)})" if parts else "")
     if "functions" in suite.services:
-        failed = len(suite.records(failed_only=True))
-        line += f"; functions were called {len(suite.records(failed_only=False)):,} times, {failed:,} failed"
+        outcomes = suite.services["functions"].figures.outcomes
+        failed = sum(count for (_, outcome), count in outcomes.items() if outcome != OK)
+        line += f"; functions were called {outcomes.total():,} times, {failed:,} failed"
     return line + "\n"
 
 

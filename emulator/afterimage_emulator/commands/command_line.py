@@ -143,5 +143,7 @@ def _add_suite_options(command: argparse.ArgumentParser) -> None:
                          help="leave your credentials to code that may reach a real project")  # fmt: skip
     command.add_argument("--denials", action="store_true",
                          help="log why rules denied each request; `exec` counts them otherwise")  # fmt: skip
+    command.add_argument("--drain", metavar="SECONDS", type=float, default=None,
+                         help="wait so long for functions when stopping (start: 10, exec: 0)")  # fmt: skip
     command.add_argument("--debug", action="store_true", help="log every request")
     command.add_argument("--log-json", action="store_true", help="log JSON lines")

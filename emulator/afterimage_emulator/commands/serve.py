@@ -22,6 +22,8 @@ from afterimage_emulator.wire.server import PortInUseError
 
 EXIT_CANNOT_START = 1
 EXIT_NOT_EXPORTED = 1
+DRAIN_SECONDS = 10.0
+SHOWN_UNDONE = 20
 _SCRIPT_GRACE_SECONDS = 5.0
 
 
@@ -38,6 +40,7 @@ def run_start(options: argparse.Namespace) -> int:
         if not stop.is_set():
             sys.stderr.write("serving; press Ctrl-C to stop\n")
             await stop.wait()
+        await _drain(suite, stop, DRAIN_SECONDS if options.drain is None else options.drain)
         sys.stderr.write(f"\nstopping: {farewell(suite)}")
         return 0
 
@@ -57,6 +60,7 @@ def run_exec(options: argparse.Namespace) -> int:
             sys.stderr.write(f"`{options.script}` is not run, since not every codebase loads\n")
             return EXIT_CANNOT_START
         code = await _run_script(suite, stop, options.script)
+        await _drain(suite, stop, options.drain or 0.0)
         if denials.count:
             sys.stderr.write(f"rules denied {denials.count:,} requests; `--denials` shows why\n")
         return code
@@ -131,6 +135,26 @@ async def _serve(
             sys.stderr.write(f"{error}\n")
             code = code or EXIT_NOT_EXPORTED
     return code
+
+
+async def _drain(suite: Suite, stop: asyncio.Event, seconds: float) -> None:
+    """Lets functions finish what is under way, unless whoever stops the suite says so again; names what is left."""
+    stop.clear()
+    draining = asyncio.ensure_future(suite.drained(seconds))
+    stopping = asyncio.ensure_future(stop.wait())
+    if suite.activity.under_way and seconds > 0:
+        sys.stderr.write(f"\nfinishing what is under way, for {seconds:g} s at most; Ctrl-C again stops at once\n")
+    await asyncio.wait({draining, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not draining.done():
+        draining.cancel()
+        await asyncio.gather(draining, return_exceptions=True)
+        draining = asyncio.ensure_future(suite.drained(0))
+    left = await draining
+    if left:
+        more = f"\n  and {len(left) - SHOWN_UNDONE:,} more" if len(left) > SHOWN_UNDONE else ""
+        lines = "".join(f"\n  {line}" for line in left[:SHOWN_UNDONE])
+        sys.stderr.write(f"left undone: {len(left):,}{lines}{more}\n")
 
 
 async def _run_script(suite: Suite, stop: asyncio.Event, script: str) -> int:

@@ -21,6 +21,7 @@ from afterimage_emulator.functions.codebases.running_codebase import RunningCode
 from afterimage_emulator.functions.deliveries.causes import Causes
 from afterimage_emulator.functions.deliveries.deliveries import Deliveries, FunctionCalls, RetryPolicy
 from afterimage_emulator.functions.deliveries.event_subscriptions import EventSubscriptions
+from afterimage_emulator.functions.deliveries.pending_events import read_pending, write_pending
 from afterimage_emulator.functions.deliveries.schedules import Schedules
 from afterimage_emulator.functions.http_front import FunctionsHttpFront
 from afterimage_emulator.functions.instances.function_pool import FunctionPool
@@ -69,6 +70,7 @@ class FunctionsService:
         self._inspect = inspect
         self._in_process = in_process
         self._running: list[RunningCodebase] = []
+        self._is_starting = False
         self._pools: Mapping[str, FunctionPool] = {}
         self._memory = MemoryWatch(self._instances)
         self._budget = InstanceBudget(self._instances)
@@ -122,12 +124,17 @@ class FunctionsService:
         """Loads every codebase. One that does not load is told of in the log and in `summary`; it loads when mended."""
         if self._sockets is None:
             self.prepare()
+        self._is_starting = True
+        self._deliveries.route((), self._never_loaded(), is_starting=True)
         self._unsubscribe = self._events.subscribe(self._deliveries)
         if self._in_process:  # one after the other: they change the same process
             for running in self._running:
                 await running.start(environment)
         else:
             await asyncio.gather(*(running.start(environment) for running in self._running))
+        self._is_starting = False
+        if self._never_loaded():
+            self._route()
 
     async def close(self) -> None:
         if self._unsubscribe is not None:
@@ -150,10 +157,18 @@ class FunctionsService:
         self.record.clear()
 
     async def export_to(self, directory: Path) -> None:
-        """Functions have no data of their own."""
+        """Events that functions have still to take, with the attempts behind them."""
+        write_pending(self._deliveries.pending(), directory)
 
-    async def import_from(self, directory: Path) -> None:
-        """Functions have no data of their own."""
+    async def import_from(self, source: Path) -> None:
+        """They go on as soon as their functions are loaded."""
+        self._deliveries.resume(read_pending(source))
+
+    def pending(self) -> list[str]:
+        """What is not done, one line each."""
+        count, codebases = self._deliveries.held()
+        held = [f"{count:,} events that wait for codebase {', '.join(codebases)} to load"] if count else []
+        return [*map(str, self._deliveries.pending()), *held]
 
     # -- what others ask
 
@@ -207,6 +222,9 @@ class FunctionsService:
                 lines.append(f"codebase {running.codebase.name} does not load: {running.error.splitlines()[-1]}")
         return lines
 
+    def _never_loaded(self) -> list[str]:
+        return [running.codebase.name for running in self._running if running.loaded is None]
+
     def broken_codebases(self) -> Sequence[str]:
         return [running.codebase.name for running in self._running if running.error]
 
@@ -247,7 +265,7 @@ class FunctionsService:
                     pools[name] = pool
         self._use(pools)
         specs = [pool.spec for pool in pools.values()]
-        self._deliveries.route(specs)
+        self._deliveries.route(specs, self._never_loaded(), is_starting=self._is_starting)
         self._schedules.plan(specs)
         self.task_targets.routed()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from afterimage_emulator.activity import Activity
@@ -22,11 +22,14 @@ from afterimage_emulator.functions.deliveries.event_subscriptions import (
     subscription_of,
     topic_of,
 )
+from afterimage_emulator.functions.deliveries.pending_events import HeldEvents, Pending
 from afterimage_emulator.functions.instances.function_pool import FunctionFailedError, FunctionPool, PoolRetiredError
 from afterimage_emulator.functions.instances.instance_requests import InstanceAnswer, InstanceRequest, request_head
 from afterimage_emulator.functions.instances.streamed_answers import StreamedAnswer
 from afterimage_emulator.wire.observers import CURRENT_PEER
 
+HELD: Final = "events that wait for a codebase to load"
+CARRIED_OVER: Final = "events of an earlier run"
 _SHOWN_ANSWER_CHARACTERS: Final = 300
 _log = logging.getLogger("afterimage_emulator.functions")
 
@@ -174,24 +177,90 @@ class Deliveries:
         if subscriptions is not None:
             subscriptions.declare(self._declared)
         self._wanted: dict[str, list[tuple[FunctionSpec, Matches]]] = {}
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], Pending] = {}
+        self._held = HeldEvents()
+        self._resumed: list[Pending] = []
+        self._known: set[str] = set()
+        self._said_held = False
+        self._unloaded: tuple[str, ...] = ()
+        self._is_starting = False
         self._closed = False
 
-    def route(self, functions: Iterable[FunctionSpec]) -> None:
-        """Replaces what is wanted by whom."""
+    def route(
+        self, functions: Iterable[FunctionSpec], unloaded: Sequence[str] = (), *, is_starting: bool = False
+    ) -> None:
+        """Replaces what is wanted by whom. `unloaded` are codebases that never loaded: what they want is not known.
+
+        `is_starting`: they are being loaded for the first time, so that what comes meanwhile is brought to them.
+        """
         wanted: dict[str, list[tuple[FunctionSpec, Matches]]] = {}
         for spec in functions:
             if isinstance(spec.trigger, EventTrigger):
                 matches = filter_of(spec.trigger, self._project_id)
                 wanted.setdefault(spec.trigger.event_type, []).append((spec, matches))
         self._wanted = wanted
+        self._unloaded = tuple(unloaded)
+        self._is_starting = is_starting
+        specs = {spec.name: (spec, matches) for wanting in wanted.values() for spec, matches in wanting}
+        self._take_up(specs)
+        for name in specs.keys() - self._known:
+            self._bring_held(*specs[name])
+        self._known |= specs.keys()
+        if not self._unloaded and len(self._held):
+            self._held.clear()
+            self._said_held = False
+            self._activity.end(HELD)
+
+    def _take_up(self, specs: Mapping[str, tuple[FunctionSpec, Matches]]) -> None:
+        """What an earlier run of the suite had not brought to its end."""
+        waiting, self._resumed = self._resumed, []
+        for pending in waiting:
+            if pending.function in specs:
+                self._begin(specs[pending.function][0], pending)
+            elif self._unloaded:
+                self._resumed.append(pending)
+            else:
+                _log.warning("event %s is dropped, as its function is gone", pending)
+        if waiting and not self._resumed:
+            self._activity.end(CARRIED_OVER)
+
+    def _bring_held(self, spec: FunctionSpec, matches: Matches) -> None:
+        """Events of before its codebase loaded: to be brought where they would be tried again, else named."""
+        assert isinstance(spec.trigger, EventTrigger)
+        for event, was_starting in self._held:
+            if event.type != spec.trigger.event_type or not matches(event.attributes):
+                continue
+            if spec.trigger.retry or was_starting:
+                self._calls.record.keep_event(event)
+                self._begin(spec, self._pending(spec, event))
+            else:
+                detail = "its codebase did not load yet"
+                attempt = self._calls.record_unsent(spec.name, event.type, event.id, detail)
+                attempt.consequence = "dropped, as its trigger does not ask for retries"
+                _log.warning(
+                    "[%s] event %s (%s): %s — %s", spec.name, event.id, event.subject or "", detail, attempt.consequence
+                )
+
+    def resume(self, pending: Sequence[Pending]) -> None:
+        """Events that an export holds; they go on when their functions are loaded."""
+        if pending and not self._resumed:
+            self._activity.begin(CARRIED_OVER)
+        self._resumed += pending
+
+    def pending(self) -> list[Pending]:
+        """Every event that some function has still to take, whatever it waits for."""
+        return [*self._under_way.values(), *self._resumed]
+
+    def held(self) -> tuple[int, Sequence[str]]:
+        """How many events wait for code, and the codebases that they wait for."""
+        return len(self._held), self._unloaded
 
     def _declared(self) -> dict[str, str]:
         specs = [spec for wanting in self._wanted.values() for spec, _ in wanting]
         return {subscription_of(spec, self._project_id): topic_of(spec, self._project_id) for spec in specs}
 
     def wants(self, event_type: str, attributes: Mapping[str, str]) -> bool:
-        return any(matches(attributes) for _, matches in self._wanted.get(event_type, ()))
+        return bool(self._unloaded) or any(matches(attributes) for _, matches in self._wanted.get(event_type, ()))
 
     def deliver(self, event: CloudEvent) -> None:
         self.send(event)
@@ -200,15 +269,36 @@ class Deliveries:
         """Starts a delivery to each function that wants the event; answers how many."""
         if self._closed:
             return 0
+        if self._unloaded:
+            self._hold(event)
         wanting = [spec for spec, matches in self._wanted.get(event.type, ()) if matches(event.attributes)]
         if wanting:
             self._calls.record.keep_event(event)
         for spec in wanting:
-            self._activity.begin(spec.name)
-            task = asyncio.get_running_loop().create_task(self._deliver(spec, event))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._begin(spec, self._pending(spec, event))
         return len(wanting)
+
+    def _hold(self, event: CloudEvent) -> None:
+        if not len(self._held):
+            self._activity.begin(HELD)
+        if not self._is_starting and not self._said_held:
+            self._said_held = True
+            _log.warning(
+                "events are held, since codebase %s does not load: they are brought or named when it does",
+                ", ".join(self._unloaded),
+            )
+        self._held.hold(event, was_starting=self._is_starting)
+        if self._held.overflowed == 1:
+            _log.error("more events wait for codebase %s than are held: the oldest are lost", ", ".join(self._unloaded))
+
+    def _pending(self, spec: FunctionSpec, event: CloudEvent) -> Pending:
+        return Pending(function=spec.name, event=event, attempts=0, first_ns=self._clock.now_ns())
+
+    def _begin(self, spec: FunctionSpec, pending: Pending) -> None:
+        self._activity.begin(spec.name)
+        task = asyncio.get_running_loop().create_task(self._deliver(spec, pending))
+        self._under_way[task] = pending
+        task.add_done_callback(lambda done: self._under_way.pop(done, None))
 
     async def close(self) -> None:
         self._closed = True
@@ -216,21 +306,22 @@ class Deliveries:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    async def _deliver(self, spec: FunctionSpec, event: CloudEvent) -> None:
+    async def _deliver(self, spec: FunctionSpec, pending: Pending) -> None:
         CURRENT_PEER.set(None)
+        event = pending.event
         subscription = subscription_of(spec, self._project_id)
         try:
             request = self._request(spec, event, subscription)
             if request is None:
                 return
-            first_ns = self._clock.now_ns()
-            for number in itertools.count(1):
+            for number in itertools.count(pending.attempts + 1):
                 attempt, _ = await self._calls.call(
                     spec.name, request, what=event.type, work_id=event.id, number=number
                 )
                 if attempt.outcome == OK:
                     return
-                age_seconds = (self._clock.now_ns() - first_ns) / 1e9
+                self._note_failure(replace(pending, attempts=number))
+                age_seconds = (self._clock.now_ns() - pending.first_ns) / 1e9
                 wait_seconds = self._after_failure(spec, event, subscription, attempt, age_seconds)
                 reason = f"{attempt.outcome}: {attempt.detail}" if attempt.detail else attempt.outcome
                 _log.warning(
@@ -241,6 +332,11 @@ class Deliveries:
                 await self._clock.sleep(wait_seconds)
         finally:
             self._activity.end(spec.name)
+
+    def _note_failure(self, pending: Pending) -> None:
+        task = asyncio.current_task()
+        if task in self._under_way:
+            self._under_way[task] = pending
 
     def _request(self, spec: FunctionSpec, event: CloudEvent, subscription: str) -> InstanceRequest | None:
         """None for an event that cannot be put into a request: the record says so."""

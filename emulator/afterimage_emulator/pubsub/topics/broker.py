@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -32,7 +33,8 @@ class Broker:
         self._faults = faults
         self._events = events
         self._activity = activity
-        self._message_ids = itertools.count(1)
+        # Sixteen digits as in production, and others after each start: subscribers know messages by their ids.
+        self._message_ids = itertools.count(10**15 + secrets.randbelow(8 * 10**15))
         self._topics: dict[str, pubsub_v1.Topic] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._of_topic: dict[str, list[Subscription]] = {}
