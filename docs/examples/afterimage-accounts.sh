@@ -98,6 +98,8 @@ before() {
   # Its tasks call functions as itself.
   as_itself api roles/iam.serviceAccountUser
   in_project assets roles/datastore.viewer
+  # Whether an account has a name: those without one share what is done for them in a day.
+  for name in media media-jobs ledger; do in_project "$name" roles/firebaseauth.viewer; done
   # Only so are App Check tokens consumed; to verify them alone needs no role.
   in_project api roles/firebaseappcheck.tokenVerifier
   for name in media media-jobs erase ledger ledger-jobs artifacts api publications assets cdn drive schedules; do

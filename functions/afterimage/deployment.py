@@ -97,6 +97,31 @@ API_MAX_INSTANCES: Final = params.IntParam(
     default=20,
     description="How many instances of the API there are, at most.",
 )
+DAY_FILES: Final = params.IntParam(
+    "DAY_FILES",
+    default=1_000,
+    description="How many stored files of one account are worked on in a day; the rest waits for the next.",
+)
+DAY_MEGABYTES: Final = params.IntParam(
+    "DAY_MEGABYTES",
+    default=2_000,
+    description="How many megabytes of one account's files are worked on in a day.",
+)
+DAY_MEGAPIXELS: Final = params.IntParam(
+    "DAY_MEGAPIXELS",
+    default=4_000,
+    description="How many megapixels of one account's pictures are worked on in a day, frames counted one by one.",
+)
+DAY_DOCUMENTS: Final = params.IntParam(
+    "DAY_DOCUMENTS",
+    default=20_000,
+    description="How many writes of one account are booked as they happen, in a day; the audit books the rest.",
+)
+DAY_ANONYMOUS_ACCOUNTS: Final = params.IntParam(
+    "DAY_ANONYMOUS_ACCOUNTS",
+    default=20,
+    description="All accounts without a name together have for a day what so many accounts have; at least 8.",
+)
 QUOTA_GB: Final = params.IntParam(
     "QUOTA_GB",
     default=5,

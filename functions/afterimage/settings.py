@@ -101,6 +101,10 @@ class Settings:
     """Where the world reaches what stands in front of `assets`, without a slash at its end."""
     cdn_keep_for: Mapping[str, timedelta] = field(default_factory=dict)
     """How long caches may keep what is published, by family; `*` for all others."""
+    day_limits: Mapping[str, int] = field(default_factory=lambda: read_day_limits({}))
+    """What the functions do for one account in a day: `files`, their `bytes` and `pixels`, `documents` booked."""
+    anonymous_accounts: int = 20
+    """All accounts without a name together have as much as so many."""
     plan_overrides: Mapping[str, Mapping[str, object]]
     """Plan options by family, as `media/plan.py` reads them."""
     allowed_origins: frozenset[str] = frozenset()
@@ -154,6 +158,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         cdn_provider=_value(variables, "DEFAULT_CDN"),
         cdn_base_url=_value(variables, "CDN_BASE_URL").rstrip("/"),
         cdn_keep_for=_keep_for(variables),
+        day_limits=read_day_limits(variables),
+        anonymous_accounts=_whole_number(variables, "DAY_ANONYMOUS_ACCOUNTS", default=20, least=8),
         plan_overrides=_plans(variables),
         allowed_origins=_origins(variables, project_id),
         checks_apps=_checks_apps(variables),
@@ -162,6 +168,16 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         generator=_generator(variables),
         drive=_drive(variables),
     )
+
+
+def read_day_limits(variables: Mapping[str, str]) -> dict[str, int]:
+    """What one account has for a day."""
+    return {
+        "files": _whole_number(variables, "DAY_FILES", default=1_000, least=1),
+        "bytes": _whole_number(variables, "DAY_MEGABYTES", default=2_000, least=1) * 1_000_000,
+        "pixels": _whole_number(variables, "DAY_MEGAPIXELS", default=4_000, least=1) * 1_000_000,
+        "documents": _whole_number(variables, "DAY_DOCUMENTS", default=20_000, least=1),
+    }
 
 
 def names_a_project(variables: Mapping[str, str]) -> bool:

@@ -174,7 +174,11 @@ def test_the_buckets_are_open_for_what_the_code_does_and_no_more(given: dict[str
         if command[:2] == ["projects", "add-iam-policy-binding"]:
             roles[member(command)].add(options(command)["role"])
     writes_documents = {"roles/datastore.user", "roles/eventarc.eventReceiver", "roles/logging.logWriter"}
+    sees_accounts = writes_documents | {"roles/firebaseauth.viewer"}
     assert roles == dict.fromkeys(NAMES, writes_documents) | {
+        "media": sees_accounts,
+        "media-jobs": sees_accounts,
+        "ledger": sees_accounts,
         "api": writes_documents | {"roles/firebaseappcheck.tokenVerifier", "roles/cloudtasks.enqueuer"},
         "assets": {"roles/datastore.viewer", "roles/logging.logWriter"},
         "schedules": {"roles/logging.logWriter"},

@@ -154,5 +154,16 @@ def test_a_list_that_is_filtered_by_one_field_and_sorted_by_another_has_its_inde
 def test_lifetimes_are_set_on_the_field_that_is_made_for_them_alone() -> None:
     """A policy on `recorded_at` or `started_at` would delete everything at once."""
     lifetimes = {place for place, entry in exemptions().items() if entry.get("ttl")}
-    named = ("_events", "_jobs", "_purges", "usage", "_limits", "_operations", "blobs", "uploads", "_driveBegun")
+    named = (
+        "_events",
+        "_jobs",
+        "_purges",
+        "usage",
+        "_limits",
+        "_allowances",
+        "_operations",
+        "blobs",
+        "uploads",
+        "_driveBegun",
+    )
     assert lifetimes == {(collection, "expires_at") for collection in named}

@@ -57,6 +57,7 @@ export const TEXTS = {
   "kind.audio": ["Sound", "Ton"],
   "kind.other": ["File", "Datei"],
   "status.processing": ["Being made ready", "Wird vorbereitet"],
+  "status.waiting": ["Waits for tomorrow", "Wartet auf morgen"],
   "status.quarantined": ["Kept apart", "Zurückgehalten"],
   "status.unsupported": ["Stored as it is", "Nur gespeichert"],
   "status.failed": ["Our fault", "Unser Fehler"],

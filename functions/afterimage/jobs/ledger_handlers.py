@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -29,7 +30,8 @@ _SECONDS_A_HALF: Final = 25.0
 
 
 def audit(event: MessageEvent) -> None:
-    work = ledger_jobs.audit_of(_auditor())
+    # What clients wrote beyond their day waits for this, and not more of it than for a day comes in one night.
+    work = ledger_jobs.audit_of(replace(_auditor(), most=clients.settings().day_limits["documents"]))
     _per_user("ledger.audit", event, work, repair=bool)
 
 

@@ -118,6 +118,8 @@ def audit_of(auditor: Auditor) -> Checked:
         failures = [f"{user}: {missed} missed, drift {'/'.join(path)} {n:+d}" for path, n in report.drift.items()]
         if report.gave_up:
             failures.append(f"{user}: too much to be read within the hour that Firestore keeps; totals not compared")
+        if report.left_for_later:
+            failures.append(f"{user}: {report.left_for_later} outputs are left for the next audit")
         if report.has_too_many_objects:
             failures.append(f"{user}: more than {MOST_OBJECTS} stored files; what they weigh was not compared")
         counts = {

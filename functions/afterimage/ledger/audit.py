@@ -29,6 +29,7 @@ BOOKED_AT_ONCE: Final = 200
 OLDEST_MOMENT: Final = timedelta(minutes=50)
 """Firestore reads the past for an hour."""
 MOST_BEGINNINGS: Final = 5
+NO_BOUND: Final = 1_000_000_000
 _MOST_TRIES: Final = 8
 
 
@@ -62,12 +63,14 @@ class Report:
     """Where to go on, if time was over; the drift is not known then."""
     gave_up: bool = False
     """Not even reading everything came to an end while the moment could be read."""
+    left_for_later: int = 0
+    """How many more were missed than one audit books."""
     has_too_many_objects: bool = False
     """What the user's stored files weigh was not compared."""
 
     @property
     def is_clean(self) -> bool:
-        is_partial = self.rest or self.gave_up or self.has_too_many_objects
+        is_partial = self.rest or self.gave_up or self.has_too_many_objects or self.left_for_later
         return not (self.missed or self.missed_before or self.drift or is_partial)
 
 
@@ -78,6 +81,8 @@ class Auditor:
     keeper: Bookkeeper
     prices: Prices
     objects: Objects = field(default_factory=NoObjects)
+    most: int = NO_BOUND
+    """How many outputs of one user an audit books, give or take a commit; the rest is the next one's."""
 
     def audit(
         self,
@@ -141,6 +146,9 @@ class Auditor:
         while found := list(islice(unseen, BOOKED_AT_ONCE)):
             if repair and self._is_erased_since(moment, report.user):
                 break
+            if repair and report.missed_before + len(report.missed) >= self.most:
+                report.left_for_later += len(found)
+                continue
             booked = self.keeper.book_many(found) if repair else [seen for seen, _ in found]
             report.missed += [seen.record_path for seen in booked]
         report.has_too_many_objects = survey.has_too_many_objects

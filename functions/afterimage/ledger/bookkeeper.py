@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from afterimage.allowances.bookings import BookingAllowance
 from afterimage.faults import TransientError
 from afterimage.ledger import books, records
 from afterimage.ledger.book_documents import addition
@@ -39,6 +40,10 @@ LATE_AFTER: Final = timedelta(days=35)
 """An event this old without a record is left to the audit: the record may be compacted, and must not count twice."""
 
 
+_CLIENTS_KINDS: Final = frozenset({"dialogues", "images", "videos", "audio"})
+"""Collections that clients write to; what servers write was paid for, and is booked at once."""
+
+
 class BookingOutcome(StrEnum):
     """What became of an observation."""
 
@@ -47,6 +52,8 @@ class BookingOutcome(StrEnum):
     """The record changed, the books did not."""
     KNOWN = "known"
     LATE = "late"
+    PUT_OFF = "put off"
+    """The user's day is used up: the nightly audit books it."""
     ERASED = "erased"
     """It happened before its user was erased."""
 
@@ -82,11 +89,27 @@ class Bookkeeper:
     wait: Callable[[float], None] = time.sleep
     dice: random.Random = field(default_factory=random.Random)
     hot_users: HotUsers = field(default_factory=HotUsers)
+    allowance: BookingAllowance | None = None
+    """What clients may have booked as it happens; None: everything."""
 
     def book(
         self, seen: Observation, *, is_first: bool = False, reprice: bool = False, from_audit: bool = False
     ) -> BookingOutcome:
         """Books what was seen. `is_first` says that there is probably no record yet, which saves reading it."""
+        is_counted = not (reprice or from_audit) and (seen.is_object or seen.kind in _CLIENTS_KINDS)
+        if self.allowance is None or not is_counted:
+            return self._book(seen, is_first=is_first, reprice=reprice, from_audit=from_audit)
+        if not self.allowance.take(seen.user):
+            return BookingOutcome.PUT_OFF
+        outcome = None
+        try:
+            outcome = self._book(seen, is_first=is_first, reprice=False, from_audit=False)
+            return outcome
+        finally:
+            if outcome not in {BookingOutcome.BOOKED, BookingOutcome.RECORDED}:
+                self.allowance.give_back(seen.user)
+
+    def _book(self, seen: Observation, *, is_first: bool, reprice: bool, from_audit: bool) -> BookingOutcome:
         if is_first and not from_audit and self._is_late(seen):
             is_first = False
         for attempt in range(MOST_ATTEMPTS):

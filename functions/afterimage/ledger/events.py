@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from afterimage.allowances.handlers import booking_allowance
 from afterimage.delivery.document_changes import DocumentChange
 from afterimage.delivery.events import DocumentEvent, ObjectEvent
 from afterimage.ledger.bookkeeper import Bookkeeper
@@ -73,7 +74,7 @@ def book_object(event: ObjectEvent, keeper: Bookkeeper, *, is_deleted: bool) -> 
 
 @made_once
 def bookkeeper() -> Bookkeeper:
-    return Bookkeeper(store=clients.documents())
+    return Bookkeeper(store=clients.documents(), allowance=booking_allowance())
 
 
 @made_once

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 
+from afterimage.allowances.handlers import day_allowances
 from afterimage.delivery.events import ObjectEvent
 from afterimage.delivery.messages import publish
 from afterimage.made_once import made_once
@@ -32,8 +34,5 @@ def pipeline() -> Pipeline:
     suit_pictures()
     settings = clients.settings()
     stores = media_stores(clients.files(), clients.documents(), settings.derived_bucket)
-    follow = publications().follow
-    if not settings.ready_topic:
-        return Pipeline(stores=stores, settings=settings, follow=follow)
-    announce = partial(publish, settings.ready_topic)
-    return Pipeline(stores=stores, settings=settings, follow=follow, announce=announce)
+    made = Pipeline(stores=stores, settings=settings, follow=publications().follow, allowances=day_allowances())
+    return replace(made, announce=partial(publish, settings.ready_topic)) if settings.ready_topic else made

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from afterimage.allowances.day_allowances import NOBODY, DayAllowances, UsedUpError
 from afterimage.faults import FaultKind, PermanentError, TransientError, kind_of
 from afterimage.media import records
 from afterimage.media.inspection.inspect import Verdict
@@ -27,7 +28,7 @@ from afterimage.media.render import BrokenImageError, Doubt, Placeholder, Render
 from afterimage.media.stores import MediaStores
 from afterimage.paths import OBJECT_NAME_LIMIT_BYTES, Place, derived_folder, parse_derived, place_of, record_path
 from afterimage.settings import Settings
-from afterimage.store.documents import ConflictError, Document
+from afterimage.store.documents import ConflictError, Document, Expect, Replace
 from afterimage.store.files import GoneError, StoredFile
 
 logger = logging.getLogger("afterimage.media")
@@ -44,6 +45,8 @@ class MediaOutcome(StrEnum):
     """The record says what became of this generation."""
     ALREADY = "already settled"
     SUPERSEDED = "superseded"
+    WAITING = "waiting"
+    """Its owner's day is used up; the record says so, and the sweep of a later night takes it up."""
     GONE = "gone"
     """Overwritten or deleted before or while it was worked on; whatever had been made of it is taken back."""
     TAKEN_BACK = "taken back"
@@ -62,6 +65,8 @@ class Pipeline:
     settings: Settings
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     workers: int | None = None
+    allowances: DayAllowances | None = None
+    """What is done for files as users store them is counted here; None: nothing is."""
     announce: Callable[[Mapping[str, Any]], None] = lambda _news: None
     """Told of each settled object, at least once; listeners of the record need no such news."""
     follow: Callable[[str, str, int, str | None], None] = lambda _bucket, _name, _generation, _owner: None
@@ -152,16 +157,23 @@ class Pipeline:
             self._followed(subject)
             self._stamp(subject, record.fields)
             return MediaOutcome.ALREADY
+        is_counted = self.allowances is not None and not again and records.is_first_work(record, subject)
+        if is_counted and records.waits_today(record, subject, now):
+            return MediaOutcome.WAITING
         fields = records.claimed(record, subject, now=now, timeout=timeout)
-        claim = self.stores.records.write(subject.record, fields, record)
+        claim = record
         try:
+            size = {"files": 1, "bytes": subject.original.size} if is_counted else {}
+            claim = self._write_counted(subject, fields, record, size)
             if step is Step.GIVE_UP:
                 raise PermanentError(f"gave up: {records.MOST_ATTEMPTS} attempts ended without a word")
-            done = self._work(subject, claim)
+            done = self._work(subject, claim, is_counted=is_counted)
+        except UsedUpError as error:
+            return self._put_off(subject, claim, fields, error)
         except (ConflictError, GoneError, _SupersededError):
             raise
         except Exception as error:
-            if kind_of(error) is FaultKind.PERMANENT:
+            if claim is not None and kind_of(error) is FaultKind.PERMANENT:
                 self._fail(subject, claim, error)
                 self._followed(subject)
             raise
@@ -180,7 +192,31 @@ class Pipeline:
         original = subject.original
         self.follow(original.bucket, original.name, original.generation, subject.place.owner)
 
-    def _work(self, subject: Subject, claim: Document) -> Document:
+    def _write_counted(
+        self, subject: Subject, fields: records.Fields, expected: Document | None, use: Mapping[str, int]
+    ) -> Document:
+        """Writes the record, and in the same commit counts what of this use is not counted yet."""
+        more = {name: amount for name, amount in use.items() if name not in records.charged_for(fields)}
+        if self.allowances is None or not more:
+            return self.stores.records.write(subject.record, fields, expected)
+        fields = records.charged(fields, more)
+        write = Replace(path=subject.record, fields=fields, expected=expected.version if expected else Expect.ABSENT)
+        [version] = self.allowances.charge(subject.place.owner or NOBODY, more, [write])
+        return Document(path=subject.record, fields=fields, version=version)
+
+    def _put_off(
+        self, subject: Subject, record: Document | None, fields: records.Fields, error: UsedUpError
+    ) -> MediaOutcome:
+        """Says in the record why nothing is made of it now, or ever."""
+        status = MediaStatus.UNSUPPORTED if error.is_for_good else MediaStatus.WAITING
+        # Only over what this delivery has read: another one of the same may have been counted meanwhile.
+        done = records.finished(fields, status, str(error), self.now())
+        self.stores.records.write(subject.record, done, record)
+        self._followed(subject)
+        self._stamp(subject, done, proving=True)
+        return MediaOutcome.SETTLED if error.is_for_good else MediaOutcome.WAITING
+
+    def _work(self, subject: Subject, claim: Document, *, is_counted: bool) -> Document:
         """Inspect, plan, render, publish; returns the completed record."""
         limits = limits_for(self.settings.memory_mib)
         inspection, data = inspect_original(self.stores.originals, subject.original, limits)
@@ -193,8 +229,12 @@ class Pipeline:
                     subject, claim, fields, MediaStatus.UNSUPPORTED, "the name leaves no room for variants"
                 )
             plan = make_plan(self.options(subject.place), inspection, limits)
+            fields = records.with_plan(fields, plan)
+            if is_counted:
+                claim = self._write_counted(subject, fields, claim, {"pixels": records.pixels_of(inspection, plan)})
+                fields = dict(claim.fields)
             results = render(data, inspection, plan, limits, workers=self.workers)
-            return self._publish(subject, claim, records.with_plan(fields, plan), plan, results)
+            return self._publish(subject, claim, fields, plan, results)
         status = MediaStatus.QUARANTINED if inspection.verdict is Verdict.QUARANTINE else MediaStatus.UNSUPPORTED
         return self._finish(subject, claim, fields, status, inspection.reason)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from afterimage.store.files import StoredFile
 
 MOST_ATTEMPTS: Final = 5
 """How often a picture may kill its function (out of memory, out of time) before it is given up."""
+CHARGED: Final = "charged"
 
 Fields = dict[str, Any]
 
@@ -28,6 +29,8 @@ class MediaStatus(StrEnum):
     """What a listening client sees."""
 
     PROCESSING = "processing"
+    WAITING = "waiting"
+    """Its owner's day is used up: it is worked on later, by itself."""
     READY = "ready"
     QUARANTINED = "quarantined"
     UNSUPPORTED = "unsupported"
@@ -71,7 +74,7 @@ def next_step(
     if fields["generation"] < subject.generation or fields["plan"] != subject.plan:
         return Step.WORK
     status = fields["status"]
-    if status == MediaStatus.FAILED and again:
+    if status == MediaStatus.WAITING or (status == MediaStatus.FAILED and again):
         return Step.WORK
     if status != MediaStatus.PROCESSING:
         return Step.NOTHING
@@ -80,10 +83,39 @@ def next_step(
 
 def claimed(record: Document | None, subject: Subject, *, now: datetime, timeout: timedelta) -> Fields:
     """The record while the work is under way."""
-    return _base(subject, now) | {
-        "status": MediaStatus.PROCESSING,
-        "work": {"attempts": _attempts(record, subject, now, timeout), "claimed_at": now},
-    }
+    work = {"attempts": _attempts(record, subject, now, timeout), "claimed_at": now}
+    if record is not None and _is_about(record, subject):
+        work[CHARGED] = charged_for(record.fields)
+    return _base(subject, now) | {"status": MediaStatus.PROCESSING, "work": work}
+
+
+def is_first_work(record: Document | None, subject: Subject) -> bool:
+    """Whether this is for what a user has stored, and not because operators want it made anew."""
+    if record is None or record.fields["generation"] < subject.generation:
+        return True
+    return _is_about(record, subject) and record.fields["status"] in {MediaStatus.PROCESSING, MediaStatus.WAITING}
+
+
+def charged_for(fields: Mapping[str, Any]) -> dict[str, int]:
+    """What of the work under way has been counted in its owner's day."""
+    return dict((fields.get("work") or {}).get(CHARGED) or {})
+
+
+def charged(fields: Mapping[str, Any], use: Mapping[str, int]) -> Fields:
+    return {**fields, "work": {**fields["work"], CHARGED: charged_for(fields) | dict(use)}}
+
+
+def waits_today(record: Document | None, subject: Subject, now: datetime) -> bool:
+    """Whether this very file was put off on the day that it still is."""
+    if record is None or not _is_about(record, subject) or record.fields["status"] != MediaStatus.WAITING:
+        return False
+    return bool(record.fields["updated_at"].astimezone(UTC).date() == now.astimezone(UTC).date())
+
+
+def pixels_of(inspection: Inspection, plan: Plan) -> int:
+    """How many are worked on, those of each frame that is kept."""
+    frames = (inspection.frames or 1) if any(variant.animated for variant in plan.variants) else 1
+    return (inspection.width or 0) * (inspection.height or 0) * frames
 
 
 def with_inspection(fields: Mapping[str, Any], inspection: Inspection) -> Fields:
@@ -130,9 +162,13 @@ def variant_path(subject: Subject, variant: Variant) -> str:
     return str(derived_path(original.bucket, original.name, original.generation, subject.plan, variant.name))
 
 
+def _is_about(record: Document, subject: Subject) -> bool:
+    return bool(record.fields["generation"] == subject.generation and record.fields["plan"] == subject.plan)
+
+
 def _attempts(record: Document | None, subject: Subject, now: datetime, timeout: timedelta) -> int:
     """Counts only claims whose function must be dead by now: a duplicate working beside another is no failure."""
-    if record is None or record.fields["generation"] != subject.generation or record.fields["plan"] != subject.plan:
+    if record is None or not _is_about(record, subject):
         return 1
     work = record.fields.get("work") or {"attempts": 0, "claimed_at": now - timeout}
     return int(work["attempts"]) + (1 if now - work["claimed_at"] >= timeout else 0)

@@ -1,20 +1,30 @@
 """Owns the bytes and names that cost their readers most; run as a program it reads them all within a processor's time.
 
-python -m tests.functions.media.worst_cases names|pictures SECONDS
+python -m tests.functions.media.worst_cases names|pictures|largest SECONDS
+
+`largest` are pictures at the limits of the smallest deployment in reach of users; each line says what a byte and what a
+pixel of it costs.
 """
 
 from __future__ import annotations
 
 import gzip
+import random
 import resource
 import struct
 import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from PIL import Image
 
+from afterimage.media.inspection.inspect import Verdict, gunzip, inspect_image
+from afterimage.media.limits import Limits, limits_for
+from afterimage.media.plan import PlanOptions, make_plan
+from afterimage.media.records import pixels_of
+from afterimage.media.render import BrokenImageError, render
+from afterimage.paths import is_document_id, object_id, parse_derived, place_of
 from tests.functions.media.pictures import encoded
 
 Make = Callable[[int], bytes]
@@ -110,8 +120,8 @@ def png_of_texts(chunks: int) -> bytes:
 
 def bmp_of_runs(runs: int) -> bytes:
     """Packed pixels, one at a time: each is two bytes, and a step of the decoder."""
-    side = max(1, int(runs**0.5))
-    body = b"\1\0" * (side * side) + b"\0\1"
+    side = max(4, int(runs**0.5) // 4 * 4)
+    body = (b"\1\0" * side + b"\0\0") * side + b"\0\1"
     header = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(body), 0, 0, 256, 0)
     return b"BM" + struct.pack("<IHHI", 54 + 1024 + len(body), 0, 0, 54 + 1024) + header + bytes(1024) + body
 
@@ -166,8 +176,6 @@ _PLACES: Final = (
 
 def read_names() -> None:
     """Everything that reads a name or its metadata, with names a thousand times longer than Storage takes."""
-    from afterimage.paths import is_document_id, object_id, parse_derived, place_of
-
     for case, make in NAMES.items():
         sys.stdout.write(f"{case}\n")
         sys.stdout.flush()
@@ -184,11 +192,6 @@ def read_names() -> None:
 
 def read_pictures() -> None:
     """Inspected as uploads are, and rendered where they are accepted; packed with gzip a client sends still more."""
-    from afterimage.media.inspection.inspect import Verdict, gunzip, inspect_image
-    from afterimage.media.limits import limits_for
-    from afterimage.media.plan import PlanOptions, make_plan
-    from afterimage.media.render import BrokenImageError, render
-
     limits = limits_for(1024)
     for case, make in PICTURES.items():
         for size in SIZES:
@@ -204,6 +207,62 @@ def read_pictures() -> None:
             sys.stdout.flush()
 
 
+def _moving(pixels: int, kind: str, frames: int = 300) -> bytes:
+    """As many frames as are kept, each unlike the one before, in as few bytes as can be."""
+    side = int((pixels / frames) ** 0.5)
+    grounds = [Image.new("P", (side, side), number % 2 * 255) for number in range(frames)]
+    for ground in grounds:
+        ground.putpalette([shade for value in range(256) for shade in (value, 255 - value, 90)])
+    shown = grounds if kind == "GIF" else [ground.convert("RGB") for ground in grounds]
+    return encoded(shown[0], kind, save_all=True, append_images=shown[1:], duration=20, loop=0)
+
+
+def largest_pictures(limits: Limits) -> Iterator[tuple[str, bytes]]:
+    """Pictures that ask for as much as is accepted."""
+    side = int(limits.pixels**0.5)
+    clear = int(limits.pixels_with_alpha**0.5)
+    flat, deep = Image.new("RGB", (side, side), (90, 120, 40)), Image.new("I;16", (side, side), 30_000)
+    noise = Image.frombytes("RGB", (1700, 1700), random.Random(1).randbytes(3 * 1700 * 1700))
+    yield "flat PNG", encoded(flat, "PNG", compress_level=9)
+    yield "flat PNG, sixteen bits", encoded(deep, "PNG", compress_level=9)
+    yield "flat PNG, transparent", encoded(Image.new("RGBA", (clear, clear), (9, 9, 9, 90)), "PNG", compress_level=9)
+    yield "flat PNG of a palette", encoded(flat.quantize(4), "PNG", compress_level=9)
+    yield "PNG of noise", encoded(noise, "PNG", compress_level=1)
+    yield "flat JPEG", encoded(flat, "JPEG", quality=1)
+    yield "flat JPEG, progressive", encoded(flat, "JPEG", quality=1, progressive=True)
+    yield "JPEG of many scans", jpeg_of_scans(80, side=side)
+    yield "JPEG of noise", encoded(noise, "JPEG", quality=98)
+    coarse = Image.effect_noise((side // 4, side // 4), 90).resize((side, side)).convert("RGB")
+    yield "JPEG of coarse noise", encoded(coarse, "JPEG", quality=5)
+    yield "WebP of coarse noise", encoded(coarse, "WEBP", quality=5, method=0)
+    yield "AVIF of coarse noise", encoded(coarse, "AVIF", quality=5, speed=10)
+    yield "JPEG of four inks", encoded(flat.convert("CMYK"), "JPEG", quality=1)
+    yield "flat WebP", encoded(flat, "WEBP", quality=1)
+    yield "flat WebP without loss", encoded(flat, "WEBP", lossless=True)
+    yield "flat AVIF", encoded(flat, "AVIF", quality=1, speed=10)
+    yield "BMP of runs", bmp_of_runs(5_000_000)
+    yield "flat GIF", encoded(flat.quantize(4), "GIF")
+    for kind in ("GIF", "PNG", "WEBP"):
+        yield f"moving {kind}", _moving(limits.animation_pixels - 300_000, kind)
+
+
+def read_largest() -> None:
+    limits = limits_for(1024)
+    for case, data in largest_pictures(limits):
+        used = _processor_seconds()
+        found = inspect_image(data, declared_type="", limits=limits)
+        plan = make_plan(PlanOptions(), found, limits)
+        if found.verdict is Verdict.ACCEPT:
+            list(render(data, found, plan, limits, workers=1))
+        seconds = _processor_seconds() - used
+        megapixels = pixels_of(found, plan) / 1e6
+        sys.stdout.write(
+            f"{case}: {found.verdict}, {len(data)} bytes, {megapixels:.1f} megapixels, {seconds:.2f} s, "
+            f"{seconds / len(data) * 1e6:.2f} µs/byte, {seconds / max(1, megapixels):.3f} s/megapixel\n"
+        )
+        sys.stdout.flush()
+
+
 def _processor_seconds() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
@@ -212,4 +271,4 @@ def _processor_seconds() -> float:
 if __name__ == "__main__":
     seconds = int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    {"names": read_names, "pictures": read_pictures}[sys.argv[1]]()
+    {"names": read_names, "pictures": read_pictures, "largest": read_largest}[sys.argv[1]]()

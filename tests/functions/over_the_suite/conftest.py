@@ -23,9 +23,9 @@ PLANS = '{"*": {"thumbnails": [2, 4]}}'
 
 @pytest.fixture(scope="session")
 def data_suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackgroundSuite]:
-    """Storage and Firestore alone, without rules: events are handed to the pipeline by the tests."""
+    """Storage, Firestore and Auth alone, without rules: events are handed to the pipeline by the tests."""
     configuration = Configuration(root=tmp_path_factory.mktemp("project"), project_id=f"demo-media-{os.getpid()}")
-    with BackgroundSuite(Suite(configuration, only=("firestore", "storage"), free_ports=True)) as running:
+    with BackgroundSuite(Suite(configuration, only=("firestore", "storage", "auth"), free_ports=True)) as running:
         yield running
 
 

@@ -61,7 +61,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackgroundSuit
         project_id=f"demo-astray-{os.getpid()}",
         codebases=(Codebase(name="default", source=FUNCTIONS),),
     )
-    suite = Suite(configuration, only=("firestore", "storage", "pubsub", "functions"), free_ports=True)
+    suite = Suite(configuration, only=("firestore", "storage", "auth", "pubsub", "functions"), free_ports=True)
     with BackgroundSuite(suite) as running:
         yield running
 

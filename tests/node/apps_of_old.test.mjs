@@ -1,0 +1,278 @@
+// The apps that the contract was made from, call by call and in their order, with the official JavaScript SDK in place of
+// the Dart one: their own rules are gone, everything else is as they have it. Under `--import ./browser_build.mjs` the SDK
+// connects as it does in React Native. Run by tests/functions/clients/test_apps_of_old.py.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { deleteApp, initializeApp } from "firebase/app";
+import { connectAuthEmulator, createUserWithEmailAndPassword, inMemoryPersistence, initializeAuth } from "firebase/auth";
+import {
+  collection, connectFirestoreEmulator, doc, getDoc, getDocs, increment, initializeFirestore, onSnapshot, serverTimestamp,
+  setDoc, updateDoc, writeBatch,
+} from "firebase/firestore";
+import {
+  connectStorageEmulator, deleteObject, getBytes, getDownloadURL, getMetadata, getStorage, listAll, ref, uploadBytes,
+  uploadBytesResumable,
+} from "firebase/storage";
+
+const projectId = process.env.GCLOUD_PROJECT;
+const bucket = process.env.STORAGE_BUCKET;
+const WEBP = Uint8Array.from(atob(process.env.WEBP), (character) => character.charCodeAt(0));
+const apps = [];
+let db, storage, userId, stranger;
+
+async function connected(name) {
+  const app = initializeApp({ apiKey: "any", projectId, storageBucket: bucket }, name);
+  apps.push(app);
+  const auth = initializeAuth(app, { persistence: inMemoryPersistence });
+  connectAuthEmulator(auth, `http://${process.env.FIREBASE_AUTH_EMULATOR_HOST}`, { disableWarnings: true });
+  const { user } = await createUserWithEmailAndPassword(auth, `${name}-${crypto.randomUUID()}@example.com`, "six or more");
+  const store = initializeFirestore(app, JSON.parse(process.env.FIRESTORE_SETTINGS ?? "{}"));
+  const [host, port] = process.env.FIRESTORE_EMULATOR_HOST.split(":");
+  connectFirestoreEmulator(store, host, Number(port));
+  const files = getStorage(app);
+  const [filesHost, filesPort] = process.env.FIREBASE_STORAGE_EMULATOR_HOST.split(":");
+  connectStorageEmulator(files, filesHost, Number(filesPort));
+  return { store, files, uid: user.uid };
+}
+
+// The first state of a document that meets a condition, as a listener sees it.
+function until(target, met) {
+  return new Promise((resolve, reject) => {
+    const stop = onSnapshot(target, (snapshot) => {
+      if (!met(snapshot)) return;
+      setTimeout(() => stop());
+      resolve(snapshot.data());
+    }, reject);
+  });
+}
+
+before(async () => {
+  const own = await connected("own");
+  ({ store: db, files: storage, uid: userId } = own);
+  stranger = await connected("stranger");
+});
+
+after(async () => {
+  await Promise.all(apps.map(deleteApp));
+});
+
+class FirestoreAIService {
+  constructor(firestore, uid) {
+    this.outputs = collection(firestore, "ai_outputs", uid, "dialogues");
+    this.firestore = firestore;
+  }
+
+  saveDialogue({ cardId, interactionId, text, personalityTraits, model, latencyMs, costUsd }) {
+    return setDoc(doc(this.outputs, `${cardId}_${interactionId}`), {
+      card_id: cardId,
+      interaction_id: interactionId,
+      text,
+      generated_at: serverTimestamp(),
+      model,
+      model_version: { "gemini-2.5-flash": "2.5.20251001", "gemini-2.5-pro": "2.5.20251001" }[model] ?? "unknown",
+      latency_ms: latencyMs,
+      cost_usd: costUsd,
+      personality_traits: personalityTraits,
+      cached: true,
+      cache_hit_count: 0,
+      last_accessed: serverTimestamp(),
+      version: 1,
+    });
+  }
+
+  async getDialogue(cardId, interactionId) {
+    const found = await getDoc(doc(this.outputs, `${cardId}_${interactionId}`));
+    if (!found.exists()) return null;
+    await updateDoc(found.ref, { cache_hit_count: increment(1), last_accessed: serverTimestamp() });
+    return found.data();
+  }
+
+  async batchSaveDialogues(dialogues) {
+    const batch = writeBatch(this.firestore);
+    for (const { id, ...fields } of dialogues) batch.set(doc(this.outputs, id), fields);
+    await batch.commit();
+  }
+
+  async getCostAnalytics() {
+    const docs = (await getDocs(this.outputs)).docs.map((each) => each.data());
+    const total = docs.reduce((sum, fields) => sum + fields.cost_usd, 0);
+    return {
+      total_generations: docs.length,
+      total_cost_usd: total,
+      cache_rate: docs.length ? docs.filter((fields) => fields.cached).length / docs.length : 0,
+      avg_cost_per_generation: docs.length ? total / docs.length : 0,
+    };
+  }
+}
+
+class CloudStorageAIService {
+  constructor(files, uid) {
+    this.files = files;
+    this.root = `users/${uid}/ai_generated`;
+  }
+
+  async uploadImage({ cardId, imageType, imageBytes }, onProgress = () => {}) {
+    const path = `${this.root}/images/${cardId}_${imageType}.webp`;
+    const task = uploadBytesResumable(ref(this.files, path), imageBytes, {
+      contentType: "image/webp",
+      customMetadata: { card_id: cardId, image_type: imageType, generated_at: new Date().toISOString() },
+    });
+    task.on("state_changed", (snapshot) => onProgress(snapshot.bytesTransferred / snapshot.totalBytes));
+    await task;
+    return path;
+  }
+
+  async downloadImage(path) {
+    const url = await getDownloadURL(ref(this.files, path));
+    return { url, data: new Uint8Array(await getBytes(ref(this.files, path))) };
+  }
+
+  async uploadVideo({ sceneId, videoBytes }) {
+    const path = `${this.root}/videos/${sceneId}.mp4`;
+    const customMetadata = { scene_id: sceneId, generated_at: new Date().toISOString() };
+    await uploadBytes(ref(this.files, path), videoBytes, { contentType: "video/mp4", customMetadata });
+    return path;
+  }
+
+  async uploadAudioStem({ stemId, stemType, audioBytes }) {
+    const path = `${this.root}/audio/stems/${stemType}_${stemId}.opus`;
+    const customMetadata = { stem_id: stemId, stem_type: stemType, generated_at: new Date().toISOString() };
+    await uploadBytes(ref(this.files, path), audioBytes, { contentType: "audio/opus", customMetadata });
+    return path;
+  }
+
+  delete(path) {
+    return deleteObject(ref(this.files, path));
+  }
+
+  async getStorageUsage() {
+    const { items } = await listAll(ref(this.files, this.root));
+    let total = 0;
+    for (const item of items) total += (await getMetadata(item)).size;
+    return total;
+  }
+
+  async uploadIfNotExists(path, data, metadata) {
+    try {
+      await getMetadata(ref(this.files, path));
+      return false;
+    } catch (error) {
+      if (error.code !== "storage/object-not-found") throw error;
+      await uploadBytes(ref(this.files, path), data, metadata);
+      return true;
+    }
+  }
+}
+
+async function retryWithBackoff({ operation, maxRetries = 3, initialDelay = 1000 }) {
+  for (let attempt = 0; ; ) {
+    try {
+      return await operation();
+    } catch (error) {
+      attempt += 1;
+      if (attempt >= maxRetries) throw error;
+      await new Promise((resolve) => setTimeout(resolve, initialDelay * (1 << attempt)));
+    }
+  }
+}
+
+function dialogue(number) {
+  return {
+    cardId: "card", interactionId: `i${number}`, text: `line ${number}`, personalityTraits: { warmth: 0.5, wit: 0.25 },
+    model: "gemini-2.5-flash", latencyMs: 480, costUsd: 0.125,
+  };
+}
+
+test("dialogues are saved, read, saved in batches and added up", async () => {
+  const service = new FirestoreAIService(db, userId);
+  await service.saveDialogue(dialogue(1));
+  assert.equal((await service.getDialogue("card", "i1")).text, "line 1");
+  assert.equal(await service.getDialogue("card", "nothing"), null);
+  await service.saveDialogue(dialogue(1));
+  const one = (await service.getDialogue("card", "i1"));
+  assert.deepEqual([one.cache_hit_count, one.model_version], [0, "2.5.20251001"]);
+  const batch = Array.from({ length: 499 }, (_, number) => ({ id: `card_b${number}`, ...one, interaction_id: `b${number}` }));
+  await service.batchSaveDialogues(batch);
+  const counted = await service.getCostAnalytics();
+  assert.deepEqual(counted, { total_generations: 500, total_cost_usd: 62.5, cache_rate: 1, avg_cost_per_generation: 0.125 });
+  const books = await until(doc(db, "usage", userId), (found) => found.data()?.total_generations === 500);
+  for (const [figure, value] of Object.entries(counted)) assert.equal(books[figure], value, figure);
+  const hits = await until(doc(db, "usage", userId, "records", "dialogues~card_i1"), (found) => found.data()?.hits_booked === 2);
+  assert.equal(hits.cost_source, "reported");
+  await assert.rejects(new FirestoreAIService(stranger.store, userId).getCostAnalytics(), { code: "permission-denied" });
+});
+
+test("files are uploaded with progress, downloaded, deleted, and uploaded only where they are missing", async () => {
+  const service = new CloudStorageAIService(storage, userId);
+  const progress = [];
+  const image = await service.uploadImage({ cardId: "card", imageType: "portrait", imageBytes: WEBP }, (share) => progress.push(share));
+  assert.equal(progress.at(-1), 1);
+  const { url, data } = await service.downloadImage(image);
+  assert.deepEqual(data, WEBP);
+  assert.equal((await fetch(url)).status, 200);
+  const film = await service.uploadVideo({ sceneId: "scene", videoBytes: new TextEncoder().encode("\0\0\0\x18ftypisom\0\0\0\0isom") });
+  const sound = await service.uploadAudioStem({ stemId: "1", stemType: "bass", audioBytes: new TextEncoder().encode("OggS") });
+  assert.deepEqual([film, sound].map((path) => path.split("/").at(-1)), ["scene.mp4", "bass_1.opus"]);
+  assert.equal(await service.uploadIfNotExists(image, WEBP), false);
+
+  // What has to change, as docs/contract.md says it.
+  const evolved = `users/${userId}/ai_generated/images/card_evolution.webp`;
+  await assert.rejects(service.uploadIfNotExists(evolved, WEBP), { code: "storage/unauthorized" });
+  assert.equal(await service.uploadIfNotExists(evolved, WEBP, { contentType: "image/webp" }), true);
+  assert.equal(await service.getStorageUsage(), 0);
+  const sizes = await Promise.all([image, film, sound, evolved].map(async (path) => (await getMetadata(ref(storage, path))).size));
+  const used = (books) => Object.values(books.data()?.storage?.bytes ?? {}).reduce((sum, bytes) => sum + bytes, 0);
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  await until(doc(db, "usage", userId), (books) => used(books) === total);
+
+  const id = btoa(`${bucket}/${image}`).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  const record = await until(doc(db, "users", userId, "objects", id), (found) => found.data()?.status === "ready");
+  assert.deepEqual([record.output.card_id, record.output.image_type], ["card", "portrait"]);
+  await service.delete(image);
+  await until(doc(db, "users", userId, "objects", id), (found) => !found.exists());
+  await until(doc(db, "usage", userId), (books) => used(books) === total - sizes[0]);
+  await assert.rejects(service.downloadImage(image), { code: "storage/object-not-found" });
+  await assert.rejects(new CloudStorageAIService(stranger.files, userId).downloadImage(film), { code: "storage/unauthorized" });
+});
+
+test("the retry helper makes as many attempts as it is told, and a save behind it is stored once", async () => {
+  const service = new FirestoreAIService(db, userId);
+  let attempts = 0;
+  const operation = async () => {
+    attempts += 1;
+    if (attempts < 3) throw new Error("the network is away");
+    await service.saveDialogue(dialogue("retried"));
+  };
+  await retryWithBackoff({ operation, initialDelay: 1 });
+  assert.deepEqual([attempts, (await service.getDialogue("card", "iretried")).text], [3, "line retried"]);
+  const refused = retryWithBackoff({ operation: () => new FirestoreAIService(db, stranger.uid).saveDialogue(dialogue(1)), initialDelay: 1 });
+  await assert.rejects(refused, { code: "permission-denied" });
+});
+
+test("a phone asks a worker for pictures and sees them come", async () => {
+  const fileUid = crypto.randomUUID();
+  const seen = [];
+  const generation = (store) => doc(store, "generations", userId, "files", fileUid);
+  const completed = until(generation(db), (found) => {
+    if (found.exists()) seen.push(found.data().status);
+    return found.data()?.status === "completed";
+  });
+  const answer = await fetch(process.env.WORKER, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({
+      input: { task_type: "text2img", prompt: "a city", num_images: 2, user_id: userId, file_uid: fileUid, use_cloud_storage: true },
+    }),
+  });
+  assert.equal(answer.status, 200, await answer.clone().text());
+  const data = await completed;
+  assert.deepEqual([...new Set(seen)], ["processing", "completed"]);
+  const urls = data.generation_data.images || [data.generation_data.video_url];
+  assert.deepEqual([urls.length, data.generation_data.image_url, data.user_id], [2, urls[0], userId]);
+  for (const url of urls) assert.equal((await fetch(url)).headers.get("content-type"), "image/png");
+  const id = btoa(`${bucket}/generating/${userId}/image/${fileUid}_0.png`).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  await until(doc(db, "users", userId, "objects", id), (found) => found.data()?.status === "ready");
+  await until(doc(db, "usage", userId, "records", `files~${fileUid}`), (found) => found.exists());
+  await assert.rejects(getDoc(generation(stranger.store)), { code: "permission-denied" });
+});
