@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +60,8 @@ class ServerSettings:
     uses_cloud: bool = False
     log_folder: Path | None = None
     is_debug: bool = False
+    takes_unsigned_tokens: bool = False
+    """Whether an Auth emulator is asked for in place of Firebase: its tokens are signed by nobody."""
     unused: Mapping[str, str] = field(default_factory=dict)
     """Names that are set and mean nothing here, with the reason."""
 
@@ -84,6 +87,7 @@ def read_server_settings(environment: Mapping[str, str] | None = None) -> Server
     if not variables.get("QUOTA_GB"):
         api = replace(api, quota_bytes=most_bytes)
     uses_cloud = _truth(variables, "USE_CLOUD_STORAGE", default=False)
+    _refuse_what_is_not_installed(project, uses_cloud=uses_cloud)
     if uses_cloud and not project:
         raise SettingsError("USE_CLOUD_STORAGE is `true` and there is no project: name it in GCLOUD_PROJECT")
     return ServerSettings(
@@ -103,8 +107,24 @@ def read_server_settings(environment: Mapping[str, str] | None = None) -> Server
         uses_cloud=uses_cloud,
         log_folder=Path(variables["LOG_PATH"]) if variables.get("LOG_PATH") else None,
         is_debug=_truth(variables, "DEBUG", default=False),
+        takes_unsigned_tokens=bool(project and variables.get("FIREBASE_AUTH_EMULATOR_HOST")),
         unused={name: why for name, why in NOT_USED.items() if variables.get(name)},
     )
+
+
+def _refuse_what_is_not_installed(project: str, *, uses_cloud: bool) -> None:
+    wanted = (["firebase_admin"] if project else []) + (["google.cloud.storage"] if uses_cloud else [])
+    for name in wanted:
+        if not is_installed(name):
+            why = "USE_CLOUD_STORAGE is `true`" if uses_cloud else f"GCLOUD_PROJECT is `{project}`"
+            raise SettingsError(f"{why}, and `{name}` is not installed: `pip install './server[cloud]'`")
+
+
+def is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _key(variables: Mapping[str, str]) -> StoreKey | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from afterimage.api.admission.tokens import CallerTokens, FirebaseTokens
+from afterimage.api.admission.tokens import CallerTokens
 from afterimage.api.application import Api
 from afterimage.api.dispatch import RouteTable
 from afterimage.api.services import Services
@@ -26,6 +26,7 @@ from afterimage_client.database import FileTransaction
 from afterimage_client.queue import QUEUE_SCHEMA, DurableQueue, SyncReport
 from afterimage_server.cloud.cloud_side import CloudSide, open_cloud_side
 from afterimage_server.cloud.project import CloudProject, cloud_project
+from afterimage_server.cloud.sign_in import project_tokens
 from afterimage_server.configuration import ServerSettings
 from afterimage_server.doors.file_doors import FileDoors
 from afterimage_server.doors.signed_addresses import LocalLinks
@@ -131,7 +132,7 @@ def open_machine(
     folder = open_folder(settings.folder, settings.key, most_bytes=settings.most_bytes)
     folder.database.bring(QUEUE_SCHEMA)
     queue = DurableQueue(folder.database, sealer=folder.vault.sealer)
-    others: CallerTokens | None = FirebaseTokens() if settings.project_id else None
+    others: CallerTokens | None = project_tokens(settings.project_id) if settings.project_id else None
     tokens = LocalTokens(folder.documents, others=others)
     address = Address(settings.public_url)
     local_links = LocalLinks(folder.database, lambda: address.base)

@@ -56,6 +56,10 @@ def tell_of_the_start(settings: ServerSettings, *, is_rescued: bool) -> None:
         logger.warning("%s is set and not used: %s", name, why)
     if not settings.is_loopback:
         logger.warning("%s is reached by others: have a proxy speak HTTPS in front of it", settings.host)
+    if settings.takes_unsigned_tokens:
+        logger.warning(
+            "FIREBASE_AUTH_EMULATOR_HOST is set: ID tokens that nobody signed are taken, for trying things out"
+        )
     if settings.key is None:
         logger.warning("what is stored is not sealed: LOCAL_STORAGE_KEY_FILE or LOCAL_STORAGE_PASSPHRASE would seal it")
     if is_rescued:

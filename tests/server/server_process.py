@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +18,9 @@ from typing import Any
 import httpx
 
 from afterimage_client.database import StoreKey
+from afterimage_server.listening import Listener
 from afterimage_server.local_tokens import LocalTokens
+from afterimage_server.machine import Machine
 from afterimage_server.store.machine_folder import open_folder
 from tests.waiting import waited_for
 
@@ -36,6 +40,18 @@ def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
         [sys.executable, "-m", "afterimage_server", *arguments],
         env=environment(**variables), capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
+
+
+@contextmanager
+def listening_to(machine: Machine) -> Iterator[str]:
+    """A machine's own server in this process; its address."""
+    listener = Listener(machine.application(), "127.0.0.1", 0, threads=4, most_body_bytes=1_000_000)
+    machine.address.base = listener.base
+    thread = threading.Thread(target=listener.run, daemon=True)
+    thread.start()
+    yield listener.base
+    listener.stop()
+    thread.join()
 
 
 @dataclass

@@ -10,10 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
+from openapi_spec_validator import validate
 
 from afterimage.settings import SettingsError
 from afterimage_server.__main__ import main
 from afterimage_server.configuration import read_server_settings
+from afterimage_server.rooms.machine_routes import machine_table
 from tests.client.quick_folder import quick_folder
 from tests.server.server_process import ServerProcess, command
 
@@ -48,6 +50,16 @@ def test_nobody_calls_without_a_token(server: ServerProcess) -> None:
     for path in ("/local/status", "/local/metrics", "/local/queue"):
         server.call("GET", path, expect=403)
     assert server.address.startswith("http://127.0.0.1:")
+
+
+def test_the_description_names_every_route_that_is_served(server: ServerProcess) -> None:
+    """This machine's own among them: whoever reads `/docs` or `/openapi.json` sees what there is."""
+    description = server.http.get(f"{server.address}/openapi.json").json()
+    validate(description)
+    described = {(method.upper(), path) for path, methods in description["paths"].items() for method in methods}
+    assert described == {(row.method, row.path) for row in machine_table().routes}
+    assert ("POST", "/local/conflicts") in described
+    assert "/local/queue" in server.http.get(f"{server.address}/docs").text
 
 
 def test_a_token_is_made_and_taken_back_while_the_server_runs(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +19,9 @@ from afterimage.ledger.prices.pricing import Prices
 from afterimage.store.documents import Change, Expect, NoRoomError, Replace
 from afterimage.store.files import FileAbout
 from afterimage_server.configuration import read_server_settings
-from afterimage_server.listening import Listener
 from afterimage_server.machine import Machine, open_machine
 from afterimage_server.store.machine_folder import MachineFolder, open_folder
+from tests.server.server_process import listening_to
 
 TEXT = FileAbout(content_type="text/plain; charset=utf-8")
 
@@ -33,14 +32,9 @@ def machine_in(folder: Path, **variables: str) -> Machine:
 
 @contextmanager
 def listening(machine: Machine) -> Iterator[str]:
-    """The machine's own server; its address."""
-    listener = Listener(machine.application(), "127.0.0.1", 0, threads=4, most_body_bytes=1_000_000)
-    machine.address.base = listener.base
-    thread = threading.Thread(target=listener.run, daemon=True)
-    thread.start()
-    yield listener.base
-    listener.stop()
-    thread.join()
+    """The machine's own server, until both are closed; its address."""
+    with listening_to(machine) as address:
+        yield address
     machine.close()
 
 

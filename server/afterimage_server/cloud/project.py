@@ -32,7 +32,7 @@ def cloud_project(project_id: str) -> CloudProject:
     def storage_client() -> Any:
         from google.cloud.storage import Client
 
-        return Client(project=project_id, credentials=_credentials(account))
+        return Client(project=project_id, credentials=account_credentials(account))
 
     def files() -> FileStore:
         from afterimage.store.cloud_files import CloudFiles
@@ -44,7 +44,7 @@ def cloud_project(project_id: str) -> CloudProject:
 
         from afterimage.store.firestore_documents import FirestoreDocuments
 
-        return FirestoreDocuments(Client(project=project_id, credentials=_credentials(account)))
+        return FirestoreDocuments(Client(project=project_id, credentials=account_credentials(account)))
 
     def links() -> FileLinks:
         import google.auth
@@ -52,13 +52,14 @@ def cloud_project(project_id: str) -> CloudProject:
         from afterimage.store.cloud_links import CloudLinks
 
         scopes = ["https://www.googleapis.com/auth/cloud-platform"]
-        credentials = _credentials(account) or google.auth.default(scopes=scopes)[0]
+        credentials = account_credentials(account) or google.auth.default(scopes=scopes)[0]
         return CloudLinks(storage_client(), credentials)
 
     return CloudProject(files=made_once(files), documents=made_once(documents), links=made_once(links))
 
 
-def _credentials(account: str) -> Any:
+def account_credentials(account: str) -> Any:
+    """Of a path or the JSON itself; None where neither is given."""
     if not account:
         return None
     from google.oauth2 import service_account

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
+from afterimage.api.description.documentation import page_of
+from afterimage.api.description.openapi import openapi_of
 from afterimage.api.errors import ApiError, ErrorCode
+from afterimage.api.parsing import encoded
+from afterimage.api.rooms.status_handlers import PAGE_POLICY
 from afterimage.api.routes import Asked, Caller, Reply
 from afterimage_client.queue import Entry
 from afterimage_server.rooms.machine_routes import (
@@ -20,6 +25,7 @@ from afterimage_server.rooms.machine_routes import (
     QueueQuery,
     QueueShown,
     SyncDone,
+    machine_table,
 )
 from afterimage_server.rooms.machine_services import MachineServices
 from afterimage_server.store.stored_values import canonical
@@ -27,6 +33,26 @@ from afterimage_server.store.stored_values import canonical
 
 def show_machine(services: MachineServices, _caller: Caller, _asked: Asked[Any, None]) -> MachineStatus:
     return MachineStatus(machine=services.look())
+
+
+def show_description(_services: MachineServices, _caller: Caller, _asked: Asked[Any, None]) -> Reply:
+    return Reply(body=_description())
+
+
+def show_page(_services: MachineServices, _caller: Caller, _asked: Asked[Any, None]) -> Reply:
+    return Reply(
+        body=_page(), content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": PAGE_POLICY}
+    )
+
+
+@cache
+def _description() -> bytes:
+    return encoded(openapi_of(machine_table()))
+
+
+@cache
+def _page() -> bytes:
+    return page_of(machine_table()).encode()
 
 
 def show_metrics(services: MachineServices, _caller: Caller, _asked: Asked[Any, None]) -> Reply:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
@@ -137,7 +139,16 @@ MACHINE_ROUTES: Final = (
 )  # fmt: skip
 
 
+DESCRIBED: Final = {"/openapi.json": "show_description", "/docs": "show_page"}
+"""Rows of the API that describe what is served, and who answers them here: more is served."""
+
+
+@cache
 def machine_table() -> RouteTable:
     """The API's table with this machine's own rows; a row that the API has too is the machine's."""
     own = {(route.method, route.path) for route in MACHINE_ROUTES}
-    return RouteTable([*(row for row in TABLE.routes if (row.method, row.path) not in own), *MACHINE_ROUTES])
+    rows = [row for row in TABLE.routes if (row.method, row.path) not in own]
+    described = [
+        replace(row, handler=f"{_HANDLERS}:{DESCRIBED[row.path]}") if row.path in DESCRIBED else row for row in rows
+    ]
+    return RouteTable([*described, *MACHINE_ROUTES])

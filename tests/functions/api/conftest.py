@@ -43,11 +43,13 @@ from afterimage.store.documents import DocumentStore
 from afterimage.store.files import FileStore
 from afterimage.store.firestore_documents import FirestoreDocuments
 from afterimage.store.links import FileLinks
+from afterimage.store.memory_documents import MemoryDocuments
 from afterimage_emulator.auth.tokens.unsigned_jwt import unsigned_jwt
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.functions.host import local_app_check
 from afterimage_server.configuration import read_server_settings
 from afterimage_server.listening import Listener
+from afterimage_server.local_tokens import LocalTokens
 from afterimage_server.machine import Machine, open_machine
 from tests.client.quick_folder import quick_folder
 from tests.functions.generations.workshop_world import PRICES
@@ -179,7 +181,9 @@ class ServedMachine(ServedApi):
     def _listening(self, table: RouteTable, services: Services) -> str:
         assert self.machine is not None
         app = self.machine.application(table, replace(services, is_in_cloud=self.is_in_cloud))
-        listener = Listener(app, "127.0.0.1", 0, threads=16, most_body_bytes=services.settings().most_file_bytes)
+        most = services.settings().most_file_bytes
+        # As behind a proxy, so that tests say where a request comes from.
+        listener = Listener(app, "127.0.0.1", 0, threads=16, most_body_bytes=most, trusted_proxy="127.0.0.1")
         self.machine.address.base = listener.base
         thread = threading.Thread(target=listener.run, daemon=True)
         thread.start()
@@ -188,6 +192,9 @@ class ServedMachine(ServedApi):
 
     def user(self, uid: str, **claims: Any) -> User:
         assert self.machine is not None
+        if "aud" in claims:
+            # Somebody of another machine, where others have another project.
+            return User(uid=uid, token=LocalTokens(MemoryDocuments()).make(uid, life=timedelta(days=1)))
         is_admin = claims.get("admin") is True
         return User(uid=uid, token=self.machine.tokens.make(uid, life=timedelta(days=1), is_admin=is_admin))
 
@@ -213,7 +220,10 @@ class User:
         return {"Authorization": f"Bearer {self.token}"}
 
 
-ALSO_ON_ONE_MACHINE = {"test_saved_files", "test_generations", "test_requests", "test_rate_limits"}
+ALSO_ON_ONE_MACHINE = {
+    *("test_saved_files", "test_generations", "test_requests", "test_rate_limits"),
+    *("test_account_and_operations", "test_every_route", "test_fuzz", "test_matrix"),
+}
 ABOUT_THE_CLOUD_ALONE = {
     # The platform's front says where a request came from; one machine believes nobody who says so.
     "test_callers_that_prove_nothing_are_counted_without_a_write",
@@ -228,6 +238,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     is_of_both = metafunc.module.__name__.rpartition(".")[2] in ALSO_ON_ONE_MACHINE
     if "served" in metafunc.fixturenames and is_of_both and metafunc.function.__name__ not in ABOUT_THE_CLOUD_ALONE:
         metafunc.parametrize("served", ["cloud", "one machine"], indirect=True)
+
+
+def app_at_google(folder: Path) -> dict[str, str]:
+    """An app whose users could link a Drive, with a new key; nobody here is Google."""
+    add_key(folder / "drive-keys.json")
+    return {
+        "GOOGLE_CLIENT_ID": "the-app",
+        "GOOGLE_CLIENT_SECRET": "secret",
+        "GOOGLE_REDIRECT_URI": "https://api.example.com/api/phase5/auth/callback",
+        "DRIVE_KEY": str(folder / "drive-keys.json"),
+    }
 
 
 @contextmanager
@@ -249,6 +270,7 @@ def serving_on_one_machine(project_id: str) -> Iterator[ServedApi]:
             links=machine.links,
             tokens=machine.tokens,
             machine=machine,
+            google=app_at_google(folder),
             is_in_cloud=False,
             signature="signature=",
         )
@@ -276,14 +298,8 @@ def serving(suite: BackgroundSuite, project_id: str, folder: Path) -> Iterator[S
         links=CloudLinks(storage_client, google.auth.default()[0]),
         storage_beneath=storage_client,
         tokens=FirebaseTokens(lambda: app),
-        google={
-            "GOOGLE_CLIENT_ID": "the-app",
-            "GOOGLE_CLIENT_SECRET": "secret",
-            "GOOGLE_REDIRECT_URI": "https://api.example.com/api/phase5/auth/callback",
-            "DRIVE_KEY": str(folder / "drive-keys.json"),
-        },
+        google=app_at_google(folder),
     )
-    add_key(folder / "drive-keys.json")
     try:
         yield api
     finally:

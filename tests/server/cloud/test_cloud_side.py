@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 import time
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from afterimage.faults import TransientError
@@ -24,6 +27,7 @@ from tests.server.cloud.cloud_world import (
     sync,
     sync_whole,
 )
+from tests.server.server_process import listening_to
 
 TEXT = FileAbout(content_type="text/plain; charset=utf-8")
 
@@ -101,6 +105,42 @@ def test_what_somebody_else_changed_there_is_not_overwritten(tmp_path: Path) -> 
             assert name == ("a.txt" if keeps_ours else "theirs.txt")
             library_of_machine(machine).remove("ana", other)
             sync_whole(machine)
+
+
+def test_an_operator_settles_conflicts_over_the_api(tmp_path: Path) -> None:
+    """Both sides are shown as JSON has them; either may stay; what is no conflict, and any other user, is refused."""
+    cloud = Cloud()
+    with machine_in(tmp_path, cloud) as machine, listening_to(machine) as address:
+        tokens = {name: machine.tokens.make(name, life=timedelta(days=1), is_admin=name == "root") for name in
+                  ("ana", "root")}  # fmt: skip
+        http = httpx.Client(base_url=address, trust_env=False, timeout=60)
+
+        def called(user: str, method: str, **options: Any) -> httpx.Response:
+            headers = {"Authorization": f"Bearer {tokens[user]}"}
+            return http.request(method, "/local/conflicts", headers=headers, **options)
+
+        file = save(machine, b"one")
+        sync_whole(machine)
+        path = artifact_path("ana", file)
+        for keep, name in (("here", "a.txt"), ("there", "theirs.txt")):
+            cloud.documents.put(path, {**cloud.documents.fields(path), "name": "theirs.txt"})
+            save(machine, keep.encode(), file=file)
+            sync_whole(machine)
+            [shown] = called("root", "GET").json()["conflicts"]
+            assert (shown["path"], shown["here"]["name"], shown["there"]["name"]) == (path, "a.txt", "theirs.txt")
+            for user, said, status in (
+                ("ana", {"path": path, "keep": keep}, 403),
+                ("root", {"path": path, "keep": "neither"}, 400),
+                ("root", {"path": f"{path}0", "keep": keep}, 404),
+                ("root", {"path": path, "keep": keep}, 200),
+                ("root", {"path": path, "keep": keep}, 404),
+            ):
+                assert called(user, "POST", json=said).status_code == status, said
+            assert called("ana", "GET").status_code == 403
+            sync_whole(machine)
+            assert differences(machine, cloud) == []
+            assert library_of_machine(machine).head("ana", file).name == name
+        http.close()
 
 
 def test_old_bytes_are_let_go_of_and_come_back(tmp_path: Path) -> None:
