@@ -109,7 +109,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
         "api",
         "app_check",
     ),
-    "pubsub": ("topics", "delivery", "api"),
+    "pubsub": ("resource_names", "schemas", "topics", "delivery", "api"),
 }
 """The rooms of services from the ground up: one imports of those below it; what stands beside them composes them."""
 RULES_ROOMS = (

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from google.protobuf import json_format
 
+from afterimage_emulator.front.json_requests import read_message
 from afterimage_emulator.protos import cloud_tasks_v2
 from afterimage_emulator.tasks.queues import Queues
-from afterimage_emulator.tasks.rest_api import read_message, resource_name
+from afterimage_emulator.tasks.rest_api import BODY_LIMIT_BYTES, resource_name
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router
 
@@ -30,7 +31,7 @@ class AdminSdkApi:
         routes.add("DELETE", f"{_TASKS}/{{task}}", self._delete)
 
     async def _enqueue(self, request: HttpRequest) -> HttpResponse:
-        wanted = await read_message(request, cloud_tasks_v2.CreateTaskRequest)
+        wanted = await read_message(request, cloud_tasks_v2.CreateTaskRequest, limit_bytes=BODY_LIMIT_BYTES)
         task = self._queues.create_task(resource_name(request), wanted.task, for_function=True)
         body: dict[str, Any] = json_format.MessageToDict(task)
         # The Python SDK cuts off the first character, whatever it is.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from afterimage_emulator.front.iam_policies import IamPolicies
 from afterimage_emulator.protos import cloud_tasks_v2, iam_v1
 from afterimage_emulator.protos.message import Message
 from afterimage_emulator.tasks.queues import Queues
@@ -24,7 +25,7 @@ class CloudTasksApi:
 
     def __init__(self, queues: Queues) -> None:
         self._queues = queues
-        self._policies: dict[str, iam_v1.Policy] = {}
+        self.policies = IamPolicies(lambda name: queues.queue(name))
 
     def methods(self) -> list[GrpcMethod]:
         table: Mapping[str, tuple[type[Message], UnaryHandler]] = {
@@ -36,9 +37,9 @@ class CloudTasksApi:
             "PurgeQueue": (cloud_tasks_v2.PurgeQueueRequest, self.purge_queue),
             "PauseQueue": (cloud_tasks_v2.PauseQueueRequest, self.pause_queue),
             "ResumeQueue": (cloud_tasks_v2.ResumeQueueRequest, self.resume_queue),
-            "GetIamPolicy": (iam_v1.GetIamPolicyRequest, self.get_iam_policy),
-            "SetIamPolicy": (iam_v1.SetIamPolicyRequest, self.set_iam_policy),
-            "TestIamPermissions": (iam_v1.TestIamPermissionsRequest, self.test_iam_permissions),
+            "GetIamPolicy": (iam_v1.GetIamPolicyRequest, self.policies.get_iam_policy),
+            "SetIamPolicy": (iam_v1.SetIamPolicyRequest, self.policies.set_iam_policy),
+            "TestIamPermissions": (iam_v1.TestIamPermissionsRequest, self.policies.test_iam_permissions),
             "ListTasks": (cloud_tasks_v2.ListTasksRequest, self.list_tasks),
             "GetTask": (cloud_tasks_v2.GetTaskRequest, self.get_task),
             "CreateTask": (cloud_tasks_v2.CreateTaskRequest, self.create_task),
@@ -49,9 +50,6 @@ class CloudTasksApi:
             GrpcMethod(path=_PREFIX + name, request_class=request_class, unary=handler)
             for name, (request_class, handler) in table.items()
         ]
-
-    def forget_policies(self) -> None:
-        self._policies.clear()
 
     # -- queues
 
@@ -83,21 +81,6 @@ class CloudTasksApi:
 
     def resume_queue(self, request: cloud_tasks_v2.ResumeQueueRequest, call: Call) -> cloud_tasks_v2.Queue:
         return self._queues.set_state(request.name, "RUNNING").settings
-
-    # -- permissions: kept and answered, and asked by nobody
-
-    def get_iam_policy(self, request: iam_v1.GetIamPolicyRequest, call: Call) -> iam_v1.Policy:
-        return self._policies.get(self._queues.queue(request.resource).name) or iam_v1.Policy()
-
-    def set_iam_policy(self, request: iam_v1.SetIamPolicyRequest, call: Call) -> iam_v1.Policy:
-        self._policies[self._queues.queue(request.resource).name] = request.policy
-        return request.policy
-
-    def test_iam_permissions(
-        self, request: iam_v1.TestIamPermissionsRequest, call: Call
-    ) -> iam_v1.TestIamPermissionsResponse:
-        self._queues.queue(request.resource)
-        return iam_v1.TestIamPermissionsResponse(permissions=request.permissions)
 
     # -- tasks
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
 from google.protobuf import json_format
 
+from afterimage_emulator.front.json_requests import read_message
 from afterimage_emulator.protos import cloud_tasks_v2, iam_v1
-from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.tasks.cloud_tasks_api import CloudTasksApi
 from afterimage_emulator.wire.grpc_methods import Call
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse, json_response
@@ -20,7 +18,6 @@ BODY_LIMIT_BYTES: Final = 16 * 1024 * 1024
 _LOCATION: Final = "/v2/projects/{project}/locations/{location}"
 _QUEUE: Final = _LOCATION + "/queues/{queue}"
 _TASK: Final = _QUEUE + "/tasks/{task}"
-_SNAKE: Final = re.compile(r"_([a-z])")
 
 Handler = Callable[[Any, Call], Any]
 
@@ -34,9 +31,15 @@ def add_tasks_routes(routes: Router, api: CloudTasksApi) -> None:
     add("POST", f"{_QUEUE}:purge", cloud_tasks_v2.PurgeQueueRequest, "name", api.purge_queue)
     add("POST", f"{_QUEUE}:pause", cloud_tasks_v2.PauseQueueRequest, "name", api.pause_queue)
     add("POST", f"{_QUEUE}:resume", cloud_tasks_v2.ResumeQueueRequest, "name", api.resume_queue)
-    add("POST", f"{_QUEUE}:getIamPolicy", iam_v1.GetIamPolicyRequest, "resource", api.get_iam_policy)
-    add("POST", f"{_QUEUE}:setIamPolicy", iam_v1.SetIamPolicyRequest, "resource", api.set_iam_policy)
-    add("POST", f"{_QUEUE}:testIamPermissions", iam_v1.TestIamPermissionsRequest, "resource", api.test_iam_permissions)
+    add("POST", f"{_QUEUE}:getIamPolicy", iam_v1.GetIamPolicyRequest, "resource", api.policies.get_iam_policy)
+    add("POST", f"{_QUEUE}:setIamPolicy", iam_v1.SetIamPolicyRequest, "resource", api.policies.set_iam_policy)
+    add(
+        "POST",
+        f"{_QUEUE}:testIamPermissions",
+        iam_v1.TestIamPermissionsRequest,
+        "resource",
+        api.policies.test_iam_permissions,
+    )
     add("POST", f"{_TASK}:run", cloud_tasks_v2.RunTaskRequest, "name", api.run_task)
     add("GET", f"{_LOCATION}/queues", cloud_tasks_v2.ListQueuesRequest, "parent", api.list_queues)
     add("POST", f"{_LOCATION}/queues", cloud_tasks_v2.CreateQueueRequest, "parent", api.create_queue, "queue")
@@ -59,29 +62,9 @@ def resource_name(request: HttpRequest) -> str:
     return name
 
 
-async def read_message(request: HttpRequest, request_class: Any, body_field: str = "*") -> Any:
-    """The body, and the fields that stand in the query as far as the request has such."""
-    body = await request.json(BODY_LIMIT_BYTES) if request.method in ("POST", "PATCH", "PUT") else None
-    body = {} if body is None else body
-    if not isinstance(body, dict):
-        raise StatusError(Code.INVALID_ARGUMENT, f"the request body must be a JSON object, not {json.dumps(body)[:60]}")
-    whole = body if body_field == "*" else {body_field: body}
-    known = {field.json_name: field for field in request_class.DESCRIPTOR.fields}
-    for key, values in request.query.items():
-        field = known.get(_SNAKE.sub(lambda found: found[1].upper(), key))
-        if field is None or field.json_name == body_field:
-            continue
-        is_number = field.cpp_type in (field.CPPTYPE_INT32, field.CPPTYPE_ENUM) and values[-1].isdecimal()
-        whole[field.json_name] = int(values[-1]) if is_number else values[-1]
-    try:
-        return json_format.ParseDict(whole, request_class())
-    except (json_format.ParseError, ValueError, RecursionError) as error:
-        raise StatusError(Code.INVALID_ARGUMENT, f"Invalid JSON payload received. {error}") from None
-
-
 def _translated(request_class: Any, field: str, handler: Handler, body: str) -> HttpHandler:
     async def handle(request: HttpRequest) -> HttpResponse:
-        message = await read_message(request, request_class, body)
+        message = await read_message(request, request_class, body, limit_bytes=BODY_LIMIT_BYTES)
         holder, _, last = field.rpartition(".")
         name = resource_name(request)
         setattr(getattr(message, holder) if holder else message, last, name)

@@ -101,7 +101,7 @@ class TasksService:
         return self.queues.replay(task_name)
 
     def reset(self) -> None:
-        self._api.forget_policies()
+        self._api.policies.clear()
         self.queues.clear()
 
     async def export_to(self, directory: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -14,16 +14,14 @@ import grpc
 import pytest
 from google.api_core import exceptions
 from google.cloud import pubsub_v1
-from google.protobuf import duration_pb2, field_mask_pb2, timestamp_pb2
+from google.protobuf import duration_pb2, field_mask_pb2
 from google.pubsub_v1 import PublisherClient as PublisherServiceClient
-from google.pubsub_v1 import SchemaServiceClient
-from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.pubsub.delivery.push import push_request
 from afterimage_emulator.pubsub.topics.backlog import Entry
-from tests.emulator.pubsub.serving import PROJECT, Serving, new_names
+from tests.emulator.pubsub.serving import Serving, new_names
 from tests.emulator.pubsub.test_official_client import Endpoint, Publisher, Subscriber, endpoint, pull
 
 __all__ = ["endpoint"]
@@ -259,55 +257,27 @@ def test_the_push_token_has_the_claims_that_endpoints_check(
     assert claims | {"aud": "http://127.0.0.1:1/x", "email": "me@demo.iam", "iat": 1_000, "exp": 4_600} == claims
 
 
-def test_what_is_acknowledged_is_forgotten_and_subscriptions_do_not_expire(
-    pubsub: Serving, publisher: Publisher, subscriber: Subscriber
-) -> None:
-    """Two stated differences: settings that the platform would act on are kept, shown, and without effect here."""
-    topic, subscription = new_names()
-    publisher.create_topic(name=topic)
-    expiry = {"ttl": duration_pb2.Duration(seconds=24 * 3600)}
-    subscriber.create_subscription(
-        request={"name": subscription, "topic": topic, "retain_acked_messages": True, "expiration_policy": expiry}
-    )
-    publisher.publish(topic, b"x").result(20)
-    with stopped(pubsub):
-        (received,) = pull(subscriber, subscription)
-        subscriber.acknowledge(subscription=subscription, ack_ids=[received.ack_id])
-        assert len(backlog_of(pubsub, subscription)) == 0
-        pubsub.call(partial(pubsub.clock.advance, 40 * 24 * 3600))
-        found = subscriber.get_subscription(subscription=subscription)
-    assert (found.retain_acked_messages, found.expiration_policy.ttl.days) == (True, 1)
-
-
 def test_what_is_not_here_says_so(pubsub: Serving, publisher: Publisher, subscriber: Subscriber) -> None:
-    """Seek, snapshots, schemas and exactly-once delivery answer so, and change nothing."""
+    """Exports elsewhere, ingestion and message transforms answer so by their names, and make nothing."""
     topic, subscription = new_names()
     publisher.create_topic(name=topic)
-    subscriber.create_subscription(name=subscription, topic=topic)
-    snapshot = f"projects/{PROJECT}/snapshots/one"
-    with schema_client(pubsub) as schemas:
-        exactly_once = {"name": subscription, "enable_exactly_once_delivery": True}
-        mask = field_mask_pb2.FieldMask(paths=["enable_exactly_once_delivery"])
-        asking: tuple[Callable[[], Any], ...] = (
-            lambda: subscriber.create_snapshot(name=snapshot, subscription=subscription),
-            lambda: subscriber.delete_snapshot(snapshot=snapshot),
-            lambda: subscriber.seek(request={"subscription": subscription, "time": timestamp_pb2.Timestamp(seconds=1)}),
-            lambda: subscriber.update_subscription(request={"subscription": exactly_once, "update_mask": mask}),
-            lambda: schemas.list_schemas(parent=f"projects/{PROJECT}"),
-            lambda: publisher.create_topic(
-                request={"name": f"{topic}-s", "schema_settings": {"schema": f"projects/{PROJECT}/schemas/x"}}
-            ),
-        )
-        for ask in asking:
-            with pytest.raises(exceptions.MethodNotImplemented, match="not implemented here"):
-                ask()
-    for method, path in (("PUT", snapshot), ("GET", f"projects/{PROJECT}/schemas"), ("POST", f"{subscription}:seek")):
-        status, body = pubsub.rest(method, path, None if method == "GET" else {})
-        assert (status, "not implemented here" in body["error"]["message"]) == (501, True), path
-    assert not subscriber.get_subscription(subscription=subscription).enable_exactly_once_delivery
-
-
-@contextmanager
-def schema_client(pubsub: Serving) -> Iterator[SchemaServiceClient]:
-    with grpc.insecure_channel(f"127.0.0.1:{pubsub.port}") as channel:
-        yield SchemaServiceClient(transport=SchemaServiceGrpcTransport(channel=channel))
+    transforms = [{"javascript_udf": {"function_name": "f", "code": "function f(m, d) { return m }"}}]
+    for named, ask in (
+        ("bigquery_config", {"name": subscription, "topic": topic, "bigquery_config": {"table": "p.d.t"}}),
+        ("bigtable_config", {"name": subscription, "topic": topic, "bigtable_config": {"table": "t"}}),
+        ("message_transforms", {"name": subscription, "topic": topic, "message_transforms": transforms}),
+    ):
+        with pytest.raises(exceptions.MethodNotImplemented, match=f"`{named}` .* not implemented here"):
+            subscriber.create_subscription(request=ask)
+    ingestion = {"cloud_storage": {"bucket": "b", "text_format": {}}}
+    for named, more in (
+        ("ingestion_data_source_settings", {"ingestion_data_source_settings": ingestion}),
+        ("message_transforms", {"message_transforms": transforms}),
+    ):
+        with pytest.raises(exceptions.MethodNotImplemented, match=f"`{named}` is not implemented here"):
+            publisher.create_topic(request={"name": f"{topic}-else", **more})
+        mask = field_mask_pb2.FieldMask(paths=[named])
+        with pytest.raises(exceptions.MethodNotImplemented, match=f"`{named}` is not implemented here"):
+            publisher.update_topic(request={"topic": {"name": topic, **more}, "update_mask": mask})
+    with pytest.raises(exceptions.NotFound):
+        subscriber.get_subscription(subscription=subscription)

@@ -13,5 +13,5 @@ def test_every_test_that_the_document_names_exists() -> None:
     """A reader who looks for the proof of a statement finds it."""
     named = set(re.findall(r"`(test_\w+)`", DOCUMENT.read_text()))
     assert len(named) > 3
-    sources = "".join(path.read_text() for path in HERE.glob("test_*.py"))
+    sources = "".join(path.read_text() for path in HERE.rglob("test_*.py"))
     assert {name for name in named if f"def {name}(" not in sources} == set()

@@ -292,7 +292,11 @@ def test_long_lists_come_in_pages(pubsub: Serving, publisher: Publisher) -> None
         ({"topic": f"projects/{PROJECT}/topics/missing"}, exceptions.NotFound),
         ({"topic": "nonsense"}, exceptions.InvalidArgument),
         ({"name": f"projects/{PROJECT}/subscriptions/1"}, exceptions.InvalidArgument),
-        ({"enable_exactly_once_delivery": True}, exceptions.MethodNotImplemented),
+        (
+            {"enable_exactly_once_delivery": True, "push_config": {"push_endpoint": "http://127.0.0.1:1"}},
+            exceptions.InvalidArgument,
+        ),
+        ({"expiration_policy": {"ttl": duration_pb2.Duration(seconds=3600)}}, exceptions.InvalidArgument),
         ({"bigquery_config": {"table": "p.d.t"}}, exceptions.MethodNotImplemented),
         ({"message_retention_duration": duration_pb2.Duration(seconds=1)}, exceptions.InvalidArgument),
     ],
@@ -340,7 +344,7 @@ def test_rest_is_the_same_service(pubsub: Serving, publisher: Publisher) -> None
     assert pubsub.rest("POST", f"{subscription}:acknowledge", {"ackIds": [received["ackId"]]}) == (200, {})
     assert pubsub.rest("GET", f"projects/{PROJECT}/subscriptions?pageSize=1000")[0] == 200
     assert pubsub.rest("POST", f"{topic}:publish", {"messages": [{"dato": data}]})[0] == 400
-    assert pubsub.rest("POST", f"{subscription}:seek", {})[0] == 501
+    assert pubsub.rest("POST", f"{subscription}:seek", {})[0] == 400
     assert pubsub.rest("GET", f"projects/{PROJECT}/topics/none-such")[1]["error"]["status"] == "NOT_FOUND"
     assert pubsub.rest("DELETE", subscription)[0] == 200
 

@@ -14,7 +14,10 @@ from afterimage_emulator.faults import Faults
 from afterimage_emulator.protos import messages
 from afterimage_emulator.pubsub.topics.backlog import Backlog, Entry
 from afterimage_emulator.pubsub.topics.broker import Broker
+from afterimage_emulator.pubsub.topics.kept_messages import TopicLog
+from afterimage_emulator.pubsub.topics.snapshots import Snapshot
 
+SNAPSHOT = "projects/demo/snapshots/one"
 TOPIC, NAME = "projects/demo/topics/things", "projects/demo/subscriptions/things"
 _protos = messages("google.pubsub.v1")
 
@@ -137,6 +140,43 @@ def count_without_pushing(broker: Broker) -> None:
     broker._subscriptions[NAME].settings.push_config.push_endpoint = ""
 
 
+def keep_what_waits(broker: Broker) -> None:
+    subscription = broker._subscriptions[NAME]
+    subscription.kept.add(subscription.backlog.entries()[0], 0)
+
+
+def take_a_snapshot(broker: Broker) -> Snapshot:
+    subscription = broker._subscriptions[NAME]
+    return broker.snapshots.create(SNAPSHOT, subscription, labels=(), last_number=broker.last_number)
+
+
+def forget_for_a_snapshot(broker: Broker) -> None:
+    take_a_snapshot(broker)
+    broker.snapshots.logs.clear()
+
+
+def keep_for_no_topic(broker: Broker) -> None:
+    take_a_snapshot(broker)
+    broker.snapshots.logs[f"{TOPIC}-else"] = TopicLog()
+
+
+def keep_too_little(broker: Broker) -> None:
+    take_a_snapshot(broker)
+    broker.snapshots.logs[TOPIC].after_number = 7
+
+
+def keep_in_disorder(broker: Broker) -> None:
+    take_a_snapshot(broker)
+    for number in (3, 2):
+        broker.snapshots.logs[TOPIC].add(Entry(b"", "", 1 << 62, 0, number), 0)
+
+
+def never_end_a_snapshot(broker: Broker) -> None:
+    timer = take_a_snapshot(broker).timer
+    assert timer is not None
+    timer.cancel()
+
+
 def detach_and_keep(broker: Broker) -> None:
     broker._of_topic[TOPIC].clear()
     broker._subscriptions[NAME].settings.detached = True
@@ -150,6 +190,12 @@ BROKEN: dict[Callable[[Broker], None], str] = {
     list_a_ghost: f"lists `{NAME}`, which is not there",
     count_what_is_gone: f"`{NAME}` counts a message as on its way that it does not hold",
     count_without_pushing: f"`{NAME}` pushes nothing and counts messages as on their way",
+    keep_what_waits: f"`{NAME}` has acknowledged a message that it still holds",
+    forget_for_a_snapshot: f"nothing is kept for the snapshot `{SNAPSHOT}`",
+    keep_for_no_topic: f"messages are kept for the topic `{TOPIC}-else`, which is not there",
+    keep_too_little: f"what is kept for `{TOPIC}` is not what its snapshots need",
+    keep_in_disorder: f"the messages kept for `{TOPIC}` are not in their order",
+    never_end_a_snapshot: f"the snapshot `{SNAPSHOT}` never ends",
     detach_and_keep: f"`{NAME}` is detached and still holds 1 messages",
 }
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.protos.message import Message
+from afterimage_emulator.pubsub.resource_names import check_project
 from afterimage_emulator.pubsub.topics.broker import Broker
-from afterimage_emulator.pubsub.topics.resource_names import check_project
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import Call, GrpcMethod, UnaryHandler
 from afterimage_emulator.wire.pages import page_of
@@ -65,7 +65,9 @@ class PublisherApi:
         self, request: pubsub_v1.ListTopicSnapshotsRequest, call: Call
     ) -> pubsub_v1.ListTopicSnapshotsResponse:
         self._broker.topic(request.topic)
-        return pubsub_v1.ListTopicSnapshotsResponse()
+        names = [snapshot.name for snapshot in self._broker.snapshots.of_topic(request.topic)]
+        page, token = page_of(names, request, key=str)
+        return pubsub_v1.ListTopicSnapshotsResponse(snapshots=page, next_page_token=token)
 
     def delete_topic(self, request: pubsub_v1.DeleteTopicRequest, call: Call) -> bytes:
         self._broker.delete_topic(request.topic)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
 from afterimage_emulator.protos import pubsub_v1
+from afterimage_emulator.pubsub.api.acknowledgements import check_ids
 from afterimage_emulator.pubsub.api.message_bytes import received_messages
 from afterimage_emulator.pubsub.topics.backlog import Entry
 from afterimage_emulator.pubsub.topics.broker import Broker
@@ -36,7 +37,10 @@ class StreamingPull:
         subscription = self._broker.subscription(first.subscription)
         subscription.check_usable()
         _check_deadline(first.stream_ack_deadline_seconds)
-        puller = _Puller(stream, subscription, first)
+        with subscription.idleness.connected():
+            await self._serve(_Puller(stream, subscription, first), requests)
+
+    async def _serve(self, puller: _Puller, requests: AsyncIterator[pubsub_v1.StreamingPullRequest]) -> None:
         sending = asyncio.ensure_future(puller.send_all())
         receiving = asyncio.ensure_future(puller.receive_all(requests))
         try:
@@ -74,12 +78,15 @@ class _Puller:
     async def receive_all(self, requests: AsyncIterator[pubsub_v1.StreamingPullRequest]) -> None:
         self._obey(self._first)
         async for request in requests:
+            for name in ("max_outstanding_messages", "max_outstanding_bytes", "protocol_version"):
+                if getattr(request, name):
+                    raise StatusError(Code.INVALID_ARGUMENT, f"`{name}` is set by the first request of a stream alone")
             self._obey(request)
 
     async def send_all(self) -> None:
         subscription = self._subscription
         properties = pubsub_v1.StreamingPullResponse()
-        properties.subscription_properties.message_ordering_enabled = subscription.settings.enable_message_ordering
+        self._describe(properties)
         self._stream.send(properties)
         while True:
             self._ready.clear()
@@ -87,9 +94,10 @@ class _Puller:
             taken = self._take()
             if taken:
                 tells = subscription.has_dead_letters
-                self._stream.send(
-                    received_messages((ack_id, entry.raw, entry.attempt if tells else 0) for ack_id, entry in taken)
-                )
+                sent = received_messages((ack_id, entry.raw, entry.attempt if tells else 0) for ack_id, entry in taken)
+                if subscription.is_exactly_once:  # clients take a response that does not say so for the end of it
+                    sent += self._properties()
+                self._stream.send(sent)
                 if self._stream.unsent_bytes > UNSENT_BYTES:
                     await self._stream.drain()
                 else:
@@ -122,10 +130,45 @@ class _Puller:
             raise StatusError(
                 Code.INVALID_ARGUMENT, "`modify_deadline_seconds` and `modify_deadline_ack_ids` must be of one length"
             )
+        if any(seconds < 0 for seconds in request.modify_deadline_seconds):
+            raise StatusError(Code.INVALID_ARGUMENT, "`modify_deadline_seconds` must not be negative")
+        self._subscription.idleness.touch()
+        deadlines = zip(request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=True)
+        if self._subscription.is_exactly_once:
+            self._confirm(request.ack_ids, deadlines)
+            return
+        check_ids(request.ack_ids)
+        check_ids(request.modify_deadline_ack_ids)
         if request.ack_ids:
             backlog.acknowledge(request.ack_ids)
-        for ack_id, seconds in zip(request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=True):
+        for ack_id, seconds in deadlines:
             backlog.modify([ack_id], seconds)
+
+    def _confirm(self, ack_ids: Sequence[str], deadlines: Iterable[tuple[str, int]]) -> None:
+        """A stream is not ended by an id that fails: it is told of each."""
+        confirmations, answer = self._subscription.confirmations, pubsub_v1.StreamingPullResponse()
+        if ack_ids:
+            outcome = confirmations.acknowledge(ack_ids)
+            answer.acknowledge_confirmation.ack_ids.extend(outcome.done)
+            answer.acknowledge_confirmation.invalid_ack_ids.extend(outcome.invalid)
+            answer.acknowledge_confirmation.temporary_failed_ack_ids.extend(outcome.lost)
+        for ack_id, seconds in deadlines:
+            outcome = confirmations.modify([ack_id], seconds)
+            answer.modify_ack_deadline_confirmation.ack_ids.extend(outcome.done)
+            answer.modify_ack_deadline_confirmation.invalid_ack_ids.extend(outcome.invalid)
+        if answer.ByteSize():
+            self._describe(answer)
+            self._stream.send(answer)
+
+    def _properties(self) -> bytes:
+        answer = pubsub_v1.StreamingPullResponse()
+        self._describe(answer)
+        return answer.SerializeToString()
+
+    def _describe(self, answer: pubsub_v1.StreamingPullResponse) -> None:
+        settings, told = self._subscription.settings, answer.subscription_properties
+        told.message_ordering_enabled = settings.enable_message_ordering
+        told.exactly_once_delivery_enabled = settings.enable_exactly_once_delivery
 
     def _settled(self, ack_id: str, entry: Entry) -> None:
         """Acknowledged on this call or by another, given back, or past its deadline: there is room again."""

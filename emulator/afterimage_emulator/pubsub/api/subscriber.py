@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
+from uuid import uuid4
 
 from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.protos.message import Message
+from afterimage_emulator.pubsub.api.acknowledgements import acknowledge, modify_deadline
 from afterimage_emulator.pubsub.api.message_bytes import received_messages
-from afterimage_emulator.pubsub.api.not_here import refuse_method
 from afterimage_emulator.pubsub.api.streaming_pull import StreamingPull
+from afterimage_emulator.pubsub.resource_names import check_project
 from afterimage_emulator.pubsub.topics.broker import Broker
-from afterimage_emulator.pubsub.topics.resource_names import check_project
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import Call, GrpcMethod, UnaryHandler
 from afterimage_emulator.wire.pages import page_of
@@ -39,12 +40,12 @@ class SubscriberApi:
             "Acknowledge": (pubsub_v1.AcknowledgeRequest, self.acknowledge),
             "Pull": (pubsub_v1.PullRequest, self.pull),
             "ModifyPushConfig": (pubsub_v1.ModifyPushConfigRequest, self.modify_push_config),
-            "GetSnapshot": (pubsub_v1.GetSnapshotRequest, refuse_method),
+            "GetSnapshot": (pubsub_v1.GetSnapshotRequest, self.get_snapshot),
             "ListSnapshots": (pubsub_v1.ListSnapshotsRequest, self.list_snapshots),
-            "CreateSnapshot": (pubsub_v1.CreateSnapshotRequest, refuse_method),
-            "UpdateSnapshot": (pubsub_v1.UpdateSnapshotRequest, refuse_method),
-            "DeleteSnapshot": (pubsub_v1.DeleteSnapshotRequest, refuse_method),
-            "Seek": (pubsub_v1.SeekRequest, refuse_method),
+            "CreateSnapshot": (pubsub_v1.CreateSnapshotRequest, self.create_snapshot),
+            "UpdateSnapshot": (pubsub_v1.UpdateSnapshotRequest, self.update_snapshot),
+            "DeleteSnapshot": (pubsub_v1.DeleteSnapshotRequest, self.delete_snapshot),
+            "Seek": (pubsub_v1.SeekRequest, self.seek),
         }
         unary = [
             GrpcMethod(path=_PREFIX + name, request_class=request_class, unary=handler)
@@ -79,18 +80,19 @@ class SubscriberApi:
 
     def modify_ack_deadline(self, request: pubsub_v1.ModifyAckDeadlineRequest, call: Call) -> bytes:
         check_ack_deadline(request.ack_deadline_seconds)
-        backlog = self._broker.subscription(request.subscription).backlog
-        backlog.modify(_ack_ids(request), request.ack_deadline_seconds)
+        subscription = self._broker.subscription(request.subscription)
+        modify_deadline(subscription, _ack_ids(request), request.ack_deadline_seconds)
         return b""
 
     def acknowledge(self, request: pubsub_v1.AcknowledgeRequest, call: Call) -> bytes:
-        self._broker.subscription(request.subscription).backlog.acknowledge(_ack_ids(request))
+        acknowledge(self._broker.subscription(request.subscription), _ack_ids(request))
         return b""
 
     async def pull(self, request: pubsub_v1.PullRequest, call: Call) -> bytes:
         """Waits a little for the first message, unless the request says not to."""
         subscription = self._broker.subscription(request.subscription)
         subscription.check_usable()
+        subscription.idleness.touch()
         if request.max_messages < 1:
             raise StatusError(Code.INVALID_ARGUMENT, f"`max_messages` must be 1 or more, not {request.max_messages}")
         if not request.return_immediately:
@@ -110,8 +112,40 @@ class SubscriberApi:
         return b""
 
     def list_snapshots(self, request: pubsub_v1.ListSnapshotsRequest, call: Call) -> pubsub_v1.ListSnapshotsResponse:
-        check_project(request.project)
-        return pubsub_v1.ListSnapshotsResponse()
+        prefix = f"{check_project(request.project)}/snapshots/"
+        found = [snapshot for snapshot in self._broker.snapshots.all() if snapshot.name.startswith(prefix)]
+        page, token = page_of(found, request, key=lambda snapshot: snapshot.name)
+        return pubsub_v1.ListSnapshotsResponse(snapshots=[snapshot.shown for snapshot in page], next_page_token=token)
+
+    def get_snapshot(self, request: pubsub_v1.GetSnapshotRequest, call: Call) -> pubsub_v1.Snapshot:
+        return self._broker.snapshots.snapshot(request.snapshot).shown
+
+    def create_snapshot(self, request: pubsub_v1.CreateSnapshotRequest, call: Call) -> pubsub_v1.Snapshot:
+        """Over gRPC without a name: the server makes one."""
+        subscription = self._broker.subscription(request.subscription)
+        name = request.name or f"{request.subscription.partition('/subscriptions/')[0]}/snapshots/s{uuid4().hex}"
+        last_number = self._broker.last_number
+        made = self._broker.snapshots.create(name, subscription, labels=request.labels.items(), last_number=last_number)
+        return made.shown
+
+    def update_snapshot(self, request: pubsub_v1.UpdateSnapshotRequest, call: Call) -> pubsub_v1.Snapshot:
+        return self._broker.snapshots.change(request.snapshot, request.update_mask.paths).shown
+
+    def delete_snapshot(self, request: pubsub_v1.DeleteSnapshotRequest, call: Call) -> bytes:
+        self._broker.snapshots.delete(request.snapshot)
+        return b""
+
+    def seek(self, request: pubsub_v1.SeekRequest, call: Call) -> pubsub_v1.SeekResponse:
+        subscription = self._broker.subscription(request.subscription)
+        target = request.WhichOneof("target")
+        if target == "snapshot":
+            self._broker.snapshots.seek_to_snapshot(subscription, request.snapshot)
+        elif target == "time":
+            self._broker.snapshots.seek_to_time(subscription, request.time.ToNanoseconds())
+        else:
+            raise StatusError(Code.INVALID_ARGUMENT, "a seek must have `time` or `snapshot`")
+        subscription.idleness.touch()
+        return pubsub_v1.SeekResponse()
 
 
 def check_ack_deadline(seconds: int) -> None:
@@ -119,8 +153,8 @@ def check_ack_deadline(seconds: int) -> None:
         raise StatusError(Code.INVALID_ARGUMENT, f"`ack_deadline_seconds` must be from 0 to 600, not {seconds}")
 
 
-def _ack_ids(request: pubsub_v1.AcknowledgeRequest | pubsub_v1.ModifyAckDeadlineRequest) -> Iterable[str]:
+def _ack_ids(request: pubsub_v1.AcknowledgeRequest | pubsub_v1.ModifyAckDeadlineRequest) -> Sequence[str]:
     if not request.ack_ids:
         raise StatusError(Code.INVALID_ARGUMENT, "`ack_ids` must hold at least one id")
-    ids: Iterable[str] = request.ack_ids
+    ids: Sequence[str] = request.ack_ids
     return ids

@@ -16,7 +16,8 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import CloudEvent
 from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.topics.backlog import Entry
-from afterimage_emulator.pubsub.topics.broker import MESSAGE_PUBLISHED, Broker
+from afterimage_emulator.pubsub.topics.broker import Broker
+from afterimage_emulator.pubsub.topics.published_messages import MESSAGE_PUBLISHED
 from afterimage_emulator.pubsub.topics.subscriptions import Subscription
 from afterimage_emulator.status import StatusError
 
@@ -86,6 +87,7 @@ class FunctionSubscriptions:
             wanted.message_retention_duration.seconds = RETENTION_SECONDS
             found = self._broker.create_subscription(wanted)
         found.for_function = True  # also one that was imported
+        found.idleness.stop()
 
     def _published_ns(self, event: CloudEvent) -> int:
         try:

@@ -11,7 +11,7 @@ from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
 from afterimage_emulator.credentials.service_tokens import oidc_token
 from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.topics.backlog import Entry
-from afterimage_emulator.pubsub.topics.broker import message_json
+from afterimage_emulator.pubsub.topics.published_messages import message_json
 from afterimage_emulator.pubsub.topics.subscriptions import Subscription
 from afterimage_emulator.wire.http_client import send
 from afterimage_emulator.wire.observers import CURRENT_PEER
@@ -90,6 +90,7 @@ class Pushing:
             status, reason = 0, str(error) or type(error).__name__
         if status in _ACKNOWLEDGING:
             subscription.backlog.acknowledge([ack_id])
+            subscription.idleness.touch()
             return
         _log.warning("push of %s to %s: %s", subscription.name, config.push_endpoint, reason)
         subscription.backlog.modify([ack_id], 0)

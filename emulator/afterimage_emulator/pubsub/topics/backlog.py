@@ -26,6 +26,8 @@ class Entry:
     key: str
     published_ns: int
     attempt: int = 0
+    number: int = 0
+    """Its place among all messages: the id that it was given."""
 
 
 Settled = Callable[[str, Entry], None]
@@ -64,6 +66,7 @@ class Backlog:
         available: Callable[[], None] = lambda: None,
         finished: Callable[[Entry], None] = lambda entry: None,
         loses_acknowledgement: Callable[[Entry], float | None] = lambda entry: None,
+        acknowledged: Callable[[Entry], None] | None = None,
     ) -> None:
         self.ordered = ordered
         self.retention_seconds = retention_seconds
@@ -73,6 +76,7 @@ class Backlog:
         self._available = available
         self._finished = finished
         self._loses_acknowledgement = loses_acknowledgement
+        self._acknowledged = acknowledged
         self._queue: deque[Entry | str] = deque()
         self._lanes: dict[str, _Lane] = {}
         self._out: dict[str, _Out] = {}
@@ -141,8 +145,12 @@ class Backlog:
             self._watch_deadlines()
         return taken
 
-    def acknowledge(self, ack_ids: Iterable[str]) -> None:
-        """Unknown ids are passed over: their deadline has passed, or they were acknowledged before."""
+    def acknowledge(self, ack_ids: Iterable[str]) -> list[str]:
+        """Unknown ids are passed over: their deadline has passed, or they were acknowledged before.
+
+        Answers those whose acknowledgement a fault rule loses.
+        """
+        lost: list[str] = []
         for ack_id in ack_ids:
             out = self._out.get(ack_id)
             if out is None:
@@ -150,10 +158,12 @@ class Backlog:
             again_in_seconds = self._loses_acknowledgement(out.entry)
             if again_in_seconds is not None:
                 self.modify([ack_id], again_in_seconds)
+                lost.append(ack_id)
                 continue
             self._end(ack_id)
             self._leave_lane(out.entry, ack_id)
-            self._finished(out.entry)
+            self._done(out.entry)
+        return lost
 
     def modify(self, ack_ids: Iterable[str], deadline_seconds: float) -> None:
         """A new deadline from now; 0 gives the message back at once."""
@@ -181,21 +191,37 @@ class Backlog:
         found += [entry for lane in self._lanes.values() for entry in lane.waiting]
         found += [out.entry for out in self._out.values()]
         found += list(self._put_off)
-        return sorted(found, key=lambda entry: entry.published_ns)
+        return sorted(found, key=lambda entry: (entry.published_ns, entry.number))
 
-    def clear(self) -> None:
-        for entry in self.entries():
-            self._finished(entry)
+    def unexpired(self) -> list[Entry]:
+        """What of it can still be delivered."""
+        oldest_ns = self.oldest_ns
+        return [entry for entry in self.entries() if entry.published_ns >= oldest_ns]
+
+    @property
+    def oldest_ns(self) -> int:
+        """What was published before is gone."""
+        return self._clock.now_ns() - round(self.retention_seconds * NANOS_PER_SECOND)
+
+    def take_all(self) -> list[Entry]:
+        """Everything not acknowledged leaves; nothing is acknowledged by it, and what was out is out no more."""
+        found = self.entries()
+        for ack_id in list(self._out):
+            self._end(ack_id)
         for timer in self._put_off.values():
             timer.cancel()
         self._put_off.clear()
         self._queue.clear()
         self._lanes.clear()
-        self._out.clear()
         self._deadlines.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        return found
+
+    def clear(self) -> None:
+        for entry in self.take_all():
+            self._finished(entry)
 
     # -- what must hold
 
@@ -261,6 +287,12 @@ class Backlog:
             out.settled(ack_id, out.entry)
         return out
 
+    def _done(self, entry: Entry) -> None:
+        """By the subscriber, or by the dead letter topic that has it now."""
+        if self._acknowledged is not None:
+            self._acknowledged(entry)
+        self._finished(entry)
+
     def _queue_lane(self, key: str) -> None:
         lane = self._lanes[key]
         if lane.waiting and not (lane.queued or lane.out or lane.put_off):
@@ -293,7 +325,7 @@ class Backlog:
             entry = out.entry
             if self._give_up(entry):
                 self._leave_lane(entry, ack_id)
-                self._finished(entry)
+                self._done(entry)
             elif self.ordered and entry.key:
                 self._give_back_in_order(entry, ack_id)
             else:

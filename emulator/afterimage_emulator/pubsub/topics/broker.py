@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
-import base64
-import itertools
-import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
-from afterimage_emulator.events import CloudEvent, EventBus
+from afterimage_emulator.events import EventBus
 from afterimage_emulator.faults import Faults
+from afterimage_emulator.front.iam_policies import IamPolicies
 from afterimage_emulator.protos import pubsub_v1
+from afterimage_emulator.pubsub.resource_names import (
+    DELETED_SCHEMA,
+    DELETED_TOPIC,
+    already_exists,
+    check_name,
+    not_found,
+    project_of,
+    short_name,
+)
+from afterimage_emulator.pubsub.schemas.definitions import ENCODINGS
+from afterimage_emulator.pubsub.schemas.registry import Schemas
 from afterimage_emulator.pubsub.topics.backlog import Entry
-from afterimage_emulator.pubsub.topics.resource_names import DELETED_TOPIC, check_name, project_of, short_name
-from afterimage_emulator.pubsub.topics.subscriptions import Subscription, checked_subscription
+from afterimage_emulator.pubsub.topics.published_messages import (
+    MESSAGE_PUBLISHED,
+    check_message,
+    event_attributes,
+    event_of_message,
+    time_text,
+)
+from afterimage_emulator.pubsub.topics.snapshots import Snapshots
+from afterimage_emulator.pubsub.topics.subscriptions import Subscription, check_message_retention, checked_subscription
+from afterimage_emulator.pubsub.topics.update_masks import copy_fields
 from afterimage_emulator.status import Code, StatusError
 
-MESSAGE_PUBLISHED: Final = "google.cloud.pubsub.topic.v1.messagePublished"
-_LIMIT_BYTES: Final = 10 * 1024 * 1024
 _MESSAGES_LIMIT: Final = 1_000
 _DEAD_LETTER: Final = "CloudPubSubDeadLetterSource"
+
+
+_FIXED: Final = (
+    "name", "topic", "filter", "enable_message_ordering", "detached", "state", "topic_message_retention_duration",
+    "analytics_hub_subscription_info",
+)  # fmt: skip
+"""What of a subscription no update changes."""
 
 
 class Broker:
@@ -34,10 +56,15 @@ class Broker:
         self._events = events
         self._activity = activity
         # Sixteen digits as in production, and others after each start: subscribers know messages by their ids.
-        self._message_ids = itertools.count(10**15 + secrets.randbelow(8 * 10**15))
+        self.last_number = 10**15 + secrets.randbelow(8 * 10**15)
+        """The id of the newest message."""
         self._topics: dict[str, pubsub_v1.Topic] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._of_topic: dict[str, list[Subscription]] = {}
+        self.schemas = Schemas(clock=clock)
+        self.snapshots = Snapshots(clock=clock)
+        self.policies = IamPolicies(self.check_exists, tests_what_is_missing=True)
+        self.snapshots.forgotten = self.policies.forget
         self.pushing: Any = None
         """Told of subscriptions that push; set once by the service."""
         self.before_looking: Callable[[], None] = lambda: None
@@ -49,22 +76,24 @@ class Broker:
         check_name(wanted.name, "topics")
         if wanted.name in self._topics:
             raise already_exists(wanted.name)
-        if wanted.HasField("schema_settings"):
-            raise StatusError(Code.UNIMPLEMENTED, "`schema_settings` is not implemented here; publish without a schema")
-        if wanted.HasField("ingestion_data_source_settings"):
-            raise StatusError(Code.UNIMPLEMENTED, "`ingestion_data_source_settings` is not implemented here")
         topic = pubsub_v1.Topic()
         topic.CopyFrom(wanted)
+        self._check_topic(topic)
+        return self.adopt_topic(topic)
+
+    def adopt_topic(self, topic: pubsub_v1.Topic) -> pubsub_v1.Topic:
+        """As it is, with whatever an earlier state of its schema allowed."""
         topic.state = pubsub_v1.Topic.State.Value("ACTIVE")
         self._topics[topic.name] = topic
         self._of_topic[topic.name] = []
+        self._apply_retention(topic)
         return topic
 
     def topic(self, name: str) -> pubsub_v1.Topic:
         """A topic that a function listens to exists from the first time it is named, as deploying it would see to."""
         check_name(name, "topics")
         found = self._topics.get(name)
-        if found is None and self._events.wants(MESSAGE_PUBLISHED, _event_attributes(name)):
+        if found is None and self._events.wants(MESSAGE_PUBLISHED, event_attributes(name)):
             return self.create_topic(pubsub_v1.Topic(name=name))
         if found is None:
             self.before_looking()
@@ -78,15 +107,46 @@ class Broker:
             self.create_topic(pubsub_v1.Topic(name=name))
 
     def change_topic(self, wanted: pubsub_v1.Topic, paths: Iterable[str]) -> pubsub_v1.Topic:
-        topic = self.topic(wanted.name)
-        _copy_fields(wanted, topic, paths, fixed=("name", "kms_key_name", "schema_settings"))
+        topic, changed = self.topic(wanted.name), pubsub_v1.Topic()
+        changed.CopyFrom(topic)
+        copy_fields(wanted, changed, paths, fixed=("name", "kms_key_name", "state", "satisfies_pzs"))
+        self._check_topic(changed)
+        topic.CopyFrom(changed)
+        self._apply_retention(topic)
         return topic
+
+    def _apply_retention(self, topic: pubsub_v1.Topic) -> None:
+        """To what is kept for seeking, and to the subscriptions, which show it."""
+        wanted = topic.message_retention_duration if topic.HasField("message_retention_duration") else None
+        self.snapshots.keep(topic.name, 0 if wanted is None else wanted.ToNanoseconds())
+        for subscription in self._of_topic[topic.name]:
+            subscription.keep_as_long_as(wanted)
+
+    def _check_topic(self, topic: pubsub_v1.Topic) -> None:
+        if topic.HasField("message_retention_duration"):
+            check_message_retention(topic.message_retention_duration)
+        for field in ("ingestion_data_source_settings", "message_transforms"):
+            if field in {set_field.name for set_field, _ in topic.ListFields()}:
+                raise StatusError(Code.UNIMPLEMENTED, f"`{field}` is not implemented here")
+        if topic.HasField("schema_settings") and topic.schema_settings.schema != DELETED_SCHEMA:
+            self.schemas.check_settings(topic.schema_settings)
+
+    def delete_schema(self, name: str) -> None:
+        """Topics that had it take no messages until they are given another one, or none."""
+        self.schemas.delete(name)
+        self.policies.forget(name)
+        for topic in self._topics.values():
+            if topic.schema_settings.schema == name:
+                topic.schema_settings.schema = DELETED_SCHEMA
 
     def delete_topic(self, name: str) -> None:
         self.topic(name)
         del self._topics[name]
         for subscription in self._of_topic.pop(name):
             subscription.settings.topic = DELETED_TOPIC
+            subscription.keep_as_long_as(None)
+        self.snapshots.drop_topic(name)
+        self.policies.forget(name)
 
     def topics(self, project: str) -> list[pubsub_v1.Topic]:
         self.before_looking()
@@ -99,7 +159,7 @@ class Broker:
 
     # -- subscriptions
 
-    def create_subscription(self, wanted: pubsub_v1.Subscription) -> Subscription:
+    def create_subscription(self, wanted: pubsub_v1.Subscription, *, last_used_ns: int | None = None) -> Subscription:
         settings = checked_subscription(wanted)
         if settings.name in self._subscriptions:
             raise already_exists(settings.name)
@@ -117,6 +177,10 @@ class Broker:
         self._subscriptions[settings.name] = subscription
         if settings.topic != DELETED_TOPIC:
             self._of_topic[settings.topic].append(subscription)
+            self._apply_retention(self._topics[settings.topic])
+        if last_used_ns is not None:
+            subscription.idleness.last_used_ns = last_used_ns
+        self._watch_idleness(subscription)
         self._tell_pushing(subscription)
         return subscription
 
@@ -133,10 +197,10 @@ class Broker:
         subscription = self.subscription(wanted.name)
         settings = pubsub_v1.Subscription()
         settings.CopyFrom(subscription.settings)
-        _copy_fields(
-            wanted, settings, paths, fixed=("name", "topic", "filter", "enable_message_ordering", "detached", "state")
-        )
+        copy_fields(wanted, settings, paths, fixed=_FIXED)
         subscription.change(checked_subscription(settings))
+        subscription.idleness.touch()
+        self._watch_idleness(subscription)
         self._tell_pushing(subscription)
         return subscription
 
@@ -144,6 +208,12 @@ class Broker:
         subscription = self.subscription(name)
         self.detach(subscription)
         del self._subscriptions[name]
+        self.policies.forget(name)
+
+    def _watch_idleness(self, subscription: Subscription) -> None:
+        subscription.idleness.watch(
+            subscription.idle_limit_seconds, lambda: self.delete_subscription(subscription.name)
+        )
 
     def detach(self, subscription: Subscription) -> None:
         """No more messages, and those that waited are gone."""
@@ -172,6 +242,22 @@ class Broker:
         self._topics.clear()
         self._subscriptions.clear()
         self._of_topic.clear()
+        self.snapshots.clear()
+        self.schemas.clear()
+        self.policies.clear()
+
+    def check_exists(self, name: str) -> None:
+        """Raises NOT_FOUND for a name of nothing, whatever kind of resource it names."""
+        kind = name.split("/")[2] if name.count("/") == 3 else ""
+        look = {
+            "topics": self.topic,
+            "subscriptions": self.subscription,
+            "snapshots": self.snapshots.snapshot,
+            "schemas": self.schemas.schema,
+        }.get(kind)
+        if look is None:
+            raise StatusError(Code.INVALID_ARGUMENT, f"Invalid resource name given (name={name}).")
+        look(name)
 
     def check_invariants(self) -> None:
         """What must hold between any two steps of the loop; every test of the service ends in it."""
@@ -185,6 +271,7 @@ class Broker:
         for name, topic in self._topics.items():
             if topic.name != name:
                 yield f"`{name}` holds the topic `{topic.name}`"
+        yield from self.snapshots.faults(self._topics)
         listed = [subscription for each in self._of_topic.values() for subscription in each]
         for name, subscription in self._subscriptions.items():
             settings = subscription.settings
@@ -203,32 +290,48 @@ class Broker:
 
     def publish(self, topic: str, published: Sequence[pubsub_v1.PubsubMessage]) -> list[str]:
         """Ids of the messages, which are changed in place: id and time are set."""
-        self.topic(topic)
+        found = self.topic(topic)
         if not published:
             raise StatusError(Code.INVALID_ARGUMENT, "a publish request must hold at least one message")
         if len(published) > _MESSAGES_LIMIT:
             raise StatusError(Code.INVALID_ARGUMENT, f"a publish request holds at most {_MESSAGES_LIMIT} messages")
         for message in published:
-            _check_message(message)
-        wanted_by_functions = self._events.wants(MESSAGE_PUBLISHED, _event_attributes(topic))
+            check_message(message)
+        if found.HasField("schema_settings"):
+            self._hold_against_schema(found.schema_settings, published)
+        wanted_by_functions = self._events.wants(MESSAGE_PUBLISHED, event_attributes(topic))
         now_ns = self._clock.now_ns()
         ids: list[str] = []
         for message in published:
-            message.message_id = str(next(self._message_ids))
+            self.last_number += 1
+            message.message_id = str(self.last_number)
             message.publish_time.seconds, message.publish_time.nanos = divmod(now_ns // 1000 * 1000, NANOS_PER_SECOND)
             ids.append(message.message_id)
             self._spread(topic, message, now_ns)
             if wanted_by_functions:
-                self._events.publish(_message_event(topic, message, now_ns))
+                self._events.publish(event_of_message(topic, message, now_ns))
         self._events.note("pubsub", "message published", topic, ids if wanted_by_functions else [])
         return ids
 
+    def _hold_against_schema(
+        self, settings: pubsub_v1.SchemaSettings, published: Sequence[pubsub_v1.PubsubMessage]
+    ) -> None:
+        """All fit, or none is published; subscribers are told which revision each was held against."""
+        revisions = [self.schemas.fitting(settings, message.data) for message in published]
+        for message, revision in zip(published, revisions, strict=True):
+            message.attributes["googclient_schemaname"] = settings.schema
+            message.attributes["googclient_schemarevisionid"] = revision.revision_id
+            message.attributes["googclient_schemaencoding"] = ENCODINGS[settings.encoding]
+
     def _spread(self, topic: str, message: pubsub_v1.PubsubMessage, now_ns: int) -> None:
-        subscriptions = self._of_topic[topic]
-        if subscriptions:
-            raw = message.SerializeToString()
-            for subscription in tuple(subscriptions):
-                subscription.accept(Entry(raw, message.ordering_key, now_ns), message.attributes)
+        subscriptions, log = self._of_topic[topic], self.snapshots.logs.get(topic)
+        if not subscriptions and log is None:
+            return
+        raw, key, number = message.SerializeToString(), message.ordering_key, self.last_number
+        for subscription in tuple(subscriptions):
+            subscription.accept(Entry(raw, key, now_ns, 0, number), message.attributes)
+        if log is not None:
+            log.add(Entry(raw, key, now_ns, 0, number), now_ns)
 
     def _forward_dead_letter(self, subscription: Subscription, entry: Entry) -> bool:
         """Publishes to the dead letter topic; False where that is gone, so that the message is tried on."""
@@ -246,99 +349,3 @@ class Broker:
     def _tell_pushing(self, subscription: Subscription) -> None:
         if self.pushing is not None:
             self.pushing.update(subscription)
-
-
-def not_found(name: str) -> StatusError:
-    return StatusError(Code.NOT_FOUND, f"Resource not found (resource={short_name(name)}).")
-
-
-def already_exists(name: str) -> StatusError:
-    return StatusError(Code.ALREADY_EXISTS, f"Resource already exists in the project (resource={short_name(name)}).")
-
-
-def time_text(moment_ns: int) -> str:
-    """As in events and push bodies: UTC, always with a fraction, since the Python SDK fails without one."""
-    from datetime import UTC, datetime
-
-    seconds, nanos = divmod(moment_ns, NANOS_PER_SECOND)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanos // 1_000_000:03d}Z"
-
-
-def message_json(message: pubsub_v1.PubsubMessage, now_ns: int) -> dict[str, Any]:
-    """A message as push bodies and events hold it: with both spellings of id and time."""
-    body: dict[str, Any] = {
-        "data": base64.b64encode(message.data).decode(),
-        "messageId": message.message_id,
-        "message_id": message.message_id,
-        "publishTime": time_text(now_ns),
-        "publish_time": time_text(now_ns),
-    }
-    if message.attributes:
-        body["attributes"] = dict(message.attributes)
-    if message.ordering_key:
-        body["orderingKey"] = message.ordering_key
-    return body
-
-
-def _event_attributes(topic: str) -> dict[str, str]:
-    return {"topic": short_name(topic), "project": project_of(topic)}
-
-
-def _message_event(topic: str, message: pubsub_v1.PubsubMessage, now_ns: int) -> CloudEvent:
-    subscription = f"projects/{project_of(topic)}/subscriptions/eventarc-{short_name(topic)}"
-    data = {"message": message_json(message, now_ns), "subscription": subscription}
-    return CloudEvent(
-        id=message.message_id,
-        source=f"//pubsub.googleapis.com/{topic}",
-        type=MESSAGE_PUBLISHED,
-        time=time_text(now_ns),
-        data=json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(),
-        attributes=_event_attributes(topic),
-    )
-
-
-def _check_message(message: pubsub_v1.PubsubMessage) -> None:
-    if not message.data and not message.attributes:
-        raise StatusError(
-            Code.INVALID_ARGUMENT, "The message is empty: give it non-empty data or at least one attribute."
-        )
-    size = len(message.data)
-    for key, value in message.attributes.items():
-        if not key or len(key.encode()) > 256 or len(value.encode()) > 1024:
-            raise StatusError(
-                Code.INVALID_ARGUMENT,
-                f"the attribute `{key[:60]}` is too long: keys have 1 to 256 bytes, values up to 1024",
-            )
-        size += len(key) + len(value)
-    if len(message.attributes) > 100:
-        raise StatusError(Code.INVALID_ARGUMENT, "a message has at most 100 attributes")
-    if size > _LIMIT_BYTES:
-        raise StatusError(Code.INVALID_ARGUMENT, f"The value for message is too large: {size:,} of 10 MB are allowed.")
-    if len(message.ordering_key.encode()) > 1024:
-        raise StatusError(Code.INVALID_ARGUMENT, "an ordering key has at most 1024 bytes")
-
-
-def _copy_fields(source: Any, target: Any, paths: Iterable[str], *, fixed: tuple[str, ...]) -> None:
-    """An update mask of top-level fields, or of fields within them."""
-    wanted = list(paths)
-    if not wanted:
-        raise StatusError(Code.INVALID_ARGUMENT, "The update_mask in the request must be set, and must not be empty.")
-    for path in wanted:
-        name = path.split(".")[0]
-        if name not in target.DESCRIPTOR.fields_by_name:
-            raise StatusError(Code.INVALID_ARGUMENT, f"Invalid update_mask provided: `{path}` is no field of it.")
-        if name in fixed:
-            raise StatusError(Code.INVALID_ARGUMENT, f"Invalid update_mask provided: `{path}` cannot be changed.")
-        holder_from, holder_to = source, target
-        *parents, last = path.split(".")
-        for parent in parents:
-            holder_from, holder_to = getattr(holder_from, parent), getattr(holder_to, parent)
-        if last not in holder_to.DESCRIPTOR.fields_by_name:
-            raise StatusError(Code.INVALID_ARGUMENT, f"Invalid update_mask provided: `{path}` is no field of it.")
-        holder_to.ClearField(last)
-        part = type(holder_from)()
-        part.CopyFrom(holder_from)
-        for field in list(part.DESCRIPTOR.fields_by_name):
-            if field != last:
-                part.ClearField(field)
-        holder_to.MergeFrom(part)

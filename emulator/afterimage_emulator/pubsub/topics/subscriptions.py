@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.protos import pubsub_v1, well_known
+from afterimage_emulator.pubsub.resource_names import DELETED_TOPIC, check_name, short_name
 from afterimage_emulator.pubsub.topics.backlog import Backlog, Entry
+from afterimage_emulator.pubsub.topics.exactly_once import Confirmations
+from afterimage_emulator.pubsub.topics.idleness import Idleness
+from afterimage_emulator.pubsub.topics.kept_messages import AcknowledgedMessages
 from afterimage_emulator.pubsub.topics.message_filters import Filter, read_filter
-from afterimage_emulator.pubsub.topics.resource_names import DELETED_TOPIC, check_name, short_name
 from afterimage_emulator.status import Code, StatusError
 
 DEFAULT_ACK_DEADLINE_SECONDS: Final = 10
 WEEK_SECONDS: Final = 7 * 24 * 3600
+_DAY_SECONDS: Final = 24 * 3600
 _EXPIRATION_SECONDS: Final = 31 * 24 * 3600
 _PUSH_BACKOFF_SECONDS: Final = (0.1, 60.0)
 
@@ -45,16 +49,21 @@ class Subscription:
         self._waiting: list[asyncio.Future[None]] = []
         self._listeners: list[Callable[[], None]] = []
         self._counted: set[Entry] = set()
+        self.kept = AcknowledgedMessages()
+        self.idleness = Idleness(clock)
+        self._topic_retention_seconds = 0.0
         self.backlog = Backlog(
             clock=clock,
             ordered=settings.enable_message_ordering,
             retention_seconds=_seconds(settings.message_retention_duration) or WEEK_SECONDS,
+            acknowledged=self._acknowledged,
             backoff_seconds=self.backoff_seconds,
             give_up=self.give_up,
             available=self._wake,
             finished=self._finished,
             loses_acknowledgement=self._loses_acknowledgement,
         )
+        self.confirmations = Confirmations(self.backlog)
 
     @property
     def name(self) -> str:
@@ -72,18 +81,62 @@ class Subscription:
     def has_dead_letters(self) -> bool:
         return bool(self.settings.dead_letter_policy.dead_letter_topic)
 
+    @property
+    def is_exactly_once(self) -> bool:
+        return bool(self.settings.enable_exactly_once_delivery)
+
+    @property
+    def idle_limit_seconds(self) -> float:
+        """0 where it never ends by itself: its settings say so, or a function uses it."""
+        return 0.0 if self.for_function else _seconds(self.settings.expiration_policy.ttl)
+
     def accept(self, entry: Entry, attributes: Mapping[str, str]) -> None:
         if self.for_function or self.settings.detached or not self._filter(attributes):
             return
-        if self.pushes:  # nobody has to ask for it: it is on its way
+        self._deliver(entry)
+
+    def seek(self, is_unacknowledged: Callable[[Entry], bool], others: Iterable[Entry]) -> None:
+        """Everything it holds or has kept is delivered or acknowledged anew, and what else it may want of `others`.
+
+        What was out with subscribers is so no more: their ids are of nothing.
+        """
+        self.check_usable()
+        found = {entry.number: entry for entry in (*self.kept.take_all(), *self.backlog.take_all())}
+        for other in others:
+            if other.number not in found and not self.for_function and self._filter(_attributes(other)):
+                found[other.number] = Entry(other.raw, other.key, other.published_ns, 0, other.number)
+        oldest_ns = self.backlog.oldest_ns
+        for entry in sorted(found.values(), key=lambda each: each.number):
+            if entry.published_ns < oldest_ns:
+                self._finished(entry)
+            elif is_unacknowledged(entry):
+                self._deliver(entry)
+            else:
+                self._acknowledged(entry)
+                self._finished(entry)
+
+    def _deliver(self, entry: Entry) -> None:
+        if self.pushes and entry not in self._counted:  # nobody has to ask for it: it is on its way
             self._activity.begin(f"push to {self.name}")
             self._counted.add(entry)
         self.backlog.add(entry)
 
+    def keep_as_long_as(self, topic_retention: well_known.Duration | None) -> None:
+        """What the topic says of retention; it is shown among the settings."""
+        self.settings.ClearField("topic_message_retention_duration")
+        if topic_retention is not None:
+            self.settings.topic_message_retention_duration.CopyFrom(topic_retention)
+        self._topic_retention_seconds = 0.0 if topic_retention is None else _seconds(topic_retention)
+        own = _seconds(self.settings.message_retention_duration) or WEEK_SECONDS
+        self.backlog.retention_seconds = max(own, self._topic_retention_seconds)
+
     def change(self, settings: pubsub_v1.Subscription) -> None:
         """New settings for what comes next; what waits stays."""
+        shown = self.settings.topic_message_retention_duration if self._topic_retention_seconds else None
         self.settings = settings
-        self.backlog.retention_seconds = _seconds(settings.message_retention_duration) or WEEK_SECONDS
+        self.keep_as_long_as(shown)
+        if not settings.retain_acked_messages:
+            self.kept.take_all()
         if not self.pushes:
             for entry in tuple(self._counted):
                 self._finished(entry)
@@ -116,12 +169,16 @@ class Subscription:
 
     def close(self) -> None:
         self.backlog.clear()
+        self.kept.take_all()
+        self.idleness.stop()
         self._wake()
 
     def faults(self) -> Iterator[str]:
         """Everything of it that is not as it must be."""
         yield from (f"`{self.name}`: {fault}" for fault in self.backlog.faults())
         held = {id(entry) for entry in self.backlog.entries()}
+        if any(id(entry) in held for entry in self.kept):
+            yield f"`{self.name}` has acknowledged a message that it still holds"
         if any(id(entry) not in held for entry in self._counted):
             yield f"`{self.name}` counts a message as on its way that it does not hold"
         if self._counted and not self.pushes:
@@ -141,6 +198,10 @@ class Subscription:
         if entry in self._counted:
             self._counted.discard(entry)
             self._activity.end(f"push to {self.name}")
+
+    def _acknowledged(self, entry: Entry) -> None:
+        if self.settings.retain_acked_messages:
+            self.kept.add(entry, self.backlog.oldest_ns)
 
     def _loses_acknowledgement(self, entry: Entry) -> float | None:
         described = {"subscription": short_name(self.name), "source": self.name, "ordering_key": entry.key}
@@ -172,17 +233,24 @@ def checked_subscription(wanted: pubsub_v1.Subscription) -> pubsub_v1.Subscripti
     for field in ("bigquery_config", "cloud_storage_config", "bigtable_config"):
         if settings.HasField(field):
             raise StatusError(Code.UNIMPLEMENTED, f"`{field}` is not implemented here; use pull or push")
-    if settings.enable_exactly_once_delivery:
-        raise StatusError(Code.UNIMPLEMENTED, "`enable_exactly_once_delivery` is not implemented here")
+    if settings.enable_exactly_once_delivery and settings.push_config.push_endpoint:
+        raise StatusError(
+            Code.INVALID_ARGUMENT, "`enable_exactly_once_delivery` is for pull: a subscription that pushes has it not"
+        )
     if len(settings.message_transforms):
         raise StatusError(Code.UNIMPLEMENTED, "`message_transforms` are not implemented here")
     settings.ack_deadline_seconds = settings.ack_deadline_seconds or DEFAULT_ACK_DEADLINE_SECONDS
     _check_range("ack_deadline_seconds", settings.ack_deadline_seconds, 10, 600)
     if not settings.HasField("message_retention_duration"):
         settings.message_retention_duration.seconds = WEEK_SECONDS
-    _check_range("message_retention_duration", _seconds(settings.message_retention_duration), 600, 31 * 24 * 3600)
+    check_message_retention(settings.message_retention_duration)
+    settings.ClearField("topic_message_retention_duration")
     if not settings.HasField("expiration_policy"):
         settings.expiration_policy.ttl.seconds = _EXPIRATION_SECONDS
+    if settings.expiration_policy.HasField("ttl"):
+        _check_range(
+            "expiration_policy.ttl", _seconds(settings.expiration_policy.ttl), _DAY_SECONDS, 365 * _DAY_SECONDS
+        )
     if settings.HasField("dead_letter_policy"):
         policy = settings.dead_letter_policy
         check_name(policy.dead_letter_topic, "topics")
@@ -195,6 +263,11 @@ def checked_subscription(wanted: pubsub_v1.Subscription) -> pubsub_v1.Subscripti
     return settings
 
 
+def _attributes(entry: Entry) -> Mapping[str, str]:
+    attributes: Mapping[str, str] = pubsub_v1.PubsubMessage.FromString(entry.raw).attributes
+    return attributes
+
+
 def _check_retry_policy(policy: pubsub_v1.RetryPolicy) -> None:
     if not policy.HasField("minimum_backoff"):
         policy.minimum_backoff.seconds = 10
@@ -204,6 +277,11 @@ def _check_retry_policy(policy: pubsub_v1.RetryPolicy) -> None:
         _check_range(name, _seconds(getattr(policy, name)), 0, 600)
     if _seconds(policy.minimum_backoff) > _seconds(policy.maximum_backoff):
         raise StatusError(Code.INVALID_ARGUMENT, "`minimum_backoff` must not be longer than `maximum_backoff`")
+
+
+def check_message_retention(duration: well_known.Duration) -> None:
+    """Ten minutes to 31 days, for topics and subscriptions."""
+    _check_range("message_retention_duration", _seconds(duration), 600, 31 * _DAY_SECONDS)
 
 
 def _check_range(field: str, value: float, lowest: int, highest: int) -> None:

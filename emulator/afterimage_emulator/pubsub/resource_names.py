@@ -8,6 +8,7 @@ from typing import Final
 from afterimage_emulator.status import Code, StatusError
 
 DELETED_TOPIC: Final = "_deleted-topic_"
+DELETED_SCHEMA: Final = "_deleted-schema_"
 _ID: Final = re.compile(r"[A-Za-z][A-Za-z0-9\-_.~+%]{2,254}")
 _PROJECT: Final = re.compile(r"projects/([^/]+)")
 
@@ -40,3 +41,11 @@ def project_of(name: str) -> str:
 
 def short_name(name: str) -> str:
     return name.rpartition("/")[2]
+
+
+def not_found(name: str) -> StatusError:
+    return StatusError(Code.NOT_FOUND, f"Resource not found (resource={short_name(name)}).")
+
+
+def already_exists(name: str) -> StatusError:
+    return StatusError(Code.ALREADY_EXISTS, f"Resource already exists in the project (resource={short_name(name)}).")

@@ -1,0 +1,1 @@
+"""Schemas of messages: Avro and protocol buffers, read, compared with older revisions, and held against messages."""

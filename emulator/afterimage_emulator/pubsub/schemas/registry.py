@@ -1,0 +1,214 @@
+"""All schemas of all projects with their revisions: made, committed, rolled back, deleted, and asked about messages."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
+from afterimage_emulator.protos import pubsub_v1
+from afterimage_emulator.pubsub.resource_names import already_exists, check_name, not_found
+from afterimage_emulator.pubsub.schemas.definitions import ENCODINGS, Definition, read_definition
+from afterimage_emulator.pubsub.schemas.refusals import MessageRefusedError, SchemaRefusedError
+from afterimage_emulator.status import Code, StatusError
+
+REVISIONS_LIMIT: Final = 20
+SCHEMAS_LIMIT: Final = 10_000
+
+
+@dataclass(slots=True, eq=False)
+class Revision:
+    """One committed definition: what the API shows, and what it means."""
+
+    shown: pubsub_v1.Schema
+    definition: Definition
+
+    @property
+    def revision_id(self) -> str:
+        return self.shown.revision_id
+
+
+@dataclass(slots=True, eq=False)
+class Schema:
+    name: str
+    revisions: list[Revision] = field(default_factory=list)
+    """The oldest first; never empty."""
+
+    def between(self, first: str, last: str) -> Iterator[Revision]:
+        """Those that a topic takes, the newest first; an end that is not named, or is deleted, is no end."""
+        ids = [revision.revision_id for revision in self.revisions]
+        begin = ids.index(first) if first in ids else 0
+        end = ids.index(last) if last in ids else len(ids) - 1
+        return reversed(self.revisions[begin : end + 1])
+
+
+class Schemas:
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._schemas: dict[str, Schema] = {}
+        self._numbers = itertools.count(1)
+
+    # -- reading
+
+    def all(self) -> list[Schema]:
+        return [self._schemas[name] for name in sorted(self._schemas)]
+
+    def of_project(self, project: str) -> list[Schema]:
+        return [schema for schema in self.all() if schema.name.startswith(f"{project}/schemas/")]
+
+    def exists(self, name: str) -> bool:
+        return name in self._schemas
+
+    def schema(self, name: str) -> Schema:
+        check_name(name, "schemas")
+        found = self._schemas.get(name)
+        if found is None:
+            raise not_found(name)
+        return found
+
+    def revision(self, name: str) -> Revision:
+        """The newest, or the one that `…/schemas/ID@REVISION` names."""
+        plain, _, revision_id = name.partition("@")
+        schema = self.schema(plain)
+        if not revision_id:
+            return schema.revisions[-1]
+        return _revision(schema, revision_id)
+
+    # -- changing
+
+    def create(self, name: str, wanted: pubsub_v1.Schema) -> Revision:
+        check_name(name, "schemas")
+        if name in self._schemas:
+            raise already_exists(name)
+        project = name.partition("/schemas/")[0]
+        if len(self.of_project(project)) >= SCHEMAS_LIMIT:
+            raise StatusError(Code.RESOURCE_EXHAUSTED, f"`{project}` has {SCHEMAS_LIMIT} schemas, which is the limit")
+        made = self._revision(name, wanted)
+        self._schemas[name] = Schema(name, [made])
+        return made
+
+    def commit(self, name: str, wanted: pubsub_v1.Schema) -> Revision:
+        """Compared with every older revision, since messages of all of them may still be on their way."""
+        schema = self.schema(name)
+        _check_room(schema)
+        made = self._revision(name, wanted)
+        if made.shown.type_ != schema.revisions[0].shown.type_:
+            raise StatusError(Code.INVALID_ARGUMENT, f"the type of `{name}` cannot change")
+        for older in reversed(schema.revisions):
+            reason = made.definition.incompatible(older.definition)
+            if reason:
+                raise StatusError(
+                    Code.INVALID_ARGUMENT,
+                    f"Compatibility checking failed to commit a schema revision for `{name}`. "
+                    f"Revision is incompatible with previous revision: {older.revision_id}. {reason}",
+                )
+        schema.revisions.append(made)
+        return made
+
+    def rollback(self, name: str, revision_id: str) -> Revision:
+        """A new revision with an old one's definition."""
+        schema = self.schema(name)
+        if not revision_id:
+            raise StatusError(Code.INVALID_ARGUMENT, "`revision_id` must name the revision to go back to")
+        old = _revision(schema, revision_id)
+        _check_room(schema)
+        made = self._revision(name, old.shown)
+        schema.revisions.append(made)
+        return made
+
+    def delete_revision(self, name: str, revision_id: str) -> Revision:
+        """Answers the newest that is left."""
+        plain, _, named = name.partition("@")
+        schema = self.schema(plain)
+        if not (named or revision_id):
+            raise StatusError(Code.INVALID_ARGUMENT, f"the name must end in a revision, as in `{plain}@1a2b3c4d`")
+        found = _revision(schema, named or revision_id)
+        if len(schema.revisions) == 1:
+            raise StatusError(Code.FAILED_PRECONDITION, f"`{plain}` has this revision alone: delete the schema instead")
+        schema.revisions.remove(found)
+        return schema.revisions[-1]
+
+    def delete(self, name: str) -> None:
+        self.schema(name)
+        del self._schemas[name]
+
+    def clear(self) -> None:
+        self._schemas.clear()
+
+    def adopt(self, name: str, shown: Sequence[pubsub_v1.Schema]) -> None:
+        """Revisions as an export kept them, with their own ids and times."""
+        self._schemas[name] = Schema(name, [Revision(each, _read(each)) for each in shown])
+
+    # -- messages
+
+    def fitting(self, settings: pubsub_v1.SchemaSettings, data: bytes) -> Revision:
+        """The newest revision of a topic's range that a message fits."""
+        found = self._schemas.get(settings.schema)
+        if found is None:
+            raise StatusError(
+                Code.FAILED_PRECONDITION,
+                "the topic's schema is deleted; give the topic another schema, or clear its `schema_settings`",
+            )
+        encoding, first_reason = ENCODINGS[settings.encoding], ""
+        for revision in found.between(settings.first_revision_id, settings.last_revision_id):
+            try:
+                revision.definition.check(data, encoding)
+                return revision
+            except MessageRefusedError as error:
+                first_reason = first_reason or str(error)
+        raise invalid_message(first_reason)
+
+    def check_settings(self, settings: pubsub_v1.SchemaSettings) -> None:
+        schema = self.schema(settings.schema)
+        if settings.encoding not in ENCODINGS:
+            raise StatusError(Code.INVALID_ARGUMENT, "`schema_settings.encoding` must be JSON or BINARY")
+        ids = [revision.revision_id for revision in schema.revisions]
+        for name in ("first_revision_id", "last_revision_id"):
+            wanted = getattr(settings, name)
+            if wanted and wanted not in ids:
+                raise not_found(f"{schema.name}@{wanted}")
+        first, last = settings.first_revision_id, settings.last_revision_id
+        if first and last and ids.index(first) > ids.index(last):
+            raise StatusError(Code.INVALID_ARGUMENT, "`first_revision_id` is newer than `last_revision_id`")
+
+    def _revision(self, name: str, wanted: pubsub_v1.Schema) -> Revision:
+        shown = pubsub_v1.Schema()
+        shown.CopyFrom(wanted)
+        definition = _read(shown)
+        shown.name = name
+        number = f"{name}\0{next(self._numbers)}\0{self._clock.now_ns()}\0{shown.definition}"
+        shown.revision_id = hashlib.sha256(number.encode()).hexdigest()[:8]
+        seconds, nanos = divmod(self._clock.now_ns(), NANOS_PER_SECOND)
+        shown.revision_create_time.seconds, shown.revision_create_time.nanos = seconds, nanos
+        return Revision(shown, definition)
+
+
+def invalid_message(reason: str) -> StatusError:
+    return StatusError(
+        Code.INVALID_ARGUMENT, f"Invalid data in message: Message failed schema validation. The reason: {reason}"
+    )
+
+
+def _read(schema: pubsub_v1.Schema) -> Definition:
+    try:
+        return read_definition(schema)
+    except SchemaRefusedError as error:
+        raise StatusError(Code.INVALID_ARGUMENT, f"Invalid schema definition: {error}") from None
+
+
+def _revision(schema: Schema, revision_id: str) -> Revision:
+    for revision in schema.revisions:
+        if revision.revision_id == revision_id:
+            return revision
+    raise not_found(f"{schema.name}@{revision_id}")
+
+
+def _check_room(schema: Schema) -> None:
+    if len(schema.revisions) >= REVISIONS_LIMIT:
+        raise StatusError(
+            Code.RESOURCE_EXHAUSTED,
+            f"`{schema.name}` has {REVISIONS_LIMIT} revisions, which is the limit; delete one before the next",
+        )

@@ -1,0 +1,207 @@
+"""Schemas as google-cloud-pubsub sees them: their whole life, and topics that hold messages against them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from google.api_core import exceptions
+from google.cloud import pubsub_v1
+from google.protobuf import field_mask_pb2
+from google.pubsub_v1 import PublisherClient as PublisherServiceClient
+from google.pubsub_v1 import SchemaServiceClient
+from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrpcTransport
+from google.pubsub_v1.types import Encoding, Schema, SchemaView
+
+from tests.emulator.pubsub.serving import PROJECT, Serving, new_names
+
+PARENT = f"projects/{PROJECT}"
+AVRO = json.dumps({"type": "record", "name": "Thing", "fields": [{"name": "id", "type": "int"}]})
+WIDER = json.dumps(
+    {
+        "type": "record",
+        "name": "Thing",
+        "fields": [{"name": "id", "type": "int"}, {"name": "note", "type": "string", "default": ""}],
+    }
+)
+PROTO = 'syntax = "proto3"; message Thing { int64 id = 1; }'
+
+
+@pytest.fixture
+def schemas(pubsub: Serving) -> Iterator[SchemaServiceClient]:
+    with grpc.insecure_channel(f"127.0.0.1:{pubsub.port}") as channel:
+        yield SchemaServiceClient(transport=SchemaServiceGrpcTransport(channel=channel))
+
+
+def create(schemas: SchemaServiceClient, definition: str = AVRO, kind: int = Schema.Type.AVRO) -> Schema:
+    identifier = new_names("schema")[0].rpartition("/")[2]
+    return schemas.create_schema(
+        parent=PARENT, schema_id=identifier, schema=Schema(name="ignored", type_=kind, definition=definition)
+    )
+
+
+def commit(schemas: SchemaServiceClient, name: str, definition: str, kind: int = Schema.Type.AVRO) -> Schema:
+    return schemas.commit_schema(name=name, schema=Schema(name=name, type_=kind, definition=definition))
+
+
+def test_a_schema_is_made_committed_rolled_back_listed_and_deleted(schemas: SchemaServiceClient) -> None:
+    """Each revision has its own id and is found by it; lists show no definitions unless they are asked for."""
+    first = create(schemas)
+    assert first.name.startswith(f"{PARENT}/schemas/")
+    second = commit(schemas, first.name, WIDER)
+    assert first.revision_id != second.revision_id
+    assert len(second.revision_id) == 8
+    assert schemas.get_schema(name=first.name).definition == WIDER
+    assert schemas.get_schema(name=f"{first.name}@{first.revision_id}").definition == AVRO
+    basic = schemas.get_schema(request={"name": first.name, "view": SchemaView.BASIC})
+    assert (basic.definition, basic.revision_id) == ("", second.revision_id)
+    third = schemas.rollback_schema(name=first.name, revision_id=first.revision_id)
+    assert third.definition == AVRO
+    ids = [first.revision_id, second.revision_id, third.revision_id]
+    assert len(set(ids)) == 3
+    pages = schemas.list_schema_revisions(request={"name": first.name, "page_size": 2})
+    assert [revision.revision_id for revision in pages] == ids[::-1]
+    listed = {schema.name: schema for schema in schemas.list_schemas(parent=PARENT)}
+    assert (listed[first.name].revision_id, listed[first.name].definition) == (ids[2], "")
+    full = schemas.list_schemas(request={"parent": PARENT, "view": SchemaView.FULL})
+    assert {schema.name: schema.definition for schema in full}[first.name] == AVRO
+    left = schemas.delete_schema_revision(name=f"{first.name}@{ids[2]}")
+    assert left.revision_id == ids[1]
+    schemas.delete_schema_revision(name=f"{first.name}@{ids[1]}")
+    with pytest.raises(exceptions.FailedPrecondition):
+        schemas.delete_schema_revision(name=f"{first.name}@{ids[0]}")
+    schemas.delete_schema(name=first.name)
+    for name in (first.name, f"{first.name}@{ids[0]}"):
+        with pytest.raises(exceptions.NotFound):
+            schemas.get_schema(name=name)
+
+
+def test_what_cannot_be_a_schema_or_a_revision_is_refused(schemas: SchemaServiceClient) -> None:
+    """With the platform's codes; an incompatible revision names the one that it would break."""
+    made = create(schemas)
+    identifier = made.name.rpartition("/")[2]
+    with pytest.raises(exceptions.AlreadyExists):
+        schemas.create_schema(
+            parent=PARENT, schema_id=identifier, schema=Schema(type_=Schema.Type.AVRO, definition=AVRO)
+        )
+    for definition, kind in (("{", Schema.Type.AVRO), ("", Schema.Type.AVRO), (AVRO, 0), (AVRO, 1), ("x" * 400_000, 2)):
+        with pytest.raises(exceptions.InvalidArgument, match="Invalid schema definition"):
+            create(schemas, definition, kind)
+        with pytest.raises(exceptions.InvalidArgument, match="Invalid schema definition"):
+            schemas.validate_schema(parent=PARENT, schema=Schema(type_=kind, definition=definition))
+    schemas.validate_schema(parent=PARENT, schema=Schema(type_=Schema.Type.AVRO, definition=AVRO))
+    narrower = json.dumps({"type": "record", "name": "Thing", "fields": []})
+    wider = commit(schemas, made.name, WIDER)
+    with pytest.raises(exceptions.InvalidArgument, match=f"previous revision: {wider.revision_id}"):
+        commit(schemas, made.name, narrower)
+    with pytest.raises(exceptions.InvalidArgument, match="cannot change"):
+        commit(schemas, made.name, PROTO, Schema.Type.PROTOCOL_BUFFER)
+    with pytest.raises(exceptions.NotFound):
+        schemas.rollback_schema(name=made.name, revision_id="00000000")
+    for _ in range(18):
+        commit(schemas, made.name, AVRO)
+    with pytest.raises(exceptions.ResourceExhausted):
+        commit(schemas, made.name, AVRO)
+
+
+def test_a_message_is_tried_against_a_schema_by_name_or_by_definition(schemas: SchemaServiceClient) -> None:
+    """In both encodings, without publishing anything."""
+    made = create(schemas, PROTO, Schema.Type.PROTOCOL_BUFFER)
+    own = Schema(type_=Schema.Type.PROTOCOL_BUFFER, definition=PROTO)
+    for spec in ({"name": made.name}, {"name": f"{made.name}@{made.revision_id}"}, {"schema": own}):
+        for message, encoding, fits in (
+            (b'{"id": "7"}', Encoding.JSON, True),
+            (b"\x08\x07", Encoding.BINARY, True),
+            (b"{", Encoding.JSON, False),
+            (b"\x10\x07", Encoding.BINARY, False),
+        ):
+            asked = {"parent": PARENT, "message": message, "encoding": encoding, **spec}
+            if fits:
+                schemas.validate_message(request=asked)
+            else:
+                with pytest.raises(exceptions.InvalidArgument, match="failed schema validation"):
+                    schemas.validate_message(request=asked)
+    with pytest.raises(exceptions.InvalidArgument, match="`encoding`"):
+        schemas.validate_message(request={"parent": PARENT, "message": b"", "name": made.name})
+
+
+def test_a_topic_takes_what_fits_a_revision_of_its_range(
+    publisher: pubsub_v1.PublisherClient, subscriber: pubsub_v1.SubscriberClient, schemas: SchemaServiceClient
+) -> None:
+    """One bad message fails its whole request; what is taken says which revision it was held against."""
+    made = create(schemas)
+    wider = commit(schemas, made.name, WIDER)
+    topic, subscription = new_names()
+    settings: dict[str, Any] = {"schema": made.name, "encoding": Encoding.JSON, "last_revision_id": made.revision_id}
+    publisher.create_topic(request={"name": topic, "schema_settings": settings})
+    subscriber.create_subscription(name=subscription, topic=topic)
+    narrow, wide = {"data": b'{"id": 1}'}, {"data": b'{"id": 1, "note": "x"}'}
+    with pytest.raises(exceptions.InvalidArgument, match="Invalid data in message"):
+        PublisherServiceClient.publish(publisher, topic=topic, messages=[narrow, wide])
+    settings["last_revision_id"] = wider.revision_id
+    mask = field_mask_pb2.FieldMask(paths=["schema_settings.last_revision_id"])
+    publisher.update_topic(request={"topic": {"name": topic, "schema_settings": settings}, "update_mask": mask})
+    PublisherServiceClient.publish(publisher, topic=topic, messages=[narrow, wide])
+    received = subscriber.pull(subscription=subscription, max_messages=10).received_messages
+    assert [dict(message.message.attributes) for message in received] == [
+        {
+            "googclient_schemaname": made.name,
+            "googclient_schemarevisionid": revision.revision_id,
+            "googclient_schemaencoding": "JSON",
+        }
+        for revision in (made, wider)
+    ]
+    schemas.delete_schema(name=made.name)
+    assert publisher.get_topic(topic=topic).schema_settings.schema == "_deleted-schema_"
+    with pytest.raises(exceptions.FailedPrecondition, match="schema is deleted"):
+        PublisherServiceClient.publish(publisher, topic=topic, messages=[narrow])
+    mask = field_mask_pb2.FieldMask(paths=["schema_settings"])
+    publisher.update_topic(request={"topic": {"name": topic}, "update_mask": mask})
+    PublisherServiceClient.publish(publisher, topic=topic, messages=[{"data": b"anything"}])
+
+
+def test_a_topic_names_a_schema_that_is_there(
+    publisher: pubsub_v1.PublisherClient, schemas: SchemaServiceClient
+) -> None:
+    """With an encoding, and with revisions in their order."""
+    made = create(schemas)
+    wider = commit(schemas, made.name, WIDER)
+    topic, _ = new_names()
+    upside_down = {"first_revision_id": wider.revision_id, "last_revision_id": made.revision_id}
+    for settings, error in (
+        ({"schema": f"{PARENT}/schemas/missing", "encoding": 1}, exceptions.NotFound),
+        ({"schema": made.name}, exceptions.InvalidArgument),
+        ({"schema": made.name, "encoding": 1, "first_revision_id": "00000000"}, exceptions.NotFound),
+        ({"schema": made.name, "encoding": 1, **upside_down}, exceptions.InvalidArgument),
+    ):
+        with pytest.raises(error):
+            publisher.create_topic(request={"name": topic, "schema_settings": settings})
+
+
+def test_rest_has_schemas_too(pubsub: Serving) -> None:
+    """Every method by its address, with the same errors."""
+    identifier = new_names("rest-schema")[0].rpartition("/")[2]
+    definition = {"type": "AVRO", "definition": AVRO}
+    status, made = pubsub.rest("POST", f"{PARENT}/schemas?schemaId={identifier}", definition)
+    assert (status, made["type"], made["definition"]) == (200, "AVRO", AVRO)
+    name, first = made["name"], made["revisionId"]
+    wider = {"name": name, "schema": {"name": name, "type": "AVRO", "definition": WIDER}}
+    status, second = pubsub.rest("POST", f"{name}:commit", wider)
+    assert status == 200
+    assert pubsub.rest("GET", f"{name}?view=BASIC")[1].get("definition") is None
+    assert pubsub.rest("GET", f"{name}@{first}")[1]["definition"] == AVRO
+    assert len(pubsub.rest("GET", f"{name}:listRevisions")[1]["schemas"]) == 2
+    status, third = pubsub.rest("POST", f"{name}:rollback", {"revisionId": first})
+    assert (status, third["definition"]) == (200, AVRO)
+    assert pubsub.rest("DELETE", f"{name}@{second['revisionId']}:deleteRevision")[0] == 200
+    message = {"message": base64.b64encode(b'{"id": 1}').decode(), "encoding": "JSON"}
+    assert pubsub.rest("POST", f"{PARENT}/schemas:validateMessage", {"name": name, **message}) == (200, {})
+    assert pubsub.rest("POST", f"{PARENT}/schemas:validate", {"schema": definition}) == (200, {})
+    assert pubsub.rest("POST", f"{PARENT}/schemas:validate", {"schema": {"type": "AVRO"}})[0] == 400
+    assert any(each["name"] == name for each in pubsub.rest("GET", f"{PARENT}/schemas?pageSize=1000")[1]["schemas"])
+    assert pubsub.rest("DELETE", name) == (200, {})
+    assert pubsub.rest("GET", name)[0] == 404
