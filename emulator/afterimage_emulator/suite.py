@@ -289,6 +289,7 @@ class Suite:
             faults=self.faults,
             observer=self.observer,
             check_grpc_origin=self._guard.check_grpc_origin,
+            worded=self._guard.worded if name in SERVICES else None,  # pages read nothing of what steers the suite
             upgrades=upgrades,
         )
         wanted = wanted or self.configuration.address(name)

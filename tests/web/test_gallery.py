@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from afterimage_emulator.faults import FaultRule
+from afterimage_emulator.status import Code
 from tests.browser.chromium import BrowserError
 from tests.web.conftest import Person, bars
 from tests.web.pictures import animation, picture
@@ -117,10 +118,11 @@ def test_an_upload_is_held_and_goes_on_where_it_was(person: Person) -> None:
 def test_a_refused_upload_says_so_and_a_token_that_ran_out_is_renewed(person: Person) -> None:
     """What the service refuses is said, and goes again when somebody asks; an expired token costs no word at all."""
     person.arrives()
-    person.page.answer_once("/o?name=", 403, "{}")
+    upload = {"service": "storage", "method": "POST"}
+    for code in (Code.PERMISSION_DENIED, Code.UNAUTHENTICATED):
+        person.suite.add_fault(FaultRule(action="fail", match=upload, times=1, code=code))
     person.drops(("a.jpg", "image/jpeg", picture(colour=4)))
     person.reads("The rules refuse this file.")
-    person.page.answer_once("/o?name=", 401, "{}")
     person.presses("Try again")
     person.reads("1 of 1 files are stored")
 

@@ -20,6 +20,7 @@ from afterimage_emulator.front.allowed_pages import (
     Origin,
 )
 from afterimage_emulator.front.callers import caller_from_authorization
+from afterimage_emulator.front.cors import readable
 from afterimage_emulator.front.error_body import error_response
 from afterimage_emulator.front.local_hosts import cannot_be_rebound, is_address, is_this_machine, split_host
 from afterimage_emulator.status import Code, StatusError
@@ -58,6 +59,14 @@ class OriginGuard:
             return error_response(refused) if refused is not None else await handler(request)
 
         return guarded
+
+    def worded(self, request: HttpRequest, error: StatusError) -> HttpResponse:
+        """An error that no service has answered, such as an injected fault; pages that may ask may read it."""
+        response = error_response(error)
+        origins, host = request.headers.all("origin"), request.headers.get("host") or ""
+        if all(self._is_trusted(origin) or _is_page_of(host, origin) for origin in origins):
+            return readable(request, response)
+        return response
 
     def judge(self, request: HttpRequest, *, service: str, is_admin_route: IsAdminRoute) -> StatusError | None:
         """The refusal, if it is one, told on the console too."""

@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import cast
@@ -16,7 +16,6 @@ from typing import cast
 import httptools
 
 from afterimage_emulator.faults import FaultRule, Faults
-from afterimage_emulator.front.error_body import error_response
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import (
     DEFAULT_BODY_LIMIT_BYTES,
@@ -34,6 +33,10 @@ STALL_SECONDS = 30.0
 IDLE_SECONDS = 120.0
 UNREAD_BODY_LIMIT_BYTES = 256 * 1024
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
+
+
+ErrorWording = Callable[[HttpRequest, StatusError], HttpResponse]
+"""How whoever asked is told of an error that no handler has answered."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,6 +155,7 @@ class Http1Connection(asyncio.Protocol):
         faults: Faults,
         observer: RequestObserver,
         limits: Http1Limits,
+        worded: ErrorWording,
         upgrades: bool = False,
     ) -> None:
         """`upgrades`: the handler may answer a request for another protocol with 101, and goes on in it."""
@@ -162,6 +166,7 @@ class Http1Connection(asyncio.Protocol):
         self._faults = faults
         self._observer = observer
         self.limits = limits
+        self._worded = worded
         self.will_close = False
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[tuple[HttpRequest, IncomingBody]] = deque()
@@ -321,7 +326,9 @@ class Http1Connection(asyncio.Protocol):
                 self._transport.close()
 
     async def _answer(self, request: HttpRequest, body: IncomingBody) -> None:
-        fault = self._faults.for_request(service=self._service, method=request.method, resource=request.raw_path)
+        fault = None
+        if not _is_preflight(request):
+            fault = self._faults.for_request(service=self._service, method=request.method, resource=request.raw_path)
         with self._observer.request(self, self._service, request.method, request.raw_path) as seen:
             if fault is not None and fault.action == "disconnect":
                 self._transport.abort()
@@ -351,12 +358,13 @@ class Http1Connection(asyncio.Protocol):
                 raise StatusError(fault.code, fault.message)
             return response
         except StatusError as error:
-            return error_response(error)
+            return self._worded(request, error)
         except Exception:
             logging.getLogger("afterimage_emulator").exception(
                 "%s failed on `%s %s`", self._service, request.method, request.raw_path
             )
-            return error_response(StatusError(Code.INTERNAL, "internal error: the suite's log has the traceback"))
+            message = "internal error: the suite's log has the traceback"
+            return self._worded(request, StatusError(Code.INTERNAL, message))
 
     async def _write(self, request: HttpRequest, response: HttpResponse) -> None:
         if response.status == 101 and not isinstance(response.body, bytes | FileSlice):
@@ -432,6 +440,11 @@ class Http1Connection(asyncio.Protocol):
                 await asyncio.wait_for(asyncio.shield(self._writable), self.limits.stall_seconds * 4)
             except TimeoutError:
                 self._transport.abort()
+
+
+def _is_preflight(request: HttpRequest) -> bool:
+    """A browser's own question before a request, for which no fault is meant: the request itself is to be told."""
+    return request.method == "OPTIONS" and "access-control-request-method" in request.headers
 
 
 async def _close(body: object) -> None:

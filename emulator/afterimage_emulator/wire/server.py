@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from afterimage_emulator.faults import Faults
+from afterimage_emulator.front.error_body import error_response
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
-from afterimage_emulator.wire.http1 import Http1Connection, Http1Limits
+from afterimage_emulator.wire.http1 import ErrorWording, Http1Connection, Http1Limits
 from afterimage_emulator.wire.http2 import Http2Connection
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
 from afterimage_emulator.wire.observers import CURRENT_PEER, Peer, RequestObserver
@@ -27,7 +28,8 @@ class PortInUseError(OSError):
 class WireServer:
     """Listens for one service. Port 0 picks a free one; `port` tells which.
 
-    `check_grpc_origin` is asked about calls that say which page they come from.
+    `check_grpc_origin` is asked about calls that say which page they come from; `worded` answers errors that no handler
+    has answered.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class WireServer:
         observer: RequestObserver | None = None,
         limits: Http1Limits | None = None,
         check_grpc_origin: Callable[[str], StatusError | None] | None = None,
+        worded: ErrorWording | None = None,
         upgrades: bool = False,
     ) -> None:
         self._upgrades = upgrades
@@ -51,6 +54,7 @@ class WireServer:
         self._faults = faults or Faults()
         self._observer = observer or RequestObserver()
         self._limits = limits or Http1Limits()
+        self._worded = worded or _bare
         self._check_grpc_origin = check_grpc_origin
         self._connections: set[_Sniffer] = set()
         self._server: asyncio.Server | None = None
@@ -84,6 +88,7 @@ class WireServer:
             faults=self._faults,
             observer=self._observer,
             limits=self._limits,
+            worded=self._worded,
             upgrades=self._upgrades,
         )
 
@@ -153,6 +158,10 @@ class _Sniffer(asyncio.Protocol):
             self._transport.abort()
         else:
             await self._spoken.close()
+
+
+def _bare(_request: HttpRequest, error: StatusError) -> HttpResponse:
+    return error_response(error)
 
 
 async def _no_http(request: HttpRequest) -> HttpResponse:

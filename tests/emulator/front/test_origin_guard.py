@@ -18,9 +18,11 @@ import pytest
 
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import Codebase, Configuration, ConfigurationError, HostingSection
+from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.front.allowed_pages import AllowedPages
 from afterimage_emulator.front.origin_guard import OriginGuard
 from afterimage_emulator.protos import messages
+from afterimage_emulator.status import Code
 from afterimage_emulator.suite import SERVE_PAGES, SERVICES, Suite
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 from afterimage_emulator.wire.server import WireServer
@@ -75,6 +77,17 @@ def refused(answer: Answer) -> bool:
 
 def own_page(suite: BackgroundSuite, name: str = "127.0.0.1", service: str = "storage") -> str:
     return f"http://{name}:{suite.address(service).rpartition(':')[2]}"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_injected_fault_is_read_by_pages_that_may_ask_and_by_no_other(suite: BackgroundSuite, service: str) -> None:
+    """Without leave to read, a page sees a network error in place of the status that a test has ordered."""
+    for origin in (*LOCAL, *FOREIGN):
+        suite.add_fault(FaultRule(action="fail", match={"service": service}, code=Code.UNAUTHENTICATED, times=1))
+        answer = send(suite.address(service), "GET", "/", {"origin": origin})
+        assert answer.status == 401, origin
+        assert answer.headers.get("access-control-allow-origin") == (origin if origin in LOCAL else None), origin
+    suite.clear_faults()
 
 
 def test_the_tables_try_every_port(suite: BackgroundSuite) -> None:

@@ -283,6 +283,20 @@ async def test_faults_strike_before_or_after_the_handler(serve: Serve) -> None:
     assert ran == ["/apply_then_fail", "/well"]
 
 
+async def test_no_fault_strikes_a_preflight(serve: Serve) -> None:
+    """A browser asks before it sends: the fault is for what is sent, and its one turn is not used up before."""
+
+    async def fine(request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    faults = Faults()
+    faults.add(FaultRule(action="fail", times=1))
+    server = await serve(http=fine, faults=faults)
+    asks = b"OPTIONS / HTTP/1.1\r\naccess-control-request-method: POST\r\nconnection: close\r\n\r\n"
+    assert (await talk(server.port, asks)).startswith(b"HTTP/1.1 200 ")
+    assert (await talk(server.port, b"POST / HTTP/1.1\r\nconnection: close\r\n\r\n")).startswith(b"HTTP/1.1 503 ")
+
+
 async def test_a_handler_that_crashes_answers_500_and_tells_no_secrets(serve: Serve) -> None:
     """The client learns that something broke, the log learns what."""
 
