@@ -12,6 +12,7 @@ const SHELL = [
   "/app/charts.js",
   "/app/comparison.js",
   "/app/configuration.js",
+  "/app/drive.js",
   "/app/element.js",
   "/app/hosting_setup.js",
   "/app/live_pages.js",

@@ -55,6 +55,10 @@ class Person:
     def close(self) -> None:
         self._browser.close()
 
+    def opens_tab(self) -> Person:
+        """The same person with another tab of the same browser."""
+        return Person(self._browser, self.suite)
+
     def arrives(self, room: str = "gallery") -> str:
         """Opens the page and waits until it knows who is here; the user's id."""
         self.page.go(f"{self.site}/#{room}")

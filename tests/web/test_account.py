@@ -23,6 +23,14 @@ globalThis.fetch = (address, options) => {
 """
 
 
+def writes_down(person: Person, text: str) -> None:
+    """A dialogue, in the room that is open."""
+    for name, value in (("card", "dragon"), ("text", text)):
+        person.writes(f".write [name={name}]", value)
+    person.page.run("() => document.querySelector('.write').requestSubmit()")
+    person.reads(text)
+
+
 def test_a_guest_keeps_the_account_with_a_password_and_finds_it_elsewhere(people: Callable[[], Person]) -> None:
     """Anonymous at once; linked, the id stays; a reload keeps it; elsewhere it signs in, and out without a trace."""
     first = people()
@@ -51,18 +59,12 @@ def test_a_guest_keeps_the_account_with_a_password_and_finds_it_elsewhere(people
     second.reads(f"You are {email}.")
     assert second.uid() == uid
     second.goes_to("dialogues")
-    for name, text in (("card", "dragon"), ("text", "Nobody else reads this.")):
-        second.writes(f".write [name={name}]", text)
-    second.page.run("() => document.querySelector('.write').requestSubmit()")
-    second.reads("Nobody else reads this.")
+    writes_down(second, "Nobody else reads this.")
     second.goes_to("account")
     second.page.go_offline()
     second.reads("No network.")
     second.goes_to("dialogues")
-    for name, text in (("card", "dragon"), ("text", "Not sent yet.")):
-        second.writes(f".write [name={name}]", text)
-    second.page.run("() => document.querySelector('.write').requestSubmit()")
-    second.reads("Not sent yet.")
+    writes_down(second, "Not sent yet.")
     second.goes_to("account")
     second.presses("Sign out")
     second.reads("something you wrote is not sent yet")
@@ -75,6 +77,49 @@ def test_a_guest_keeps_the_account_with_a_password_and_finds_it_elsewhere(people
     first.goes_to("dialogues")
     first.reads("Nobody else reads this.")
     first.reads("Not sent yet.")
+
+
+def test_tabs_are_one_person_and_show_nothing_of_who_was_here_before(people: Callable[[], Person]) -> None:
+    """Somebody else signs in or out in one tab: the other follows at once, keeps nothing of theirs, and goes on."""
+    elsewhere, tab = people(), people()
+    email = f"{elsewhere.arrives('account').lower()}@example.com"
+    elsewhere.writes("#keep [name=email]", email)
+    elsewhere.writes("#keep [name=password]", "long enough")
+    elsewhere.page.run("() => document.querySelector('#keep').requestSubmit()")
+    elsewhere.reads(f"You are {email}.")
+    elsewhere.goes_to("dialogues")
+    writes_down(elsewhere, "Of the one with a password.")
+
+    tab.arrives("dialogues")
+    writes_down(tab, "Of the guest.")
+    other = tab.opens_tab()
+    other.arrives("account")
+    other.writes("#enter [name=email]", email)
+    other.writes("#enter [name=password]", "long enough")
+    other.page.run("() => document.querySelector('#enter').requestSubmit()")
+    for each in (other, tab):
+        each.sees(f"document.querySelector('.who')?.title === '{email}'")
+    tab.reads("Of the one with a password.")
+    assert "Of the guest." not in tab.text()
+    other.goes_to("account")
+    other.presses("Sign out")
+    for each in (other, tab):
+        each.sees("document.querySelector('.who')?.title === 'Guest'")
+    tab.reads("No dialogues yet.")
+    writes_down(tab, "Of another guest.")
+    other.goes_to("dialogues")
+    other.reads("Of another guest.")
+    assert "password." not in tab.text() + other.text()
+
+    # A tab that comes while another one takes a user's data away waits, or its own data would be taken with them.
+    other.page.run(
+        "() => { navigator.locks.request('leaving', () => new Promise((end) => { globalThis.end = end; })); }"
+    )
+    tab.page.reload()
+    tab.page.until("async () => (await navigator.locks.query()).pending.length === 1")
+    assert tab.page.run("() => document.querySelector('main > section')") is None
+    other.page.run("() => end()")
+    tab.is_known()
 
 
 def test_the_page_opens_and_is_written_in_without_a_network(person: Person) -> None:

@@ -9,6 +9,8 @@ import pytest
 from google.cloud import firestore
 
 from afterimage_client.worker import Worker, draw
+from afterimage_emulator.faults import FaultRule
+from afterimage_emulator.status import Code
 from tests.web.conftest import Person, bars
 
 CARDS = "[...document.querySelectorAll('.cards:not(.workers) > .card')]"
@@ -24,9 +26,8 @@ def test_a_generation_is_asked_for_followed_iterated_compared_and_fetched(people
     person = people()
     person.arrives("generations")
     person.reads("Nothing yet.")
-    person.page.answer_once(
-        "/generations/generate", 401, '{"success": false, "error": "expired", "detail": "", "code": "X"}'
-    )
+    generate = {"service": "hosting", "method": "POST", "resource": "/generations/generate"}
+    person.suite.add_fault(FaultRule(action="fail", match=generate, times=1, code=Code.UNAUTHENTICATED))
     asks(person, "a tool that counts words")
     person.sees(f"{CARDS}.length === 1 && {CARDS}[0].dataset.status === 'completed'")
     assert "README.md" in person.text(".card table")

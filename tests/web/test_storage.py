@@ -58,6 +58,7 @@ def test_what_would_go_is_shown_first_and_nothing_goes_that_is_taken_back(
     assert bars(person) == []
     person.presses("Take out of the archive: old.txt")
     person.sees("!document.querySelector('.archived').innerText")
+    assert "Google Drive" not in person.text(), "a link is offered that this deployment cannot make"
     person.goes_to("versions")
     person.reads("old.txt")
     store.close()

@@ -87,6 +87,7 @@ function fail(error) {
 }
 
 async function start() {
+  let fromGoogle = takeGooglesAnswer();
   drawFrame();
   main.replaceChildren(element("h1", {}, say(`room.${room()}`)), element("p", { class: "quiet" }, say("starting")));
   addEventListener("hashchange", () => openRoom().then(() => main.focus({ preventScroll: true })));
@@ -96,14 +97,31 @@ async function start() {
   addEventListener("offline", drawConnection);
   ROOMS[room()]().catch(() => {}); // beside the rest; whoever opens the room hears of what is wrong
   const [{ Backend }, session] = await Promise.all([import("./backend.js"), import("./session.js")]);
+  await session.nobodyLeaves();
   backend = await Backend.connect();
   const changed = async (found) => {
     const claims = await session.claimsOf(found).catch(() => ({}));
     user = { uid: found.uid, email: found.email, isAnonymous: found.isAnonymous, isAdmin: claims.admin === true };
     openRoom();
+    if (fromGoogle) completeDriveLink(fromGoogle);
+    fromGoogle = null;
   };
   session.followUser(backend.auth, changed, fail);
   keepForOffline();
+}
+
+/** What a user comes back with who gave leave to a Drive; it is good once, so it leaves the address at once. */
+function takeGooglesAnswer() {
+  const said = new URLSearchParams(location.hash.slice(1));
+  const [state, ticket] = [said.get("drive_state"), said.get("drive_ticket")];
+  if (!state || !ticket) return null;
+  history.replaceState(null, "", "#storage");
+  return { state, ticket };
+}
+
+async function completeDriveLink(answer) {
+  const [{ completeLink }, { tell }] = await Promise.all([import("./drive.js"), import("./undo.js")]);
+  await completeLink(backend, answer).catch((error) => tell(reasonOf(error)));
 }
 
 /** The page opens without a network from now on; what that needs is fetched when the page itself is there. */

@@ -13,11 +13,20 @@ import { waitForPendingWrites } from "firebase/firestore";
 const OFFLINE_IS_SURE_MS = 500;
 let isLeaving = false;
 
-/** Calls `changed(user)` for each user who comes; where nobody is here, signs in anonymously. */
+/**
+ * Calls `changed(user)` for who is here; where nobody is here, signs in anonymously. Tabs share a user: when another one
+ * comes, in whichever tab, the page begins anew, so that nothing of the one before stays in its memory.
+ */
 export function followUser(auth, changed, failed) {
-  let shown = null;
+  let [shown, uid] = [null, null];
   return onIdTokenChanged(auth, (user) => {
     if (isLeaving) return;
+    if (uid !== null && user?.uid !== uid) {
+      isLeaving = true;
+      location.reload();
+      return;
+    }
+    uid = user?.uid ?? null;
     if (user === null) signInAnonymously(auth).catch(failed);
     // Tokens are renewed every hour: who is here has not changed by that.
     else if (signature(user) !== shown) changed(user);
@@ -39,18 +48,36 @@ export async function enter(backend, email, password) {
 /** Signs out, and leaves nothing of the user in this browser; the page begins anew. */
 export async function leave(backend) {
   await everythingSent(backend.db);
-  isLeaving = true;
-  await signOut(backend.auth);
-  await backend.forget();
-  location.reload();
+  await goAway(backend, () => signOut(backend.auth));
 }
 
 /** Deletes the account itself; what was stored for it, the erase job deletes. */
 export async function endAccount(backend) {
+  await goAway(backend, () => deleteUser(backend.user));
+}
+
+async function goAway(backend, go) {
   isLeaving = true;
-  await deleteUser(backend.user);
-  await backend.forget();
+  try {
+    // Other tabs hear of it and begin anew as well; they wait until nothing of the user is left.
+    await alone("exclusive", async () => {
+      await go();
+      await backend.forget();
+    });
+  } catch (error) {
+    isLeaving = false;
+    throw error;
+  }
   location.reload();
+}
+
+/** Waits while another tab is taking a user's data out of this browser. */
+export function nobodyLeaves() {
+  return alone("shared", () => {});
+}
+
+function alone(mode, act) {
+  return navigator.locks ? navigator.locks.request("leaving", { mode }, act) : act();
 }
 
 /** Writes that the service has not taken yet would be lost with the cache: they are waited for, or said to be there. */

@@ -293,6 +293,21 @@ export const TEXTS = {
   archived: ["Archived files", "Archivierte Dateien"],
   "archived.since": ["Since", "Seit"],
   "archived.restore": ["Take out of the archive", "Aus dem Archiv holen"],
+  drive: ["Google Drive", "Google Drive"],
+  "drive.unlinked": [
+    "Link your Drive, and every save of a file goes there as well.",
+    "Verbinde dein Drive, und jede gespeicherte Datei geht auch dorthin.",
+  ],
+  "drive.active": ["Every save goes to the Drive of {email} as well.", "Alles Gespeicherte geht auch ins Drive von {email}."],
+  "drive.broken": [
+    "The link to the Drive of {email} no longer holds. Link it anew, and what waits goes there.",
+    "Die Verbindung zum Drive von {email} gilt nicht mehr. Verbinde es neu, dann geht dorthin, was wartet.",
+  ],
+  "drive.room": ["{used} of {limit} are used there.", "{used} von {limit} sind dort belegt."],
+  "drive.link": ["Link Google Drive", "Google Drive verbinden"],
+  "drive.unlink": ["Unlink", "Verbindung lösen"],
+  "drive.unlinking": ["The Drive is being unlinked. What lies there stays.", "Die Verbindung wird gelöst. Was dort liegt, bleibt."],
+  "drive.linked": ["The Drive is linked.", "Das Drive ist verbunden."],
   export: ["Take your data along", "Deine Daten mitnehmen"],
   "export.why": [
     "One JSON file with all your documents, and an address for each stored file.",

@@ -30,7 +30,7 @@ class Uploads extends EventTarget {
     addEventListener("online", () => this.#go());
     addEventListener("offline", () => this.#holdAll());
     addEventListener("beforeunload", (event) => {
-      if (this.totals().underWay) event.preventDefault();
+      if (this.totals().underWay && backend.user?.uid === this.uid) event.preventDefault();
     });
   }
 

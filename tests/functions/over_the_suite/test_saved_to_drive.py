@@ -11,10 +11,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
+import msgspec
 import pytest
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
+from afterimage.api.rooms.drive_routes import DriveLinkShown
 from afterimage.drive_paths import DRIVE_QUEUE, drive_mirror_path
 from afterimage.edges.drive.keys.key_file import add_key
 from afterimage_emulator.auth.tokens.unsigned_jwt import unsigned_jwt
@@ -78,6 +80,8 @@ def test_a_save_of_a_linked_user_lies_in_the_user_s_drive(deployed: BackgroundSu
             return found
 
         assert save()["queued"] is False
+        offered = msgspec.json.decode(client.get(f"{api}/auth/link").content, type=DriveLinkShown)
+        assert (offered.state, offered.can_link) == ("unlinked", True)
         begun = client.post(f"{api}/auth/authorize").raise_for_status().json()
         back = google.consents.consent(begun["authorization_url"], "ana@example.com")
         parked = httpx2.get(f"{api}/auth/callback", params=dict(parse_qsl(urlsplit(back).query)), trust_env=False)

@@ -1,6 +1,7 @@
 // Room: how much is used, what could be done for more, taking one's data along, and erasing all of it.
 import { collection, doc, getDoc, getDocs, limit, onSnapshot, orderBy, query } from "firebase/firestore";
 import { ask } from "../api.js";
+import { showDrive } from "../drive.js";
 import { button, element, field, redraw, table } from "../element.js";
 import { reasonOf } from "../reasons.js";
 import { addressOf, download } from "../stored_files.js";
@@ -12,8 +13,9 @@ const ROOT = "/api/phase5/storage";
 const MOST_ARCHIVED = 200;
 
 export function open(place, backend) {
-  const [usage, advice, archived] = ["usage", "advice", "archived"].map((name) => element("div", { class: name }));
-  place.append(usage, element("h2", {}, say("advice")), advice, archived, exporting(backend), erasing(backend));
+  const names = ["usage", "advice", "archived", "drive"];
+  const [usage, advice, archived, drive] = names.map((name) => element("div", { class: name }));
+  place.append(usage, element("h2", {}, say("advice")), advice, archived, drive, exporting(backend), erasing(backend));
   adviceOrWhyNot(advice, backend);
   const files = collection(backend.db, "artifacts", backend.user.uid, "files");
   const stops = [
@@ -23,6 +25,7 @@ export function open(place, backend) {
       (found) => drawArchived(archived, backend, found.docs),
       failed,
     ),
+    showDrive(drive, backend),
   ];
   return () => stops.forEach((stop) => stop());
 }

@@ -55,12 +55,14 @@ def complete(services: Services, caller: Caller, asked: Asked[Any, ToComplete]) 
     except (LinkBrokenError, DriveRefusedError, DriveBusyError) as error:
         # What was begun is used up, whatever went wrong behind it: a code is good once.
         raise ApiError(ErrorCode.SYNC_FAILED, "the Drive was not linked", f"{error}; begin the link again") from error
-    return _shown(shown)
+    return _shown(services, shown)
 
 
 def show_link(services: Services, caller: Caller, _asked: Asked[Any, None]) -> DriveLinkShown:
     found = services.documents().read(drive_path(caller.uid))
-    return DriveLinkShown(state="unlinked") if found is None else _shown(found.fields)
+    if found is None:
+        return DriveLinkShown(state="unlinked", can_link=_can_link(services))
+    return _shown(services, found.fields)
 
 
 def unlink(services: Services, caller: Caller, _asked: Asked[Any, None]) -> Unlinked:
@@ -81,7 +83,11 @@ def _no_such_link() -> ApiError:
     return ApiError(ErrorCode.NOT_FOUND, "no link was begun so, or its time is over", "begin the link again")
 
 
-def _shown(fields: Mapping[str, Any]) -> DriveLinkShown:
+def _can_link(services: Services) -> bool:
+    return services.settings().drive is not None
+
+
+def _shown(services: Services, fields: Mapping[str, Any]) -> DriveLinkShown:
     return DriveLinkShown(
         state=fields["state"],
         account_email=fields["account_email"],
@@ -90,4 +96,5 @@ def _shown(fields: Mapping[str, Any]) -> DriveLinkShown:
         error=fields["error"],
         linked_at=fields["linked_at"],
         quota=DriveQuota(**fields["quota"]),
+        can_link=_can_link(services),
     )

@@ -70,6 +70,8 @@ class DriveLinkShown(Struct, frozen=True, kw_only=True):
     error: str = ""
     linked_at: datetime | None = None
     quota: DriveQuota | None = None
+    can_link: bool
+    """Whether this deployment is set up for Google Drive: a page offers a link only then."""
 
 
 class Unlinked(Struct, frozen=True, kw_only=True):
