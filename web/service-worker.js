@@ -14,6 +14,7 @@ const SHELL = [
   "/app/configuration.js",
   "/app/drive.js",
   "/app/element.js",
+  "/app/export.js",
   "/app/hosting_setup.js",
   "/app/live_pages.js",
   "/app/main.js",

@@ -93,8 +93,9 @@ def test_duplicates_are_merged_and_everything_is_taken_along_and_erased(
           return JSON.parse(await (await written).text());
         }"""
     )
-    (kept,) = [file["name"] for file in exported["saved_files"].values()]
-    assert kept in {"one.txt", "two.txt"}
+    (kept, version) = sorted(exported["saved_files"])
+    assert version == f"{kept}/versions/1"
+    assert exported["saved_files"][kept]["name"] in {"one.txt", "two.txt"}
     assert exported["addresses"][kept].startswith("http")
     person.writes(".erase [name=sure]", "yes")
     person.page.run("() => document.querySelector('.erase').requestSubmit()")

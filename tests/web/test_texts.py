@@ -7,7 +7,7 @@ import re
 from tests.web.conftest import WEB, Person
 
 MODULES = {path: path.read_text("utf-8") for path in sorted((WEB / "app").rglob("*.js"))}
-ASKED = re.compile(r"""\b(?:say|sayCount)\(\s*(?:"([^"]+)"|`([^`]+)`)""")
+ASKED = re.compile(r"""\b(?:say|sayCount|sayOr)\(\s*(?:"([^"]+)"|`([^`]+)`)""")
 
 
 def test_every_text_stands_in_both_languages_and_is_asked_for(person: Person) -> None:

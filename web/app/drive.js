@@ -3,7 +3,7 @@ import { doc, onSnapshot } from "firebase/firestore";
 import { ask } from "./api.js";
 import { button, element } from "./element.js";
 import { reasonOf } from "./reasons.js";
-import { bytes, say } from "./texts.js";
+import { bytes, has, say } from "./texts.js";
 import { tell, undoable } from "./undo.js";
 
 const ROOT = "/api/phase5/auth";
@@ -38,7 +38,8 @@ export function showDrive(place, backend) {
 
 function driveCard(link, canLink, backend) {
   const made = element("section", { class: "card" }, element("h2", {}, say("drive")));
-  made.append(element("p", {}, say(`drive.${link.state}`, { email: link.account_email ?? "" })));
+  const key = `drive.${link.state}`;
+  made.append(element("p", {}, has(key) ? say(key, { email: link.account_email ?? "" }) : String(link.state)));
   if (link.error) made.append(element("p", { class: "problem" }, link.error));
   const { usage_bytes: used, limit_bytes: limit } = link.quota ?? {};
   if (link.state === "active" && limit) {

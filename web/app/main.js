@@ -21,7 +21,7 @@ let opening = 0;
 
 function room() {
   const name = location.hash.slice(1).split("/")[0];
-  return name in ROOMS ? name : "gallery";
+  return Object.hasOwn(ROOMS, name) ? name : "gallery";
 }
 
 function drawFrame() {

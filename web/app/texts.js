@@ -310,8 +310,8 @@ export const TEXTS = {
   "drive.linked": ["The Drive is linked.", "Das Drive ist verbunden."],
   export: ["Take your data along", "Deine Daten mitnehmen"],
   "export.why": [
-    "One JSON file with all your documents, and an address for each stored file.",
-    "Eine JSON-Datei mit all deinen Dokumenten und einer Adresse zu jeder gespeicherten Datei.",
+    "One JSON file with the documents behind these rooms, and an address for each stored file.",
+    "Eine JSON-Datei mit den Dokumenten hinter diesen Räumen und einer Adresse zu jeder gespeicherten Datei.",
   ],
   "export.do": ["Export", "Exportieren"],
   "export.at": ["Reading {name} …", "{name} wird gelesen …"],
@@ -403,7 +403,12 @@ export function speak(code) {
 }
 
 export function has(key) {
-  return key in TEXTS;
+  return Object.hasOwn(TEXTS, key);
+}
+
+/** The text of `key`; `plain` where there is none, as for a word that newer functions use. */
+export function sayOr(key, plain) {
+  return has(key) ? say(key) : String(plain);
 }
 
 /** The text of `key` with `values` put in its braces. */
@@ -417,6 +422,12 @@ export function say(key, values = {}) {
 function apart(value) {
   const plain = value.replace(/[\u202a-\u202e\u2066-\u2069]/g, "");
   return /[\u0590-\u08ff\u200f\ufb1d-\ufefc]/.test(plain) ? `\u2068${plain}\u2069` : plain;
+}
+
+/** As much of a stored text as somebody reads in a list; nothing of what is no text. */
+export function beginning(text, most = 300) {
+  if (typeof text !== "string") return "";
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }
 
 /** `key.one` or `key.other`, by the language's own rule, with `{count}` in it. */

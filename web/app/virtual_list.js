@@ -25,7 +25,8 @@ export class VirtualList {
     this.node.addEventListener("scroll", () => this.#render(), { passive: true });
     this.node.addEventListener("keydown", (event) => this.#move(event));
     this.node.addEventListener("focusin", (event) => this.#focused(event.target));
-    this.#resized = new ResizeObserver(() => this.#render());
+    // In the next frame: what is drawn gives the list another height, which the observer would be told of at once.
+    this.#resized = new ResizeObserver(() => requestAnimationFrame(() => this.#render()));
     this.#resized.observe(this.node);
   }
 

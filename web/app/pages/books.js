@@ -12,11 +12,12 @@ import {
 import { barChart, onOtherWidth } from "../charts.js";
 import { element } from "../element.js";
 import { reasonOf } from "../reasons.js";
-import { bytes, dollars, moment, number, percent, say } from "../texts.js";
+import { beginning, bytes, dollars, moment, number, percent, say } from "../texts.js";
 import { tell } from "../undo.js";
 
 const failed = (error) => tell(reasonOf(error));
 const SHOWN_DAYS = 120;
+const LONGEST_NAME = 120;
 // Whose word a cost is; the three add up to it.
 const SOURCES = ["confirmed", "computed", "reported"];
 // What a record can be of; files that are stored have records too, and cost nothing.
@@ -101,7 +102,7 @@ function shownCharts(books, closed) {
     return barChart(say(key), rows, {
       parts: say("chart.parts"),
       heads: [
-        say(`${key}.name`),
+        [say(`${key}.name`), "long"],
         ...[
           say("books.generations"),
           say("books.cost"),
@@ -111,7 +112,7 @@ function shownCharts(books, closed) {
         ].map((head) => [head, "figure"]),
       ],
       cells: ({ name, value, amounts }) => [
-        name,
+        beginning(name, LONGEST_NAME),
         number(amounts.generations ?? 0),
         dollars(value),
         ...SOURCES.map((source) => dollars(money(amounts, source))),

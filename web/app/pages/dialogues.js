@@ -13,7 +13,7 @@ import {
 import { button, element, field, folded } from "../element.js";
 import { LivePages } from "../live_pages.js";
 import { reasonOf } from "../reasons.js";
-import { dollars, moment, number, say, sayCount } from "../texts.js";
+import { beginning, dollars, moment, number, say, sayCount, sayOr } from "../texts.js";
 import { tell, undoable } from "../undo.js";
 import { VirtualList } from "../virtual_list.js";
 
@@ -62,8 +62,8 @@ function line(item, show) {
   return element(
     "button",
     { type: "button", class: "line", onclick: () => show(item) },
-    element("span", { class: "grows" }, item.text),
-    element("span", { class: "quiet" }, item.model),
+    element("span", { class: "grows" }, beginning(item.text)),
+    element("span", { class: "quiet" }, beginning(item.model)),
     element("span", { class: "figure" }, item.cost_usd === undefined ? "–" : dollars(item.cost_usd)),
     element("span", { class: "figure" }, sayCount("hits", item.cache_hit_count ?? 0)),
   );
@@ -88,7 +88,7 @@ function showOne(place, item, backend, remove) {
     element(
       "article",
       { class: "card" },
-      element("p", {}, item.text.slice(0, 2000)),
+      element("p", {}, beginning(item.text, 2000)),
       element(
         "div",
         { class: "sides" },
@@ -121,12 +121,12 @@ function showOne(place, item, backend, remove) {
       doc(backend.db, "usage", backend.user.uid, "records", `dialogues~${item.id}`),
       (found) => {
         const fields = found.data();
-        const source = fields && say(`cost.${fields.cost_source}`);
+        const source = fields && sayOr(`cost.${fields.cost_source}`, fields.cost_source);
         known.replaceChildren(
           ...facts(
             fields
               ? [
-                  [say("status"), say(`output.${fields.status}`)],
+                  [say("status"), sayOr(`output.${fields.status}`, fields.status)],
                   [say("model"), [fields.model, fields.model_version].filter(Boolean).join(", ")],
                   [say("cost"), `${dollars(fields.cost_nano_usd / 1e9)} (${source})`],
                   [say("hits.name"), number(fields.hits_booked ?? 0)],

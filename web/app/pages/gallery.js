@@ -4,7 +4,7 @@ import { button, element } from "../element.js";
 import { LivePages } from "../live_pages.js";
 import { Picture } from "../picture.js";
 import { reasonOf } from "../reasons.js";
-import { bytes, number, say, sayCount } from "../texts.js";
+import { bytes, number, say, sayCount, sayOr } from "../texts.js";
 import { undoable } from "../undo.js";
 import { uploadsOf } from "../uploads.js";
 import { VirtualList } from "../virtual_list.js";
@@ -65,7 +65,7 @@ export function open(place, backend) {
 /** The name that its owner knows a file by is not in the record: its kind and when it came are. */
 function tile(item, pictures, backend, show) {
   const says = statusText(item);
-  const name = [item.kind ? say(`kind.${item.kind}`) : "", says].filter(Boolean).join(", ") || say("status.processing");
+  const name = [item.kind ? sayOr(`kind.${item.kind}`, item.kind) : "", says].filter(Boolean).join(", ") || say("status.processing");
   const made = element("button", {
     type: "button",
     class: "tile",
@@ -88,7 +88,7 @@ function tile(item, pictures, backend, show) {
 /** What a file says of itself while it is not ready: how far it is, or why nothing is shown of it. */
 export function statusText(item) {
   if (item.status === "ready") return "";
-  const status = say(`status.${item.status}`);
+  const status = sayOr(`status.${item.status}`, item.status);
   return item.reason ? `${status}: ${item.reason}` : status;
 }
 
@@ -182,7 +182,7 @@ function uploadLine(entry, uploads) {
   const isUnderWay = ["waiting", "sending", "held"].includes(entry.state);
   const made = element("div", { class: "line", "data-state": entry.state });
   made.append(
-    element("span", { class: "grows" }, entry.name, " ", element("span", { class: "quiet" }, bytes(entry.size))),
+    element("span", { class: "grows" }, element("bdi", {}, entry.name), " ", element("span", { class: "quiet" }, bytes(entry.size))),
   );
   if (isUnderWay) {
     const bar = element("progress", { max: entry.size, value: entry.sent, "aria-label": entry.name });

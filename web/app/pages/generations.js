@@ -5,7 +5,7 @@ import { button, element, field, redraw, table } from "../element.js";
 import { LivePages } from "../live_pages.js";
 import { reasonOf } from "../reasons.js";
 import { download } from "../stored_files.js";
-import { bytes, bytesChanged, has, moment, say } from "../texts.js";
+import { beginning, bytes, bytesChanged, moment, say, sayOr } from "../texts.js";
 import { tell, undoable } from "../undo.js";
 import { VirtualList } from "../virtual_list.js";
 
@@ -57,7 +57,7 @@ function line(item) {
     },
   });
   made.append(
-    element("span", { class: "grows" }, item.prompt),
+    element("span", { class: "grows" }, beginning(item.prompt)),
     element("span", { class: "quiet" }, moment(item.created_at)),
   );
   made.append(element("span", {}, `v${item.version}`), stateOf(item.status));
@@ -66,7 +66,7 @@ function line(item) {
 
 function stateOf(status) {
   const look = { failed: "problem", completed: "well" }[status] ?? "quiet";
-  return element("span", { class: `state ${look}` }, has(`generation.${status}`) ? say(`generation.${status}`) : String(status));
+  return element("span", { class: `state ${look}` }, sayOr(`generation.${status}`, status));
 }
 
 /** A prompt and its mode. While an answer is missing the same key is sent: asked twice, it is made once. */
@@ -189,7 +189,7 @@ function versionCard(version, backend, id, chosen, compare) {
         async () => {
           const before = version.version + 1;
           const asked = { limit: 1, before, include_download_url: true };
-          const { iterations } = await ask(backend, "GET", `/generations/${id}/iterations`, { query: asked });
+          const { iterations } = await ask(backend, "GET", `/generations/${encodeURIComponent(id)}/iterations`, { query: asked });
           if (!iterations[0]?.download_url)
             throw Object.assign(new Error(), { sentence: say("generation.no.archive") });
           download(iterations[0].download_url, `${id}-v${version.version}.tar.gz`);

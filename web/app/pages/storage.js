@@ -1,11 +1,11 @@
 // Room: how much is used, what could be done for more, taking one's data along, and erasing all of it.
-import { collection, doc, getDoc, getDocs, limit, onSnapshot, orderBy, query } from "firebase/firestore";
+import { collection, doc, limit, onSnapshot, orderBy, query } from "firebase/firestore";
 import { ask } from "../api.js";
 import { showDrive } from "../drive.js";
 import { button, element, field, redraw, table } from "../element.js";
+import { exporting } from "../export.js";
 import { reasonOf } from "../reasons.js";
-import { addressOf, download } from "../stored_files.js";
-import { bytes, moment, number, percent, say, sayCount } from "../texts.js";
+import { bytes, moment, number, percent, say, sayCount, sayOr } from "../texts.js";
 import { tell, undoable } from "../undo.js";
 
 const failed = (error) => tell(reasonOf(error));
@@ -69,10 +69,13 @@ function adviceCard(each, backend, again) {
   const plan = element("div", { "aria-live": "polite" });
   const acts = { cleanup, archive, merge, delete: remove };
   made.append(
-    element("h3", {}, say(`advice.${each.kind}`)),
+    element("h3", {}, sayOr(`advice.${each.kind}`, each.kind)),
     element("p", {}, each.reason),
     element("p", {}, say("advice.frees", { size: bytes(each.bytes) })),
-    button(say(`advice.do.${each.action}`), () => acts[each.action](each, backend, { made, plan, again }), { failed }),
+    // An action that this page does not know yet is told of, and not offered.
+    acts[each.action]
+      ? button(say(`advice.do.${each.action}`), () => acts[each.action](each, backend, { made, plan, again }), { failed })
+      : "",
     plan,
   );
   return made;
@@ -116,7 +119,7 @@ async function archive(each, backend, shown) {
   later(
     sayCount("advice.archiving", each.files.length),
     async () => {
-      for (const file of each.files) await ask(backend, "POST", `${ROOT}/files/${file}/archive`);
+      for (const file of each.files) await ask(backend, "POST", `${ROOT}/files/${encodeURIComponent(file)}/archive`);
     },
     shown,
   );
@@ -125,7 +128,7 @@ async function archive(each, backend, shown) {
 /** What is archived comes back with one press, with the versions that it has kept. */
 function drawArchived(place, backend, files) {
   const rows = files.map((file) => {
-    const restore = button(say("archived.restore"), () => ask(backend, "POST", `${ROOT}/files/${file.id}/restore`), {
+    const restore = button(say("archived.restore"), () => ask(backend, "POST", `${ROOT}/files/${encodeURIComponent(file.id)}/restore`), {
       failed,
       "aria-label": `${say("archived.restore")}: ${file.get("name")}`,
     });
@@ -148,83 +151,10 @@ async function remove(each, backend, shown) {
   later(
     say("gallery.deleted"),
     async () => {
-      for (const file of each.files) await ask(backend, "DELETE", `${ROOT}/files/${file}`);
+      for (const file of each.files) await ask(backend, "DELETE", `${ROOT}/files/${encodeURIComponent(file)}`);
     },
     shown,
   );
-}
-
-// -- taking it along
-
-/** Everything as one JSON file: documents as they are, and for each stored file an address to fetch it by. */
-function exporting(backend) {
-  const told = element("p", { role: "status" });
-  const start = async () => {
-    const parts = ["{"];
-    const { uid } = backend.user;
-    for (const [name, path] of OWN_COLLECTIONS) {
-      told.textContent = say("export.at", { name });
-      const found = await getDocs(collection(backend.db, ...path(uid)));
-      const documents = Object.fromEntries(found.docs.map((one) => [one.ref.path, plain(one.data())]));
-      parts.push(`${JSON.stringify(name)}: ${JSON.stringify(documents, null, 1)},`);
-    }
-    for (const path of [
-      ["usage", uid],
-      ["quota", uid],
-      ["budgets", uid],
-    ]) {
-      const found = await getDoc(doc(backend.db, ...path));
-      parts.push(`${JSON.stringify(path[0])}: ${JSON.stringify(plain(found.data() ?? null))},`);
-    }
-    parts.push(`"addresses": ${JSON.stringify(await fileAddresses(backend), null, 1)}}`);
-    const address = URL.createObjectURL(new Blob(parts, { type: "application/json" }));
-    download(address, "afterimage.json");
-    setTimeout(() => URL.revokeObjectURL(address), 60_000);
-    told.textContent = say("export.done");
-  };
-  return element(
-    "section",
-    { class: "card export" },
-    element("h2", {}, say("export")),
-    element("p", {}, say("export.why")),
-    button(say("export.do"), start, { failed }),
-    told,
-  );
-}
-
-const OWN_COLLECTIONS = [
-  ...["dialogues", "images", "videos", "audio", "code"].map((kind) => [kind, (uid) => ["ai_outputs", uid, kind]]),
-  ["objects", (uid) => ["users", uid, "objects"]],
-  ["generations", (uid) => ["users", uid, "generations"]],
-  ["worker_generations", (uid) => ["generations", uid, "files"]],
-  ["saved_files", (uid) => ["artifacts", uid, "files"]],
-  ["days", (uid) => ["usage", uid, "days"]],
-  ["records", (uid) => ["usage", uid, "records"]],
-];
-
-async function fileAddresses(backend) {
-  const { uid } = backend.user;
-  const found = {};
-  const objects = await getDocs(collection(backend.db, "users", uid, "objects"));
-  for (const one of objects.docs) {
-    const { bucket, name } = one.get("source");
-    if (!name.startsWith("artifacts/")) found[name] = await addressOf(backend, bucket, name).catch(() => null);
-  }
-  const files = await getDocs(collection(backend.db, "artifacts", uid, "files"));
-  for (const one of files.docs) {
-    const answer = await ask(backend, "GET", `${ROOT}/files/${one.id}/download`).catch(() => null);
-    found[one.get("name")] = answer?.url ?? null;
-  }
-  return found;
-}
-
-/** Times as ISO 8601, everything else as it is. */
-function plain(value) {
-  if (value?.toDate) return value.toDate().toISOString();
-  if (Array.isArray(value)) return value.map(plain);
-  if (value && typeof value === "object")
-    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plain(each)]));
-  return value;
 }
 
 // -- erasing it

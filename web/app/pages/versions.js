@@ -163,7 +163,7 @@ function openOne(place, backend, file) {
 
 async function addressOfVersion(backend, file, number) {
   const asked = { query: { version_id: `v${number}` } };
-  return (await ask(backend, "GET", `${ROOT}/storage/files/${file}/download`, asked)).url;
+  return (await ask(backend, "GET", `${ROOT}/storage/files/${encodeURIComponent(file)}/download`, asked)).url;
 }
 
 /** What the file is called, and its tags: changed in place; deleted with a way back. It takes what the document says. */
@@ -196,7 +196,7 @@ function describing(backend, file, title, name, tags) {
   const remove = button(say("delete"), () => {
     location.hash = "#versions";
     undoable(say("versions.deleted", { name: title.textContent }), {
-      act: () => ask(backend, "DELETE", `${ROOT}/storage/files/${file}`),
+      act: () => ask(backend, "DELETE", `${ROOT}/storage/files/${encodeURIComponent(file)}`),
       back: () => {
         location.hash = `#versions/${encodeURIComponent(file)}`;
       },
@@ -210,7 +210,7 @@ function describing(backend, file, title, name, tags) {
       .map((tag) => tag.trim())
       .filter(Boolean);
     const body = { name: name.input.value, tags: [...new Set(words)] };
-    await ask(backend, "PATCH", `${ROOT}/storage/files/${file}`, { body }).catch(failed);
+    await ask(backend, "PATCH", `${ROOT}/storage/files/${encodeURIComponent(file)}`, { body }).catch(failed);
   });
   return made;
 }

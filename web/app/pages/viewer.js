@@ -4,7 +4,7 @@ import { button, element, table } from "../element.js";
 import { Picture } from "../picture.js";
 import { reasonOf } from "../reasons.js";
 import { addressOf, download } from "../stored_files.js";
-import { bytes, moment, number, say } from "../texts.js";
+import { bytes, moment, number, say, sayOr } from "../texts.js";
 import { tell } from "../undo.js";
 import { statusText } from "./gallery.js";
 
@@ -79,7 +79,7 @@ export class Viewer {
 
   #facts({ source, kind }) {
     const facts = [
-      [say("kind"), kind ? say(`kind.${kind}`) : say("status.processing")],
+      [say("kind"), kind ? sayOr(`kind.${kind}`, kind) : say("status.processing")],
       [say("size"), bytes(source.bytes)],
       [say("pixels"), source.width ? `${number(source.width)} × ${number(source.height)}` : null],
       [say("type"), source.content_type ?? source.declared_type],
