@@ -67,6 +67,7 @@ setup: .venv/installed
 
 node:
 	@if ! command -v npm >/dev/null; then echo "npm is not installed: tests of the JavaScript SDKs will be skipped"; \
+	elif [ -L tests/node/node_modules ]; then echo "tests/node/node_modules is a link: what it leads to is used as it is"; \
 	elif [ ! -f tests/node/node_modules/.installed ] || [ tests/node/package-lock.json -nt tests/node/node_modules/.installed ]; then \
 	  echo "installing the JavaScript SDKs for tests (once)"; \
 	  (cd tests/node && npm ci --silent --no-audit --no-fund) && touch tests/node/node_modules/.installed; fi
@@ -77,7 +78,7 @@ page:
 	elif [ -e tests/node/node_modules/firebase ]; then ln -sfn ../tests/node/node_modules web/node_modules; \
 	elif command -v npm >/dev/null; then \
 	  echo "installing the JavaScript SDK for the page (once)"; \
-	  (cd web && npm ci --silent --no-audit --no-fund) || echo "npm could not install it: the page is left out"; fi
+	  (cd web && { [ ! -L node_modules ] || rm node_modules; } && npm ci --silent --no-audit --no-fund) || echo "npm could not install it: the page is left out"; fi
 
 # The README's pictures of the page, and those of the console in docs/.
 screenshots: setup node

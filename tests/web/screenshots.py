@@ -92,6 +92,7 @@ def _dialogues_and_books(person: Person) -> None:
     person.goes_to("books")
     person.sees("document.querySelectorAll('figure svg').length >= 2")
     person.reads("4 reported")
+    person.sees("document.querySelector('.figures b').innerText === '4'")
     take(person, "books")
 
 
