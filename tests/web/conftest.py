@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ UNTIL: Final = """async (condition, patience) => {
     try { found = holds(); } catch (error) { found = null; }
     if (found) return found;
     if (performance.now() > end) throw new Error(`never came true: ${condition}; shown: ${document.body.innerText}`);
-    await new Promise((resume) => setTimeout(resume, 15));
+    await new Promise((resume) => setTimeout(resume, 40));
   }
 }"""
 PATIENCE_SECONDS: Final = 40.0
@@ -50,14 +51,21 @@ class Person:
         self.suite = suite
         self.site = f"http://{suite.address('hosting')}"
         self._browser = browser
+        self._tabs: list[Person] = []
         self.page: Page = browser.open(url="about:blank")
 
     def close(self) -> None:
-        self._browser.close()
+        for tab in (*self._tabs, self):
+            tab.page.close()
 
     def opens_tab(self) -> Person:
         """The same person with another tab of the same browser."""
-        return Person(self._browser, self.suite)
+        self._tabs.append(Person(self._browser, self.suite))
+        return self._tabs[-1]
+
+    def forgets_all(self) -> None:
+        """Whatever the site has stored in this browser goes; what of it never changes need not be fetched again."""
+        self.page.command("Storage.clearDataForOrigin", origin=self.site, storageTypes="all")
 
     def arrives(self, room: str = "gallery") -> str:
         """Opens the page and waits until it knows who is here; the user's id."""
@@ -213,19 +221,43 @@ def web_suite(firebase_shared_functions: BackgroundSuite) -> BackgroundSuite:
     return firebase_shared_functions
 
 
-@pytest.fixture
-def people(chromium: tuple[Chromium, PageServer], web_suite: BackgroundSuite) -> Iterator[Callable[[], Person]]:
-    """`people()` is somebody with a browser that was never used."""
-    here: list[Person] = []
+@pytest.fixture(scope="session")
+def browsers(chromium: tuple[Chromium, PageServer]) -> Iterator[list[Browser]]:
+    """Those that nobody uses at this moment: a new one would fetch and compile the SDK anew for each test."""
+    free: list[Browser] = []
+    yield free
+    for browser in free:
+        browser.close()
+
+
+@contextmanager
+def crowd(
+    browsers: list[Browser], chromium: tuple[Chromium, PageServer], suite: BackgroundSuite
+) -> Iterator[Callable[[], Person]]:
+    """Each call is somebody else, with a browser that holds nothing; when they go, so do their tabs and all faults."""
+    here: list[tuple[Person, Browser]] = []
 
     def comes() -> Person:
-        here.append(Person(Browser(*chromium), web_suite))
-        return here[-1]
+        browser = browsers.pop() if browsers else Browser(*chromium)
+        person = Person(browser, suite)
+        here.append((person, browser))
+        person.forgets_all()
+        return person
 
     yield comes
-    web_suite.clear_faults()
-    for person in here:
+    suite.clear_faults()
+    for person, browser in here:
         person.close()
+        browsers.append(browser)
+
+
+@pytest.fixture
+def people(
+    browsers: list[Browser], chromium: tuple[Chromium, PageServer], web_suite: BackgroundSuite
+) -> Iterator[Callable[[], Person]]:
+    """`people()` is somebody with a browser that holds nothing."""
+    with crowd(browsers, chromium, web_suite) as comes:
+        yield comes
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ TILES = "[...document.querySelectorAll('.tile')]"
 
 def test_the_first_paint_needs_no_sdk_and_the_page_works_over_a_slow_network(person: Person) -> None:
     """Under 100 KB before the frame is there, at 750 kbit a second; the SDK comes after it, and then all works."""
+    person.page.command("Network.setCacheDisabled", cacheDisabled=True)
     person.page.command(
         "Network.emulateNetworkConditions",
         offline=False,

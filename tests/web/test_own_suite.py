@@ -21,7 +21,7 @@ from afterimage_emulator.suite import Suite
 from tests.browser.chromium import Chromium
 from tests.browser.page import Browser, PageServer
 from tests.functions.drive.google_server import GoogleServer, served
-from tests.web.conftest import WEB, Person, bars, link_sdk
+from tests.web.conftest import WEB, Person, bars, crowd, link_sdk
 from tests.web.pictures import picture
 from tests.web.test_account import writes_down
 from tests.web.test_versions import saves
@@ -66,17 +66,11 @@ def own_suite(
 
 
 @pytest.fixture
-def people(chromium: tuple[Chromium, PageServer], own_suite: BackgroundSuite) -> Iterator[Callable[[], Person]]:
-    here: list[Person] = []
-
-    def comes() -> Person:
-        here.append(Person(Browser(*chromium), own_suite))
-        return here[-1]
-
-    yield comes
-    own_suite.clear_faults()
-    for person in here:
-        person.close()
+def people(
+    browsers: list[Browser], chromium: tuple[Chromium, PageServer], own_suite: BackgroundSuite
+) -> Iterator[Callable[[], Person]]:
+    with crowd(browsers, chromium, own_suite) as comes:
+        yield comes
 
 
 def address_at_google(person: Person) -> str:
