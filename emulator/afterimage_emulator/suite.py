@@ -475,9 +475,17 @@ class Suite:
         return AuthService(project_id=self.project_id, clock=self.clock, functions=functions, note=self._note_change)
 
     def _build_pubsub(self) -> Service:
+        from afterimage_emulator.pubsub.delivery.storage_exports import Buckets
         from afterimage_emulator.pubsub.service import PubSubService
 
-        return PubSubService(clock=self.clock, events=self.events, activity=self.activity, faults=self.faults)
+        storage = self.services.get("storage")
+        return PubSubService(
+            clock=self.clock,
+            events=self.events,
+            activity=self.activity,
+            faults=self.faults,
+            buckets=storage and Buckets(exists=storage.has_bucket, write=storage.write_object),
+        )
 
     def _build_functions(self) -> Service:
         from afterimage_emulator.functions.service import FunctionsService

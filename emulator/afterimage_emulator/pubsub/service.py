@@ -18,6 +18,7 @@ from afterimage_emulator.pubsub.api.schema_service import SchemaApi
 from afterimage_emulator.pubsub.api.subscriber import SubscriberApi
 from afterimage_emulator.pubsub.delivery.function_subscriptions import FunctionSubscriptions
 from afterimage_emulator.pubsub.delivery.push import Pushing
+from afterimage_emulator.pubsub.delivery.storage_exports import Buckets, StorageExports
 from afterimage_emulator.pubsub.exports import broker_state, restore_broker
 from afterimage_emulator.pubsub.topics.broker import Broker
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
@@ -30,12 +31,25 @@ _EXPORT_FILE = "pubsub.json"
 class PubSubService:
     """gRPC and REST over one broker."""
 
-    def __init__(self, *, clock: Clock, events: EventBus, activity: Activity, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        events: EventBus,
+        activity: Activity,
+        faults: Faults | None = None,
+        buckets: Buckets | None = None,
+    ) -> None:
+        """Without `buckets` there are no Cloud Storage subscriptions."""
         self._events = events
         self.broker = Broker(clock=clock, events=events, activity=activity, faults=faults)
         self.function_subscriptions = FunctionSubscriptions(broker=self.broker, clock=clock)
         self._pushing = Pushing(clock=clock)
-        self.broker.pushing = self._pushing
+        self._exporting = buckets and StorageExports(
+            clock=clock, activity=activity, schemas=self.broker.schemas, buckets=buckets
+        )
+        self.broker.deliverers = (self._pushing, *([self._exporting] if self._exporting else []))
+        self.broker.has_buckets = buckets is not None
         publisher, subscriber = PublisherApi(self.broker), SubscriberApi(self.broker)
         schemas = SchemaApi(self.broker)
         self.grpc: Sequence[GrpcMethod] = tuple(
@@ -75,4 +89,6 @@ class PubSubService:
 
     async def close(self) -> None:
         await self._pushing.close()
+        if self._exporting:
+            await self._exporting.close()
         self.broker.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +33,8 @@ from afterimage_emulator.storage.grpc_not_here import methods_not_here
 from afterimage_emulator.storage.lifecycle.runs import LifecycleRuns
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.events import ObjectEvents
+from afterimage_emulator.storage.objects.records import ObjectMetadata
+from afterimage_emulator.storage.objects.requests import Upload
 from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
 from afterimage_emulator.storage.rules.bucket_rules import BucketRules
@@ -116,7 +118,7 @@ class StorageService:
             documents=documents,
         )
         self._exports = StorageExports(store=self.store, files=self.files, clock=clock)
-        receiver = Receiver(store=self.store, files=self.files)
+        receiver = self._receiver = Receiver(store=self.store, files=self.files)
         self._control = StorageControlApi(rules=self.rules, exports=self._exports, reset=self.reset)
         self._firebase = FirebaseApi(
             objects=FirebaseObjects(guarded),
@@ -172,6 +174,18 @@ class StorageService:
             return answer
         answer.with_header("access-control-expose-headers", _EXPOSED)
         return readable(request, answer)
+
+    def has_bucket(self, name: str) -> bool:
+        return self.store.bucket_or_none(name) is not None
+
+    async def write_object(self, bucket: str, name: str, content: bytes, content_type: str) -> None:
+        """For services beside, which ask no rules; events tell of it as of any upload."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield content
+
+        metadata = ObjectMetadata(content_type=content_type)
+        await self._receiver.receive(Upload(bucket=bucket, name=name, metadata=metadata), chunks())
 
     def offered(self) -> Sequence[Offered]:
         """All dialects: Firebase's, Cloud Storage's JSON and XML, and the routes of tools."""

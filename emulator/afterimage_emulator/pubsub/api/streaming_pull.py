@@ -35,7 +35,7 @@ class StreamingPull:
                 Code.INVALID_ARGUMENT, "the first message of the stream must name a subscription"
             ) from None
         subscription = self._broker.subscription(first.subscription)
-        subscription.check_usable()
+        subscription.check_pullable()
         _check_deadline(first.stream_ack_deadline_seconds)
         with subscription.idleness.connected():
             await self._serve(_Puller(stream, subscription, first), requests)

@@ -91,7 +91,7 @@ class SubscriberApi:
     async def pull(self, request: pubsub_v1.PullRequest, call: Call) -> bytes:
         """Waits a little for the first message, unless the request says not to."""
         subscription = self._broker.subscription(request.subscription)
-        subscription.check_usable()
+        subscription.check_pullable()
         subscription.idleness.touch()
         if request.max_messages < 1:
             raise StatusError(Code.INVALID_ARGUMENT, f"`max_messages` must be 1 or more, not {request.max_messages}")

@@ -11,7 +11,7 @@ from typing import Final
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
 from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.resource_names import already_exists, check_name, not_found
-from afterimage_emulator.pubsub.schemas.definitions import ENCODINGS, Definition, read_definition
+from afterimage_emulator.pubsub.schemas.definitions import ENCODINGS, AvroDefinition, Definition, read_definition
 from afterimage_emulator.pubsub.schemas.refusals import MessageRefusedError, SchemaRefusedError
 from afterimage_emulator.status import Code, StatusError
 
@@ -29,6 +29,12 @@ class Revision:
     @property
     def revision_id(self) -> str:
         return self.shown.revision_id
+
+    def avro_binary(self, data: bytes, encoding: str) -> bytes:
+        """The message as files of Avro hold it."""
+        if not isinstance(self.definition, AvroDefinition):
+            raise TypeError(f"`{self.shown.name}` is no Avro schema")
+        return self.definition.binary(data, encoding)
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +82,14 @@ class Schemas:
         if not revision_id:
             return schema.revisions[-1]
         return _revision(schema, revision_id)
+
+    def avro_revision(self, name: str, revision_id: str) -> Revision | None:
+        """Where it is there, and is Avro."""
+        found = self._schemas.get(name)
+        for revision in found.revisions if found is not None else ():
+            if revision.revision_id == revision_id and isinstance(revision.definition, AvroDefinition):
+                return revision
+        return None
 
     # -- changing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Final, Protocol
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
@@ -47,6 +47,16 @@ _FIXED: Final = (
 """What of a subscription no update changes."""
 
 
+class Deliverer(Protocol):
+    """Whoever takes the messages of some subscriptions to where they are sent unasked."""
+
+    def update(self, subscription: Subscription) -> None:
+        """It is made or changed."""
+        ...
+
+    def stop(self, subscription: Subscription) -> None: ...
+
+
 class Broker:
     """The state of the service. Adapters translate; this decides."""
 
@@ -65,8 +75,10 @@ class Broker:
         self.snapshots = Snapshots(clock=clock)
         self.policies = IamPolicies(self.check_exists, tests_what_is_missing=True)
         self.snapshots.forgotten = self.policies.forget
-        self.pushing: Any = None
-        """Told of subscriptions that push; set once by the service."""
+        self.deliverers: Sequence[Deliverer] = ()
+        """Told of subscriptions that are made, changed and ended; set once by the service."""
+        self.has_buckets = False
+        """Whether Cloud Storage subscriptions have where to write; set once by the service."""
         self.before_looking: Callable[[], None] = lambda: None
         """Makes what functions need to be there; set once by the service."""
 
@@ -160,7 +172,7 @@ class Broker:
     # -- subscriptions
 
     def create_subscription(self, wanted: pubsub_v1.Subscription, *, last_used_ns: int | None = None) -> Subscription:
-        settings = checked_subscription(wanted)
+        settings = self._checked(wanted)
         if settings.name in self._subscriptions:
             raise already_exists(settings.name)
         if settings.topic != DELETED_TOPIC:
@@ -181,8 +193,16 @@ class Broker:
         if last_used_ns is not None:
             subscription.idleness.last_used_ns = last_used_ns
         self._watch_idleness(subscription)
-        self._tell_pushing(subscription)
+        self._tell_deliverers(subscription)
         return subscription
+
+    def _checked(self, wanted: pubsub_v1.Subscription) -> pubsub_v1.Subscription:
+        if wanted.HasField("cloud_storage_config") and not self.has_buckets:
+            raise StatusError(
+                Code.FAILED_PRECONDITION,
+                "`cloud_storage_config` needs Storage beside: start `storage` too",
+            )
+        return checked_subscription(wanted)
 
     def subscription(self, name: str) -> Subscription:
         check_name(name, "subscriptions")
@@ -198,10 +218,10 @@ class Broker:
         settings = pubsub_v1.Subscription()
         settings.CopyFrom(subscription.settings)
         copy_fields(wanted, settings, paths, fixed=_FIXED)
-        subscription.change(checked_subscription(settings))
+        subscription.change(self._checked(settings))
         subscription.idleness.touch()
         self._watch_idleness(subscription)
-        self._tell_pushing(subscription)
+        self._tell_deliverers(subscription)
         return subscription
 
     def delete_subscription(self, name: str) -> None:
@@ -221,8 +241,8 @@ class Broker:
         if subscription in listed:
             listed.remove(subscription)
         subscription.settings.detached = True
-        if self.pushing is not None:
-            self.pushing.stop(subscription)
+        for deliverer in self.deliverers:
+            deliverer.stop(subscription)
         subscription.close()
 
     def subscriptions(self, project: str) -> list[Subscription]:
@@ -346,6 +366,6 @@ class Broker:
         self.publish(target, [message])
         return True
 
-    def _tell_pushing(self, subscription: Subscription) -> None:
-        if self.pushing is not None:
-            self.pushing.update(subscription)
+    def _tell_deliverers(self, subscription: Subscription) -> None:
+        for deliverer in self.deliverers:
+            deliverer.update(subscription)

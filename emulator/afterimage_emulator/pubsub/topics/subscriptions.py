@@ -16,6 +16,7 @@ from afterimage_emulator.pubsub.topics.exactly_once import Confirmations
 from afterimage_emulator.pubsub.topics.idleness import Idleness
 from afterimage_emulator.pubsub.topics.kept_messages import AcknowledgedMessages
 from afterimage_emulator.pubsub.topics.message_filters import Filter, read_filter
+from afterimage_emulator.pubsub.topics.storage_config import checked_storage_config
 from afterimage_emulator.status import Code, StatusError
 
 DEFAULT_ACK_DEADLINE_SECONDS: Final = 10
@@ -142,6 +143,28 @@ class Subscription:
                 self._finished(entry)
         self._wake()
 
+    def show_bucket(self, *, found: bool) -> None:
+        """In its settings, where it writes to one."""
+        config = self.settings.cloud_storage_config
+        config.state = config.ACTIVE if found else config.NOT_FOUND
+        self.settings.state = self.settings.ACTIVE if found else self.settings.RESOURCE_ERROR
+
+    @property
+    def exports(self) -> bool:
+        return self.settings.HasField("cloud_storage_config")
+
+    @property
+    def is_broken(self) -> bool:
+        return self.settings.state == self.settings.RESOURCE_ERROR
+
+    def check_pullable(self) -> None:
+        self.check_usable()
+        if self.exports:
+            raise StatusError(
+                Code.FAILED_PRECONDITION,
+                f"`{self.name}` writes to a bucket; pull from another subscription",
+            )
+
     def check_usable(self) -> None:
         if self.settings.detached:
             raise StatusError(
@@ -230,13 +253,16 @@ def checked_subscription(wanted: pubsub_v1.Subscription) -> pubsub_v1.Subscripti
     check_name(settings.name, "subscriptions")
     if settings.topic != DELETED_TOPIC:
         check_name(settings.topic, "topics")
-    for field in ("bigquery_config", "cloud_storage_config", "bigtable_config"):
+    for field in ("bigquery_config", "bigtable_config"):
         if settings.HasField(field):
             raise StatusError(Code.UNIMPLEMENTED, f"`{field}` is not implemented here; use pull or push")
-    if settings.enable_exactly_once_delivery and settings.push_config.push_endpoint:
-        raise StatusError(
-            Code.INVALID_ARGUMENT, "`enable_exactly_once_delivery` is for pull: a subscription that pushes has it not"
-        )
+    unasked = [field for field in ("push_config", "cloud_storage_config") if _is_set(settings, field)]
+    if len(unasked) > 1:
+        raise StatusError(Code.INVALID_ARGUMENT, "a subscription has one of `push_config` and `cloud_storage_config`")
+    if unasked and settings.enable_exactly_once_delivery:
+        raise StatusError(Code.INVALID_ARGUMENT, f"`enable_exactly_once_delivery` is for pull, not for `{unasked[0]}`")
+    if settings.HasField("cloud_storage_config"):
+        checked_storage_config(settings.cloud_storage_config, settings.ack_deadline_seconds)
     if len(settings.message_transforms):
         raise StatusError(Code.UNIMPLEMENTED, "`message_transforms` are not implemented here")
     settings.ack_deadline_seconds = settings.ack_deadline_seconds or DEFAULT_ACK_DEADLINE_SECONDS
@@ -261,6 +287,15 @@ def checked_subscription(wanted: pubsub_v1.Subscription) -> pubsub_v1.Subscripti
     settings.state = pubsub_v1.Subscription.State.Value("ACTIVE")
     read_filter(settings.filter)
     return settings
+
+
+def _is_set(settings: pubsub_v1.Subscription, field: str) -> bool:
+    """A push without an endpoint is no push."""
+    return (
+        bool(settings.push_config.push_endpoint)
+        if field == "push_config"
+        else settings.HasField("cloud_storage_config")
+    )
 
 
 def _attributes(entry: Entry) -> Mapping[str, str]:
