@@ -13,7 +13,8 @@ _HOST_VARIABLES: Mapping[str, tuple[str, ...]] = {
     "auth": ("FIREBASE_AUTH_EMULATOR_HOST",),
     "pubsub": ("PUBSUB_EMULATOR_HOST",),
     "tasks": ("CLOUD_TASKS_EMULATOR_HOST",),
-    "hub": ("FIREBASE_EMULATOR_HUB",),
+    # Whoever asks for Realtime Database hears from the hub that there is none, and does not reach the cloud.
+    "hub": ("FIREBASE_EMULATOR_HUB", "FIREBASE_DATABASE_EMULATOR_HOST"),
 }
 
 

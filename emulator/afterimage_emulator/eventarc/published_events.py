@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,6 +14,9 @@ from afterimage_emulator.events import CHANNEL_ATTRIBUTE, CloudEvent
 from afterimage_emulator.status import Code, StatusError
 
 _NAME: Final = re.compile(r"[a-z0-9]{1,100}")
+_OF_EVERY_EVENT: Final = frozenset(
+    {"id", "source", "type", "specversion", "time", "subject", "datacontenttype", "dataschema", "data", "data_base64"}
+)
 _TEXTS: Final = ("ceString", "ceUri", "ceUriRef", "ceTimestamp", "ceBytes")
 _KINDS: Final = (*_TEXTS, "ceBoolean", "ceInteger")
 
@@ -23,6 +27,52 @@ def published_events(body: object, *, channel: str, now: datetime) -> list[Cloud
     if not isinstance(events, list):
         raise _refused("`events` must be a list of CloudEvents")
     return [_event(event, f"events[{number}]", channel=channel, now=now) for number, event in enumerate(events)]
+
+
+def google_events(body: object, *, now: datetime) -> list[CloudEvent]:
+    """Events in CloudEvents' own JSON, of no channel: all of a request's, or none where one cannot be read."""
+    events = body.get("events") if isinstance(body, Mapping) else None
+    if not isinstance(events, list):
+        raise _refused("`events` must be a list of CloudEvents")
+    return [_google_event(event, f"events[{number}]", now=now) for number, event in enumerate(events)]
+
+
+def _google_event(event: object, place: str, *, now: datetime) -> CloudEvent:
+    if not isinstance(event, Mapping):
+        raise _refused(f"`{place}` must be a CloudEvent, an object with `id`, `source` and `type`")
+    if event.get("specversion", "1.0") != "1.0":
+        raise _refused(f"`{place}.specversion` must be `1.0`")
+    attributes: dict[str, str] = {}
+    for name, value in event.items():
+        if name in _OF_EVERY_EVENT:
+            continue
+        if _NAME.fullmatch(name) is None or name == CHANNEL_ATTRIBUTE or not isinstance(value, str | int | bool):
+            raise _refused(f"`{place}.{name}` must be a text, a number or a boolean under a CloudEvents name")
+        attributes[name] = value if isinstance(value, str) else json.dumps(value)
+    time, subject = event.get("time"), event.get("subject")
+    content_type = event.get("datacontenttype", "application/json")
+    for name, value in (("time", time), ("subject", subject), ("datacontenttype", content_type)):
+        if value is not None and not isinstance(value, str):
+            raise _refused(f"`{place}.{name}` must be a text")
+    return CloudEvent(
+        id=_text(event, "id", place),
+        source=_text(event, "source", place),
+        type=_text(event, "type", place),
+        time=_stamp(now if time is None else _moment(time, place)),
+        subject=subject,
+        content_type=content_type,
+        data=_google_data(event, place),
+        attributes=attributes,
+    )
+
+
+def _google_data(event: Mapping[str, object], place: str) -> bytes:
+    if "data_base64" in event:
+        try:
+            return base64.b64decode(str(event["data_base64"]), validate=True)
+        except binascii.Error:
+            raise _refused(f"`{place}.data_base64` is not base64") from None
+    return b"" if event.get("data") is None else json.dumps(event["data"], ensure_ascii=False).encode()
 
 
 def _event(event: object, place: str, *, channel: str, now: datetime) -> CloudEvent:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from afterimage_emulator.clock import Clock
-from afterimage_emulator.eventarc.published_events import published_events
-from afterimage_emulator.events import EventBus
+from afterimage_emulator.eventarc.published_events import google_events, published_events
+from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.front.error_body import error_response
 from afterimage_emulator.status import StatusError
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
@@ -31,6 +31,7 @@ class EventarcService:
         # The Admin SDK leaves the API's version out where a local service is named to it.
         for prefix in ("", "/v1"):
             self._routes.add("POST", f"{prefix}{_CHANNEL}:publishEvents", self._publish)
+        self._routes.add("POST", "/google/publishEvents", self._publish_of_google)
 
     async def http(self, request: HttpRequest) -> HttpResponse:
         try:
@@ -45,12 +46,21 @@ class EventarcService:
         """Only servers publish to channels."""
         return request.raw_path != "/"
 
+    async def _publish_of_google(self, request: HttpRequest) -> HttpResponse:
+        """Events as Google's own services send them: functions hear them by type and filters, whatever the channel."""
+        for event in google_events(await request.json(), now=self._clock.now()):
+            self._send(event, "google")
+        return json_response({})
+
+    def _send(self, event: CloudEvent, channel: str) -> None:
+        self._events.publish(event)
+        self._events.note("eventarc", "event published", f"{channel} {event.type}", (event.id,))
+
     async def _publish(self, request: HttpRequest) -> HttpResponse:
         names = request.params
         channel = f"projects/{names['project']}/locations/{names['location']}/channels/{names['channel']}"
         for event in published_events(await request.json(), channel=channel, now=self._clock.now()):
-            self._events.publish(event)
-            self._events.note("eventarc", "event published", f"{names['channel']} {event.type}", (event.id,))
+            self._send(event, names["channel"])
         return json_response({})
 
     def reset(self) -> None:

@@ -24,6 +24,9 @@ from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, te
 REQUEST_LIMIT_BYTES: Final = 32 * 1024 * 1024
 """As on the platform."""
 
+SERVICE_DOMAIN: Final = ".run.app.localhost"
+"""Browsers and resolvers keep names below `localhost` to this machine."""
+
 _STATUS_OF_OUTCOME: Final[Mapping[str, int]] = {"timeout": 504, "out of memory": 503, "crashed": 502}
 _NOT_HANDED_ON: Final = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "content-length",
@@ -51,11 +54,16 @@ class FunctionsHttpFront:
         self._functions = functions
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
-        parts = request.raw_path.split("/", 4)
-        if request.raw_path in ("/", "/__/health"):
+        host = (request.headers.get("host") or "").partition(":")[0]
+        if host.endswith(SERVICE_DOMAIN):
+            region, name, rest = "", host, request.raw_path.removeprefix("/")
+            spec = self._find_service(host.removesuffix(SERVICE_DOMAIN))
+        elif request.raw_path in ("/", "/__/health"):
             return text_response("OK")
-        project, region, name, rest = (*parts[1:], "", "", "", "")[:4]
-        spec = self._find(project, region, name)
+        else:
+            parts = request.raw_path.split("/", 4)
+            project, region, name, rest = (*parts[1:], "", "", "", "")[:4]
+            spec = self._find(project, region, name)
         if spec is None:
             return self._no_such_function(region, name)
         try:
@@ -80,6 +88,16 @@ class FunctionsHttpFront:
         if spec is None or project != self._project_id or region not in spec.regions:
             return None
         return spec if isinstance(spec.trigger, HttpTrigger | TaskQueueTrigger | BlockingTrigger) else None
+
+    def _find_service(self, service: str) -> FunctionSpec | None:
+        """By a host of Cloud Run's form: `SERVICE-NUMBER.REGION`, `SERVICE-HASH-CODE.a`, or `SERVICE` alone."""
+        label, _, region = service.partition(".")
+        if region:
+            label = label.rsplit("-", 2 if region == "a" else 1)[0]
+        for spec in self._functions().values():
+            if spec.name.lower().replace("_", "-") == label:
+                return self._find(self._project_id, spec.regions[0] if region in ("", "a") else region, spec.name)
+        return None
 
     def _no_such_function(self, region: str, name: str) -> HttpResponse:
         valid = [

@@ -47,6 +47,7 @@ def _function(pool: FunctionPool, cold_starts: int, schedules: Schedules) -> dic
         "concurrency": spec.concurrency,
         "max_instances": spec.max_instances,
         "secrets": list(spec.secrets),
+        "without_effect": list(spec.without_effect),
         "instance_limit": pool.instance_limit,
         "instances": [
             {"in_flight": instance.in_flight, "memory_bytes": instance.memory_bytes(), "retired": instance.retired}

@@ -28,8 +28,10 @@ from afterimage_emulator.functions.instances.function_pool import FunctionPool
 from afterimage_emulator.functions.instances.instance_budget import InstanceBudget
 from afterimage_emulator.functions.instances.instances import Instance, MemoryWatch, RunsAt
 from afterimage_emulator.functions.instances.socket_owners import TELLS_OWNERS, inode_of
+from afterimage_emulator.functions.offered_triggers import OFFERED
 from afterimage_emulator.functions.overview import overview
 from afterimage_emulator.functions.task_targets import TaskTargets
+from afterimage_emulator.out_of_scope import NO_DATABASE
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 from afterimage_emulator.wire.observers import Peer
@@ -176,8 +178,8 @@ class FunctionsService:
         return await self._front(request)
 
     def offered(self) -> Sequence[Offered]:
-        """Each project's own addresses, and none of the suite's."""
-        return ()
+        """The forms of each project's own addresses, and the triggers that a function can declare."""
+        return OFFERED
 
     def is_admin_route(self, request: HttpRequest) -> bool:
         """Functions decide themselves who may do what."""
@@ -218,6 +220,16 @@ class FunctionsService:
             if running.loaded is not None:
                 lines += _in_columns([_row(spec) for spec in running.loaded.manifest.functions])
                 lines += [f"not run: {problem}" for problem in running.loaded.manifest.problems]
+                lines += [
+                    f"only by hand: {spec.name}; {NO_DATABASE}"
+                    for spec in running.loaded.manifest.functions
+                    if spec.is_of_database
+                ]
+                lines += [
+                    f"without effect here: {', '.join(spec.without_effect)} of {spec.name}"
+                    for spec in running.loaded.manifest.functions
+                    if spec.without_effect
+                ]
             if running.error:
                 lines.append(f"codebase {running.codebase.name} does not load: {running.error.splitlines()[-1]}")
         return lines

@@ -14,10 +14,13 @@ from afterimage_emulator.hub.control_routes import SuiteControl, object_of
 from afterimage_emulator.hub.iam_credentials import IamCredentials
 from afterimage_emulator.hub.locator import VERSION
 from afterimage_emulator.hub.suite_view import SuiteView
+from afterimage_emulator.out_of_scope import NO_DATABASE
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router
 
+_DATABASE_PATHS: Final = (".json", "/.ws", "/.lp")
+"""Where its clients ask: over REST, by a socket, by long polling."""
 _LOCATORS: Final = frozenset({"/", "/emulators"})
 _SWITCHES: Final = frozenset({"/functions/disableBackgroundTriggers", "/functions/enableBackgroundTriggers"})
 _FOR_PAGES: Final = _LOCATORS | _SWITCHES
@@ -45,6 +48,8 @@ class Hub:
         SuiteControl(suite).add_to(self._routes)
 
     async def http(self, request: HttpRequest) -> HttpResponse:
+        if request.raw_path.endswith(_DATABASE_PATHS) and "ns" in request.query:
+            return json_response({"error": NO_DATABASE}, status=501)
         if request.raw_path in _FOR_PAGES:
             return await answer_pages(request, self._routes)
         if self._is_of_strange_page(request):

@@ -113,6 +113,30 @@ def test_an_event_reaches_the_functions_of_its_channel_and_filters(running: Back
     ]
 
 
+def test_an_event_of_googles_own_services_is_heard_by_type_and_filters(running: BackgroundSuite) -> None:
+    """In CloudEvents' own JSON, of no channel; one that cannot be read publishes none."""
+    url = f"http://{running.address('eventarc')}/google/publishEvents"
+    sent = {"id": "g", "type": ORDER, "specversion": "1.0", "source": "//alerts", "time": "2026-01-31T12:00:00Z"}
+    for bad, told in (
+        ({**sent, "type": ""}, "events[1].type"),
+        ({**sent, "time": "now"}, "must be a time"),
+        ({**sent, "Wrong": "x"}, "events[1].Wrong"),
+        ({**sent, "colour": {}}, "events[1].colour"),
+        ({**sent, "subject": 7}, "events[1].subject"),
+        ({**sent, "specversion": "2"}, "specversion"),
+        ({**sent, "data_base64": "*"}, "not base64"),
+        ("text", "events[1]"),
+    ):
+        answer = httpx.post(url, json={"events": [sent, bad]}, trust_env=False)
+        assert (answer.status_code, told in answer.json()["error"]["message"]) == (400, True), told
+    assert httpx.post(url, json={}, trust_env=False).status_code == 400
+    assert heard(running) == []
+    event = {**sent, "colour": "red", "subject": "s", "data": {"order": 7}}
+    assert httpx.post(url, json={"events": [event]}, trust_env=False).json() == {}
+    told = "g //alerts s 2026-01-31T12:00:00+00:00 {'order': 7}"
+    assert heard(running) == [f"anyone {told}", f"own {told}", f"short {told}"]
+
+
 def test_what_an_event_leaves_out_is_the_suites(running: BackgroundSuite) -> None:
     """The time is the suite's clock's; bytes, nanoseconds and attributes of any kind and name are taken."""
     running.call(lambda: running.suite.clock.freeze(datetime(2030, 5, 6, 7, 8, 9, tzinfo=UTC)))

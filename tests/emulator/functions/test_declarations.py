@@ -52,6 +52,16 @@ def test_a_path_fits_every_pattern_made_from_it(segments: list[str], data: st.Da
     assert not compiled.covers("/" + "/".join([*segments, "more"]))
 
 
+def test_what_has_no_effect_here_is_named() -> None:
+    """A function with an option that only deploying obeys runs, and so does one of Realtime Database, by hand."""
+    endpoint = {"httpsTrigger": {}, "minInstances": 1, "vpc": {"connector": "c"}, "ingressSettings": None, "labels": {}}
+    database = {"eventTrigger": {"eventType": "google.firebase.database.ref.v1.written"}}
+    found = read_manifest({"endpoints": {"f": endpoint, "g": {"httpsTrigger": {}}, "db": database}}, {})
+    named = {"f": ("minInstances", "vpc"), "g": (), "db": ()}
+    assert {spec.name: spec.without_effect for spec in found.functions} == named
+    assert [spec.name for spec in found.functions if spec.is_of_database] == ["db"]
+
+
 def test_no_document_path_makes_a_pattern_slow() -> None:
     """Whoever names documents cannot stall the suite by what a function asked for: matching takes one pass."""
     matches = filter_of(EventTrigger(event_type="t", patterns={"document": "a*" * 30 + "b/{id}"}), "demo-x")

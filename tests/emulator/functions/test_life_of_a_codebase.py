@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from afterimage_emulator.functions.codebases.running_codebase import RunningCodebase
+from afterimage_emulator.out_of_scope import NO_DATABASE
 from tests.emulator.functions.running import PATIENCE_SECONDS, PROJECT, Running, new_service, serving
 
 WRITTEN = """
@@ -229,14 +230,18 @@ async def test_a_static_manifest_takes_the_place_of_discovery(
     source = write_codebase(written())
     (source / "functions.yaml").write_text(
         "specVersion: v1alpha1\nendpoints:\n  renamed:\n    entryPoint: tell\n    httpsTrigger: {}\n"
+        "    vpc:\n      connector: c\n"
         "  queue:\n    entryPoint: tell\n    blockingTrigger:\n      eventType: user.beforeSendSms\n"
+        "  database:\n    entryPoint: tell\n"
+        "    eventTrigger:\n      eventType: google.firebase.database.ref.v1.written\n"
     )
     async with serving(source, tmp_path / "notes") as running:
-        assert set(running.service.functions()) == {"renamed"}
-        assert (
-            "not run: queue: blocking functions for `user.beforeSendSms` are not implemented here"
-            in running.service.summary()
-        )
+        assert set(running.service.functions()) == {"renamed", "database"}
+        assert running.service.summary()[2:] == [
+            "not run: queue: blocking functions for `user.beforeSendSms` are not implemented here",
+            f"only by hand: database; {NO_DATABASE}",
+            "without effect here: vpc of renamed",
+        ]
         answer, _ = await running.request(f"/{PROJECT}/us-central1/renamed")
         assert answer.status == 200
 

@@ -166,6 +166,23 @@ async def test_an_http_function_answers_under_its_url(plain: Running) -> None:
     assert body == b"0\n1\n2\n"
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "hello-123456789012.us-central1.run.app.localhost:5001",
+        "hello-abcdefghij-uc.a.run.app.localhost:5001",
+        "hello.run.app.localhost",
+    ],
+)
+async def test_a_url_of_cloud_runs_form_is_the_functions_alone(plain: Running, host: str) -> None:
+    """Production's host with `.localhost` behind it: the whole path is the function's."""
+    answer, body = await plain.request("/deep/er?q=1%202", "POST", b"given", {"host": host})
+    assert (answer.status, body) == (200, b"POST /deep/er 1 2 given")
+    for wrong in (host.replace("hello", "hallo"), "hello-1.europe-west1.run.app.localhost"):
+        answer, body = await plain.request("/", headers={"host": wrong})
+        assert answer.status == 404, wrong
+
+
 async def test_an_unknown_function_is_answered_with_those_there_are(plain: Running) -> None:
     """A wrong name, region or project gets a 404 that helps."""
     for path in (f"/{PROJECT}/us-central1/hallo", f"/{PROJECT}/europe-west1/hello", "/other/us-central1/hello"):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from afterimage_emulator.functions.codebases.parameters import Values, resolve
 
@@ -14,6 +14,12 @@ DEFAULT_TIMEOUT_SECONDS: Final = 60.0
 DEFAULT_CONCURRENCY: Final = 80
 PATH_PATTERN_LIMIT: Final = 1_500
 """What the platform gives a function with at least one CPU, the default of second-generation functions."""
+
+DATABASE_EVENTS: Final = "google.firebase.database."
+BLOCKING_NOT_ASKED: Final = ("beforeSendEmail", "beforeSendSms")
+
+_WITHOUT_EFFECT: Final = ("minInstances", "vpc", "ingressSettings", "serviceAccountEmail")
+"""Options that deploying obeys and nothing here does: a function that has one runs, and the option is named."""
 
 _BLOCKING_PREFIX: Final = "providers/cloud.auth/eventTypes/user."
 BLOCKING_EVENTS: Final = ("beforeCreate", "beforeSignIn")
@@ -100,10 +106,17 @@ class FunctionSpec:
     concurrency: int = DEFAULT_CONCURRENCY
     max_instances: int | None = None
     secrets: tuple[str, ...] = ()
+    without_effect: tuple[str, ...] = ()
+    """Options that it sets and that do nothing here."""
 
     @property
     def signature(self) -> str:
         return "cloudevent" if isinstance(self.trigger, EventTrigger) else "http"
+
+    @property
+    def is_of_database(self) -> bool:
+        """Nothing here raises its events but who sends them by hand."""
+        return isinstance(self.trigger, EventTrigger) and self.trigger.event_type.startswith(DATABASE_EVENTS)
 
     def described_trigger(self) -> tuple[str, str]:
         """Its kind, and what it listens to or where it answers, in a word or two each."""
@@ -162,33 +175,33 @@ def _function(name: str, endpoint: Mapping[str, object]) -> FunctionSpec:
         concurrency=max(1, int(concurrency)),
         max_instances=None if endpoint.get("maxInstances") is None else int(_number(endpoint, "maxInstances") or 0),
         secrets=tuple(_secret_names(endpoint.get("secretEnvironmentVariables") or ())),
+        without_effect=tuple(option for option in _WITHOUT_EFFECT if endpoint.get(option)),
     )
 
 
 def _trigger(name: str, endpoint: Mapping[str, object]) -> Trigger:
-    if "eventTrigger" in endpoint:
-        event = endpoint["eventTrigger"]
-        return EventTrigger(
-            event_type=str(event["eventType"]),
-            filters=_texts(event.get("eventFilters")),
-            patterns=_path_patterns(event.get("eventFilterPathPatterns")),
-            retry=event.get("retry") is True,
-            channel=str(event.get("channel") or ""),
-        )
-    if "scheduleTrigger" in endpoint:
-        schedule = endpoint["scheduleTrigger"]
-        return ScheduleTrigger(
-            schedule=str(schedule["schedule"]),
-            time_zone=str(schedule.get("timeZone") or "UTC"),
-            retry=_retry_schedule(schedule.get("retryConfig") or {}),
-        )
-    if "taskQueueTrigger" in endpoint:
-        return _task_queue_trigger(name, endpoint["taskQueueTrigger"] or {})
-    if "blockingTrigger" in endpoint:
-        return _blocking_trigger(endpoint["blockingTrigger"])
-    if "httpsTrigger" in endpoint or "callableTrigger" in endpoint:
-        return HttpTrigger(callable="callableTrigger" in endpoint)
+    for kind, read in TRIGGERS.items():
+        if kind in endpoint:
+            return read(name, endpoint[kind])
     raise ManifestError("it has no trigger that is known here")
+
+
+def _event_trigger(name: str, event: Any) -> EventTrigger:
+    return EventTrigger(
+        event_type=str(event["eventType"]),
+        filters=_texts(event.get("eventFilters")),
+        patterns=_path_patterns(event.get("eventFilterPathPatterns")),
+        retry=event.get("retry") is True,
+        channel=str(event.get("channel") or ""),
+    )
+
+
+def _schedule_trigger(name: str, schedule: Any) -> ScheduleTrigger:
+    return ScheduleTrigger(
+        schedule=str(schedule["schedule"]),
+        time_zone=str(schedule.get("timeZone") or "UTC"),
+        retry=_retry_schedule(schedule.get("retryConfig") or {}),
+    )
 
 
 def _retry_schedule(config: Mapping[str, object]) -> RetrySchedule:
@@ -213,7 +226,7 @@ _QUEUE_BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
 }
 
 
-def _blocking_trigger(trigger: Mapping[str, object]) -> BlockingTrigger:
+def _blocking_trigger(name: str, trigger: Mapping[str, object]) -> BlockingTrigger:
     event = str(trigger["eventType"]).removeprefix(_BLOCKING_PREFIX)
     if event not in BLOCKING_EVENTS:
         raise ManifestError(f"blocking functions for `{event}` are not implemented here")
@@ -222,8 +235,9 @@ def _blocking_trigger(trigger: Mapping[str, object]) -> BlockingTrigger:
     return BlockingTrigger(event=event, credentials=frozenset(name for name, value in wanted.items() if value is True))
 
 
-def _task_queue_trigger(name: str, trigger: Mapping[str, object]) -> TaskQueueTrigger:
+def _task_queue_trigger(name: str, trigger: Mapping[str, object] | None) -> TaskQueueTrigger:
     """What is left out, or is null, has the values that the Firebase CLI deploys."""
+    trigger = trigger or {}
     standard = TaskQueueTrigger(function=name)
     given = {**(trigger.get("retryConfig") or {}), **(trigger.get("rateLimits") or {})}
     numbers: dict[str, float] = {}
@@ -287,3 +301,14 @@ def _secret_names(section: Iterable[object]) -> Iterable[str]:
     for secret in section:
         if isinstance(secret, Mapping) and secret.get("key"):
             yield str(secret["key"])
+
+
+TRIGGERS: Final[Mapping[str, Callable[[str, Any], Trigger]]] = {
+    "eventTrigger": _event_trigger,
+    "scheduleTrigger": _schedule_trigger,
+    "taskQueueTrigger": _task_queue_trigger,
+    "blockingTrigger": _blocking_trigger,
+    "httpsTrigger": lambda name, trigger: HttpTrigger(),
+    "callableTrigger": lambda name, trigger: HttpTrigger(callable=True),
+}
+"""By the key under which a manifest has them."""
