@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Final
 
 from afterimage_emulator.configuration import Address, Configuration
+
+NO_DATABASE: Final = "Realtime Database is out of the suite's scope; use Firestore, or the Firebase CLI's emulator"
+"""Said in the same words wherever it is asked for."""
 
 _HOST_VARIABLES: Mapping[str, tuple[str, ...]] = {
     "firestore": ("FIRESTORE_EMULATOR_HOST", "FIREBASE_FIRESTORE_EMULATOR_ADDRESS"),

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from afterimage_emulator.configuration import Configuration
-from afterimage_emulator.hub.capabilities import capabilities
+from afterimage_emulator.hub.capabilities import capabilities, capabilities_document
 from afterimage_emulator.suite import SERVICES, Suite
 
 
@@ -20,6 +20,9 @@ def run_capabilities(options: argparse.Namespace) -> int:
     found = asyncio.run(_of_every_service())
     if options.json:
         sys.stdout.write(json.dumps({"services": found}, indent=1) + "\n")
+        return 0
+    if options.markdown:
+        sys.stdout.write(capabilities_document(found))
         return 0
     for service, operations in found.items():
         for operation in operations:

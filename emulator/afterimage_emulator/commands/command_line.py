@@ -99,6 +99,7 @@ def command_parser() -> argparse.ArgumentParser:
     assistants.add_argument("--project", metavar="ID", help="the running suite's project (default: from .firebaserc)")
     capable = commands.add_parser("capabilities", help="print what is served, refused, and other than in production")
     capable.add_argument("--json", action="store_true", help="as JSON, for programs")
+    capable.add_argument("--markdown", action="store_true", help="as the page docs/capabilities.md")
     commands.add_parser("rules", help="check, test, explain, measure and compare security rules")
     completion = commands.add_parser(
         "completion", help="print a script that completes this command in your shell",

@@ -14,9 +14,8 @@ from afterimage_emulator.events import CHANNEL_ATTRIBUTE, CloudEvent
 from afterimage_emulator.status import Code, StatusError
 
 _NAME: Final = re.compile(r"[a-z0-9]{1,100}")
-_OF_EVERY_EVENT: Final = frozenset(
-    {"id", "source", "type", "specversion", "time", "subject", "datacontenttype", "dataschema", "data", "data_base64"}
-)
+_OF_EVERY_EVENT: Final = frozenset({"id", "source", "type", "specversion", "dataschema", "data", "data_base64"})
+_MADE_OF_TEXT: Final = frozenset({"time", "subject", "datacontenttype"})
 _TEXTS: Final = ("ceString", "ceUri", "ceUriRef", "ceTimestamp", "ceBytes")
 _KINDS: Final = (*_TEXTS, "ceBoolean", "ceInteger")
 
@@ -48,12 +47,18 @@ def _google_event(event: object, place: str, *, now: datetime) -> CloudEvent:
             continue
         if _NAME.fullmatch(name) is None or name == CHANNEL_ATTRIBUTE or not isinstance(value, str | int | bool):
             raise _refused(f"`{place}.{name}` must be a text, a number or a boolean under a CloudEvents name")
-        attributes[name] = value if isinstance(value, str) else json.dumps(value)
-    time, subject = event.get("time"), event.get("subject")
-    content_type = event.get("datacontenttype", "application/json")
-    for name, value in (("time", time), ("subject", subject), ("datacontenttype", content_type)):
-        if value is not None and not isinstance(value, str):
+        if name in _MADE_OF_TEXT and not isinstance(value, str):
             raise _refused(f"`{place}.{name}` must be a text")
+        attributes[name] = value if isinstance(value, str) else json.dumps(value)
+    return _made(event, place, attributes, data=_google_data(event, place), now=now)
+
+
+def _made(
+    event: Mapping[str, object], place: str, attributes: Mapping[str, str], *, data: bytes, now: datetime
+) -> CloudEvent:
+    further = dict(attributes)
+    time, subject = further.pop("time", None), further.pop("subject", None)
+    content_type = further.pop("datacontenttype", "application/json")
     return CloudEvent(
         id=_text(event, "id", place),
         source=_text(event, "source", place),
@@ -61,8 +66,8 @@ def _google_event(event: object, place: str, *, now: datetime) -> CloudEvent:
         time=_stamp(now if time is None else _moment(time, place)),
         subject=subject,
         content_type=content_type,
-        data=_google_data(event, place),
-        attributes=attributes,
+        data=data,
+        attributes=further,
     )
 
 
@@ -84,21 +89,9 @@ def _event(event: object, place: str, *, channel: str, now: datetime) -> CloudEv
     if not isinstance(given, Mapping):
         raise _refused(f"`{place}.attributes` must be an object")
     attributes = {name: _attribute(name, value, f"{place}.attributes") for name, value in given.items()}
-    time = attributes.pop("time", None)
-    subject = attributes.pop("subject", None)
-    content_type = attributes.pop("datacontenttype", "application/json")
     if CHANNEL_ATTRIBUTE in attributes:
         raise _refused(f"`{place}.attributes.{CHANNEL_ATTRIBUTE}` is the suite's own; give the attribute another name")
-    return CloudEvent(
-        id=_text(event, "id", place),
-        source=_text(event, "source", place),
-        type=_text(event, "type", place),
-        time=_stamp(now if time is None else _moment(time, place)),
-        subject=subject,
-        content_type=content_type,
-        data=_data(event, place),
-        attributes={**attributes, CHANNEL_ATTRIBUTE: channel},
-    )
+    return _made(event, place, {**attributes, CHANNEL_ATTRIBUTE: channel}, data=_data(event, place), now=now)
 
 
 def _text(event: Mapping[str, object], name: str, place: str) -> str:

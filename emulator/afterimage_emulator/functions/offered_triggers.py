@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from afterimage_emulator.environment import NO_DATABASE
 from afterimage_emulator.functions.codebases.manifest import (
     BLOCKING_EVENTS,
     BLOCKING_NOT_ASKED,
@@ -12,7 +13,6 @@ from afterimage_emulator.functions.codebases.manifest import (
     TRIGGERS,
 )
 from afterimage_emulator.functions.http_front import SERVICE_DOMAIN
-from afterimage_emulator.out_of_scope import NO_DATABASE
 from afterimage_emulator.wire.offered import Offered
 
 _NOTHING_SENDS: Final = "nothing here sends it: publish it to Eventarc's `/google/publishEvents`, or send it by hand"

@@ -14,6 +14,7 @@ from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import AttemptRecord
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.configuration import Codebase
+from afterimage_emulator.environment import NO_DATABASE
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.functions.blocking_functions import BlockingFunctions
 from afterimage_emulator.functions.codebases.manifest import FunctionSpec, HttpTrigger
@@ -31,7 +32,6 @@ from afterimage_emulator.functions.instances.socket_owners import TELLS_OWNERS, 
 from afterimage_emulator.functions.offered_triggers import OFFERED
 from afterimage_emulator.functions.overview import overview
 from afterimage_emulator.functions.task_targets import TaskTargets
-from afterimage_emulator.out_of_scope import NO_DATABASE
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 from afterimage_emulator.wire.observers import Peer

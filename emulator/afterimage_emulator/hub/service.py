@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+from afterimage_emulator.environment import NO_DATABASE
 from afterimage_emulator.exports import ExportError
 from afterimage_emulator.front.allowed_pages import ORIGINS_FLAG
 from afterimage_emulator.front.control_token import PROOF_HEADER, is_of_page, shows_token
@@ -14,7 +15,6 @@ from afterimage_emulator.hub.control_routes import SuiteControl, object_of
 from afterimage_emulator.hub.iam_credentials import IamCredentials
 from afterimage_emulator.hub.locator import VERSION
 from afterimage_emulator.hub.suite_view import SuiteView
-from afterimage_emulator.out_of_scope import NO_DATABASE
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router

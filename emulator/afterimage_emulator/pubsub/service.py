@@ -18,7 +18,7 @@ from afterimage_emulator.pubsub.api.schema_service import SchemaApi
 from afterimage_emulator.pubsub.api.subscriber import SubscriberApi
 from afterimage_emulator.pubsub.delivery.function_subscriptions import FunctionSubscriptions
 from afterimage_emulator.pubsub.delivery.push import Pushing
-from afterimage_emulator.pubsub.delivery.storage_exports import Buckets, StorageExports
+from afterimage_emulator.pubsub.delivery.storage_exports import BucketExports, Buckets
 from afterimage_emulator.pubsub.exports import broker_state, restore_broker
 from afterimage_emulator.pubsub.topics.broker import Broker
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
@@ -45,7 +45,7 @@ class PubSubService:
         self.broker = Broker(clock=clock, events=events, activity=activity, faults=faults)
         self.function_subscriptions = FunctionSubscriptions(broker=self.broker, clock=clock)
         self._pushing = Pushing(clock=clock)
-        self._exporting = buckets and StorageExports(
+        self._exporting = buckets and BucketExports(
             clock=clock, activity=activity, schemas=self.broker.schemas, buckets=buckets
         )
         self.broker.deliverers = (self._pushing, *([self._exporting] if self._exporting else []))

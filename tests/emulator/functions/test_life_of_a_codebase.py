@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from afterimage_emulator.environment import NO_DATABASE
 from afterimage_emulator.functions.codebases.running_codebase import RunningCodebase
-from afterimage_emulator.out_of_scope import NO_DATABASE
 from tests.emulator.functions.running import PATIENCE_SECONDS, PROJECT, Running, new_service, serving
 
 WRITTEN = """

@@ -6,21 +6,15 @@ from pathlib import Path
 
 import firebase_admin
 import pytest
-from firebase_admin import credentials, db, exceptions
+from firebase_admin import db, exceptions
+from google.auth.credentials import AnonymousCredentials
 
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import Configuration
-from afterimage_emulator.out_of_scope import NO_DATABASE
+from afterimage_emulator.environment import NO_DATABASE
 from afterimage_emulator.suite import Suite
 
 PROJECT = "demo-no-database"
-
-
-class Nobody(credentials.Base):
-    """An app's credentials; a local service is never shown them."""
-
-    def get_credential(self) -> object:
-        raise AssertionError("a local service is asked without credentials")
 
 
 def test_realtime_database_says_that_it_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +23,9 @@ def test_realtime_database_says_that_it_is_not_here(tmp_path: Path, monkeypatch:
     with BackgroundSuite(Suite(configuration, only=("auth",), free_ports=True)) as running:
         monkeypatch.setenv("FIREBASE_DATABASE_EMULATOR_HOST", running.environment()["FIREBASE_DATABASE_EMULATOR_HOST"])
         url = f"https://{PROJECT}-default-rtdb.firebaseio.com"
-        app = firebase_admin.initialize_app(Nobody(), {"projectId": PROJECT, "databaseURL": url}, name=PROJECT)
+        app = firebase_admin.initialize_app(
+            AnonymousCredentials(), {"projectId": PROJECT, "databaseURL": url}, name=PROJECT
+        )
         try:
             things = db.reference("things", app=app)
             for ask in (things.get, lambda: things.set({"a": 1}), things.delete):

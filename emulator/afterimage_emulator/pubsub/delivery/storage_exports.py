@@ -34,7 +34,7 @@ class Buckets:
     """Bucket, name, content and its type."""
 
 
-class StorageExports:
+class BucketExports:
     """One open file for each subscription that has a bucket; the suite's clock closes it."""
 
     def __init__(self, *, clock: Clock, activity: Activity, schemas: Schemas, buckets: Buckets) -> None:
