@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx2
 
@@ -16,7 +16,7 @@ from afterimage_client.freshness import Lifetime, Now, SingleFlight, system_inst
 class AppCheckToken:
     """What a provider returns."""
 
-    token: str
+    token: str = field(repr=False)
     ttl_seconds: float
 
 
@@ -60,7 +60,7 @@ class AppCheck:
         if not isinstance(token, AppCheckToken) or not token.token:
             raise AppCheckError(
                 "provider-failed",
-                f"the App Check provider returned `{token!r}`",
+                f"the App Check provider returned a `{type(token).__name__}` or no token",
                 way_out="return an `AppCheckToken` with a token and its lifetime",
             )
         self._token = (token, Lifetime(received, token.ttl_seconds))
@@ -74,7 +74,7 @@ class DebugAppCheckProvider:
     project_id: str
     app_id: str
     api_key: str
-    debug_token: str
+    debug_token: str = field(repr=False)
     endpoint: str = "https://firebaseappcheck.googleapis.com"
 
     async def __call__(self) -> AppCheckToken:

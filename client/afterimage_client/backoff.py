@@ -17,6 +17,10 @@ class BackoffPolicy:
     attempts: int = 5
     """How often a request is tried in all; listeners go on for ever."""
 
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ValueError(f"`attempts` is `{self.attempts}`: a request is tried once at least")
+
 
 @dataclass(slots=True)
 class Backoff:

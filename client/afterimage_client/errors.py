@@ -24,6 +24,10 @@ class FirebaseError(Exception):
         return f"{text}; {self.way_out}" if self.way_out else text
 
 
+CLOSED = ("app-deleted", "the app was closed")
+"""Code and message of what is asked of an app after its end; the way out is another app."""
+
+
 class AuthError(FirebaseError):
     """A refused sign-in, or a session that has ended. Codes are those of Firebase's own SDKs (`auth/…`)."""
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from afterimage_client.errors import FirebaseError
+
+_CONSOLE: Final = "take it from the Firebase console's project settings"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,16 +29,20 @@ class FirebaseOptions:
     name: str = "default"
 
     def __post_init__(self) -> None:
-        if not self.project_id or "/" in self.project_id:
-            raise FirebaseError(
-                "invalid-options",
-                f"`project_id` is `{self.project_id}`",
-                way_out="take it from the Firebase console's project settings",
-            )
+        for each in fields(self):
+            value = getattr(self, each.name)
+            is_sound = isinstance(value, str) and value.isprintable() and " " not in value
+            if not is_sound and not (each.name == "name" and isinstance(value, str)):
+                raise FirebaseError("invalid-options", f"`{each.name}` is `{value!r}`", way_out=_CONSOLE)
+        for name, needed in (("project_id", self.project_id), ("database", self.database)):
+            if not needed or "/" in needed:
+                raise FirebaseError("invalid-options", f"`{name}` is `{needed}`", way_out=_CONSOLE)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], *, name: str = "default") -> Self:
         """From the object that the Firebase console shows for web apps (`apiKey`, `projectId`, …)."""
+        if not isinstance(config, Mapping):
+            raise FirebaseError("invalid-options", "the configuration is no object", way_out=_CONSOLE)
         read = {
             own: config[theirs]
             for own, theirs in (
@@ -47,9 +53,6 @@ class FirebaseOptions:
             )
             if config.get(theirs)
         }
-        for key, value in read.items():
-            if not isinstance(value, str):
-                raise FirebaseError("invalid-options", f"`{key}` must be text, not `{value!r}`")
         return cls(**{"project_id": "", **read}, name=name)
 
     @classmethod
@@ -57,7 +60,7 @@ class FirebaseOptions:
         """From a JSON file with that object."""
         try:
             config = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise FirebaseError("invalid-options", f"`{os.fspath(path)}` cannot be read: {error}") from error
         if not isinstance(config, dict):
             raise FirebaseError("invalid-options", f"`{os.fspath(path)}` holds no JSON object")

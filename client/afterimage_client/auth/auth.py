@@ -18,6 +18,7 @@ from afterimage_client.freshness import Lifetime, Now, SingleFlight, system_inst
 
 _log = logging.getLogger("afterimage_client.auth")
 _DEFAULT_LIFETIME_SECONDS = 3600.0
+_LONGEST_LIFETIME_SECONDS = 24 * 3600.0
 
 
 class Auth:
@@ -66,10 +67,12 @@ class Auth:
 
     async def sign_up(self, email: str, password: str, *, display_name: str | None = None) -> User:
         """Makes an account with a password and signs in to it."""
+        _check_texts(email=email, password=password)
         body = {"email": email, "password": password, "displayName": display_name, "returnSecureToken": True}
         return await self._enter(await self._toolkit.call("signUp", body))
 
     async def sign_in_with_password(self, email: str, password: str) -> User:
+        _check_texts(email=email, password=password)
         body = {"email": email, "password": password, "returnSecureToken": True}
         return await self._enter(await self._toolkit.call("signInWithPassword", body, may_repeat=True))
 
@@ -82,11 +85,13 @@ class Auth:
 
     async def sign_in_with_custom_token(self, token: str) -> User:
         """With a token that a server of yours minted for a user it knows."""
+        _check_texts(token=token)
         body = {"token": token, "returnSecureToken": True}
         return await self._enter(await self._toolkit.call("signInWithCustomToken", body, may_repeat=True))
 
     async def send_sign_in_link(self, email: str, *, continue_url: str) -> None:
         """Sends an e-mail with a link. Keep the e-mail: `sign_in_with_email_link` needs it with the link."""
+        _check_texts(email=email, continue_url=continue_url)
         body = {
             "requestType": "EMAIL_SIGNIN",
             "email": email,
@@ -96,6 +101,7 @@ class Auth:
         await self._toolkit.call("sendOobCode", body)
 
     async def sign_in_with_email_link(self, email: str, link: str) -> User:
+        _check_texts(email=email, link=link)
         body = {"email": email, "oobCode": code_of_link(link), "returnSecureToken": True}
         return await self._enter(await self._toolkit.call("signInWithEmailLink", body))
 
@@ -103,11 +109,13 @@ class Auth:
 
     async def link_with_password(self, email: str, password: str) -> User:
         """Gives the account that is signed in (an anonymous one, mostly) an e-mail and a password. Its uid stays."""
+        _check_texts(email=email, password=password)
         token = await self._require_token()
         body = {"idToken": token, "email": email, "password": password, "returnSecureToken": True}
         return await self._enter(await self._toolkit.call("signUp", body))
 
     async def link_with_email_link(self, email: str, link: str) -> User:
+        _check_texts(email=email, link=link)
         token = await self._require_token()
         body = {"idToken": token, "email": email, "oobCode": code_of_link(link), "returnSecureToken": True}
         return await self._enter(await self._toolkit.call("signInWithEmailLink", body))
@@ -128,14 +136,17 @@ class Auth:
 
     async def update_password(self, password: str) -> User:
         """Ends every other session of the account."""
+        _check_texts(password=password)
         body = {"idToken": await self._require_token(), "password": password, "returnSecureToken": True}
         return await self._enter(await self._toolkit.call("update", body))
 
     async def send_password_reset(self, email: str) -> None:
+        _check_texts(email=email)
         await self._toolkit.call("sendOobCode", {"requestType": "PASSWORD_RESET", "email": email})
 
     async def confirm_password_reset(self, code: str, password: str) -> None:
         """`code` stands in the link of that e-mail as `oobCode`."""
+        _check_texts(code=code, password=password)
         await self._toolkit.call("resetPassword", {"oobCode": code, "newPassword": password})
 
     async def send_email_verification(self) -> None:
@@ -203,10 +214,11 @@ class Auth:
             if error.code in SESSION_IS_OVER and self._is_same(session):
                 await self._replace(None)
             raise
-        token = IdToken(text=answer["id_token"], lifetime=Lifetime(received, _seconds(answer.get("expires_in"))))
+        text, refresh_token = _token_in(answer, "id_token"), _token_in(answer, "refresh_token")
+        token = IdToken(text=text, lifetime=Lifetime(received, _seconds(answer.get("expires_in"))))
         if not self._is_same(session):
             raise _user_changed()
-        renewed = replace(self._require_session(), id_token=token, refresh_token=answer["refresh_token"])
+        renewed = replace(self._require_session(), id_token=token, refresh_token=refresh_token)
         if renewed.refresh_token == session.refresh_token:
             self._session = renewed
         else:
@@ -230,9 +242,7 @@ class Auth:
                 "this account needs a second factor",
                 way_out="this client has none yet: sign in with an account that needs one factor",
             )
-        text = answer.get("idToken")
-        if not isinstance(text, str) or not text:
-            raise AuthError("internal-error", "the sign-in service gave no token", way_out="try again later")
+        text, refresh_token = _token_in(answer, "idToken"), _token_in(answer, "refreshToken")
         lifetime = Lifetime(received, _seconds(answer.get("expiresIn")))
         uid = answer.get("localId") or read_claims(text).get("user_id") or read_claims(text).get("sub")
         try:
@@ -244,16 +254,15 @@ class Auth:
             email = answer.get("email")
             provider = read_claims(text).get("provider_id")
             user = User(uid=str(uid), email=email or None, is_anonymous=provider == "anonymous")
-        session = Session(
-            user=user, refresh_token=answer["refreshToken"], id_token=IdToken(text=text, lifetime=lifetime)
-        )
+        session = Session(user=user, refresh_token=refresh_token, id_token=IdToken(text=text, lifetime=lifetime))
         await self._replace(session)
         return user
 
     async def _look_up(self, token: str, uid: str) -> User:
         answer = await self._toolkit.call("lookup", {"idToken": token}, may_repeat=True)
-        for account in answer.get("users", ()):
-            if account.get("localId") == uid:
+        accounts = answer.get("users")
+        for account in accounts if isinstance(accounts, list) else ():
+            if isinstance(account, Mapping) and account.get("localId") == uid:
                 return User.from_account(account)
         raise AuthError("user-token-expired", "the account is gone", way_out="sign in again")
 
@@ -294,7 +303,10 @@ class Auth:
 def code_of_link(link: str) -> str:
     """The one-use code of a link from an e-mail, also where the link is wrapped in another one."""
     for _ in range(3):
-        query = parse_qs(urlsplit(link).query)
+        try:
+            query = parse_qs(urlsplit(link).query)
+        except ValueError:
+            break
         if "oobCode" in query:
             return query["oobCode"][0]
         link = next((query[name][0] for name in ("link", "deep_link_id", "continueUrl") if name in query), "")
@@ -303,11 +315,33 @@ def code_of_link(link: str) -> str:
     )
 
 
+def _check_texts(**named: object) -> None:
+    """Refuses what is no text: without an e-mail, for one, the service would make an account that has none."""
+    for name, value in named.items():
+        if not isinstance(value, str) or not _is_text(value):
+            raise AuthError("argument-error", f"`{name}` is no text", way_out="give it as a string")
+
+
+def _is_text(value: str) -> bool:
+    return value.encode(errors="ignore").decode() == value
+
+
+def _token_in(answer: Mapping[str, Any], name: str) -> str:
+    token = answer.get(name)
+    if not isinstance(token, str) or not token:
+        raise AuthError(
+            "internal-error", f"the sign-in service gave no `{name}`", way_out="try again later", is_transient=True
+        )
+    return token
+
+
 def _seconds(text: object) -> float:
+    """How long a token is good; where that makes no sense, as long as it is in general."""
     try:
-        return float(str(text))
+        seconds = float(str(text))
     except ValueError:
         return _DEFAULT_LIFETIME_SECONDS
+    return seconds if 0 < seconds <= _LONGEST_LIFETIME_SECONDS else _DEFAULT_LIFETIME_SECONDS
 
 
 def _nobody() -> AuthError:

@@ -11,7 +11,7 @@ import httpx2
 from afterimage_client.app_check import AppCheck
 from afterimage_client.auth.refusals import sign_in_refusal
 from afterimage_client.backoff import Backoff, BackoffPolicy
-from afterimage_client.errors import AuthError
+from afterimage_client.errors import CLOSED, AuthError
 from afterimage_client.options import Endpoints, FirebaseOptions
 
 _NOT_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
@@ -76,6 +76,8 @@ class IdentityToolkit:
     async def _post_once(
         self, url: str, json: Mapping[str, Any] | None, form: Mapping[str, str] | None
     ) -> Mapping[str, Any]:
+        if self._http.is_closed:
+            raise AuthError(*CLOSED, way_out="make another")
         headers = {"x-client-version": "Python/AfterimageClient"}
         if token := await self._app_check.token():
             headers["x-firebase-appcheck"] = token

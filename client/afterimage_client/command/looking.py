@@ -116,7 +116,7 @@ def resolve(store: Store, screen: Screen, asked: argparse.Namespace) -> int:
     if asked.value is not None:
         try:
             value = json.loads(asked.value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StoreError(f"`{asked.value}` is no JSON: write texts in quotes, such as '\"text\"'") from error
     if asked.id not in {each.id for each in store.kept()}:
         raise StoreError(f"there is no conflict `{asked.id}`: `conflicts` lists them")

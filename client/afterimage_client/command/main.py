@@ -39,13 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     screen = Screen(sys.stdout, sys.stderr)
     try:
         store = open_store(asked.store, asked.passphrase_variable)
-    except StoreError as error:
+    except (StoreError, OSError) as error:
         return screen.fault(error)
     try:
         if asked.command == "sync":
-            return asyncio.run(syncing.sync(store, screen, asked.config, collections=asked.collection))
-        return int(asked.act(store, screen, asked))
-    except (StoreError, FirebaseError, ValueError, LookupError) as error:
+            code = asyncio.run(syncing.sync(store, screen, asked.config, collections=asked.collection))
+        else:
+            code = int(asked.act(store, screen, asked))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read has enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (StoreError, FirebaseError, ValueError, LookupError, OSError) as error:
         return screen.fault(error)
     except KeyboardInterrupt:
         screen.say("stopped; what was on its way goes on next time")

@@ -8,6 +8,7 @@ from typing import Final, TextIO
 _BAR_CELLS: Final = 24
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _NAME_CELLS: Final = 40
+_CELL_CELLS: Final = 400
 
 
 class Screen:
@@ -20,10 +21,10 @@ class Screen:
 
     def say(self, line: str) -> None:
         self.clear_bars()
-        self._out.write(f"{line}\n")
+        self._out.write(f"{one_line(line)}\n")
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        texts = [[one_line(cell) for cell in row] for row in [head, *rows]]
+        texts = [[_short(one_line(cell)) for cell in row] for row in [head, *rows]]
         widths = [max(len(row[column]) for row in texts) for column in range(len(head))]
         for row in texts:
             self.say("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
@@ -31,7 +32,7 @@ class Screen:
     def fault(self, error: Exception) -> int:
         self.clear_bars()
         told = error.args[0] if isinstance(error, LookupError) and error.args else error
-        self._err.write(f"afterimage-client: {told}\n")
+        self._err.write(f"afterimage-client: {one_line(told)}\n")
         return 2
 
     def bars(self, bars: Sequence[tuple[str, float, str]]) -> None:
@@ -60,6 +61,11 @@ def size_text(count: int) -> str:
     while size >= 1024 and unit < len(_UNITS) - 1:
         size, unit = size / 1024, unit + 1
     return f"{count} B" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"
+
+
+def _short(text: str) -> str:
+    """A document of a megabyte in a table hides all others."""
+    return text if len(text) <= _CELL_CELLS else f"{text[:_CELL_CELLS]}… ({len(text)} characters)"
 
 
 def one_line(cell: object) -> str:

@@ -82,7 +82,10 @@ class Encoding:
         if isinstance(value, datetime):
             if value.tzinfo is None:
                 raise InvalidDocumentError(f"`{place}` is a time without a zone: give it one, such as `datetime.UTC`")
-            return {"$time": value.astimezone(UTC).isoformat(timespec="microseconds")}
+            try:
+                return {"$time": value.astimezone(UTC).isoformat(timespec="microseconds")}
+            except OverflowError as error:
+                raise InvalidDocumentError(f"`{place}` is before the year 1 or after 9999 in UTC") from error
         known = self._by_type.get(type(value))
         if known is None:
             raise InvalidDocumentError(

@@ -17,7 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from afterimage_client.database.errors import StoreBusyError, StoreError, StoreFullError, StoreVersionError
+from afterimage_client.database.errors import (
+    InvalidDocumentError,
+    StoreBusyError,
+    StoreError,
+    StoreFullError,
+    StoreVersionError,
+)
 
 MEMORY: Final = ":memory:"
 BUSY_SECONDS: Final = 30.0
@@ -83,12 +89,15 @@ class Database:
         busy_seconds: float = BUSY_SECONDS,
         connect: Connect = sqlite3.connect,
     ) -> None:
+        if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+            raise StoreError(f"`{path!r}` is no path of a store: give the name of a file")
         self.path = str(path)
         self._busy_seconds = busy_seconds
         self._connect = connect
         self._writing = threading.RLock()
         self._reading = threading.Lock()
         self._current: FileTransaction | None = None
+        self.is_closed = False
         self._writer = self._open()
         # Readers get a connection of their own, so that they never wait for another thread's disk.
         self._reader: sqlite3.Connection | None = None
@@ -105,6 +114,7 @@ class Database:
             if self._reader is not None:
                 self._reader.close()
             self._writer.close()
+            self.is_closed = True
 
     def bring(self, schema: Schema) -> None:
         """Makes the tables of a further part, or brings them to this version."""
@@ -230,6 +240,8 @@ def _translated(path: str) -> Iterator[None]:
     except sqlite3.ProgrammingError as error:
         if "closed" in str(error):
             raise StoreError(f"`{path}` was closed: open it again") from error
+        if "binding parameter" in str(error):
+            raise InvalidDocumentError(f"`{path}` keeps no such value: {error}") from error
         raise
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorname", "") in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):

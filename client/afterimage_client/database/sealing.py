@@ -32,13 +32,13 @@ class StoreKey:
 
     @staticmethod
     def of_bytes(raw: bytes) -> StoreKey:
-        if len(raw) != _KEY_BYTES:
-            raise StoreKeyError(f"the key has {len(raw)} bytes: give {_KEY_BYTES} random ones")
+        if not isinstance(raw, bytes) or len(raw) != _KEY_BYTES:
+            raise StoreKeyError(f"the key is not {_KEY_BYTES} bytes: give so many random ones")
         return StoreKey(raw=raw)
 
     @staticmethod
     def of_passphrase(passphrase: str) -> StoreKey:
-        if not passphrase:
+        if not isinstance(passphrase, str) or not passphrase:
             raise StoreKeyError("the passphrase is empty: give one, or no key at all")
         return StoreKey(passphrase=passphrase)
 
@@ -90,6 +90,8 @@ class Sealer:
 
 def sealer_of(transaction: FileTransaction, key: StoreKey | None) -> Sealer:
     """The sealer of a file: a new file takes the key that it is given, an old one must be given its own."""
+    if not isinstance(key, StoreKey | None):
+        raise StoreKeyError(f"the key is a `{type(key).__name__}`: give `StoreKey.of_passphrase(…)` or its siblings")
     kept = transaction.row("SELECT value FROM settings WHERE name = 'sealed_check'")
     is_new = transaction.row("SELECT value FROM settings WHERE name = 'is_sealed'") is None
     if is_new:

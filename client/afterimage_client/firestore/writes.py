@@ -39,6 +39,7 @@ def set_write(
     precondition: Precondition = NO_PRECONDITION,
 ) -> Any:
     """The whole document, or with `merge` only the fields that stand in `data`, or only those that are named."""
+    _check_map(data)
     write = messages.Write()
     write.update.name = name
     if merge is False:
@@ -59,6 +60,7 @@ def update_write(
     precondition: Precondition = NO_PRECONDITION,
 ) -> Any:
     """Fields by their paths: `{"a.b": 1}` leaves the rest of `a` as it is. The document must exist."""
+    _check_map(data)
     write = messages.Write()
     write.update.name = name
     fields: dict[FieldPath, Any] = {parse_field_path(field): value for field, value in data.items()}
@@ -177,6 +179,11 @@ def _check_no_overlap(fields: Mapping[FieldPath, Any]) -> None:
                     f"`{print_field_path(path)}` lies in `{print_field_path(path[:length])}`, which is written too",
                     "write one of the two",
                 )
+
+
+def _check_map(data: object) -> None:
+    if not isinstance(data, Mapping):
+        raise _invalid(f"a `{type(data).__name__}` is no document", "give a map of fields")
 
 
 def _invalid(message: str, way_out: str = "") -> FirestoreError:

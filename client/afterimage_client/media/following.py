@@ -17,12 +17,9 @@ Ask = Callable[[list[dict[str, Any]]], object]
 
 def assets_named_in(store: Store, document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every asset that a text anywhere in the document is the id of."""
-    found = []
-    for asset_id in dict.fromkeys(_texts(document)):
-        asset = store.get_by_id(MEDIA_ASSETS, asset_id) if asset_id and "/" not in asset_id else None
-        if asset is not None:
-            found.append(asset)
-    return found
+    # Most texts are no ids, and a document of another person's may hold very many: they are looked up together.
+    known = store.known_among(MEDIA_ASSETS, list(dict.fromkeys(_texts(document))))
+    return [asset for each in known if (asset := store.get_by_id(MEDIA_ASSETS, each)) is not None]
 
 
 class Following:

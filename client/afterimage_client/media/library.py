@@ -236,9 +236,12 @@ class MediaLibrary:
         asked = []
         with self._store.database.transaction():
             for asset in assets:
-                if asset.get("filename"):
-                    path = f"media/{asset['id']}/{asset['filename']}"
-                    self.enqueue_download(asset["id"], path, mime_type=asset.get("mime") or "", priority=PREFETCH)
+                # Other people write these documents: one that makes no sense keeps nobody from the others' files.
+                filename, mime = asset.get("filename"), asset.get("mime")
+                if isinstance(filename, str) and filename:
+                    path = f"media/{asset['id']}/{filename}"
+                    mime_type = mime if isinstance(mime, str) else ""
+                    self.enqueue_download(asset["id"], path, mime_type=mime_type, priority=PREFETCH)
                     asked.append(asset["id"])
         return asked
 

@@ -40,13 +40,17 @@ class MediaRecord:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
-        placeholder = fields.get("placeholder") or {}
+        """What makes no sense is left out: the original is there without it."""
+        placeholder, reason, variants = fields.get("placeholder"), fields.get("reason"), fields.get("variants")
+        blurhash = placeholder.get("blurhash") if isinstance(placeholder, Mapping) else None
         return cls(
             status=str(fields.get("status", "")),
-            reason=fields.get("reason"),
+            reason=reason if isinstance(reason, str) else None,
             generation=str(fields.get("generation", "")),
-            blurhash=placeholder.get("blurhash"),
-            variants=tuple(_variant(each) for each in fields.get("variants") or ()),
+            blurhash=blurhash if isinstance(blurhash, str) else None,
+            variants=tuple(_variant(each) for each in variants if _is_variant(each))
+            if isinstance(variants, list)
+            else (),
         )
 
     def worth_showing(self, width: int | None) -> list[Variant]:
@@ -91,6 +95,13 @@ def _one_of_each_size(variants: tuple[Variant, ...]) -> list[Variant]:
         if size not in found or each.content_type == "image/webp":
             found[size] = each
     return list(found.values())
+
+
+def _is_variant(told: Any) -> bool:
+    if not isinstance(told, Mapping):
+        return False
+    are_texts = all(isinstance(told.get(name), str) and told[name] for name in ("name", "bucket", "path"))
+    return are_texts and all(isinstance(told.get(name) or 0, int) for name in ("width", "height", "bytes"))
 
 
 def _variant(told: Mapping[str, Any]) -> Variant:

@@ -339,6 +339,10 @@ class DurableQueue:
         is_first: bool,
         keep: bool,
     ) -> int:
+        if not (isinstance(kind, str) and kind and isinstance(key, str) and key and type(priority) is int):
+            raise ValueError(
+                f"an entry of kind {kind!r}, key {key!r} and priority {priority!r}: give texts and a number"
+            )
         sealed = self._sealer.seal(self._encoding.encode(payload), f"queue|{idempotency_key}")
         cursor = transaction.execute(
             "INSERT INTO queue (kind, key, payload, priority, status, ready, idempotency_key, keep, created)"

@@ -15,7 +15,7 @@ from afterimage_client.errors import StorageError
 from afterimage_client.storage.checksums import Checksum, checksum_for, checksum_of_file
 from afterimage_client.storage.metadata import ObjectMetadata
 from afterimage_client.storage.refusals import unreachable, wrong_checksum
-from afterimage_client.storage.storage_http import StorageHttp, StorageRequest
+from afterimage_client.storage.storage_http import StorageHttp, StorageRequest, json_of
 from afterimage_client.storage.transfers import OnProgress, Transfer
 
 _PIECE_BYTES: Final = 1024 * 1024
@@ -36,7 +36,7 @@ class Reading:
     async def metadata(self) -> ObjectMetadata:
         url = self._http.object_url(self._bucket, self._path)
         answer = await self._http.send(StorageRequest(method="GET", url=url, path=self._path))
-        return ObjectMetadata.from_json(answer.json())
+        return ObjectMetadata.from_json(json_of(answer))
 
     async def pieces(self, metadata: ObjectMetadata, offset: int) -> AsyncIterator[bytes]:
         # What is stored packed is wanted as it is stored: that is what the checksum are of.
@@ -55,8 +55,12 @@ class Reading:
                 raise _OtherBytesError
             if offset and answer.status_code != 206:
                 raise StorageError("unknown", f"storage ignored the range of `{self._path}`", is_transient=True)
+            left = metadata.size - offset
             try:
                 async for piece in answer.aiter_raw(_PIECE_BYTES):
+                    left -= len(piece)
+                    if left < 0:  # whoever sends without an end fills neither disk nor memory
+                        raise wrong_checksum(self._path, f"{metadata.size} bytes", "more")
                     yield piece
             except httpx2.TransportError as error:
                 raise unreachable(error, path=self._path) from error
@@ -112,6 +116,8 @@ class Download(Transfer[ObjectMetadata]):
         part.parent.mkdir(parents=True, exist_ok=True)
         self._drop_parts_of_other_generations(part)
         checksum = checksum_for(metadata)
+        if part.is_symlink():  # ours never is one: somebody wants the bytes elsewhere
+            part.unlink()
         if part.exists():
             checksum = await asyncio.to_thread(checksum_of_file, part, checksum, metadata.size)
         self._tell(transferred_bytes=checksum.size, total_bytes=metadata.size)
@@ -197,7 +203,11 @@ async def read_bytes(http: StorageHttp, bucket: str, path: str, *, most_bytes: i
 
 
 def _open_at(part: Path, size: int) -> IO[bytes]:
-    file = part.open("r+b" if part.exists() else "x+b")
+    # The file itself, not what a link of its name leads to, should one be put there just now.
+    descriptor = os.open(
+        part, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0), 0o666
+    )
+    file = os.fdopen(descriptor, "r+b")
     file.truncate(size)
     file.seek(size)
     return file

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 from typing import Protocol
@@ -53,9 +54,12 @@ class FileSource:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         try:
-            self.size: int | None = self._path.stat().st_size
-        except OSError as error:
-            raise StorageError("invalid-argument", f"`{os.fspath(path)}` cannot be read: {error.strerror}") from error
+            found = self._path.stat()
+        except (OSError, ValueError) as error:
+            raise StorageError("invalid-argument", f"`{os.fspath(path)}` cannot be read: {error}") from error
+        if stat.S_ISDIR(found.st_mode):
+            raise StorageError("invalid-argument", f"`{os.fspath(path)}` is a folder", way_out="upload its files")
+        self.size: int | None = found.st_size
 
     async def md5(self) -> str | None:
         return (await asyncio.to_thread(checksum_of_file, self._path, Checksum("md5"))).text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import os
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -12,12 +13,13 @@ from afterimage_client.errors import StorageError
 from afterimage_client.storage.downloads import Download, Reading, read_bytes
 from afterimage_client.storage.metadata import Listing, NewMetadata, ObjectMetadata
 from afterimage_client.storage.sources import FileSource, source_of
-from afterimage_client.storage.storage_http import StorageHttp, StorageRequest
+from afterimage_client.storage.storage_http import StorageHttp, StorageRequest, json_of
 from afterimage_client.storage.transfers import OnProgress
 from afterimage_client.storage.uploads import OnSession, Upload, UploadPlan, UploadSession
 
 Uploaded = bytes | bytearray | memoryview | str | os.PathLike[str] | AsyncIterable[bytes]
 _LONGEST_PATH_BYTES = 1024
+_BUCKET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,221}")
 
 
 class Storage:
@@ -53,12 +55,7 @@ class Storage:
             params["pageToken"] = page_token
         url = self._http.bucket_url(self._bucket(bucket))
         answer = await self._http.send(StorageRequest(method="GET", url=url, path=prefix or "/", params=params))
-        body = answer.json()
-        return Listing(
-            items=tuple(item["name"] for item in body.get("items", ())),
-            folders=tuple(body.get("prefixes", ())),
-            next_page_token=body.get("nextPageToken"),
-        )
+        return Listing.from_json(json_of(answer))
 
     async def list(self, folder: str = "", *, bucket: str | None = None) -> AsyncIterator[str]:
         """The paths of all objects in a folder, not of those in folders below it."""
@@ -67,13 +64,15 @@ class Storage:
             page = await self.list_page(folder, bucket=bucket, page_token=token)
             for path in page.items:
                 yield path
-            token = page.next_page_token
-            if token is None:
+            if page.next_page_token is None:
                 return
+            if page.next_page_token == token:
+                raise StorageError("unknown", f"storage gave a page of `{folder}` that leads to itself")
+            token = page.next_page_token
 
     def _bucket(self, bucket: str | None) -> str:
         chosen = bucket or self._default_bucket
-        if not chosen or "/" in chosen:
+        if not isinstance(chosen, str) or not _BUCKET.fullmatch(chosen):
             raise StorageError(
                 "invalid-argument",
                 f"the bucket is `{chosen}`",
@@ -86,10 +85,11 @@ class StoredObject:
     """The name of an object, there or not."""
 
     def __init__(self, http: StorageHttp, bucket: str, path: str) -> None:
-        if not path or path.startswith("/") or len(path.encode(errors="surrogatepass")) > _LONGEST_PATH_BYTES:
+        is_text = isinstance(path, str) and path not in ("", ".", "..") and not path.startswith("/")
+        if not is_text or not 0 < len(path.encode(errors="surrogatepass")) <= _LONGEST_PATH_BYTES:
             raise StorageError(
                 "invalid-argument",
-                f"`{path[:60]}` is no object's path",
+                f"`{str(path)[:60]}` is no object's path",
                 way_out="use 1 to 1024 bytes, without a first `/`",
             )
         self._http = http
@@ -155,7 +155,7 @@ class StoredObject:
 
     async def update_metadata(self, new: NewMetadata) -> ObjectMetadata:
         request = StorageRequest(method="PATCH", url=self._url(), path=self.path, json=new.to_json())
-        return ObjectMetadata.from_json((await self._http.send(request)).json())
+        return ObjectMetadata.from_json(json_of(await self._http.send(request)))
 
     async def download_url(self) -> str:
         """A link that gives the bytes to everyone who has it, until its token is revoked."""

@@ -13,7 +13,7 @@ import httpx2
 
 from afterimage_client.app_check import AppCheck
 from afterimage_client.backoff import Backoff, BackoffPolicy
-from afterimage_client.errors import AuthError, StorageError
+from afterimage_client.errors import CLOSED, AuthError, StorageError
 from afterimage_client.options import Endpoints, FirebaseOptions
 from afterimage_client.storage.refusals import storage_refusal, unreachable
 
@@ -97,6 +97,14 @@ class StorageHttp:
             await answer.aclose()
 
     async def _begin(self, request: StorageRequest, token: str | None) -> httpx2.Response:
+        if not self._is_storage(request.url):
+            raise StorageError(
+                "invalid-url",
+                f"an address of `{request.path}` is not where storage is: nothing was sent there",
+                way_out="start the transfer anew",
+            )
+        if self._http.is_closed:
+            raise StorageError(*CLOSED, way_out="make another")
         headers = dict(request.headers or {})
         if token is not None:
             headers["authorization"] = f"Firebase {_checked(token)}"
@@ -116,6 +124,27 @@ class StorageHttp:
             return await self._http.send(prepared, stream=True)
         except httpx2.TransportError as error:
             raise unreachable(error, path=request.path) from error
+
+    def _is_storage(self, url: str) -> bool:
+        """The user's token goes to the service alone, whatever address an answer or a stored session names."""
+        try:
+            asked, ours = httpx2.URL(url), httpx2.URL(self._base)
+        except httpx2.InvalidURL:
+            return False
+        # An emulator in a container may know itself by another port.
+        is_same_door = ours.scheme == "http" or (asked.scheme, asked.port) == (ours.scheme, ours.port)
+        return asked.host == ours.host and is_same_door
+
+
+def json_of(answer: httpx2.Response) -> Any:
+    """The object that an answer holds."""
+    try:
+        body = answer.json()
+    except (ValueError, RecursionError) as error:
+        raise StorageError("unknown", "storage answered with something that is no JSON", is_transient=True) from error
+    if not isinstance(body, dict):
+        raise StorageError("unknown", "storage answered with JSON that is no object", is_transient=True)
+    return body
 
 
 async def _read_refusal(answer: httpx2.Response, path: str) -> StorageError:

@@ -9,8 +9,8 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Self
+from dataclasses import asdict, dataclass, field
+from typing import Final, Self
 
 import httpx2
 
@@ -19,7 +19,7 @@ from afterimage_client.errors import StorageError
 from afterimage_client.storage.metadata import NewMetadata, ObjectMetadata
 from afterimage_client.storage.refusals import wrong_checksum
 from afterimage_client.storage.sources import UploadSource
-from afterimage_client.storage.storage_http import StorageHttp, StorageRequest
+from afterimage_client.storage.storage_http import StorageHttp, StorageRequest, json_of
 from afterimage_client.storage.transfers import OnProgress, Transfer
 
 GRANULARITY_BYTES: Final = 256 * 1024
@@ -31,7 +31,7 @@ _GENERATION: Final = re.compile(r"\d{1,19}")
 class UploadSession:
     """An upload that the server keeps open, for a week. Whoever has the URL can add bytes: keep it as a secret."""
 
-    url: str
+    url: str = field(repr=False)
     bucket: str
     path: str
     total_bytes: int | None
@@ -43,11 +43,17 @@ class UploadSession:
     @classmethod
     def from_json(cls, text: str) -> Self:
         try:
-            return cls(**json.loads(text))
-        except (ValueError, TypeError) as error:
+            session = cls(**json.loads(text))
+            for name in ("url", "bucket", "path"):
+                if not isinstance(getattr(session, name), str):
+                    raise TypeError(name)
+            if type(session.total_bytes) not in (int, type(None)) or not isinstance(session.md5, str | None):
+                raise TypeError("total_bytes, md5")
+        except (ValueError, TypeError, RecursionError) as error:
             raise StorageError(
                 "invalid-argument", "the text is no upload session", way_out="start the upload anew"
             ) from error
+        return session
 
 
 OnSession = Callable[[UploadSession], None]
@@ -257,7 +263,7 @@ class Upload(Transfer[ObjectMetadata]):
         """The upload is whole, but the answer that described the object was lost."""
         url = self._http.object_url(self._plan.bucket, self._plan.path)
         answer = await self._http.send(StorageRequest(method="GET", url=url, path=self._plan.path))
-        return await self._check_result(ObjectMetadata.from_json(answer.json()))
+        return await self._check_result(ObjectMetadata.from_json(json_of(answer)))
 
     async def _check_result(self, metadata: ObjectMetadata) -> ObjectMetadata:
         expected = (self.session.md5 if self.session else None) or await self._source.md5()
@@ -278,8 +284,4 @@ class Upload(Transfer[ObjectMetadata]):
 
 
 def _object_in(answer: httpx2.Response) -> ObjectMetadata:
-    try:
-        body: Any = answer.json()
-        return ObjectMetadata.from_json(body)
-    except (ValueError, KeyError) as error:
-        raise StorageError("unknown", "storage ended the upload without describing the object") from error
+    return ObjectMetadata.from_json(json_of(answer))

@@ -56,7 +56,7 @@ class PatchOp:
         if not isinstance(body, Mapping):
             raise InvalidDocumentError(f"`{body!r}` is no operation: write it as `{{'op': 'set', 'path': …}}`")
         kind = body.get("op")
-        if kind not in _KINDS:
+        if not isinstance(kind, str) or kind not in _KINDS:
             raise InvalidDocumentError(f"unknown operation `{kind}`: use one of `{'`, `'.join(sorted(_KINDS))}`")
         text = body.get("path")
         if not isinstance(text, str):
@@ -132,7 +132,8 @@ def check_name(name: Any, told: str) -> None:
 
 def check_reference(collection: str, document_id: str) -> None:
     """Refuses what cannot be a document of a collection."""
-    if not collection or "/" in collection or not document_id or "/" in document_id:
+    is_text = isinstance(collection, str) and isinstance(document_id, str)
+    if not is_text or not collection or "/" in collection or not document_id or "/" in document_id:
         raise InvalidDocumentError(
             f"`{collection}/{document_id}` is no document of a collection: leave out the slashes"
         )

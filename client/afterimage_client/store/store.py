@@ -6,6 +6,7 @@ long as one write to the disk. Names and meanings are those of the app that this
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
@@ -73,8 +74,10 @@ class Store:
         self._seen_version = self.database.data_version()
 
     def close(self) -> None:
-        self.queue.close()
-        self.database.close()
+        """Ends it; what is closed already stays so."""
+        if not self.database.is_closed:
+            self.queue.close()
+            self.database.close()
 
     # -- reading
 
@@ -189,8 +192,12 @@ class Store:
 
     def mark_dirty(self, collection: str, document_id: str) -> None:
         """Pushes the document as it is: an edit that changes nothing is sent too."""
-        with self.database.transaction():
-            self.edit(collection, document_id, Edit("patch", (), secrets.token_hex(8)))
+        with self.database.transaction() as transaction:
+            fields, rev, _ = self.rows.local(collection, document_id)
+            if fields is None:
+                raise InvalidDocumentError(f"there is no `{collection}/{document_id}` to push: `upsert_local` makes it")
+            edit = Edit("patch", (), secrets.token_hex(8))
+            self._edit(transaction, collection, document_id, fields, rev, edit)
 
     def mark_clean(self, collection: str, document_id: str) -> None:
         """Takes what is here for what the server has: queued edits are dropped, the document stays as it is seen."""
@@ -265,6 +272,15 @@ class Store:
     def mark_stale(self, transaction: FileTransaction, copies: Copies) -> None:
         """There is news of this document, which cannot be taken now."""
         self.save(transaction, [(copies, replace(copies, is_stale=True))])
+
+    def known_among(self, collection: str, ids: Sequence[str]) -> list[str]:
+        """Those of some ids that there is a document of, in their order."""
+        rows = self.database.rows(
+            "SELECT documents.id FROM json_each(?) AS asked"
+            " JOIN documents ON collection = ? AND documents.id = asked.value ORDER BY asked.key",
+            (json.dumps(ids), collection),
+        )
+        return [row[0] for row in rows]
 
     def known_ids(self, collection: str) -> list[str]:
         """Documents that the server was known to have."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -69,7 +70,7 @@ class StorageQueue:
         *,
         asset_id: str,
         storage_path: str,
-        local_path: str,
+        local_path: str | os.PathLike[str],
         mime_type: str = "",
         file_size: int | None = None,
         priority: int = VISIBLE,
@@ -80,7 +81,8 @@ class StorageQueue:
             for each in self._known("upload", asset_id, storage_path, user_id):
                 if each.status is EntryStatus.FAILED:
                     self._queue.discard(each.id)
-            return self._enqueue("upload", asset_id, storage_path, local_path, mime_type, file_size, priority, user_id)
+            path = os.fspath(local_path)
+            return self._enqueue("upload", asset_id, storage_path, path, mime_type, file_size, priority, user_id)
 
     def transfers(self, *, status: EntryStatus | None = None, asset_id: str | None = None) -> list[TransferRow]:
         return [
@@ -116,6 +118,11 @@ class StorageQueue:
         priority: int,
         user_id: str,
     ) -> int:
+        texts = (asset_id, storage_path, local_path, mime_type, user_id)
+        if not all(isinstance(each, str) for each in texts) or type(file_size) not in (int, type(None)):
+            raise ValueError(
+                f"`{asset_id}` at `{storage_path}` is no file to transfer: give texts, and a size in bytes"
+            )
         key = ":".join(each for each in (operation, user_id, asset_id, storage_path) if each)
         with self._database.transaction() as transaction:
             entry_id = self._queue.enqueue(operation, key, priority=priority, keep=True)

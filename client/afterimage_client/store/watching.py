@@ -27,6 +27,8 @@ _OPERATORS: Final = frozenset(
     {"==", "!=", "<", "<=", ">", ">=", "in", "not-in", "array-contains", "array-contains-any"}
 )
 
+_OF_LISTS: Final = frozenset({"in", "not-in", "array-contains-any"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalQuery:
@@ -39,10 +41,17 @@ class LocalQuery:
     limit: int | None = None
 
     def __post_init__(self) -> None:
-        for path, operator, _ in self.where:
+        for condition in self.where:
+            if not isinstance(condition, tuple) or len(condition) != 3:
+                raise ValueError(f'`{condition!r}` is no condition: write it as `("field", "==", value)`')
+            path, operator, wanted = condition
             if operator not in _OPERATORS:
                 raise ValueError(f"unknown operator `{operator}`: use one of `{'`, `'.join(sorted(_OPERATORS))}`")
+            if operator in _OF_LISTS and not isinstance(wanted, list | tuple):
+                raise ValueError(f"`{operator}` of `{path}` compares with a list, not with `{wanted!r}`")
             parse_path(path)
+        if self.limit is not None and (type(self.limit) is not int or self.limit < 0):
+            raise ValueError(f"the limit is `{self.limit!r}`: give a number, or None for all")
         if self.order_by:
             parse_path(self.order_by)
 

@@ -235,3 +235,39 @@ def test_bars_and_sizes_are_drawn() -> None:
     assert bar_line("a", 7, "x").count("#") == 24
     assert [size_text(count) for count in (0, 1023, 1024, 3 * 1024**3)] == ["0 B", "1023 B", "1.0 KiB", "3.0 GiB"]
     assert one_line("a\x1b\r\nb") == "a???b"
+
+
+def test_nothing_that_others_wrote_moves_the_cursor_or_hides_the_rest(store: Store) -> None:
+    """Names and values of documents end up in tables and errors: one line each, and none without an end."""
+    evil = "\x1b[2J\u202e" + "x" * 100_000
+    kept = Kept(kind="field", collection="scenes", doc_id="a", path=("text",), base=1, local=evil, remote=evil)
+    with store.database.transaction() as transaction:
+        store.rows.keep(transaction, kept)
+    shown = run("--store", path_of(store), "conflicts")
+    assert shown.returncode == 1
+    assert "\x1b" not in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) < 1000
+    assert "(100005 characters)" in shown.stdout
+    for words in (["cache", "pin", evil[:10]], ["conflicts", "resolve", "1", "--value", evil[:10]]):
+        done = run("--store", path_of(store), *words)
+        assert "\x1b" not in done.stdout + done.stderr
+    deep = run("--store", path_of(store), "conflicts", "resolve", "1", "--value", "[" * 100_000)
+    assert (deep.returncode, deep.stderr.count("\n")) == (2, 1)
+
+
+def test_a_reader_that_has_enough_is_no_fault(store: Store) -> None:
+    """As `head` has after some lines: no traceback."""
+    for number in range(2000):
+        store.queue.enqueue("push", f"scenes/{number}")
+    paths = os.pathsep.join(path for path in sys.path if path)
+    with subprocess.Popen(
+        [sys.executable, "-m", MODULE, "--store", path_of(store), "queue"],
+        env={**os.environ, "PYTHONPATH": paths},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.readline()
+        running.stdout.close()
+        assert running.stderr.read() == b""

@@ -120,3 +120,23 @@ async def test_what_has_expired_goes_while_the_program_runs(shelf: Shelf) -> Non
     shelf.clock.advance(CACHE_SECONDS + 1)
     await eventually(lambda: not local.exists())
     assert shelf.cache.files() == []
+
+
+def test_documents_that_make_no_sense_keep_nobody_from_the_other_files(shelf: Shelf) -> None:
+    """Other people write assets: names that are no texts, names with `..`, and a great many texts."""
+    wrong: dict[str, dict[str, object]] = {
+        "five": {"filename": 5},
+        "map": {"filename": "m.png", "mime": {"a": 1}},
+        "up": {"filename": "../../../up.png", "mime": ["image/png"]},
+        "good": {"filename": "g.png", "mime": "image/png"},
+    }
+    for name, fields in wrong.items():
+        shelf.store.upsert("mediaAssets", {"id": name, **fields}, mark_dirty=False)
+    scene = {"id": "s", "layers": [*wrong, "..", "a/b", "", *map(str, range(20_000))]}
+    assert shelf.library.prefetch(scene) == ["map", "up", "good"]
+    for each in shelf.store.storage_queue.transfers():
+        target = shelf.cache.target(each.asset_id, each.storage_path)
+        assert target.resolve().is_relative_to(shelf.cache.folder.resolve())
+        assert each.mime_type in ("", "image/png")
+    for dead in shelf.store.queue.entries():
+        shelf.store.queue.discard(dead.id)

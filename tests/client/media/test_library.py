@@ -293,6 +293,10 @@ def test_records_are_found_and_chosen_from() -> None:
     }
     assert record.worth_showing(None)[0].content_type == "image/webp"
     assert MediaRecord.from_fields({"status": "failed", "placeholder": None}).worth_showing(5) == []
+    nonsense = [5, {}, {"name": "n", "bucket": "b"}, {**told[0], "width": "wide"}, {**told[0], "path": ["p"]}, told[0]]
+    record = MediaRecord.from_fields({"status": 5, "variants": nonsense, "placeholder": "L", "reason": {"a": 1}})
+    assert (len(record.variants), record.blurhash, record.reason) == (1, None, None)
+    assert MediaRecord.from_fields({"variants": {"a": 1}, "placeholder": {"blurhash": 5}}).variants == ()
 
 
 async def test_without_a_record_the_file_itself_is_shown(shelf: Shelf) -> None:

@@ -1,13 +1,12 @@
 """A replica in a process of its own that writes, syncs, and is killed before a given SQLite statement.
 
-Run as `dying_replica.py STORE PROJECT DOCUMENT STATEMENT`; 0 is never killed. Each local increment raises a tally in
-the same transaction, so that the file itself knows how many there were.
+Each local increment raises a tally in the same transaction, so that the file itself knows how many there were.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
+import os
 
 from afterimage_client import BackoffPolicy, FirebaseApp, FirebaseOptions
 from afterimage_client.auth import MemoryStore
@@ -27,19 +26,17 @@ async def main(path: str, project_id: str, document_id: str, last_statement: int
         engine = SyncEngine(store, app.firestore)
         for config in content_configs():
             engine.register_collection(config)
-        for _ in range(WRITES if last_statement else 0):
+        for _ in range(WRITES):
             with store.database.transaction() as transaction:
                 increment = {"op": "increment", "path": "total", "value": 1}
                 store.patch_local("scenes", document_id, None, [increment])
                 transaction.execute("UPDATE settings SET value = value + 1 WHERE name = 'tally'")
             await engine.sync_all()
-        if not last_statement:
-            for dead in store.queue.dead_letters():
-                engine.retry(dead.id)
-            await engine.sync_all()
         await engine.stop()
         store.close()
 
 
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
+def run(environment: dict[str, str], path: str, project_id: str, document_id: str, last_statement: int) -> None:
+    """What the process does, against the suite that these variables name."""
+    os.environ.update(environment)
+    asyncio.run(main(path, project_id, document_id, last_statement))

@@ -15,7 +15,7 @@ import grpc.aio
 
 from afterimage_client.app_check import AppCheck
 from afterimage_client.backoff import Backoff, BackoffPolicy
-from afterimage_client.errors import AuthError, FirestoreError
+from afterimage_client.errors import CLOSED, AuthError, FirestoreError
 from afterimage_client.firestore.refusals import ANSWER_LOST, NUMBERS, Next, after_failure, refused
 from afterimage_client.firestore.wire.messages import firestore as messages
 from afterimage_client.options import Endpoints, FirebaseOptions
@@ -65,9 +65,11 @@ class Channel:
         self._timeout_seconds = timeout_seconds
         self.backoff = backoff
         self._channel: grpc.aio.Channel | None = None
+        self._is_closed = False
         self._refused: str | None = None
 
     async def close(self) -> None:
+        self._is_closed = True
         if self._channel is not None:
             channel, self._channel = self._channel, None
             await channel.close()
@@ -176,6 +178,8 @@ class Channel:
         self._app_check.invalidate()
 
     def _open(self) -> grpc.aio.Channel:
+        if self._is_closed:
+            raise FirestoreError(*CLOSED, way_out="make another")
         if self._channel is None:
             options: Sequence[tuple[str, Any]] = _OPTIONS
             if self._endpoints.firestore_is_emulator:
