@@ -48,6 +48,7 @@ from afterimage_emulator.wire.offered import Offered
 from afterimage_emulator.wire.server import PortInUseError, WireServer
 
 if TYPE_CHECKING:
+    from afterimage_emulator.durable.journal import Journal
     from afterimage_emulator.firestore.rules.project_documents import ProjectDocuments
 
 CREDENTIALS_FILE = "local-service-account.json"
@@ -107,6 +108,7 @@ class Suite:
         strict_indexes: bool = False,
         console: bool = False,
         allow_production: bool = False,
+        data: Path | None = None,
     ) -> None:
         if configuration is None:
             configuration = Configuration(root=Path.cwd(), project_id=project_id or "demo-suite")
@@ -144,6 +146,8 @@ class Suite:
         self._servers: dict[str, WireServer] = {}
         self._free_ports = free_ports
         self._wants_console = console
+        self._keep_in = data
+        self._journal: Journal | None = None
         self._import_from = import_from
         self._export_on_exit = export_on_exit
         self._exporting = asyncio.Lock()
@@ -171,8 +175,14 @@ class Suite:
             if self._export_on_exit is not None:
                 check_target(self._export_on_exit)
             self._data = Path(tempfile.mkdtemp(prefix="local-firebase-"))
+            if self._keep_in is not None:
+                from afterimage_emulator.durable.kept_services import journal_in, take_back
+
+                self._journal = journal_in(self._keep_in)
             for name in self.only:
                 self.services[name] = self._build(name)
+            if self._keep_in is not None and self._journal is not None:
+                self.warnings += take_back(self._journal, self._exporters(), self._keep_in)
             if "functions" in self.services:
                 self.services["functions"].prepare()  # imports the codebases while the ports are being opened
             for name, service in self.services.items():
@@ -211,6 +221,9 @@ class Suite:
                 self._located = False
             for task in self._watching:
                 task.cancel()
+            if self._journal is not None:  # before services forget what they hold, which is not to be kept
+                self._journal.close()
+                self._journal = None
             # Functions first: nothing that they still write may find its service gone.
             for name in reversed(list(self.services)):
                 with _reported(name):
@@ -411,6 +424,7 @@ class Suite:
             strict_indexes=self._strict_indexes,
             guard=self._guard,
             judged=self.judged,
+            keeping=self._journal,
         )
         rules = RulesFiles(
             self.configuration.firestore,

@@ -9,6 +9,7 @@ from pathlib import Path
 from afterimage_emulator.commands.send import add_send
 from afterimage_emulator.configuration.reachable import PRODUCTION_FLAG
 from afterimage_emulator.credentials.local_signer import UNKNOWN_SIGNERS_FLAG
+from afterimage_emulator.durable import DATA_VARIABLE
 from afterimage_emulator.front.allowed_pages import HOSTS_FLAG, ORIGINS_FLAG
 
 DESCRIPTION = """\
@@ -130,6 +131,8 @@ def _add_suite_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--import", dest="import_from", metavar="DIR", type=Path, help="start from this export")
     command.add_argument("--export-on-exit", metavar="DIR", nargs="?", const="",
                          help="write an export when stopping (default: the folder of --import)")  # fmt: skip
+    command.add_argument("--data", metavar="DIR", type=Path,
+                         help=f"keep data there, whatever ends the suite (also ${DATA_VARIABLE})")  # fmt: skip
     command.add_argument("--inspect-functions", metavar="NAME", nargs="?", const="", dest="inspect",
                          help="wait for a debugger: one process, no timeouts (all functions, or NAME)")  # fmt: skip
     command.add_argument(ORIGINS_FLAG, dest="allowed_origins", metavar="ORIGIN", action="append", default=[],

@@ -15,6 +15,7 @@ from afterimage_emulator.commands.banner import banner, farewell
 from afterimage_emulator.commands.env_file import check_env_file, write_env_file
 from afterimage_emulator.commands.logs import DenialCount, set_up_logging
 from afterimage_emulator.configuration import Configuration, ConfigurationError, find_configuration, load_configuration
+from afterimage_emulator.durable import DATA_VARIABLE
 from afterimage_emulator.exports import ExportError
 from afterimage_emulator.front.allowed_pages import AllowedPages
 from afterimage_emulator.suite import Suite
@@ -94,6 +95,7 @@ def _run(
             accept_unknown_signers=options.accept_unknown_signers or None,
             strict_indexes=options.strict_indexes,
             allow_production=options.allow_production,
+            data=options.data or (Path(os.environ[DATA_VARIABLE]) if os.environ.get(DATA_VARIABLE) else None),
             console=options.command == "start" and configuration.wants_console,
         )
         return asyncio.run(_serve(suite, configuration, body, for_another_terminal=options.command == "start"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import EventBus
@@ -35,6 +36,10 @@ from afterimage_emulator.front.rules_gate import RulesGate
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpHandler
 
+if TYPE_CHECKING:
+    from afterimage_emulator.durable.journal import Journal
+    from afterimage_emulator.firestore.documents.kept_documents import KeptDocuments
+
 _log = logging.getLogger("afterimage_emulator.firestore")
 
 
@@ -59,6 +64,7 @@ class FirestoreService:
         guard: OriginGuard | None = None,
         patience: Patience | None = None,
         judged: JudgedRequests | None = None,
+        keeping: Journal | None = None,
     ) -> None:
         self._project_id = project_id
         self.store = DocumentStore(clock=clock)
@@ -67,7 +73,7 @@ class FirestoreService:
         gate = RulesGate(self.rules.in_force, log=_log, record=judged)
         self.missing_indexes = MissingIndexes(declared_indexes or {}, strict=strict_indexes)
         reads = Reads(self.sessions, gate, self.missing_indexes)
-        commits = Commits(gate, index_settings or {})
+        commits = Commits(gate, index_settings or {}, keeping)
         listing = Listings(self.sessions, reads, gate)
         self.listeners = Listeners()
         listens = ListenService(self.sessions, self.listeners, gate, clock, self.missing_indexes)
@@ -86,7 +92,12 @@ class FirestoreService:
         self.store.observe(Expiry(self.sessions, clock, lifetimes))
         self.grpc: Sequence[GrpcMethod] = grpc_methods(self.operations)
         control = ControlRoutes(
-            store=self.store, sessions=self.sessions, rules=self.rules, clock=clock, shut_down=shut_down
+            store=self.store,
+            sessions=self.sessions,
+            rules=self.rules,
+            clock=clock,
+            kept=commits.kept,
+            shut_down=shut_down,
         )
         self.web_channel = WebChannel(self.operations, clock, guard or OriginGuard(), patience=patience)
         rest = FirestoreRestApi(self.operations)
@@ -98,6 +109,12 @@ class FirestoreService:
     def reset(self) -> None:
         """Forgets all documents of all databases, and ends every transaction. Rules stay."""
         self.sessions.reset()
+
+    def kept(self, append: Callable[[bytes], None]) -> KeptDocuments:
+        """From now on every commit is appended; see `Part` for what is to be asked of the answer."""
+        from afterimage_emulator.firestore.documents.kept_documents import KeptDocuments
+
+        return KeptDocuments(self.store, append)
 
     async def export_to(self, directory: Path) -> None:
         from afterimage_emulator.firestore.exports.databases import export_databases

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,12 +31,14 @@ class ControlRoutes:
         sessions: Sessions,
         rules: LoadedRules,
         clock: Clock,
+        kept: Callable[[], Awaitable[None]],
         shut_down: Callable[[], None] | None = None,
     ) -> None:
         self._store = store
         self._sessions = sessions
         self._rules = rules
         self._clock = clock
+        self._kept = kept
         self._shut_down = shut_down
         self._router = Router()
         add = self._router.add
@@ -59,6 +61,7 @@ class ControlRoutes:
 
     async def _reset(self, request: HttpRequest) -> HttpResponse:
         self._sessions.reset()
+        await self._kept()
         return json_response({})
 
     async def _shutdown(self, request: HttpRequest) -> HttpResponse:
@@ -75,6 +78,7 @@ class ControlRoutes:
         session = self._sessions.of(name)
         session.transactions.end_all()
         session.database.clear()
+        await self._kept()
         return json_response({})
 
     async def _clear_below(self, request: HttpRequest) -> HttpResponse:
@@ -89,6 +93,7 @@ class ControlRoutes:
         ]
         changes = [Change(document.path, document, None) for document in doomed]
         database.commit(changes, database.next_commit_time())
+        await self._kept()
         return json_response({})
 
     # -- rules
@@ -151,6 +156,7 @@ class ControlRoutes:
             await import_tree(self._store, source, project=project)
         else:
             await import_folder(self._store, source / name if name else source, project=project)
+        await self._kept()
         return json_response({})
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from afterimage_emulator.clock import Clock
@@ -202,6 +202,18 @@ class Database:
         changes = [Change(document.path, None, document) for document in documents]
         self.commit(changes, commit_time, IMPORTED)
         self._oldest_readable = commit_time
+
+    def restore(self, documents: Iterable[StoredDocument], last_time: int) -> None:
+        """Takes back what was kept, before anybody listens; nobody is told, and nothing before it can be read."""
+        for document in documents:
+            path = document.path[: document.path.rfind("/")]
+            collection = self.collections.get(path)
+            if collection is None:
+                collection = self._add_collection(path)
+            collection.documents[document.path] = document
+            last_time = max(last_time, document.update_time)
+        self._last_time = max(self._last_time, last_time)
+        self._oldest_readable = self.next_commit_time()
 
     def merge(self, bodies: Mapping[str, bytes]) -> None:
         """Takes over imported documents without times, over what is there: the same ones keep their times."""

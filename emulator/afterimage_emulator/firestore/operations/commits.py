@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.index_limits import IndexSettings
@@ -27,12 +28,22 @@ from afterimage_emulator.front.rules_gate import RulesGate
 from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.status import Code, StatusError
 
+if TYPE_CHECKING:  # a suite that keeps nothing runs without it
+    from afterimage_emulator.durable.journal import Journal
+
 
 class Commits:
     """Applies writes. Answers at once where no lock is in the way."""
 
-    def __init__(self, gate: RulesGate[Database], index_settings: Mapping[str, IndexSettings]) -> None:
+    def __init__(
+        self,
+        gate: RulesGate[Database],
+        index_settings: Mapping[str, IndexSettings],
+        keeping: Journal | None = None,
+    ) -> None:
+        """`keeping`, where there is one, is asked before anything is changed and waited for before it is answered."""
         self._gate = gate
+        self._keeping = keeping
         self._index_settings = index_settings
         self._plain_settings = IndexSettings()
 
@@ -51,22 +62,35 @@ class Commits:
                 raise invalid_argument("Cannot modify entities in a read-only transaction.")
             return timestamp_field(2, session.database.read_time())
         if session.transactions.locks.are_free_to_write(transaction, [write.path for write in writes]):
-            return _commit_response(self._apply(session, writes, transaction, caller))
+            response = _commit_response(self._apply(session, writes, transaction, caller))
+            return response if self._keeping is None else self._once_kept(response)
         return self._commit_later(session, writes, transaction, caller)
 
     async def _commit_later(
         self, session: Session, writes: Sequence[CheckedWrite], transaction: Transaction | None, caller: Caller
     ) -> bytes:
         pending = await self._apply_later(session, writes, transaction, caller)
-        return _commit_response(pending)
+        return await self._once_kept(_commit_response(pending))
+
+    async def _once_kept(self, response: bytes) -> bytes:
+        await self.kept()
+        return response
+
+    async def kept(self) -> None:
+        """Returns when all that was changed so far is where it survives, as far as that was asked for."""
+        if self._keeping is not None:
+            await self._keeping.kept()
 
     async def write(self, session: Session, writes: Sequence[firestore_v1.Write], caller: Caller) -> PendingCommit:
         """Writes without a transaction, for adapters that put together an answer of their own."""
         checked = [check_write(write, session.database.name) for write in writes]
         check_together(checked)
         if session.transactions.locks.are_free_to_write(None, [write.path for write in checked]):
-            return self._apply(session, checked, None, caller)
-        return await self._apply_later(session, checked, None, caller)
+            pending = self._apply(session, checked, None, caller)
+        else:
+            pending = await self._apply_later(session, checked, None, caller)
+        await self.kept()
+        return pending
 
     async def _apply_later(
         self, session: Session, writes: Sequence[CheckedWrite], transaction: Transaction | None, caller: Caller
@@ -85,6 +109,8 @@ class Commits:
         database = session.database
         is_committed = False
         try:
+            if self._keeping is not None:
+                self._keeping.check()
             if transaction is not None and (writes or not transaction.is_optimistic):
                 session.transactions.refresh(transaction)
             commit_time = database.next_commit_time()
@@ -139,6 +165,7 @@ class Commits:
             result, status = await self._write_alone(session, write, caller)
             results.append(field(1, result))
             statuses.append(field(2, status))
+        await self.kept()
         return b"".join(results + statuses)
 
     async def _write_alone(self, session: Session, write: CheckedWrite, caller: Caller) -> tuple[bytes, bytes]:

@@ -1,0 +1,294 @@
+"""One writer for everything that is kept: what came together goes to the disk together, and waits for it once.
+
+Services append without waiting; whoever answers a client waits for `kept` first. A thread writes and waits for the
+disk, so that the loop goes on meanwhile, and all that comes in that time shares the next write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, Protocol
+
+from afterimage_emulator.configuration import ConfigurationError
+from afterimage_emulator.durable.data_folder import DataFolder, sync_folder
+from afterimage_emulator.durable.frames import DamagedJournalError, JournalFile, frames_of, journal_frame, record
+from afterimage_emulator.status import Code, StatusError
+
+RENEWED_AT_BYTES: Final = 64 * 1024 * 1024
+"""A journal that has grown beyond this, and beyond the state, gives way to a new state."""
+RETRY_SECONDS: Final = 1.0
+"""How long a full disk is left alone: real time, since disks live in it."""
+_NEXT: Final = b""
+"""Stands among records where the next journal begins; no record is empty."""
+_log = logging.getLogger("afterimage_emulator.data")
+
+
+class Part(Protocol):
+    """What one service keeps."""
+
+    def replay(self, payload: bytes) -> None:
+        """Takes back one of its records; they come in the order in which they were appended."""
+        ...
+
+    def replayed(self) -> None:
+        """All have come."""
+        ...
+
+    def state(self) -> Iterable[bytes]:
+        """Records that say all it holds now. Called on the loop, read in a thread: what it gives must not change."""
+        ...
+
+
+class Journal:
+    """Everything that services append, in one order. `open` gives back what there was."""
+
+    def __init__(self, folder: DataFolder, *, renewed_at_bytes: int = RENEWED_AT_BYTES) -> None:
+        self._folder = folder
+        self._renewed_at_bytes = renewed_at_bytes
+        self._parts: Mapping[int, Part] = {}
+        self._has_others = False
+        self._state_bytes = 0
+        self._journal_bytes = 0
+        self._number = 1
+        self._file = -1
+        self._end = 0
+        self._lock = threading.Condition()
+        self._waiting_records: list[bytes] = []
+        self._appended = 0
+        self._synced = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._failure: StatusError | None = None
+        self._is_closed = False
+        self._renewing: threading.Thread | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # -- taking back
+
+    def open(self, parts: Mapping[int, Part]) -> None:
+        """Replays what was kept, and begins to write behind it."""
+        self._parts = parts
+        self._loop = asyncio.get_running_loop()
+        try:
+            self._replay()
+        except (DamagedJournalError, OSError) as error:
+            raise ConfigurationError(str(error)) from None
+        self._file = os.open(self._folder.journal(self._number), os.O_WRONLY | os.O_CREAT, 0o600)
+        os.ftruncate(self._file, self._end)
+        os.lseek(self._file, self._end, os.SEEK_SET)
+        sync_folder(self._folder.path)
+        self._thread = threading.Thread(target=self._write_all, name="local-firebase-journal", daemon=True)
+        self._thread.start()
+        self._renew_if_grown()
+
+    def _replay(self) -> None:
+        state, numbers = self._folder.in_force()
+        if state is not None:
+            kept = JournalFile(state)
+            self._take(kept.records())
+            if kept.torn_bytes:
+                raise DamagedJournalError(f"`{state}` is damaged at byte {kept.end:,}: restore the folder from a copy")
+            self._state_bytes = kept.end
+        for number in numbers:
+            journal = JournalFile(self._folder.journal(number))
+            self._take(journal.records())
+            if journal.torn_bytes and number != numbers[-1]:
+                raise DamagedJournalError(f"`{self._folder.journal(number)}` is damaged at byte {journal.end:,}")
+            if journal.torn_bytes:
+                _log.warning(
+                    "the last %s bytes of `%s` were not finished: left out, as nobody was told that they are kept",
+                    f"{journal.torn_bytes:,}", self._folder.journal(number),
+                )  # fmt: skip
+            self._number, self._end = number, journal.end
+            self._journal_bytes += journal.end
+        for part in self._parts.values():
+            part.replayed()
+
+    def _take(self, records: Iterator[tuple[int, bytes]]) -> None:
+        for tag, payload in records:
+            part = self._parts.get(tag)
+            if part is None:
+                self._has_others = True  # of a service that does not run: its records stay where they are
+            else:
+                part.replay(payload)
+
+    # -- keeping
+
+    def keeper(self, tag: int) -> Callable[[bytes], None]:
+        """What one service appends with."""
+        return lambda payload: self.append(tag, payload)
+
+    def append(self, tag: int, payload: bytes) -> None:
+        """Returns at once; `kept` says when it is on the disk."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._waiting_records.append(record(tag, payload))
+            self._appended += 1
+            self._lock.notify()
+
+    def check(self) -> None:
+        """Raises where nothing can be kept, to be asked before something is changed."""
+        if self._failure is not None:
+            raise self._failure
+
+    async def kept(self) -> None:
+        """Returns when all that was appended so far would survive the end of this process, or of the power."""
+        if self._appended <= self._synced:
+            return
+        self.check()
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((self._appended, future))
+        await future
+
+    def close(self) -> None:
+        """Writes what is left, and takes nothing more."""
+        with self._lock:
+            self._is_closed = True
+            self._lock.notify()
+        for thread in (self._thread, self._renewing):
+            if thread is not None:
+                thread.join()
+        self._thread = self._renewing = None
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+        self._folder.close()
+
+    # -- the writer's thread
+
+    def _write_all(self) -> None:
+        while True:
+            with self._lock:
+                while not self._waiting_records and not self._is_closed:
+                    self._lock.wait()
+                records, self._waiting_records, upto = self._waiting_records, [], self._appended
+            if not records:
+                return
+            before, after = _parted(records)
+            if before and not self._write_until_kept(b"".join(before)):
+                return
+            if after is not None:
+                self._begin_next()
+                if after and not self._write_until_kept(b"".join(after)):
+                    return
+            self._tell(self._on_synced, upto)
+
+    def _write_until_kept(self, records: bytes) -> bool:
+        """Tries again where the disk is full; gives up when the suite ends meanwhile."""
+        while True:
+            try:
+                self._write(journal_frame(records, self._end))
+                return True
+            except OSError as error:
+                self._tell(self._on_failed, error)
+                with self._lock:
+                    if self._is_closed or self._lock.wait_for(lambda: self._is_closed, RETRY_SECONDS):
+                        _log.error("what nobody was told to be kept is not: %s", error.strerror)
+                        return False
+
+    def _write(self, framed: bytes) -> None:
+        """A frame that fails half way is written again over its remains: what the disk forgot of it does not matter."""
+        os.lseek(self._file, self._end, os.SEEK_SET)
+        view = memoryview(framed)
+        while view:
+            view = view[os.write(self._file, view) :]
+        _sync(self._file)
+        self._end += len(framed)
+        self._journal_bytes += len(framed)
+
+    def _begin_next(self) -> None:
+        """What comes now stands behind the state that is being written."""
+        os.close(self._file)
+        self._number += 1
+        self._file = os.open(self._folder.journal(self._number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._end = self._journal_bytes = 0
+        sync_folder(self._folder.path)
+
+    def _tell(self, what: Callable[..., None], *arguments: object) -> None:
+        assert self._loop is not None
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(what, *arguments)
+
+    # -- back on the loop
+
+    def _on_synced(self, upto: int) -> None:
+        if self._failure is not None:
+            _log.warning("`%s` takes data again", self._folder.path)
+            self._failure = None
+        self._synced = upto
+        self._renew_if_grown()
+        while self._waiting and self._waiting[0][0] <= upto:
+            _, future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+
+    # -- a new state, where the journal has grown
+
+    def _renew_if_grown(self) -> None:
+        """Never where records are in it of services that do not run: nobody could say what their state is."""
+        if self._has_others or self._renewing is not None or self._is_closed:
+            return
+        if self._journal_bytes <= max(self._renewed_at_bytes, self._state_bytes):
+            return
+        with self._lock:
+            states = [(tag, part.state()) for tag, part in self._parts.items()]
+            self._waiting_records.append(_NEXT)
+            self._appended += 1
+            self._lock.notify()
+        self._renewing = threading.Thread(target=self._write_state, args=(self._number + 1, states), daemon=True)
+        self._renewing.start()
+
+    def _write_state(self, number: int, states: Iterable[tuple[int, Iterable[bytes]]]) -> None:
+        """Beside the journals, which stay in force until it is whole and on the disk."""
+        state = self._folder.state(number)
+        unfinished = state.with_name(f"{state.name}.unfinished")
+        records = (record(tag, payload) for tag, payloads in states for payload in payloads)
+        try:
+            size = 0
+            with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                for framed in frames_of(records):
+                    size += file.write(framed)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.rename(state)
+            sync_folder(self._folder.path)
+            self._folder.remove_before(number)
+        except OSError as error:
+            _log.warning("`%s` could not be written: %s; the journals before it stay", state, error.strerror)
+            unfinished.unlink(missing_ok=True)
+            size = self._state_bytes
+        self._tell(self._on_renewed, size)
+
+    def _on_renewed(self, size: int) -> None:
+        self._state_bytes = size
+        self._renewing = None
+
+    def _on_failed(self, error: OSError) -> None:
+        if self._failure is None:
+            _log.error("`%s` cannot keep data: %s; changes are refused until it can", self._folder.path, error.strerror)
+        self._failure = StatusError(
+            Code.RESOURCE_EXHAUSTED,
+            f"`{self._folder.path}` cannot keep data: {error.strerror}; make room, and try again",
+        )
+        waiting, self._waiting = self._waiting, deque()
+        for _, future in waiting:
+            if not future.done():
+                future.set_exception(self._failure)
+
+
+def _parted(records: list[bytes]) -> tuple[list[bytes], list[bytes] | None]:
+    """What belongs into the journal that is being written, and into the next one where that begins here."""
+    if _NEXT not in records:
+        return records, None
+    at = records.index(_NEXT)
+    return records[:at], records[at + 1 :]
+
+
+def _sync(file: int) -> None:
+    getattr(os, "fdatasync", os.fsync)(file)

@@ -1,0 +1,208 @@
+"""A suite that is killed: whatever a client was told is there when the next one starts, and nothing half."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import random
+import re
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+WRITERS = 4
+DOCUMENTS = "/v1/projects/demo-kills/databases/(default)/documents"
+
+
+class Killable:
+    """A suite of Firestore alone, over one folder of data."""
+
+    def __init__(self, folder: Path) -> None:
+        ports = {name: {"port": 0} for name in ("hub", "firestore", "ui")}
+        (folder / "firebase.json").write_text(json.dumps({"emulators": ports}))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "afterimage_emulator", "start", "--only", "firestore", "--project", "demo-kills",
+             "--config", str(folder / "firebase.json")],
+            cwd=ROOT, env={**os.environ, "AFTERIMAGE_DATA": str(folder / "data")}, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.told = ""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.told += line
+            if "serving; press Ctrl-C" in line:
+                break
+        else:
+            raise AssertionError(f"the suite did not start: {self.told}")
+        found = re.search(r"firestore +(127\.0\.0\.1:\d+)", self.told)
+        assert found is not None
+        self.address = found[1]
+        self._draining = threading.Thread(target=self.process.stderr.read, daemon=True)
+        self._draining.start()
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(30)
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(60) == 0
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection(self.address, timeout=30)
+        try:
+            return request(connection, method, path, body)
+        finally:
+            connection.close()
+
+    def numbers(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        token = ""
+        while True:
+            _, page = self.ask("GET", f"{DOCUMENTS}/cards?pageSize=300&pageToken={token}")
+            for document in page.get("documents", []):
+                found[document["name"].rpartition("/")[2]] = int(document["fields"]["x"]["integerValue"])
+            token = page.get("nextPageToken", "")
+            if not token:
+                return found
+
+
+def request(connection: http.client.HTTPConnection, method: str, path: str, body: object) -> tuple[int, Any]:
+    headers = {"authorization": "Bearer owner", "content-type": "application/json"}
+    connection.request(method, path, None if body is None else json.dumps(body), headers)
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read() or b"null")
+
+
+@dataclass(slots=True)
+class Told:
+    """What one writer was told, and the last thing that it asked for."""
+
+    documents: dict[str, int | None] = field(default_factory=dict)
+    asked: dict[str, int | None] = field(default_factory=dict)
+
+
+def writes_of(changes: dict[str, int | None]) -> dict[str, object]:
+    root = DOCUMENTS.removeprefix("/v1/")
+    return {
+        "writes": [
+            {"delete": f"{root}/cards/{name}"}
+            if number is None
+            else {"update": {"name": f"{root}/cards/{name}", "fields": {"x": {"integerValue": str(number)}}}}
+            for name, number in changes.items()
+        ]
+    }
+
+
+def write(
+    suite: Killable, told: Told, writer: int, seed: int, count: threading.Semaphore, ended: threading.Event
+) -> None:
+    """Commits, one or two documents at a time, until the connection breaks."""
+    chance = random.Random(f"{seed} {writer}")
+    connection = http.client.HTTPConnection(suite.address, timeout=30)
+    try:
+        while not ended.is_set():
+            number = None if chance.random() < 0.2 else chance.randrange(10**6)
+            pair = chance.randrange(8)
+            told.asked = {f"{writer}-{pair}-left": number, f"{writer}-{pair}-right": number}
+            status, answer = request(connection, "POST", f"{DOCUMENTS}:commit", writes_of(told.asked))
+            assert status == 200, answer
+            told.documents |= told.asked
+            count.release()
+    except (OSError, http.client.HTTPException):
+        return
+    finally:
+        connection.close()
+
+
+def check(found: dict[str, int], told: list[Told]) -> None:
+    """Each document is as it was told last, or as it was asked to be when nobody answered any more; pairs are one."""
+    for one in told:
+        was_done = all(found.get(name) == number for name, number in one.asked.items())
+        for name, number in one.documents.items():
+            expected = one.asked[name] if was_done and name in one.asked else number
+            assert found.get(name) == expected, f"`{name}` is {found.get(name)}, and {expected} was told"
+    for name, number in found.items():
+        other = name.replace("left", "right") if name.endswith("left") else name.replace("right", "left")
+        assert found.get(other) == number, f"`{name}` is {number} and `{other}` is {found.get(other)}: half a commit"
+
+
+def survive_kills(folder: Path, kills: int, seed: int) -> None:
+    chance = random.Random(seed)
+    told: list[Told] = [Told() for _ in range(WRITERS)]
+    for round_number in range(kills):
+        suite = Killable(folder)
+        found = suite.numbers()
+        check(found, told)
+        for one in told:  # what is there is what was told from now on
+            names = one.documents.keys() | one.asked.keys()
+            one.documents, one.asked = {name: found.get(name) for name in names}, {}
+        count, ended = threading.Semaphore(0), threading.Event()
+        writers = [
+            threading.Thread(target=write, args=(suite, told[n], n, seed * 1000 + round_number, count, ended))
+            for n in range(WRITERS)
+        ]
+        for writer in writers:
+            writer.start()
+        for _ in range(chance.randrange(1, 200)):
+            count.acquire()
+        suite.kill()
+        ended.set()
+        for writer in writers:
+            writer.join()
+    suite = Killable(folder)
+    check(suite.numbers(), told)
+    suite.stop()
+
+
+def test_what_was_acknowledged_survives_being_killed(tmp_path: Path) -> None:
+    """Four writers, killed at a random acknowledgement with other commits under way, and started again."""
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    survive_kills(tmp_path, 3, seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(10))
+def test_what_was_acknowledged_survives_fifty_kills(tmp_path: Path, seed: int) -> None:
+    """Five hundred in all."""
+    survive_kills(tmp_path, 50, seed)
+
+
+def test_a_full_disk_is_said_and_costs_nothing(tmp_path: Path) -> None:
+    """What finds no room is refused, what was told stays, and once there is room the suite goes on by itself."""
+    suite = Killable(tmp_path)
+    pid = suite.process.pid
+    told: dict[str, int] = {}
+    limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    answer: Any = None
+    for number in range(2_000):
+        status, answer = suite.ask("POST", f"{DOCUMENTS}:commit", writes_of({f"n{number}": number}))
+        if status != 200:
+            break
+        told[f"n{number}"] = number
+    assert (status, answer["error"]["status"]) == (429, "RESOURCE_EXHAUSTED")
+    assert "cannot keep data: File too large; make room, and try again" in answer["error"]["message"]
+    assert suite.ask("POST", f"{DOCUMENTS}:commit", writes_of({"refused": 1}))[0] == 429
+    assert suite.ask("GET", f"{DOCUMENTS}/cards/refused")[0] == 404
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+    status = 429
+    while status == 429:  # it looks again every second
+        status, _ = suite.ask("POST", f"{DOCUMENTS}:commit", writes_of({"after": 7}))
+    assert status == 200
+    suite.kill()
+    again = Killable(tmp_path)
+    found = again.numbers()
+    assert told.items() <= found.items()
+    assert found["after"] == 7
+    assert "refused" not in found
+    again.stop()
