@@ -39,7 +39,9 @@ FINDS: Final = """async (rules) => {
 
 
 TOO_WIDE: Final = """() => {
-  const places = [document.documentElement, ...document.querySelectorAll(".card, .line, .figures > div, dialog[open]")];
+  // A wide table may be moved sideways in the room; in a card and beside a picture everything is in sight.
+  const PLACES = ".card, .line, .figures > div, dialog[open], .cards .scrolls, dialog[open] .scrolls, .users .scrolls";
+  const places = [document.documentElement, ...document.querySelectorAll(PLACES)];
   return places.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.outerHTML.slice(0, 200));
 }"""
 

@@ -15,6 +15,24 @@ from tests.web.pictures import animation, picture
 TILES = "[...document.querySelectorAll('.tile')]"
 
 
+def address_of_download(person: Person, button: str) -> tuple[str, str]:
+    """The name that the browser is given, and the type of what lies at the address."""
+    found = person.page.run(
+        """async (label) => {
+          const asked = new Promise((resolve) => document.addEventListener("click", (event) => {
+            if (event.target.matches("a[download]")) { event.preventDefault(); resolve(event.target); }
+          }, true));
+          const buttons = [...document.querySelectorAll("dialog button")];
+          buttons.find((one) => one.ariaLabel === label || one.innerText === label).click();
+          const { href, download } = await asked;
+          return [download, (await fetch(href)).headers.get("content-type")];
+        }""",
+        button,
+    )
+    name, kind = found
+    return ("image" if name.endswith("_portrait.jpg") else name), kind
+
+
 def test_pictures_are_dropped_shown_live_looked_at_and_deleted_with_a_way_back(person: Person) -> None:
     """Progress, thumbnail, large; a moving one moves; what is broken says why; sizes; delete, undo, delete for good."""
     uid = person.arrives()
@@ -65,6 +83,10 @@ def test_pictures_are_dropped_shown_live_looked_at_and_deleted_with_a_way_back(p
     assert "900 × 600" in person.text("dialog")
     assert "thumb_200" in person.text("dialog table")
     assert person.text("dialog dl").startswith("Kind\nPicture\nSize\n")
+    assert [address_of_download(person, name) for name in ("Download thumb_200.webp", "Download the original")] == [
+        ("thumb_200.webp", "image/webp"),
+        ("image", "image/jpeg"),
+    ]
     person.presses("Delete", "dialog")
     person.sees(f"{TILES}.length === 3")
     person.presses("Undo")

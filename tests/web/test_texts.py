@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.web.conftest import WEB, Person
+from tests.web.conftest import TOO_WIDE, WEB, Person
 
 MODULES = {path: path.read_text("utf-8") for path in sorted((WEB / "app").rglob("*.js"))}
 ASKED = re.compile(r"""\b(?:say|sayCount|sayOr)\(\s*(?:"([^"]+)"|`([^`]+)`)""")
@@ -38,10 +38,14 @@ def test_every_text_stands_in_both_languages_and_is_asked_for(person: Person) ->
 
 
 def test_german_is_chosen_and_stays(person: Person) -> None:
-    """The choice holds at once and after a reload; the page says which language it speaks."""
+    """At once and after a reload; the page says which language it speaks; its longer words fit a narrow screen."""
     person.arrives("account")
     person.writes("#account-state select", "de")
     person.reads("Du bist Gast")
     person.page.reload()
     person.reads("Du bist Gast")
     assert person.page.run("() => document.documentElement.lang") == "de"
+    person.looks(width=360)
+    for room in ("gallery", "generations", "dialogues", "books", "versions", "storage", "account"):
+        person.goes_to(room)
+        assert person.page.run(TOO_WIDE) == [], room

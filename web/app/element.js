@@ -96,7 +96,7 @@ export function table(caption, heads, rows) {
           element(
             "tr",
             {},
-            element("th", { scope: "row" }, first),
+            element("th", { scope: "row", class: looks[0] }, first),
             rest.map((cell, at) => element("td", { class: looks[at + 1] }, cell)),
           ),
         ),

@@ -205,7 +205,10 @@ function versionCard(version, backend, id, chosen, compare) {
 function fileTable(files) {
   return table(
     say("files"),
-    [say("name"), [say("size"), "figure"]],
+    [
+      [say("name"), "long"],
+      [say("size"), "figure"],
+    ],
     files.map((file) => [file.path, bytes(file.bytes)]),
   );
 }
@@ -234,7 +237,7 @@ function besideEachOther(one, other) {
     ),
     table(
       say("files"),
-      [say("name"), ...[`v${one.version}`, `v${other.version}`, say("change")].map((head) => [head, "figure"])],
+      [[say("name"), "long"], ...[`v${one.version}`, `v${other.version}`, say("change")].map((head) => [head, "figure"])],
       paths.map((path) => [path, cell(before, path), cell(after, path), change(path)]),
     ),
   );

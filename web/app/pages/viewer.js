@@ -73,7 +73,7 @@ export class Viewer {
         `${number(variant.width)} × ${number(variant.height)}`,
         bytes(variant.bytes),
       ]);
-      known.append(table(say("viewer.sizes"), [say("download"), [say("pixels"), "figure"], [say("size"), "figure"]], rows));
+      known.append(table(say("viewer.sizes"), [[say("download"), "long"], [say("pixels"), "figure"], [say("size"), "figure"]], rows));
     }
   }
 
