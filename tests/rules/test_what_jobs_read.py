@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from afterimage_emulator.rules_testing import RulesEnvironment, assert_allowed, assert_denied
@@ -50,3 +54,126 @@ def test_nobody_but_a_worker_says_what_becomes_of_a_generation(law: Law) -> None
         assert_denied(anybody.delete(beat))
         assert_denied(anybody.get(beat))
     assert_allowed(environment.as_user("alice").delete(generation))
+
+
+CALLS = {"beneath", "find", "page", "paths_below", "every", "ids_in", "ids_above"}
+"""What asks the store of documents, or hands on what does, for more than one document by its path."""
+FUNCTIONS = Path(__file__).resolve().parents[2] / "functions/afterimage"
+READS: dict[str, tuple[str, ...]] = {
+    "delivery/dead_letters.py open_letters: find(query)": ("_events/x",),
+    "edges/cdn/handlers.py start_due_purges: find(PURGES)": ("_purges/x",),
+    "edges/cdn/purging.py run: find(PURGES)": ("_purges/x",),
+    "edges/drive/handlers.py start_due_work: find(DRIVE_QUEUE)": ("_driveQueue/x",),
+    "edges/drive/keys/key_rotation.py turn: page(DRIVE_LINKS)": ("_driveLinks/alice",),
+    "edges/drive/mirroring/queue.py release_claims: page(DRIVE_QUEUE)": ("_driveQueue/x",),
+    "edges/drive/mirroring/queue.py due: find(DRIVE_QUEUE)": ("_driveQueue/x",),
+    "edges/drive/mirroring/watching.py _wake: find(held)": ("_driveQueue/x",),
+    "edges/drive/mirroring/watching.py _file_of: find(query)": ("drive/alice/mirrors/x",),
+    "edges/drive/mirroring/watching.py _note_all: page(drive_mirrors_path(self.link.uid))": ("drive/alice/mirrors/x",),
+    "artifacts/library.py history: find(query)": ("artifacts/alice/files/x/versions/1",),
+    "artifacts/library.py listed: find(query)": ("artifacts/alice/files/x",),
+    "generations/expire_versions.py _under_way: beneath(USERS)": ("users/alice/generations/x/versions/1",),
+    "generations/reading.py _find: find(generations_path(self.uid))": ("users/alice/generations/x",),
+    "jobs/artifact_jobs.py users_with_accounts: ids_in(store)": ("quota/alice",),
+    "jobs/artifact_jobs.py _documents: beneath(ARTIFACTS)": ("artifacts/alice/blobs/x", "artifacts/alice/uploads/x"),
+    "jobs/erase.py _of_user: find(collection)": ("_driveBegun/x", "_driveQueue/x"),
+    "jobs/erase.py _projects: find(PROJECTS)": ("projects/x",),
+    "jobs/expire.py _processing: beneath(GENERATIONS)": ("generations/alice/files/x",),
+    "jobs/expire.py _beats: beneath(GENERATIONS)": ("generations/alice/files/x/worker/beat",),
+    "jobs/ledger_jobs.py users_after: ids_in(store)": ("usage/alice",),
+    "jobs/ledger_jobs.py rebuild_of: every(roll_up.store)": ("usage/alice/buckets/x",),
+    "jobs/ledger_jobs.py rebuild: every(roll_up.store)": ("usage/alice/buckets/x",),
+    "jobs/ledger_jobs.py reprice_of: every(store)": ("usage/alice/records/x",),
+    "jobs/ledger_jobs.py reprice: every(store)": ("usage/alice/records/x",),
+    "jobs/sweep.py _records: page(after)": ("users/alice/objects/x", "mediaObjects/x"),
+    "ledger/book_documents.py buckets: beneath(BOOKS)": ("usage/alice/buckets/x",),
+    "ledger/book_documents.py books_touched_since: find(BOOKS)": ("usage/alice",),
+    "ledger/book_documents.py ids_in: page(collection)": ("usage/alice", "quota/alice"),
+    "ledger/closing.py compact: every(self.store)": ("usage/alice/records/x",),
+    "ledger/roll_up.py held_by: every(reader)": ("usage/alice/buckets/x", "usage/alice/days/x"),
+    "ledger/survey.py owed_by_records: every(reader)": ("usage/alice/records/x",),
+    "ledger/survey.py owed_by_days: every(reader)": ("usage/alice/days/x",),
+    "ledger/survey.py _side_by_side: every(self.moment)": ("usage/alice/records/x",),
+    "ledger/survey.py _remember_all: every(self.moment)": ("usage/alice/records/x",),
+    "media/stores.py page: page(SHARED_RECORDS)": ("mediaObjects/x",),
+    "media/stores.py page: beneath(USERS)": ("users/alice/objects/x",),
+    "publications/audit.py turn: page(PUBLICATIONS)": ("publications/x",),
+    "publications/publications.py withdraw_all: find(self._owned_by(owner, limit))": ("publications/x",),
+    "publications/publications.py _withdraw_others: find(PUBLICATIONS)": ("publications/x",),
+    "quota/audit.py _all: page(collection)": ("artifacts/alice/files/x", "artifacts/alice/blobs/x"),
+    "quota/review.py review: page(artifacts_path(user))": ("artifacts/alice/files/x",),
+}
+"""Every place that reads many documents, and examples of what it can meet. Nobody but functions writes there."""
+OF_ONE_USER: dict[str, tuple[str, ...]] = {
+    # Leaps from user to user, one document each, however many each of them has; and walks through one user's alone.
+    "jobs/ledger_jobs.py users_after: ids_above(store)": ("ai_outputs/alice/dialogues/x",),
+    "ledger/book_documents.py ids_above: beneath(collection)": ("ai_outputs/alice/dialogues/x",),
+    "ledger/sources.py live_documents: every(reader)": ("ai_outputs/alice/dialogues/x", "ai_outputs/alice/images/x"),
+    "ledger/roll_up.py every: page(collection)": ("ai_outputs/alice/audio/x",),
+    # Each user's marks behind those of the user before, and each mark by itself.
+    "publications/audit.py turn: beneath(PUBLISHED)": ("published/alice/objects/x",),
+    # What is erased is erased whoever wrote it, and beneath one user's document.
+    "jobs/erase.py _documents: paths_below(root)": ("players/alice/objects/x",),
+}
+"""What users write themselves: nobody writes there for another, so no one's documents stand in another's way."""
+
+
+def places_that_read() -> set[str]:
+    """The module, the function and what it asks for, of every read of more than one document."""
+    found = set()
+    for source in sorted(FUNCTIONS.rglob("*.py")):
+        module = source.relative_to(FUNCTIONS).as_posix()
+        if module.startswith(("store/", "api/", "media/inspection/")):
+            continue
+        for function in ast.walk(ast.parse(source.read_text())):
+            if isinstance(function, ast.FunctionDef):
+                found |= {f"{module} {function.name}: {read}" for read in reads_in(function)}
+    return found
+
+
+def reads_in(function: ast.FunctionDef) -> Iterator[str]:
+    for call in ast.walk(function):
+        if not isinstance(call, ast.Call) or not call.args:
+            continue
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)
+        of = ast.unparse(call.func.value) if isinstance(call.func, ast.Attribute) else ""
+        # Files are found by bucket and name, and listed by bucket and prefix.
+        is_of_files = of.rpartition(".")[2] in {"files", "originals", "derived"}
+        if name not in CALLS or is_of_files:
+            continue
+        first = call.args[0]
+        if isinstance(first, ast.Call) and ast.unparse(first.func) == "Query":
+            first = next(each.value for each in first.keywords if each.arg == "collection")
+        yield f"{name}({ast.unparse(first)})"
+
+
+def test_every_place_that_reads_many_documents_is_known_here() -> None:
+    """A new one says what it reads, and thereby who may write there; one that is gone leaves this list."""
+    assert places_that_read() == READS.keys() | OF_ONE_USER.keys()
+
+
+@pytest.mark.parametrize("path", sorted({path for paths in READS.values() for path in paths}))
+def test_nobody_puts_anything_where_jobs_read(law: Law, path: str) -> None:
+    """Neither the user whose it is, nor an editor or an admin, nor somebody who is not signed in."""
+    environment = RulesEnvironment(law.files[0].text)
+    ada = environment.as_user("ada", admin=True, editor=True)
+    for anybody in (environment.as_user("alice"), environment.as_user("bob"), ada, environment.as_nobody()):
+        environment.clear()
+        for fields in ({}, {"uid": "alice", "owner": "alice", "status": "processing", "generation": 1}):
+            assert_denied(anybody.create(path, fields))
+        environment.seed({path: {"a": 1}})
+        # An admin gives a user another quota; nobody else changes anything.
+        if (path, anybody) != ("quota/alice", ada):
+            assert_denied(anybody.update(path, {"a": 2}))
+
+
+@pytest.mark.parametrize("path", sorted({path for paths in OF_ONE_USER.values() for path in paths}))
+def test_nobody_puts_anything_where_another_user_s_documents_are_read(law: Law, path: str) -> None:
+    """A user who writes without end makes the walk through that user's documents longer, and no other."""
+    environment = RulesEnvironment(law.files[0].text)
+    for another in (environment.as_user("bob"), environment.as_user("ada", admin=True), environment.as_nobody()):
+        environment.clear()
+        assert_denied(another.create(path, {"model": "m", "generation": 1}))
+        environment.seed({path: {"a": 1}})
+        assert_denied(another.update(path, {"a": 2}))
+        assert_denied(another.delete(path))

@@ -6,7 +6,7 @@ from typing import Any
 
 from afterimage.artifacts.handlers import collector
 from afterimage.delivery.events import MessageEvent
-from afterimage.delivery.messages import publish
+from afterimage.delivery.messages import publish_each
 from afterimage.jobs.take_turn import letters, take_turn
 from afterimage.store import clients
 
@@ -29,5 +29,5 @@ def audit_quota(event: MessageEvent) -> None:
 
 def start_nightly_artifacts(event: Any) -> None:
     """The schedule only publishes: one clean-up and one audit a day, however often it fires for that day."""
-    for topic in ("artifacts.cleanup", "quota.audit"):
-        publish(topic, {"job": f"{topic}-{event.schedule_time:%Y-%m-%d}"})
+    day = f"{event.schedule_time:%Y-%m-%d}"
+    publish_each((topic, {"job": f"{topic}-{day}"}) for topic in ("artifacts.cleanup", "quota.audit"))

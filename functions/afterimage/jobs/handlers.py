@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from afterimage.delivery.events import MessageEvent
-from afterimage.delivery.messages import publish
+from afterimage.delivery.messages import publish_each
 from afterimage.jobs.take_turn import letters, take_turn
 from afterimage.media.handlers import pipeline
 from afterimage.publications.handlers import publications
@@ -65,12 +65,15 @@ def expire_versions(event: MessageEvent) -> None:
 
 def start_expiry(event: Any) -> None:
     """Every five minutes: ends what is stuck."""
-    for kind in ("generations.expire", "versions.expire"):
-        publish(kind, {"job": f"{kind}-{event.schedule_time:%Y-%m-%dT%H-%M}"})
+    at = f"{event.schedule_time:%Y-%m-%dT%H-%M}"
+    publish_each((kind, {"job": f"{kind}-{at}"}) for kind in ("generations.expire", "versions.expire"))
 
 
 def start_nightly_sweep(event: Any) -> None:
     """The schedule only publishes: one sweep a day, however often the schedule fires for that day."""
-    publish("media.sweep", {"job": f"media.sweep-{event.schedule_time:%Y-%m-%d}"})
-    for kind in ("generations.expire", "versions.expire"):
-        publish(kind, {"job": f"{kind}-{event.schedule_time:%Y-%m-%d}-files", "files": True})
+    day = f"{event.schedule_time:%Y-%m-%d}"
+    with_files = ("generations.expire", "versions.expire")
+    publish_each([
+        ("media.sweep", {"job": f"media.sweep-{day}"}),
+        *((kind, {"job": f"{kind}-{day}-files", "files": True}) for kind in with_files),
+    ])  # fmt: skip

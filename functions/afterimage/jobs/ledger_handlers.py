@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from afterimage.delivery.events import MessageEvent
-from afterimage.delivery.messages import publish
+from afterimage.delivery.messages import publish_each
 from afterimage.jobs import ledger_jobs
 from afterimage.jobs.take_turn import letters, take_turn
 from afterimage.ledger import events
@@ -36,7 +36,7 @@ def audit(event: MessageEvent) -> None:
 
 
 def rebuild(event: MessageEvent) -> None:
-    _per_user("ledger.rebuild", event, ledger_jobs.rebuild_of(_auditor(), _roll_up()))
+    _per_user("ledger.rebuild", event, ledger_jobs.rebuild_of(_auditor(), _roll_up()), restored=bool)
 
 
 def close_day(event: MessageEvent) -> None:
@@ -78,8 +78,8 @@ def _over_after(seconds: float) -> Callable[[], bool]:
 
 def start_nightly_audit(event: Any) -> None:
     """The schedule only publishes: one audit and one close a day, however often the schedule fires for that day."""
-    for topic in ("ledger.close-day", "ledger.audit"):
-        publish(topic, {"job": f"{topic}-{event.schedule_time:%Y-%m-%d}"})
+    day = f"{event.schedule_time:%Y-%m-%d}"
+    publish_each((topic, {"job": f"{topic}-{day}"}) for topic in ("ledger.close-day", "ledger.audit"))
 
 
 def _auditor() -> Auditor:

@@ -136,10 +136,15 @@ def audit_of(auditor: Auditor) -> Checked:
 def rebuild_of(auditor: Auditor, roll_up: RollUp) -> Checked:
     """Brings one user's books back from live documents and records, whatever was lost: books, records or both."""
 
-    def rebuild(user: str, _request: Mapping[str, Any], carried: str, is_over: Callable[[], bool]) -> Done:
+    def rebuild(user: str, request: Mapping[str, Any], carried: str, is_over: Callable[[], bool]) -> Done:
         for bucket in every(roll_up.store, buckets_path(user)):
             roll_up.empty_bucket(bucket)
-        report = auditor.audit(user, progress=unpacked(carried) if carried else None, is_over=is_over)
+        report = auditor.audit(
+            user,
+            is_restored=request.get("restored", False),
+            progress=unpacked(carried) if carried else None,
+            is_over=is_over,
+        )
         if report.rest:
             return Done(counts={}, carried=packed(report.rest))
         roll_up.publish_user(user)

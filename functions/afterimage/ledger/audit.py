@@ -89,6 +89,7 @@ class Auditor:
         user: str,
         *,
         repair: bool = True,
+        is_restored: bool = False,
         progress: Progress | None = None,
         is_over: Callable[[], bool] = lambda: False,
     ) -> Report:
@@ -101,7 +102,7 @@ class Auditor:
                 return report
             progress, beginnings = None, beginnings + 1
         moment = self.keeper.store.frozen(progress.at if progress else None)
-        walk = self._walk(moment, report, progress, is_over, repair=repair)
+        walk = self._walk(moment, report, progress, is_over, repair=repair, is_restored=is_restored)
         if walk.rest is not None:
             missed = report.missed_before + len(report.missed)
             report.rest = Progress(at=moment.at, place=walk.rest, owed=walk.owed, missed=missed, beginnings=beginnings)
@@ -129,7 +130,14 @@ class Auditor:
         return report
 
     def _walk(
-        self, moment: Moment, report: Report, progress: Progress | None, is_over: Callable[[], bool], *, repair: bool
+        self,
+        moment: Moment,
+        report: Report,
+        progress: Progress | None,
+        is_over: Callable[[], bool],
+        *,
+        repair: bool,
+        is_restored: bool,
     ) -> Survey:
         """Books what the records do not know, many at once; on the way sums up what they owed the books then."""
         survey = Survey(
@@ -149,7 +157,7 @@ class Auditor:
             if repair and report.missed_before + len(report.missed) >= self.most:
                 report.left_for_later += len(found)
                 continue
-            booked = self.keeper.book_many(found) if repair else [seen for seen, _ in found]
+            booked = self.keeper.book_many(found, is_restored=is_restored) if repair else [seen for seen, _ in found]
             report.missed += [seen.record_path for seen in booked]
         report.has_too_many_objects = survey.has_too_many_objects
         return survey

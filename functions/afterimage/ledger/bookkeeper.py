@@ -93,23 +93,31 @@ class Bookkeeper:
     """What clients may have booked as it happens; None: everything."""
 
     def book(
-        self, seen: Observation, *, is_first: bool = False, reprice: bool = False, from_audit: bool = False
+        self,
+        seen: Observation,
+        *,
+        is_first: bool = False,
+        reprice: bool = False,
+        from_audit: bool = False,
+        is_restored: bool = False,
     ) -> BookingOutcome:
         """Books what was seen. `is_first` says that there is probably no record yet, which saves reading it."""
         is_counted = not (reprice or from_audit) and (seen.is_object or seen.kind in _CLIENTS_KINDS)
         if self.allowance is None or not is_counted:
-            return self._book(seen, is_first=is_first, reprice=reprice, from_audit=from_audit)
+            return self._book(seen, is_first=is_first, reprice=reprice, from_audit=from_audit, is_restored=is_restored)
         if not self.allowance.take(seen.user):
             return BookingOutcome.PUT_OFF
         outcome = None
         try:
-            outcome = self._book(seen, is_first=is_first, reprice=False, from_audit=False)
+            outcome = self._book(seen, is_first=is_first, reprice=False, from_audit=False, is_restored=False)
             return outcome
         finally:
             if outcome not in {BookingOutcome.BOOKED, BookingOutcome.RECORDED}:
                 self.allowance.give_back(seen.user)
 
-    def _book(self, seen: Observation, *, is_first: bool, reprice: bool, from_audit: bool) -> BookingOutcome:
+    def _book(
+        self, seen: Observation, *, is_first: bool, reprice: bool, from_audit: bool, is_restored: bool
+    ) -> BookingOutcome:
         if is_first and not from_audit and self._is_late(seen):
             is_first = False
         for attempt in range(MOST_ATTEMPTS):
@@ -118,7 +126,7 @@ class Bookkeeper:
                 # Without a record nothing tells whether the user was erased, except the books.
                 main = self.store.read(books_path(seen.user)) if stored is None else None
                 was = _record_in(stored, main, seen, is_alive=from_audit and not seen.is_deleted)
-                becomes = records.joined(was, seen, reprice=reprice)
+                becomes = records.joined(records.adopted(was, seen) if is_restored else was, seen, reprice=reprice)
                 if becomes == was:
                     return BookingOutcome.KNOWN if stored else BookingOutcome.ERASED
                 if stored is None and not from_audit and self._is_late(seen):
@@ -136,28 +144,34 @@ class Bookkeeper:
             f"could not book `{seen.record_path}` in {MOST_ATTEMPTS} attempts: contention or an outage"
         )
 
-    def book_many(self, found: Sequence[tuple[Observation, Document | None]]) -> list[Observation]:
+    def book_many(
+        self, found: Sequence[tuple[Observation, Document | None]], *, is_restored: bool = False
+    ) -> list[Observation]:
         """Books what the audit found of one user, each beside the record as it was read; returns what was booked.
 
-        All in one commit, which costs the books one write; one by one where anybody else writes at the same time.
+        All in one commit, which costs the books one write; one by one where anybody else writes at the same time. With
+        `is_restored`, a document that seems to be another than its record's is the one that was backed up.
         """
         try:
-            return self._book_together(found)
+            return self._book_together(found, is_restored=is_restored)
         except (ConflictError, UncertainError):
             return [
                 seen
                 for seen, stored in found
-                if self.book(seen, is_first=stored is None, from_audit=True) is not BookingOutcome.KNOWN
+                if self.book(seen, is_first=stored is None, from_audit=True, is_restored=is_restored)
+                is not BookingOutcome.KNOWN
             ]
 
-    def _book_together(self, found: Sequence[tuple[Observation, Document | None]]) -> list[Observation]:
+    def _book_together(
+        self, found: Sequence[tuple[Observation, Document | None]], *, is_restored: bool
+    ) -> list[Observation]:
         booked, writes, parts, gone = list[Observation](), list[Write](), list[books.Amounts](), list[Life]()
         user = found[0][0].user
         main = self.store.read(books_path(user))
         known = books.known_models(main.fields) if main else frozenset()
         for seen, stored in found:
             was = records.from_fields(stored.fields) if stored else records.EMPTY
-            becomes = records.joined(was, seen)
+            becomes = records.joined(records.adopted(was, seen) if is_restored else was, seen)
             if becomes == was:
                 continue
             shelves = _shelves(becomes.models_to_shelve(), known)

@@ -65,10 +65,12 @@ class Life:
     """What its counter showed: setting it back takes nothing out of the books, and later hits go on counting."""
     shelf: str = ""
     """The model's name in the books; empty until it has been decided."""
+    born: int = 0
+    """When it was created in fact, where a restored document has another creation time."""
 
     @property
     def day(self) -> str:
-        return day_of(self.created)
+        return day_of(self.born or self.created)
 
     @property
     def hits(self) -> int:
@@ -144,6 +146,19 @@ def joined(record: Record, seen: Observation, *, reprice: bool = False) -> Recor
         # An older version can still tell of hits: of a count that was set back since, or that it was set back itself.
         life = replace(known, counts=_counts(known.counts, seen))
     return record if life == known else replace(record, lives={**record.lives, life.created: life})
+
+
+def adopted(record: Record, seen: Observation) -> Record:
+    """The record of a document that came out of a backup, and may have other times since: it goes on with its life.
+
+    Elsewhere a document that was created later is another output, and the one before it stays paid for.
+    """
+    newest = record.newest
+    if newest is None or newest.is_deleted or seen.is_object or seen.created <= newest.created:
+        return record
+    life = replace(newest, created=seen.created, born=newest.born or newest.created)
+    kept = {created: each for created, each in record.lives.items() if each is not newest}
+    return replace(record, lives={**kept, life.created: life})
 
 
 def _counts(known: Hits, seen: Observation) -> Hits:
@@ -224,6 +239,7 @@ def _life_fields(life: Life) -> dict[str, Any]:
         "table": life.table,
         "hits": life.counts.as_numbers(),
         "shelf": life.shelf,
+        **({"born": life.born} if life.born else {}),
     }
 
 
@@ -251,4 +267,5 @@ def _life(created: int, fields: Mapping[str, Any]) -> Life:
         facts=facts,
         counts=Hits.from_numbers(fields["hits"]),
         shelf=fields["shelf"],
+        born=fields.get("born", 0),
     )

@@ -104,9 +104,11 @@ class World:
                 self.told_before.add((seen.record_path, seen.created, seen.version))
             return book(seen, **options)
 
-        def listening_to_many(found: Sequence[tuple[Observation, Document | None]]) -> list[Observation]:
+        def listening_to_many(
+            found: Sequence[tuple[Observation, Document | None]], **options: Any
+        ) -> list[Observation]:
             self.told.update((seen.record_path, seen.created, seen.version) for seen, _ in found)
-            return book_many(found)
+            return book_many(found, **options)
 
         # An object's own attribute, so that every other keeper stays as it is.
         vars(self.keeper).update(book=listening, book_many=listening_to_many)
