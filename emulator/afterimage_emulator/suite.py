@@ -486,7 +486,13 @@ class Suite:
             beside = self.services.get("functions")  # built later: Auth is asked for tokens by functions that start
             return None if beside is None else beside.blocking_functions
 
-        return AuthService(project_id=self.project_id, clock=self.clock, functions=functions, note=self._note_change)
+        return AuthService(
+            project_id=self.project_id,
+            clock=self.clock,
+            functions=functions,
+            note=self._note_change,
+            keeping=self._journal,
+        )
 
     def _build_pubsub(self) -> Service:
         from afterimage_emulator.pubsub.delivery.storage_exports import Buckets

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from afterimage_emulator.auth.accounts.account_json import account_json
 from afterimage_emulator.auth.accounts.projects import Project, Projects
@@ -51,14 +52,33 @@ def read_projects(directory: Path, *, default_id: str, now_ms: int) -> list[Proj
 
 def _write_project(project: Project, folder: Path) -> None:
     _write_accounts(project, folder / ACCOUNTS_FILE)
-    _write(folder / CONFIG_FILE, config_json(project))
+    settings = settings_json(project)
+    _write(folder / CONFIG_FILE, settings["config"])
     for tenant_id, tenant in project.tenants.items():
         _write_accounts(tenant, folder / f"{_OF_TENANT}{tenant_id}.json")
     if project.tenants:
-        _write(folder / TENANTS_FILE, {"tenants": [tenant_json(tenant) for tenant in project.tenants.values()]})
-    providers = {one.tenant_id or "": _providers_json(one.providers) for one in project.with_tenants()}
+        _write(folder / TENANTS_FILE, {"tenants": settings["tenants"]})
+    providers = settings["providers"]
     if any(kept for configs in providers.values() for kept in configs.values()):
         _write(folder / PROVIDERS_FILE, providers)
+
+
+def settings_json(project: Project) -> dict[str, Any]:
+    """All of a project but its accounts, and of its tenants likewise."""
+    return {
+        "config": config_json(project),
+        "tenants": [tenant_json(tenant) for tenant in project.tenants.values()],
+        "providers": {one.tenant_id or "": _providers_json(one.providers) for one in project.with_tenants()},
+    }
+
+
+def restore_settings(project: Project, settings: Mapping[str, Any]) -> Project:
+    """The same project, which had no settings of its own yet."""
+    update_config(project, settings["config"])
+    for tenant in settings["tenants"]:
+        restore_tenant(project, tenant)
+    _read_providers(project, settings["providers"])
+    return project
 
 
 def _write_accounts(project: Project, path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from afterimage_emulator.auth.accounts.projects import Projects
 from afterimage_emulator.auth.api.addressed import Addressed
@@ -25,6 +25,10 @@ from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 from afterimage_emulator.wire.offered import Offered
 from afterimage_emulator.wire.router import Router
+
+if TYPE_CHECKING:  # a suite that keeps nothing runs without them
+    from afterimage_emulator.auth.kept_accounts import KeptAccounts
+    from afterimage_emulator.durable.journal import Journal
 
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _ONLY_READING: Final = (":lookup", ":query", ":createAuthUri")
@@ -49,8 +53,11 @@ class AuthService:
         app_check_debug_tokens: Collection[str] | None = None,
         functions: Callable[[], BlockingTargets | None] = lambda: None,
         note: NoteChange = note_nothing,
+        keeping: Journal | None = None,
     ) -> None:
         self._note = note
+        self._keeping = keeping
+        self._kept: KeptAccounts | None = None
         self.projects = Projects(default_id=project_id)
         self._sessions = SignedInUsers(clock=clock)
         self._app_check = AppCheckApi(sessions=self._sessions, debug_tokens=app_check_debug_tokens)
@@ -69,11 +76,31 @@ class AuthService:
         self._app_check.add_routes(self._router)
 
     async def http(self, request: HttpRequest) -> HttpResponse:
-        answer = await answer_pages(request, self._router, worded=error_answer)
+        handler = self._router if self._kept is None else self._answer_once_kept
+        answer = await answer_pages(request, handler, worded=error_answer)
         verb = request.raw_path.rpartition("/")[2]
         if answer.status < 300 and request.method not in _READS and not verb.endswith(_ONLY_READING):
             self._note("auth", "accounts asked", verb, ())
         return answer
+
+    async def _answer_once_kept(self, request: HttpRequest) -> HttpResponse:
+        """What it changed is on the disk before whoever asked hears of it, also where it was refused half way."""
+        assert self._keeping is not None
+        may_change = request.method not in _READS
+        if may_change:
+            self._keeping.check()
+        try:
+            return await self._router(request)
+        finally:
+            if self._kept is not None and self._kept.note(looks_at_settings=may_change):
+                await self._keeping.kept()
+
+    def kept(self, append: Callable[[bytes], None]) -> KeptAccounts:
+        """From now on every change is appended; see `Part` for what is to be asked of the answer."""
+        from afterimage_emulator.auth.kept_accounts import KeptAccounts
+
+        self._kept = KeptAccounts(self.projects, append, self._sessions.now_ms)
+        return self._kept
 
     def offered(self) -> Sequence[Offered]:
         return self._router.offered()
@@ -91,6 +118,11 @@ class AuthService:
         self.projects.clear()
         self._toolkit.forget()
         self._app_check.reset()
+        self._note_for_keeping()
+
+    def _note_for_keeping(self) -> None:
+        if self._kept is not None:
+            self._kept.note()
 
     async def export_to(self, directory: Path) -> None:
         write_projects(self.projects, directory)
@@ -102,6 +134,7 @@ class AuthService:
         )
         for project in imported:
             self.projects.replace(project)
+        self._note_for_keeping()
 
     async def close(self) -> None:
         self.projects.clear()

@@ -9,7 +9,7 @@ from typing import Any, Final
 from afterimage_emulator.durable.data_folder import DataFolder
 from afterimage_emulator.durable.journal import Journal, Part
 
-KEPT: Final = {"firestore": 1}
+KEPT: Final = {"firestore": 1, "auth": 2}
 """The tags of their records; a tag is never used for another service."""
 
 

@@ -24,13 +24,13 @@ DOCUMENTS = "/v1/projects/demo-kills/databases/(default)/documents"
 
 
 class Killable:
-    """A suite of Firestore alone, over one folder of data."""
+    """A suite of one service, over one folder of data."""
 
-    def __init__(self, folder: Path) -> None:
-        ports = {name: {"port": 0} for name in ("hub", "firestore", "ui")}
+    def __init__(self, folder: Path, service: str = "firestore") -> None:
+        ports = {name: {"port": 0} for name in ("hub", service, "ui")}
         (folder / "firebase.json").write_text(json.dumps({"emulators": ports}))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "afterimage_emulator", "start", "--only", "firestore", "--project", "demo-kills",
+            [sys.executable, "-m", "afterimage_emulator", "start", "--only", service, "--project", "demo-kills",
              "--config", str(folder / "firebase.json")],
             cwd=ROOT, env={**os.environ, "AFTERIMAGE_DATA": str(folder / "data")}, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
@@ -42,7 +42,7 @@ class Killable:
                 break
         else:
             raise AssertionError(f"the suite did not start: {self.told}")
-        found = re.search(r"firestore +(127\.0\.0\.1:\d+)", self.told)
+        found = re.search(rf"{service} +(127\.0\.0\.1:\d+)", self.told)
         assert found is not None
         self.address = found[1]
         self._draining = threading.Thread(target=self.process.stderr.read, daemon=True)

@@ -136,6 +136,8 @@ class AccountStore:
         self._uid_of_identity: dict[tuple[str, str], str] = {}
         self._uid_of_passkey: dict[str, str] = {}
         self._uids_of_link_email: dict[str, dict[str, None]] = {}
+        self.touched: set[str] | None = None
+        """Ids of accounts that were changed, for whoever keeps them; emptied by it."""
 
     # -- reading
 
@@ -201,6 +203,8 @@ class AccountStore:
         if earlier is not None:
             self._forget_names(earlier)
         self._by_uid[account.uid] = account
+        if self.touched is not None:
+            self.touched.add(account.uid)
         if account.email is not None:
             self._uid_of_email[account.email] = account.uid
         if account.phone_number is not None:
@@ -219,9 +223,13 @@ class AccountStore:
         if account is None:
             return False
         self._forget_names(account)
+        if self.touched is not None:
+            self.touched.add(uid)
         return True
 
     def clear(self) -> None:
+        if self.touched is not None:
+            self.touched.update(self._by_uid)
         self._by_uid.clear()
         self._uid_of_email.clear()
         self._uid_of_phone.clear()

@@ -90,6 +90,9 @@ class Projects:
     def replace(self, project: Project) -> None:
         self._projects[project.id] = project
 
+    def remove(self, project_id: str) -> None:
+        self._projects.pop(project_id, None)
+
     def clear(self) -> None:
         self._projects.clear()
 
