@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 NANOS_PER_SECOND = 1_000_000_000
+_LAST_NS = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp()) * NANOS_PER_SECOND
 _log = logging.getLogger("afterimage_emulator.clock")
 
 
@@ -42,6 +43,7 @@ class Clock:
         self._timers: list[Timer] = []
         self._order = itertools.count()
         self._wakeup: asyncio.TimerHandle | None = None
+        self._moving_to_ns: int | None = None
 
     # -- reading
 
@@ -52,7 +54,7 @@ class Clock:
         return time.time_ns() + self._offset_ns
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=self.now_ns() // 1000)
+        return _moment(self.now_ns())
 
     @property
     def is_frozen(self) -> bool:
@@ -62,6 +64,11 @@ class Clock:
     def offset_seconds(self) -> float:
         """How far this clock is from the machine's, for people who wonder why dates look odd."""
         return (self.now_ns() - time.time_ns()) / NANOS_PER_SECOND
+
+    @property
+    def moving_to(self) -> datetime | None:
+        """Where somebody is just moving it, for what comes due again and again on the way; None where nobody does."""
+        return None if self._moving_to_ns is None else _moment(self._moving_to_ns)
 
     # -- timers
 
@@ -102,13 +109,16 @@ class Clock:
         """Moves the clock forward, firing what becomes due on the way in the order it becomes due."""
         if seconds < 0:
             raise ValueError(f"the clock only moves forward, not by `{seconds}` seconds")
+        if seconds > (_LAST_NS - self.now_ns()) / NANOS_PER_SECOND:
+            raise ValueError(f"`{seconds}` seconds lead beyond the year 9999, where dates end")
         target_ns = self.now_ns() + round(seconds * NANOS_PER_SECOND)
         was_running = self._frozen_ns is None
+        self._moving_to_ns = target_ns
         while self._timers and self._timers[0].due_ns <= target_ns:
             timer = heapq.heappop(self._timers)
             self._frozen_ns = max(timer.due_ns, self.now_ns())
             _fire(timer)
-        self._frozen_ns = target_ns
+        self._frozen_ns, self._moving_to_ns = target_ns, None
         if was_running:
             self.resume()
         else:
@@ -145,6 +155,10 @@ def _fire(timer: Timer) -> None:
         callback()
     except Exception:  # one timer's fault must not keep the others from firing
         _log.exception("a timer failed")
+
+
+def _moment(ns: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=ns // 1000)
 
 
 def _to_ns(moment: datetime) -> int:

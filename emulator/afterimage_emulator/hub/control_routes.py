@@ -70,7 +70,10 @@ class SuiteControl:
             seconds = body["advance_seconds"]
             if not _is_number(seconds) or not 0 <= seconds < 1e10:
                 raise StatusError(Code.INVALID_ARGUMENT, f"`advance_seconds` must be 0 or more, not `{seconds}`")
-            clock.advance(seconds)
+            try:
+                clock.advance(seconds)
+            except ValueError as error:
+                raise StatusError(Code.INVALID_ARGUMENT, str(error)) from None
         if body.get("resume"):
             clock.resume()
         return await self._read_clock(request)

@@ -15,7 +15,7 @@ from afterimage_emulator.attempts import OK
 from afterimage_emulator.clock import Clock, Timer
 from afterimage_emulator.functions.codebases.manifest import FunctionSpec, RetrySchedule, ScheduleTrigger
 from afterimage_emulator.functions.deliveries.deliveries import FunctionCalls
-from afterimage_emulator.functions.deliveries.time_tables import ScheduleError, TimeTable, read_schedule
+from afterimage_emulator.functions.deliveries.time_tables import ScheduleError, TimeTable, first_after, read_schedule
 from afterimage_emulator.functions.instances.instance_requests import InstanceRequest, request_head
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.observers import CURRENT_PEER
@@ -85,14 +85,15 @@ class Schedules:
         for task in tuple(self._under_way):
             task.cancel()
 
-    def _set_timer(self, job: _Job, after: datetime) -> None:
+    def _set_timer(self, job: _Job, after: datetime, *, since: datetime | None = None) -> None:
+        """`since` is a due time after which those up to `after` are left out."""
         if job.table is None:
             return
         try:
-            job.due = job.table(after)
-        except ScheduleError as error:
+            job.due = job.table(after) if since is None else first_after(job.table, since, after)
+        except (ScheduleError, OverflowError, ValueError) as error:  # dates end with the year 9999
             job.due = None
-            _log.error("[%s] %s", job.spec.name, error)
+            _log.error("[%s] comes due no more: %s", job.spec.name, error)
             return
         wait_seconds = (job.due - self._clock.now()).total_seconds()
         job.timer = self._clock.call_later(wait_seconds, lambda: self._come_due(job))
@@ -100,6 +101,12 @@ class Schedules:
     def _come_due(self, job: _Job) -> None:
         now = self._clock.now()
         due = job.due or now
+        moving_to = self._clock.moving_to
+        if job.is_running and moving_to is not None:
+            self._set_timer(job, moving_to, since=due)
+            left_out = (due.isoformat(), moving_to.isoformat())
+            _log.warning("[%s] runs from %s to %s are left out: the one before is not done", job.spec.name, *left_out)
+            return
         # From one due time to the next, so that nothing drifts; a machine that slept does not make up for it.
         self._set_timer(job, due if (now - due).total_seconds() < _LATE_SECONDS else now)
         if job.is_running:

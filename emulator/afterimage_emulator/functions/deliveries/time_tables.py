@@ -63,6 +63,23 @@ def _cron(text: str, schedule: str, zone: tzinfo) -> TimeTable:
     return next_after
 
 
+def first_after(table: TimeTable, due: datetime, moment: datetime) -> datetime:
+    """The first due time after a moment, of a schedule that was due at `due`, without all those in between."""
+    if isinstance(table, _Every):
+        return due + ((moment - due) // table.step + 1) * table.step
+    return table(moment)
+
+
+@dataclass(frozen=True, slots=True)
+class _Every:
+    """From one due time to the next, wherever the first was."""
+
+    step: timedelta
+
+    def __call__(self, moment: datetime) -> datetime:
+        return moment.astimezone(UTC) + self.step
+
+
 @dataclass(frozen=True, slots=True)
 class _Window:
     start: time
@@ -93,7 +110,7 @@ def _app_engine(text: str, schedule: str, zone: tzinfo) -> TimeTable:
         if not step or step > timedelta(days=366):
             raise _unreadable(schedule, "an interval is from one minute to a year")
         if interval["start"] is None and interval["whole"] is None:
-            return lambda moment: moment.astimezone(UTC) + step
+            return _Every(step)
         window = _Window(
             _time(interval["start"] or "00:00", schedule), _time(interval["end"] or "23:59", schedule), step
         )
