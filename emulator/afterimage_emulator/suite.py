@@ -327,14 +327,6 @@ class Suite:
             environment["GOOGLE_APPLICATION_CREDENTIALS"] = str(self._data / CREDENTIALS_FILE)
         return environment
 
-    async def drained(self, seconds: float) -> list[str]:
-        """Waits for what is under way, and answers with what is left undone."""
-        with contextlib.suppress(TimeoutError):
-            await self.activity.settled(seconds)
-        functions = self.services.get("functions")
-        named = [] if functions is None else functions.pending()
-        return named or [f"{name} ({count})" for name, count in self.activity.under_way.items()]
-
     async def settled(self, timeout_seconds: float = 30.0) -> None:
         """Returns when no event is on its way, no function at work and nothing waits to be retried."""
         await self.activity.settled(timeout_seconds)
@@ -385,11 +377,6 @@ class Suite:
     def functions_summary(self) -> list[str]:
         functions = self.services.get("functions")
         return [] if functions is None else list(functions.summary())
-
-    def broken_codebases(self) -> list[str]:
-        """Names of codebases that do not load as they are now."""
-        functions = self.services.get("functions")
-        return [] if functions is None else list(functions.broken_codebases())
 
     def send(self, event: CloudEvent) -> int:
         """An event made by hand; answers how many functions want it."""

@@ -57,7 +57,8 @@ def run_exec(options: argparse.Namespace) -> int:
         if suite.broken_rules:  # tests of denials would pass for the wrong reason
             sys.stderr.write(f"`{options.script}` is not run, since rules are broken\n")
             return EXIT_CANNOT_START
-        if suite.broken_codebases():  # tests would wait for what no function does
+        functions = suite.services.get("functions")
+        if functions is not None and functions.broken_codebases():  # tests would wait for what no function does
             sys.stderr.write(f"`{options.script}` is not run, since not every codebase loads\n")
             return EXIT_CANNOT_START
         code = await _run_script(suite, stop, options.script)
@@ -142,7 +143,7 @@ async def _serve(
 async def _drain(suite: Suite, stop: asyncio.Event, seconds: float) -> None:
     """Lets functions finish what is under way, unless whoever stops the suite says so again; names what is left."""
     stop.clear()
-    draining = asyncio.ensure_future(suite.drained(seconds))
+    draining = asyncio.ensure_future(_drained(suite, seconds))
     stopping = asyncio.ensure_future(stop.wait())
     if suite.activity.under_way and seconds > 0:
         sys.stderr.write(f"\nfinishing what is under way, for {seconds:g} s at most; Ctrl-C again stops at once\n")
@@ -151,12 +152,21 @@ async def _drain(suite: Suite, stop: asyncio.Event, seconds: float) -> None:
     if not draining.done():
         draining.cancel()
         await asyncio.gather(draining, return_exceptions=True)
-        draining = asyncio.ensure_future(suite.drained(0))
+        draining = asyncio.ensure_future(_drained(suite, 0))
     left = await draining
     if left:
         more = f"\n  and {len(left) - SHOWN_UNDONE:,} more" if len(left) > SHOWN_UNDONE else ""
         lines = "".join(f"\n  {line}" for line in left[:SHOWN_UNDONE])
         sys.stderr.write(f"left undone: {len(left):,}{lines}{more}\n")
+
+
+async def _drained(suite: Suite, seconds: float) -> list[str]:
+    """Waits for what is under way, and answers with what is left undone."""
+    with suppress(TimeoutError):
+        await suite.settled(seconds)
+    functions = suite.services.get("functions")
+    named = [] if functions is None else list(functions.pending())
+    return named or [f"{name} ({count})" for name, count in suite.activity.under_way.items()]
 
 
 async def _run_script(suite: Suite, stop: asyncio.Event, script: str) -> int:
