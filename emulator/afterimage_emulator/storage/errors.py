@@ -23,14 +23,18 @@ class Reason(StrEnum):
     UPLOAD_CANCELLED = "uploadCancelled"
     TOO_LARGE = "uploadTooLarge"
     RETENTION_NOT_MET = "retentionPolicyNotMet"
+    KEY_ALGORITHM_INVALID = "customerEncryptionAlgorithmIsInvalid"
+    KEY_FORMAT_INVALID = "customerEncryptionKeyFormatIsInvalid"
+    KEY_HASH_INVALID = "customerEncryptionKeySha256IsInvalid"
+    KEY_INCORRECT = "customerEncryptionKeyIsIncorrect"
+    KEY_REQUIRED = "resourceIsEncryptedWithCustomerEncryptionKey"
+    NOT_ENCRYPTED = "resourceNotEncryptedWithCustomerEncryptionKey"
     DISK_FULL = "insufficientStorage"
     NOT_IMPLEMENTED = "notImplemented"
     BACKEND_ERROR = "backendError"
 
 
 _CODES = {
-    Reason.INVALID: Code.INVALID_ARGUMENT,
-    Reason.REQUIRED: Code.INVALID_ARGUMENT,
     Reason.LOGIN_REQUIRED: Code.UNAUTHENTICATED,
     Reason.FORBIDDEN: Code.PERMISSION_DENIED,
     Reason.NOT_FOUND: Code.NOT_FOUND,
@@ -40,19 +44,19 @@ _CODES = {
     Reason.NOT_MODIFIED: Code.FAILED_PRECONDITION,
     Reason.RANGE_NOT_SATISFIABLE: Code.OUT_OF_RANGE,
     Reason.UPLOAD_CANCELLED: Code.CANCELLED,
-    Reason.TOO_LARGE: Code.INVALID_ARGUMENT,
     Reason.RETENTION_NOT_MET: Code.PERMISSION_DENIED,
     Reason.DISK_FULL: Code.RESOURCE_EXHAUSTED,
     Reason.NOT_IMPLEMENTED: Code.UNIMPLEMENTED,
     Reason.BACKEND_ERROR: Code.UNAVAILABLE,
 }
+"""Every other reason is one of an invalid argument."""
 
 
 class StorageError(StatusError):
     """A refused storage request; `reason` says more than the canonical code can."""
 
     def __init__(self, reason: Reason, message: str, *, details: tuple[bytes, ...] = ()) -> None:
-        super().__init__(_CODES[reason], message, details=details)
+        super().__init__(_CODES.get(reason, Code.INVALID_ARGUMENT), message, details=details)
         self.reason = reason
 
 

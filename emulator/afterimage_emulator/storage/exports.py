@@ -17,7 +17,12 @@ from typing import Any
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.storage.errors import StorageError, invalid
 from afterimage_emulator.storage.firebase.resources import download_tokens, with_tokens
-from afterimage_emulator.storage.messages.object_json import object_resource, read_metadata, read_storage_class
+from afterimage_emulator.storage.messages.object_json import (
+    object_resource,
+    read_metadata,
+    read_storage_class,
+    stored_contexts,
+)
 from afterimage_emulator.storage.messages.timestamps import parse_time, print_time
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.names import check_bucket_name, check_object_name
@@ -83,7 +88,14 @@ class StorageExports:
         check_bucket_name(bucket)
         check_object_name(name)
         custom = body.get("customMetadata") or body.get("metadata") or {}
-        metadata = read_metadata({**body, "metadata": custom, "acl": body.get("acl")})
+        of_the_server = {"kmsKeyName": None, "customerEncryption": None}
+        metadata = read_metadata({**body, "metadata": custom, "acl": body.get("acl"), **of_the_server})
+        metadata = replace(
+            metadata,
+            contexts=stored_contexts(body.get("contexts")),
+            kms_key_name=_text(body, "kmsKeyName"),
+            customer_key_sha256=_text(_mapping(body.get("customerEncryption")), "keySha256"),
+        )
         tokens = body.get("downloadTokens")
         if isinstance(tokens, list) and tokens:
             metadata = with_tokens(metadata, tuple(str(token) for token in tokens))
@@ -191,6 +203,15 @@ def _read_json(file: Path) -> Mapping[str, Any]:
     if not isinstance(body, dict):
         raise invalid(f"`{file}` must hold a JSON object")
     return body
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(body: Mapping[str, object], field: str) -> str | None:
+    value = body.get(field)
+    return value if isinstance(value, str) else None
 
 
 def _time(body: Mapping[str, object], field: str) -> int | None:

@@ -26,6 +26,7 @@ from afterimage_emulator.storage.gcs.answers import ObjectAnswers
 from afterimage_emulator.storage.gcs.api import GcsApi
 from afterimage_emulator.storage.gcs.buckets import GcsBuckets
 from afterimage_emulator.storage.gcs.copies import GcsCopies
+from afterimage_emulator.storage.gcs.folders_api import FoldersApi
 from afterimage_emulator.storage.gcs.hmac_api import HmacApi
 from afterimage_emulator.storage.gcs.objects import GcsObjects
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
@@ -35,6 +36,7 @@ from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.events import ObjectEvents
 from afterimage_emulator.storage.objects.records import ObjectMetadata
 from afterimage_emulator.storage.objects.requests import Upload
+from afterimage_emulator.storage.objects.managed_folders import ManagedFolders
 from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
 from afterimage_emulator.storage.rules.bucket_rules import BucketRules
@@ -125,6 +127,7 @@ class StorageService:
             uploads=FirebaseUploads(objects=guarded, receiver=receiver, resumable=self.resumable),
         )
         self._hmac_keys = HmacKeys(clock=clock)
+        self._folders = ManagedFolders(store=self.store, clock=clock)
         answers = ObjectAnswers(store=self.store)
         gcs_uploads = GcsUploads(store=self.store, receiver=receiver, resumable=self.resumable, answers=answers)
         self._rewrites = Rewrites(store=self.store, clock=clock)
@@ -138,6 +141,7 @@ class StorageService:
             acl=GcsAcl(store=self.store),
             uploads=gcs_uploads,
             hmac=HmacApi(keys=self._hmac_keys),
+            folders=FoldersApi(store=self.store, folders=self._folders),
         )
         keys = SigningKeys(
             signer=signer or LocalSigner(), hmac_keys=self._hmac_keys, accept_unknown=accept_unknown_signers
@@ -213,6 +217,7 @@ class StorageService:
         self.in_parts.reset()
         self.store.reset()
         self._hmac_keys.reset()
+        self._folders.reset()
         self.files.reset()
 
     async def export_to(self, directory: Path) -> None:

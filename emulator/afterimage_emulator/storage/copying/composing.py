@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid
+from afterimage_emulator.storage.messages.customer_keys import check_customer_key
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.blob_writer import Blob
 from afterimage_emulator.storage.objects.records import ObjectRecord
@@ -33,10 +34,16 @@ class Composer:
                 f"({SOURCES_LIMIT})."
             )
         sources = [self._store.read(wanted) for wanted in request.sources]
-        self._store.check_upload(request.target)
+        target = request.target
+        for source in sources:
+            check_customer_key(source, target.metadata.customer_key_sha256)
+        if request.keep_contexts:
+            contexts = {key: one for source in sources for key, one in source.metadata.contexts.items()}
+            target = replace(target, metadata=replace(target.metadata, contexts=contexts))
+        self._store.check_upload(target)
         blob = await self.joined([source.blob for source in sources])
         components = sum(source.component_count or 1 for source in sources)
-        record = self._store.insert(replace(request.target, component_count=components), blob)
+        record = self._store.insert(replace(target, component_count=components), blob)
         if request.delete_sources:
             self._delete(sources, record)
         return record

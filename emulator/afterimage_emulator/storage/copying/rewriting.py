@@ -8,6 +8,7 @@ from typing import Final
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid
+from afterimage_emulator.storage.messages.customer_keys import check_customer_key
 from afterimage_emulator.storage.objects.records import ObjectRecord
 from afterimage_emulator.storage.objects.requests import Copy
 from afterimage_emulator.storage.objects.store import ObjectStore
@@ -57,6 +58,7 @@ class Rewrites:
         if begun is not None:
             request = replace(request, source=replace(request.source, generation=begun.generation))
         source = self._store.read(request.source)
+        check_customer_key(source, request.source_key)
         written = 0 if begun is None else begun.written_bytes
         size = source.blob.size
         if step_bytes is not None and self._moves_bytes(source, request) and written + step_bytes < size:
@@ -95,4 +97,6 @@ class Rewrites:
         there = self._store.bucket_or_none(request.target.bucket)
         location = "US" if there is None else there.location
         default = "STANDARD" if there is None else there.storage_class
+        if request.source_key != request.target.metadata.customer_key_sha256:
+            return True
         return (location, request.target.storage_class or default) != (here.location, source.storage_class)

@@ -13,6 +13,7 @@ from afterimage_emulator.storage.firebase.resources import (
     firebase_resource,
     with_tokens,
 )
+from afterimage_emulator.storage.messages.customer_keys import check_customer_key
 from afterimage_emulator.storage.messages.media_response import media_response
 from afterimage_emulator.storage.messages.request_fields import json_object, listing, preconditions
 from afterimage_emulator.storage.objects.preconditions import NO_PRECONDITIONS
@@ -39,6 +40,7 @@ class FirebaseObjects:
         )
         preconditions(request).check_read(record, record.generation)
         if request.query_value("alt") == "media":
+            check_customer_key(record, None)  # this dialect has no way to show one
             return media_response(record, request.headers, default_cache_control=_CACHE_CONTROL)
         if not download_tokens(record.metadata):
             record = self._objects.give_token(record, lambda old: with_tokens(old, (str(uuid.uuid4()),)))

@@ -12,6 +12,7 @@ from afterimage_emulator.storage.gcs.batches import Batches
 from afterimage_emulator.storage.gcs.buckets import GcsBuckets
 from afterimage_emulator.storage.gcs.copies import GcsCopies
 from afterimage_emulator.storage.gcs.errors import json_error
+from afterimage_emulator.storage.gcs.folders_api import FoldersApi
 from afterimage_emulator.storage.gcs.hmac_api import HmacApi
 from afterimage_emulator.storage.gcs.objects import GcsObjects
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
@@ -41,6 +42,7 @@ class GcsApi:
         uploads: GcsUploads,
         acl: GcsAcl,
         hmac: HmacApi,
+        folders: FoldersApi,
     ) -> None:
         self._router = Router()
         add = self._router.add
@@ -53,6 +55,7 @@ class GcsApi:
         for base in _BASES:
             _add_acl_routes(self._router, base, acl)
             _add_hmac_routes(self._router, base, hmac)
+            _add_folder_routes(self._router, base, folders)
             _add_copy_routes(self._router, base, copies)
             _add_json_routes(self._router, base, buckets, objects, uploads)
 
@@ -105,6 +108,16 @@ def _add_acl_routes(router: Router, base: str, acl: GcsAcl) -> None:
             router.add("GET", f"{owner}/{part}/{{entity}}", acl.get)
             router.add("PUT PATCH", f"{owner}/{part}/{{entity}}", acl.insert)
             router.add("DELETE", f"{owner}/{part}/{{entity}}", acl.delete)
+
+
+def _add_folder_routes(router: Router, base: str, folders: FoldersApi) -> None:
+    managed = f"{base}/b/{{bucket}}/managedFolders"
+    router.add("POST", managed, folders.create)
+    router.add("GET", managed, folders.list)
+    router.add("GET", f"{managed}/{{folder}}", folders.get)
+    router.add("DELETE", f"{managed}/{{folder}}", folders.delete)
+    router.add("GET", f"{base}/b/{{bucket}}/storageLayout", folders.layout)
+    router.add("*", f"{base}/b/{{bucket}}/folders{{part=**}}", folders.no_hierarchy)
 
 
 def _add_hmac_routes(router: Router, base: str, hmac: HmacApi) -> None:

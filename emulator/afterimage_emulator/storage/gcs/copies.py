@@ -13,10 +13,10 @@ from afterimage_emulator.storage.copying.rewriting import Rewrites
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid
 from afterimage_emulator.storage.gcs.acl import check_acl_allowed, predefined_acl
 from afterimage_emulator.storage.gcs.answers import ObjectAnswers
+from afterimage_emulator.storage.messages.customer_keys import OF_SOURCE, customer_key
 from afterimage_emulator.storage.messages.object_json import (
     read_metadata,
     read_storage_class,
-    refuse_unsupported,
     says_metadata,
 )
 from afterimage_emulator.storage.messages.partial_response import select_fields
@@ -25,10 +25,11 @@ from afterimage_emulator.storage.messages.request_fields import (
     json_object,
     number,
     preconditions,
-    refuse_customer_keys,
     said_number,
     said_object,
+    with_keys,
 )
+from afterimage_emulator.storage.objects.contexts import patched_contexts
 from afterimage_emulator.storage.objects.preconditions import Preconditions
 from afterimage_emulator.storage.objects.records import ObjectMetadata
 from afterimage_emulator.storage.objects.requests import Composition, Copy, Selection, Upload
@@ -81,10 +82,9 @@ class GcsCopies:
         return self._answers.answer(request, self._store.move(Copy(source=source, target=target)))
 
     async def compose(self, request: HttpRequest) -> HttpResponse:
-        refuse_customer_keys(request)
         body = await json_object(request)
         described = said_object(body, "destination")
-        target = self._target(request, described, request.params["object"], "destinationPredefinedAcl")
+        target = self._target(request, described, request.params["object"], "kmsKeyName")
         for field, said in (("bucket", target.bucket), ("name", target.name)):
             if described.get(field) not in (None, said):
                 raise invalid(f"Invalid value for `destination.{field}`: the address of the request says `{said}`")
@@ -95,13 +95,13 @@ class GcsCopies:
             sources=_sources(target.bucket, body.get("sourceObjects")),
             target=target,
             delete_sources=delete or flag(request, "deleteSourceObjects"),
+            keep_contexts=_keeps_contexts(request, described),
         )
         return self._answers.answer(request, await self._composer.compose(composition))
 
     # -- inside
 
     def _wanted(self, request: HttpRequest, body: Mapping[str, object]) -> Copy:
-        refuse_customer_keys(request)
         params = request.params
         source = Selection(
             bucket=params["bucket"],
@@ -109,16 +109,25 @@ class GcsCopies:
             generation=number(request, "sourceGeneration"),
             preconditions=preconditions(request, source=True),
         )
-        target = self._target(request, body, params["target_object"], "destinationPredefinedAcl")
-        return Copy(source=source, target=target, keep_metadata=not says_metadata(body))
+        target = self._target(request, body, params["target_object"], "destinationKmsKeyName")
+        return Copy(
+            source=source,
+            target=target,
+            keep_metadata=not says_metadata(body),
+            source_key=customer_key(request.headers, OF_SOURCE),
+            keep_contexts=_keeps_contexts(request, body),
+        )
 
-    def _target(self, request: HttpRequest, body: Mapping[str, object], name: str, acl_parameter: str) -> Upload:
-        refuse_unsupported(body)
-        if request.query_value("dropContextGroups"):
-            raise StorageError(Reason.NOT_IMPLEMENTED, "`dropContextGroups` is not implemented here")
+    def _target(self, request: HttpRequest, body: Mapping[str, object], name: str, key_parameter: str) -> Upload:
         bucket = request.params.get("target_bucket") or request.params["bucket"]
-        metadata = read_metadata(body) if says_metadata(body) else ObjectMetadata()
-        acl = predefined_acl(request, acl_parameter)
+        if says_metadata(body):
+            said = {name: value for name, value in body.items() if name not in _OF_THE_SERVER}
+            metadata = read_metadata(said)
+        else:
+            metadata = ObjectMetadata(contexts=patched_contexts({}, body.get("contexts")))
+        named = {} if key_parameter in request.query else _key_of_caller(body)
+        metadata = with_keys(metadata, request, named, key_parameter)
+        acl = predefined_acl(request, "destinationPredefinedAcl")
         if acl is not None:
             metadata = replace(metadata, acl=acl)
         check_acl_allowed(self._store.bucket_or_none(bucket), metadata.acl)
@@ -130,6 +139,24 @@ class GcsCopies:
             preconditions=preconditions(request),
             keeps_empty_type=True,
         )
+
+
+_OF_THE_SERVER = frozenset({"kmsKeyName", "customerEncryption"})
+"""A body is often what the server said of the source, and a copy takes no key of its source."""
+
+
+def _key_of_caller(body: Mapping[str, object]) -> Mapping[str, object]:
+    name = body.get("kmsKeyName")
+    is_version = isinstance(name, str) and "/cryptoKeyVersions/" in name
+    return {} if is_version else {"kmsKeyName": name}
+
+
+def _keeps_contexts(request: HttpRequest, body: Mapping[str, object]) -> bool:
+    dropped = [name for value in request.query.get("dropContextGroups", []) for name in value.split(",")]
+    for name in dropped:
+        if name != "custom":
+            raise invalid(f"Invalid value for `dropContextGroups`: `{name[:100]}`; use custom")
+    return not dropped and "contexts" not in body
 
 
 def _sources(bucket: str, said: object) -> tuple[Selection, ...]:

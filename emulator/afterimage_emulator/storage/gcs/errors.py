@@ -12,8 +12,6 @@ from afterimage_emulator.storage.messages.media_response import NO_SNIFFING, SAN
 from afterimage_emulator.wire.http_messages import HttpResponse
 
 STATUSES: Final = {
-    Reason.INVALID: 400,
-    Reason.REQUIRED: 400,
     Reason.LOGIN_REQUIRED: 401,
     Reason.FORBIDDEN: 403,
     Reason.NOT_FOUND: 404,
@@ -67,7 +65,7 @@ _NOT_IN_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0
 
 def status_of(error: StatusError) -> int:
     if isinstance(error, StorageError):
-        return STATUSES[error.reason]
+        return STATUSES.get(error.reason, 400)
     # A body that stalls is the client's timeout, not the service's.
     return 408 if error.code is Code.DEADLINE_EXCEEDED else HTTP_STATUS[error.code]
 

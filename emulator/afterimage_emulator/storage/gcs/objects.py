@@ -11,6 +11,7 @@ from afterimage_emulator.storage.errors import Reason, StorageError, invalid, no
 from afterimage_emulator.storage.gcs.acl import check_acl_allowed, predefined_acl
 from afterimage_emulator.storage.gcs.answers import ObjectAnswers
 from afterimage_emulator.storage.gcs.errors import media_error
+from afterimage_emulator.storage.messages.customer_keys import check_customer_key, customer_key
 from afterimage_emulator.storage.messages.media_response import media_response
 from afterimage_emulator.storage.messages.object_json import (
     patch_metadata,
@@ -21,7 +22,6 @@ from afterimage_emulator.storage.messages.request_fields import (
     flag,
     json_object,
     listing,
-    refuse_customer_keys,
     selection,
 )
 from afterimage_emulator.storage.objects.records import ObjectMetadata, ObjectRecord
@@ -42,19 +42,21 @@ class GcsObjects:
     # -- reading
 
     async def get(self, request: HttpRequest) -> HttpResponse:
-        refuse_customer_keys(request)
         if flag(request, "softDeleted"):
             return self._answers.answer(request, self._soft_deleted(request))
         if request.query_value("alt") == "media":
             return await self.download(request)
         record = self._store.read(selection(request))
+        shown = customer_key(request.headers)
+        if shown is not None:
+            check_customer_key(record, shown)
         return self._answers.answer(request, record)
 
     async def download(self, request: HttpRequest) -> HttpResponse:
-        refuse_customer_keys(request)
         size: int | None = None
         try:
             record = self._store.read(selection(request))
+            check_customer_key(record, customer_key(request.headers))
             size = record.blob.size
             return media_response(record, request.headers, default_cache_control=_PRIVATE)
         except StatusError as error:
@@ -125,9 +127,13 @@ def _edit(request: HttpRequest, change: Callable[[ObjectMetadata], ObjectMetadat
 
 def _updated(old: ObjectMetadata, body: Mapping[str, object]) -> ObjectMetadata:
     """PUT: what is not said is empty. Holds that were ever set are then off, not unknown."""
+    echoed = {"kmsKeyName": old.kms_key_name, "customerEncryption": body.get("customerEncryption")}
+    body = {name: value for name, value in body.items() if name not in echoed or value != echoed[name]}
     new = read_metadata(body)
     return replace(
         new,
+        kms_key_name=new.kms_key_name or old.kms_key_name,
+        customer_key_sha256=old.customer_key_sha256,
         temporary_hold=_off(old.temporary_hold) if new.temporary_hold is None else new.temporary_hold,
         event_based_hold=_off(old.event_based_hold) if new.event_based_hold is None else new.event_based_hold,
     )

@@ -15,7 +15,7 @@ from afterimage_emulator.storage.messages.request_fields import (
     expected_hashes,
     json_object,
     preconditions,
-    refuse_customer_keys,
+    with_keys,
 )
 from afterimage_emulator.storage.objects.requests import Upload
 from afterimage_emulator.storage.objects.store import ObjectStore
@@ -38,7 +38,6 @@ class GcsUploads:
         self._resumable = resumable
 
     async def insert(self, request: HttpRequest) -> HttpResponse:
-        refuse_customer_keys(request)
         if request.query_value("upload_id") is not None:
             return await self.resume(request)
         kind = request.query_value("uploadType")
@@ -109,6 +108,7 @@ class GcsUploads:
         metadata = read_metadata(body)
         if metadata.content_type is None:
             metadata = replace(metadata, content_type=media_type or None)
+        metadata = with_keys(metadata, request, body, "kmsKeyName")
         acl = predefined_acl(request)
         if acl is not None:
             metadata = replace(metadata, acl=acl)

@@ -88,6 +88,11 @@ def _described(record: ObjectRecord, default_cache_control: str) -> HttpResponse
         ("x-goog-stored-content-encoding", metadata.content_encoding or "identity"),
         ("x-goog-stored-content-length", str(record.blob.size)),
     ]
+    if metadata.customer_key_sha256 is not None:
+        answer.headers += [
+            ("x-goog-encryption-algorithm", "AES256"),
+            ("x-goog-encryption-key-sha256", metadata.customer_key_sha256),
+        ]
     answer.headers += [(f"x-goog-meta-{_ascii(key)}", _ascii(value)) for key, value in metadata.custom.items()]
     return answer
 

@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
-from afterimage_emulator.storage.errors import invalid, not_implemented
-from afterimage_emulator.storage.messages.timestamps import parse_time, print_time
+from afterimage_emulator.storage.errors import invalid
+from afterimage_emulator.storage.messages.timestamps import parse_time, print_event_time, print_time
+from afterimage_emulator.storage.objects.contexts import Contexts, ObjectContext, patched_contexts
 from afterimage_emulator.storage.objects.holds import retained_until_ns
 from afterimage_emulator.storage.objects.records import STORAGE_CLASSES, BucketRecord, ObjectMetadata, ObjectRecord
+from afterimage_emulator.storage.settings.key_names import check_key_name
 
 _TEXT_FIELDS: Final = {
     "contentType": "content_type",
@@ -22,7 +24,6 @@ _TEXT_FIELDS: Final = {
 }
 _HOLDS: Final = {"temporaryHold": "temporary_hold", "eventBasedHold": "event_based_hold"}
 _WRITABLE: Final = frozenset((*_TEXT_FIELDS, *_HOLDS)) | {"metadata", "customTime", "acl", "retention"}
-_UNSUPPORTED: Final = ("customerEncryption", "contexts", "kmsKeyName")
 CUSTOM_METADATA_LIMIT_BYTES: Final = 8 * 1024
 
 
@@ -74,6 +75,13 @@ def _add_keeping(resource: dict[str, Any], record: ObjectRecord, bucket: BucketR
         value = getattr(record.metadata, attribute)
         if value is not None:
             resource[field] = value
+    if record.metadata.contexts:
+        resource["contexts"] = {"custom": {key: _context(one) for key, one in record.metadata.contexts.items()}}
+    if record.metadata.kms_key_name is not None:
+        resource["kmsKeyName"] = record.metadata.kms_key_name
+    encryption = _customer_encryption(record.metadata)
+    if encryption is not None:
+        resource["customerEncryption"] = encryption
     if record.metadata.retention is not None:
         resource["retention"] = dict(record.metadata.retention)
     until = None if bucket is None else retained_until_ns(bucket, record)
@@ -86,6 +94,34 @@ def _add_keeping(resource: dict[str, Any], record: ObjectRecord, bucket: BucketR
     resource.update({field: print_time(value) for field, value in times.items() if value is not None})
 
 
+def _context(one: ObjectContext) -> dict[str, str]:
+    return {
+        "value": one.value,
+        "createTime": print_event_time(one.created_ns),
+        "updateTime": print_event_time(one.updated_ns),
+    }
+
+
+def stored_contexts(said: object) -> Contexts:
+    """As a resource tells them, with the times that they have."""
+    custom = said.get("custom") if isinstance(said, Mapping) else None
+    times = custom if isinstance(custom, Mapping) else {}
+    return {
+        key: replace(
+            one,
+            created_ns=parse_time(str(times[key].get("createTime"))) or 0,
+            updated_ns=parse_time(str(times[key].get("updateTime"))) or 0,
+        )
+        for key, one in patched_contexts({}, said).items()
+    }
+
+
+def location_type(record: BucketRecord) -> str:
+    if "customPlacementConfig" in record.settings:
+        return "dual-region"
+    return "multi-region" if record.location in ("US", "EU", "ASIA") else "region"
+
+
 def bucket_resource(record: BucketRecord, *, origin: str) -> dict[str, Any]:
     return {
         "kind": "storage#bucket",
@@ -95,7 +131,7 @@ def bucket_resource(record: BucketRecord, *, origin: str) -> dict[str, Any]:
         "projectNumber": "1",
         "metageneration": str(record.metageneration),
         "location": record.location,
-        "locationType": "multi-region" if record.location in ("US", "EU", "ASIA") else "region",
+        "locationType": location_type(record),
         "storageClass": record.storage_class,
         "etag": record.etag,
         "timeCreated": print_time(record.created_ns),
@@ -116,7 +152,6 @@ def read_metadata(body: Mapping[str, object]) -> ObjectMetadata:
 
 def patch_metadata(old: ObjectMetadata, body: Mapping[str, Any]) -> ObjectMetadata:
     """For `patch`: what is not said stays, null empties a field or removes a key of `metadata`."""
-    refuse_unsupported(body)
     changes: dict[str, Any] = {}
     for field, attribute in _TEXT_FIELDS.items():
         if field in body:
@@ -130,16 +165,15 @@ def patch_metadata(old: ObjectMetadata, body: Mapping[str, Any]) -> ObjectMetada
     for field, attribute in _HOLDS.items():
         if field in body:
             changes[attribute] = _hold(body[field], field)
+    if "contexts" in body:
+        changes["contexts"] = patched_contexts(old.contexts, body["contexts"])
+    if body.get("kmsKeyName") not in (None, old.kms_key_name):
+        changes["kms_key_name"] = f"{check_key_name(body['kmsKeyName'])}/cryptoKeyVersions/1"
+    if body.get("customerEncryption") not in (None, _customer_encryption(old)):
+        raise invalid("`customerEncryption` is told by the server; send a key in the headers `x-goog-encryption-…`")
     if "retention" in body and body["retention"] != {}:
         changes["retention"] = _retention(body["retention"])
     return replace(old, **changes)
-
-
-def refuse_unsupported(body: Mapping[str, object]) -> None:
-    """By name: an object without its hold, key or contexts is not what was asked for."""
-    for field in _UNSUPPORTED:
-        if body.get(field):
-            raise not_implemented(field)
 
 
 def says_metadata(body: Mapping[str, object]) -> bool:
@@ -152,6 +186,12 @@ def read_storage_class(body: Mapping[str, object]) -> str | None:
     if value is not None and value not in STORAGE_CLASSES:
         raise invalid(f"Invalid storage class `{value}`; choose one of {', '.join(sorted(STORAGE_CLASSES))}")
     return value
+
+
+def _customer_encryption(metadata: ObjectMetadata) -> dict[str, str] | None:
+    if metadata.customer_key_sha256 is None:
+        return None
+    return {"encryptionAlgorithm": "AES256", "keySha256": metadata.customer_key_sha256}
 
 
 def _hold(value: object, field: str) -> bool:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from afterimage_emulator.status import Code, StatusError
-from afterimage_emulator.storage.errors import Reason, StorageError, invalid, not_implemented
+from afterimage_emulator.storage.errors import Reason, StorageError, invalid
+from afterimage_emulator.storage.messages.customer_keys import customer_key
 from afterimage_emulator.storage.objects.preconditions import Preconditions
+from afterimage_emulator.storage.objects.records import ObjectMetadata
 from afterimage_emulator.storage.objects.requests import PAGE_LIMIT, Listing, Selection
+from afterimage_emulator.storage.settings.key_names import check_key_name
 from afterimage_emulator.wire.http_messages import HttpRequest
 
 JSON_LIMIT_BYTES: Final = 1024 * 1024
+KMS_HEADER: Final = "x-goog-encryption-kms-key-name"
 _DIGITS = re.compile(r"-?\d{1,19}")
 _HASH = re.compile(r"\s*(crc32c|md5)\s*=\s*([A-Za-z0-9+/]+=*)\s*")
 
@@ -122,13 +127,16 @@ def _string(body: Mapping[str, object], field: str) -> str | None:
     return value
 
 
-def refuse_customer_keys(request: HttpRequest) -> None:
-    """Storing what should be encrypted in the clear would be a promise broken in silence."""
-    for header in ("x-goog-encryption-algorithm", "x-goog-copy-source-encryption-algorithm"):
-        if header in request.headers:
-            raise not_implemented("customer-supplied encryption keys")
-    if request.query_value("kmsKeyName") or request.query_value("destinationKmsKeyName"):
-        raise not_implemented("kmsKeyName")
+def with_keys(
+    metadata: ObjectMetadata, request: HttpRequest, body: Mapping[str, object], parameter: str
+) -> ObjectMetadata:
+    """The keys that an object is to be written under: one that the customer brings, or the name of one of KMS."""
+    brought = customer_key(request.headers)
+    name = request.query_value(parameter) or _string(body, "kmsKeyName") or request.headers.get(KMS_HEADER)
+    if brought is not None and name is not None:
+        raise StorageError(Reason.CONFLICT, "A customer-supplied key and `kmsKeyName` cannot stand beside each other")
+    version = None if name is None else f"{check_key_name(name)}/cryptoKeyVersions/1"
+    return replace(metadata, customer_key_sha256=brought, kms_key_name=version)
 
 
 def content_length(request: HttpRequest) -> int | None:
@@ -153,6 +161,7 @@ def listing(request: HttpRequest, bucket: str) -> Listing:
         glob=text(request, "matchGlob"),
         versions=versions,
         soft_deleted=soft_deleted,
+        context_filter=text(request, "filter"),
         page_size=min(page_size or PAGE_LIMIT, PAGE_LIMIT),
         page_token=text(request, "pageToken"),
     )

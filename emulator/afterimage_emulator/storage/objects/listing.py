@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import merge
 from typing import Any, Final
 
 from afterimage_emulator.linear_patterns import LinearPattern
 from afterimage_emulator.storage.errors import invalid
+from afterimage_emulator.storage.objects.contexts import Contexts, read_context_filter
 from afterimage_emulator.storage.objects.globs import compile_glob, glob_literal
 from afterimage_emulator.storage.objects.records import ObjectRecord
 from afterimage_emulator.storage.objects.requests import Listing, Page
@@ -69,12 +70,16 @@ class _Walk:
     prefixes: list[str] = field(default_factory=list)
     next_token: str = ""
     glob_work: int = 0
+    has_contexts: Callable[[Contexts], bool] | None = None
+    """Asked of objects, never of prefixes."""
     reached: tuple[str, int, str] = ("n", 0, "")
     """Where the next page goes on: after this generation of a name (`n`), or after a common prefix (`p`)."""
 
     def run(self) -> None:
         listing = self.listing
         glob = compile_glob(listing.glob) if listing.glob else None
+        if listing.context_filter:
+            self.has_contexts = read_context_filter(listing.context_filter)
         bounds = _common_bound(listing.prefix, glob_literal(listing.glob))
         if bounds is None:
             return
@@ -112,9 +117,12 @@ class _Walk:
                 if not glob.covers(name):
                     self.reached = ("n", record.generation, name)
                     continue
+            cut = self._common_prefix(name)
+            if cut is None and self.has_contexts is not None and not self.has_contexts(record.metadata.contexts):
+                self.reached = ("n", record.generation, name)
+                continue
             if len(self.items) + len(self.prefixes) >= full:
                 return self._end_page()
-            cut = self._common_prefix(name)
             if cut is None:
                 self.items.append(record)
                 self.reached = ("n", record.generation, name)

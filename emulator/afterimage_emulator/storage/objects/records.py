@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from afterimage_emulator.storage.objects.blob_writer import Blob
+from afterimage_emulator.storage.objects.contexts import Contexts
 
 DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
 STORAGE_CLASSES: Final = frozenset(
@@ -30,6 +31,10 @@ class ObjectMetadata:
     event_based_hold: bool | None = None
     retention: Mapping[str, str] | None = None
     """`mode` and `retainUntilTime`."""
+    contexts: Contexts = field(default_factory=dict)
+    kms_key_name: str | None = None
+    """The version of the key, which the suite keeps and has no use for."""
+    customer_key_sha256: str | None = None
     acl: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -85,6 +90,12 @@ class BucketRecord:
     @property
     def soft_delete_seconds(self) -> int:
         return self._seconds("softDeletePolicy", "retentionDurationSeconds")
+
+    @property
+    def has_uniform_access(self) -> bool:
+        configuration = self.settings.get("iamConfiguration")
+        uniform = configuration.get("uniformBucketLevelAccess") if isinstance(configuration, Mapping) else None
+        return isinstance(uniform, Mapping) and uniform.get("enabled") is True
 
     @property
     def allows_object_retention(self) -> bool:

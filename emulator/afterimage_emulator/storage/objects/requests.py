@@ -87,6 +87,9 @@ class Copy:
     source: Selection
     target: Upload
     keep_metadata: bool = True
+    source_key: str | None = None
+    """The hash of the key that the source's bytes came with."""
+    keep_contexts: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +99,7 @@ class Composition:
     sources: tuple[Selection, ...]
     target: Upload
     delete_sources: bool = False
+    keep_contexts: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +115,7 @@ class Listing:
     glob: str = ""
     versions: bool = False
     soft_deleted: bool = False
+    context_filter: str = ""
     page_size: int = PAGE_LIMIT
     page_token: str = ""
 

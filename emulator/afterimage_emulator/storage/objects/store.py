@@ -18,9 +18,11 @@ from afterimage_emulator.storage.errors import (
     no_such_bucket,
     no_such_object,
 )
+from afterimage_emulator.storage.messages.customer_keys import check_customer_key
 from afterimage_emulator.storage.objects import events as object_events
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.blob_writer import Blob
+from afterimage_emulator.storage.objects.contexts import stamped
 from afterimage_emulator.storage.objects.events import ObjectEvents
 from afterimage_emulator.storage.objects.holds import (
     check_retention,
@@ -177,6 +179,9 @@ class ObjectStore:
             for name in names
         ]
 
+    def has_objects(self, bucket: str, prefix: str) -> bool:
+        return bool(self.list(Listing(bucket=bucket, prefix=prefix, page_size=1)).items)
+
     def list(self, request: Listing) -> Page:
         namespace = self._namespaces.get(request.bucket)
         return Page() if namespace is None else list_page(namespace, request)
@@ -225,6 +230,11 @@ class ObjectStore:
         if metadata.event_based_hold is None and bucket.settings.get("defaultEventBasedHold") is True:
             metadata = replace(metadata, event_based_hold=True)
         now = self._clock.now_ns()
+        metadata = replace(
+            metadata,
+            contexts=stamped(metadata.contexts, now),
+            kms_key_name=metadata.kms_key_name or self._default_key(bucket, metadata),
+        )
         record = ObjectRecord(
             bucket=request.bucket,
             name=request.name,
@@ -240,11 +250,19 @@ class ObjectStore:
         self._replace_live(bucket, request.name, record)
         return record
 
+    def _default_key(self, bucket: BucketRecord, metadata: ObjectMetadata) -> str | None:
+        encryption = bucket.settings.get("encryption") or {}
+        key = None if metadata.customer_key_sha256 else encryption.get("defaultKmsKeyName")
+        return None if key is None else f"{key}/cryptoKeyVersions/1"
+
     def edit(self, request: Edit) -> ObjectRecord:
         target = request.target
         old = self._find(target)
         target.preconditions.check_write(old, old.generation)
         metadata, now = request.change(old.metadata), self._clock.now_ns()
+        if metadata.kms_key_name != old.metadata.kms_key_name:
+            raise invalid("`kmsKeyName` of an object does not change; rewrite the object with `destinationKmsKeyName`")
+        metadata = replace(metadata, contexts=stamped(metadata.contexts, now))
         check_retention_change(old.metadata, metadata, overrides=request.overrides_retention)
         if metadata.retention != old.metadata.retention or metadata.event_based_hold:
             check_retention(self._buckets[target.bucket], metadata, now)
@@ -332,13 +350,26 @@ class ObjectStore:
     def copy(self, request: Copy) -> ObjectRecord:
         """Shares the bytes: copying costs the same whatever the size."""
         source = self.read(request.source)
+        check_customer_key(source, request.source_key)
         target = request.target
         self.check_upload(target)
         self._check_overwritten(target.bucket, target.name)
         target = replace(target, component_count=source.component_count, keeps_empty_type=True)
         if request.keep_metadata:
-            kept = replace(source.metadata, temporary_hold=None, event_based_hold=None, retention=None)
-            target = replace(target, metadata=replace(kept, acl=target.metadata.acl))
+            said = target.metadata
+            kept = replace(
+                source.metadata,
+                temporary_hold=None,
+                event_based_hold=None,
+                retention=None,
+                contexts=said.contexts,
+                kms_key_name=said.kms_key_name,
+                customer_key_sha256=said.customer_key_sha256,
+                acl=said.acl,
+            )
+            target = replace(target, metadata=kept)
+        if request.keep_contexts:
+            target = replace(target, metadata=replace(target.metadata, contexts=source.metadata.contexts))
         check_retention(self._buckets.get(target.bucket), target.metadata, self._clock.now_ns())
         if target.storage_class is None:
             target = replace(target, storage_class=self.ensure_bucket(target.bucket).storage_class)
@@ -349,7 +380,13 @@ class ObjectStore:
         source = self.read(request.source)
         bucket = self._buckets[source.bucket]
         refuse_kept(bucket, source, self._clock.now_ns(), archives=bucket.is_versioned)
-        record = self.copy(request)
+        record = self.copy(
+            replace(
+                request,
+                source_key=source.metadata.customer_key_sha256,
+                target=replace(request.target, metadata=_moved(source.metadata)),
+            )
+        )
         self.delete(Selection(bucket=request.source.bucket, name=request.source.name))
         return record
 
@@ -472,3 +509,10 @@ class ObjectStore:
             self._files.release(record.blob)
         gone = record if record.deleted_ns is not None else replace(record, deleted_ns=self._clock.now_ns())
         self._events.publish(object_events.DELETED, gone, self._buckets[gone.bucket])
+
+
+def _moved(metadata: ObjectMetadata) -> ObjectMetadata:
+    """What an object takes with it that a copy would leave."""
+    return ObjectMetadata(
+        kms_key_name=metadata.kms_key_name, customer_key_sha256=metadata.customer_key_sha256, acl=metadata.acl
+    )

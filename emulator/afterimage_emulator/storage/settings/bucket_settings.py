@@ -7,6 +7,7 @@ from typing import Final
 
 from afterimage_emulator.storage.errors import invalid, not_implemented
 from afterimage_emulator.storage.lifecycle.rules import read_rules
+from afterimage_emulator.storage.settings.key_names import check_key_name
 from afterimage_emulator.storage.settings.retention_settings import (
     SOFT_DELETE_SECONDS,
     changed_retention,
@@ -112,17 +113,6 @@ def _check_encryption(settings: Mapping[str, object]) -> None:
         mode = said.get("restrictionMode") if isinstance(said, Mapping) else None
         if field.endswith("EnforcementConfig") and mode not in (None, "NotRestricted"):
             raise not_implemented(f"bucket.encryption.{field}")
-
-
-def check_key_name(key: object) -> str:
-    """The name of a KMS key, which the suite keeps and never uses."""
-    parts = key.split("/") if isinstance(key, str) else []
-    if not isinstance(key, str) or parts[::2] != ["projects", "locations", "keyRings", "cryptoKeys"] or not all(parts):
-        raise invalid(
-            f"Invalid Cloud KMS key name `{str(key)[:100]}`; write "
-            "projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY"
-        )
-    return key
 
 
 def _placement(said: object) -> object:

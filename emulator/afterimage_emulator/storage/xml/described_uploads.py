@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from afterimage_emulator.storage.errors import invalid, not_implemented
 from afterimage_emulator.storage.gcs.acl import predefined_acl_of
+from afterimage_emulator.storage.messages.customer_keys import KEY_HEADERS
 from afterimage_emulator.storage.messages.object_json import read_metadata, read_storage_class
-from afterimage_emulator.storage.messages.request_fields import expected_hashes
+from afterimage_emulator.storage.messages.request_fields import KMS_HEADER, expected_hashes, with_keys
 from afterimage_emulator.storage.objects.preconditions import Preconditions
 from afterimage_emulator.storage.objects.requests import Upload
 from afterimage_emulator.wire.http_messages import Headers, HttpRequest
@@ -45,7 +47,7 @@ def upload_of(request: HttpRequest, *, bucket: str, name: str) -> Upload:
     headers = request.headers
     refuse_unknown(header for header, _ in headers.items())
     md5, crc32c = expected_hashes(request, {})
-    return described_upload(
+    upload = described_upload(
         dict(headers.items()),
         bucket=bucket,
         name=name,
@@ -54,6 +56,7 @@ def upload_of(request: HttpRequest, *, bucket: str, name: str) -> Upload:
         crc32c=crc32c,
         size_range=size_range(headers.get("x-goog-content-length-range")),
     )
+    return replace(upload, metadata=with_keys(upload.metadata, request, {}, "kmsKeyName"))
 
 
 def described_upload(fields: Mapping[str, str], *, bucket: str, name: str, **further: Any) -> Upload:
@@ -75,8 +78,8 @@ def refuse_unknown(names: Iterable[str]) -> None:
             continue
         if name.startswith("x-amz-") and name in ("x-amz-date", "x-amz-content-sha256"):
             continue
-        if name.startswith(("x-goog-encryption-", "x-goog-copy-source-encryption-")):
-            raise not_implemented("customer-supplied and KMS encryption keys")
+        if name in KEY_HEADERS or name == KMS_HEADER:
+            continue
         if name not in _UNDERSTOOD and name not in _WITHOUT_EFFECT and not name.startswith("x-goog-copy-source-if-"):
             raise not_implemented(name)
 

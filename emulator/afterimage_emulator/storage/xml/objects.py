@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
-from afterimage_emulator.storage.errors import invalid, not_implemented
+from afterimage_emulator.storage.errors import invalid
 from afterimage_emulator.storage.gcs.acl import check_acl_allowed
 from afterimage_emulator.storage.gcs.errors import escaped, xml_response
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
+from afterimage_emulator.storage.messages.customer_keys import OF_OBJECT, OF_SOURCE, check_customer_key, customer_key
 from afterimage_emulator.storage.messages.media_response import media_response
 from afterimage_emulator.storage.messages.request_fields import preconditions, selection
 from afterimage_emulator.storage.messages.timestamps import print_time
@@ -37,7 +38,6 @@ class XmlObjects:
         self._uploads = uploads
 
     async def get(self, request: HttpRequest) -> HttpResponse:
-        _refuse_customer_keys(request)
         wanted = selection(request)
         from_headers = header_preconditions(request.headers)
         conditions = replace(
@@ -46,6 +46,7 @@ class XmlObjects:
             metageneration_match=from_headers.metageneration_match,
         )
         record = self._store.read(replace(wanted, preconditions=conditions))
+        check_customer_key(record, customer_key(request.headers))
         answer = media_response(_overridden(record, request), request.headers, default_cache_control=_CACHE_CONTROL)
         answer.headers = [(name, f'"{value}"' if name == "etag" else value) for name, value in answer.headers]
         return answer
@@ -97,7 +98,9 @@ class XmlObjects:
             generation=header_number(headers, "x-goog-copy-source-generation"),
             preconditions=header_preconditions(headers, "x-goog-copy-source-if-"),
         )
-        record = self._store.copy(Copy(source=source, target=target, keep_metadata=directive == "COPY"))
+        key = customer_key(headers, OF_SOURCE)
+        copy = Copy(source=source, target=target, keep_metadata=directive == "COPY", source_key=key)
+        record = self._store.copy(copy)
         inside = f"<LastModified>{print_time(record.updated_ns)}</LastModified><ETag>{escaped(record.etag)}</ETag>"
         answer = xml_response(f"<CopyObjectResult>{inside}</CopyObjectResult>")
         answer.headers += stored(record).headers
@@ -105,10 +108,13 @@ class XmlObjects:
 
 
 def stored(record: ObjectRecord) -> HttpResponse:
-    """What every upload of the XML API is answered with."""
+    """What every upload of the XML API is answered with; who brought a key is told its hash and no other."""
+    key = record.metadata.customer_key_sha256
+    encryption = [] if key is None else [(f"{OF_OBJECT}algorithm", "AES256"), (f"{OF_OBJECT}key-sha256", key)]
     return HttpResponse(
         200,
         [
+            *encryption,
             ("etag", f'"{record.etag}"'),
             ("x-goog-generation", str(record.generation)),
             ("x-goog-metageneration", str(record.metageneration)),
@@ -148,8 +154,3 @@ def _copy_source(text: str) -> tuple[str, str]:
     if not bucket or not decoded:
         raise invalid(f"Invalid header `x-goog-copy-source`: `{text[:100]}` is not `/bucket/object`")
     return bucket, decoded
-
-
-def _refuse_customer_keys(request: HttpRequest) -> None:
-    if "x-goog-encryption-algorithm" in request.headers:
-        raise not_implemented("customer-supplied encryption keys")

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from afterimage_emulator.storage.errors import Reason, SpecificError, invalid, not_implemented
 from afterimage_emulator.storage.gcs.acl import check_acl_allowed
 from afterimage_emulator.storage.gcs.errors import escaped, xml_response
+from afterimage_emulator.storage.messages.customer_keys import customer_key
 from afterimage_emulator.storage.messages.request_fields import expected_hashes, number, text
 from afterimage_emulator.storage.messages.timestamps import print_time
 from afterimage_emulator.storage.objects.preconditions import NO_PRECONDITIONS
@@ -46,6 +47,7 @@ class XmlParts:
             raise invalid(f"Invalid value for `partNumber`: `{part_number}`; parts are numbered 1 to {PARTS_LIMIT}")
         if "x-goog-copy-source" in request.headers or "x-amz-copy-source" in request.headers:
             raise not_implemented("a part that is copied from an object")
+        _check_key(upload, request)
         md5, crc32c = expected_hashes(request, {})
         part = await self._uploads.add(upload, part_number, request.body, md5=md5, crc32c=crc32c)
         return HttpResponse(200, [("etag", f'"{part.etag}"'), ("x-goog-hash", part.blob.hashes)])
@@ -76,6 +78,7 @@ class XmlParts:
 
     async def complete(self, request: HttpRequest) -> HttpResponse:
         upload = self._found(request, with_ended=True)
+        _check_key(upload, request)
         document = await xml_body(request, "CompleteMultipartUpload")
         if document is None:
             raise malformed_document("the body is empty; send `CompleteMultipartUpload` with the parts")
@@ -89,7 +92,11 @@ class XmlParts:
         location = f"{origin_of(request)}/{record.bucket}/{quote(record.name, safe='/~')}"
         content = [("Location", location), *_named(upload), ("ETag", f'"{record.etag}"')]
         answer = _document("CompleteMultipartUploadResult", content)
-        answer.headers += stored(record).headers
+        answer.headers += [
+            (name, value)
+            for name, value in stored(record).headers
+            if name != "x-goog-hash" or record.metadata.customer_key_sha256 is None
+        ]
         return answer
 
     async def abort(self, request: HttpRequest) -> HttpResponse:
@@ -133,6 +140,16 @@ class XmlParts:
             request.params["bucket"],
             request.params["object"],
             with_ended=with_ended,
+        )
+
+
+def _check_key(upload: UploadInParts, request: HttpRequest) -> None:
+    """The key of the first request stands on each further one."""
+    if customer_key(request.headers) != upload.request.metadata.customer_key_sha256:
+        raise SpecificError(
+            Reason.KEY_INCORRECT,
+            "CustomerEncryptionKeyIsIncorrect",
+            "The provided encryption key is not the one that this upload was begun with.",
         )
 
 

@@ -1,0 +1,94 @@
+"""Managed folders of a bucket: names that policies may be set on, whether or not objects lie below them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from afterimage_emulator.clock import Clock
+from afterimage_emulator.storage.errors import Reason, StorageError, condition_not_met, invalid
+from afterimage_emulator.storage.objects.preconditions import Preconditions
+from afterimage_emulator.storage.objects.records import BucketRecord, etag_of
+from afterimage_emulator.storage.objects.store import ObjectStore
+
+_LEVELS: Final = 15
+_NAME: Final = re.compile(r"(?:[^/\r\n]+/)+")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ManagedFolder:
+    """One folder. Its name ends in a slash."""
+
+    bucket: str
+    name: str
+    created_ns: int
+    updated_ns: int
+    metageneration: int = 1
+    policy: tuple[dict[str, object], ...] = field(default=())
+
+    @property
+    def etag(self) -> str:
+        return etag_of(None, self.metageneration)
+
+
+class ManagedFolders:
+    """The folders of all buckets; they go with their bucket."""
+
+    def __init__(self, *, store: ObjectStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._folders: dict[tuple[str, str], ManagedFolder] = {}
+
+    def reset(self) -> None:
+        self._folders.clear()
+
+    def create(self, bucket_name: str, name: object) -> ManagedFolder:
+        bucket = self._bucket(bucket_name)
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name.encode(errors="replace")) > 1024:
+            raise invalid(f"Invalid value for `name`: `{str(name)[:100]}` is no name of a folder; it ends in a slash")
+        if name.count("/") > _LEVELS:
+            raise invalid(f"Invalid value for `name`: `{name[:100]}` is deeper than {_LEVELS} levels")
+        if self._found(bucket, name) is not None:
+            raise StorageError(Reason.CONFLICT, f"The managed folder {bucket_name}/{name} exists already.")
+        now = self._clock.now_ns()
+        folder = ManagedFolder(bucket=bucket_name, name=name, created_ns=now, updated_ns=now)
+        self._folders[bucket_name, name] = folder
+        return folder
+
+    def get(self, bucket_name: str, name: str, preconditions: Preconditions) -> ManagedFolder:
+        folder = self._found(self._bucket(bucket_name), name)
+        if folder is None:
+            raise StorageError(Reason.NOT_FOUND, f"The managed folder {bucket_name}/{name} does not exist.")
+        preconditions.check_read(folder)
+        return folder
+
+    def put(self, folder: ManagedFolder) -> ManagedFolder:
+        new = replace(folder, metageneration=folder.metageneration + 1, updated_ns=self._clock.now_ns())
+        self._folders[folder.bucket, folder.name] = new
+        return new
+
+    def of_bucket(self, bucket_name: str, prefix: str = "") -> list[ManagedFolder]:
+        bucket = self._store.bucket(bucket_name)
+        return [
+            folder
+            for (owner, name), folder in sorted(self._folders.items())
+            if owner == bucket_name and name.startswith(prefix) and folder.created_ns >= bucket.created_ns
+        ]
+
+    def delete(self, bucket_name: str, name: str, preconditions: Preconditions, *, allows_objects: bool) -> None:
+        folder = self.get(bucket_name, name, preconditions)
+        if not allows_objects and self._store.has_objects(bucket_name, name):
+            raise StorageError(Reason.CONFLICT, "The managed folder you tried to delete is not empty.")
+        del self._folders[folder.bucket, folder.name]
+
+    def _bucket(self, name: str) -> BucketRecord:
+        """Policies of folders need a bucket that has policies alone."""
+        bucket = self._store.bucket(name)
+        if not bucket.has_uniform_access:
+            raise condition_not_met()
+        return bucket
+
+    def _found(self, bucket: BucketRecord, name: str) -> ManagedFolder | None:
+        folder = self._folders.get((bucket.name, name))
+        return None if folder is None or folder.created_ns < bucket.created_ns else folder
