@@ -446,6 +446,7 @@ class Suite:
         return contents
 
     def _build_storage(self) -> Service:
+        from afterimage_emulator.storage.notifications.sending import Topics
         from afterimage_emulator.storage.service import StorageService
 
         service = StorageService(
@@ -460,11 +461,23 @@ class Suite:
             if self._accepts_unknown_signers is None
             else self._accepts_unknown_signers,
             judged=self.judged,
+            topics=Topics(exists=self._has_topic, publish=self._publish),
+            project_id=self.project_id,
         )
         service.rules.load_changed()
         self._note_rules(service.rules.notices())
         self._watch(service.rules.load_changed)
         return service
+
+    def _has_topic(self, topic: str) -> bool:
+        """Asked of the Pub/Sub beside, which is built after Storage."""
+        beside = self.services.get("pubsub")
+        return beside is not None and bool(beside.has_topic(topic))
+
+    def _publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
+        beside = self.services.get("pubsub")
+        if beside is not None:
+            beside.publish(topic, data, attributes)
 
     def _build_auth(self) -> Service:
         from afterimage_emulator.auth.service import AuthService

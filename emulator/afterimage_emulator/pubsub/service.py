@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.faults import Faults
+from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.api.iam_service import iam_methods
 from afterimage_emulator.pubsub.api.not_here import with_difference
 from afterimage_emulator.pubsub.api.publisher import PublisherApi
@@ -72,6 +73,13 @@ class PubSubService:
     def is_admin_route(self, request: HttpRequest) -> bool:
         """Pub/Sub has no rules: whoever may ask at all may do everything."""
         return request.raw_path != "/"
+
+    def has_topic(self, name: str) -> bool:
+        return any(topic.name == name for topic in self.broker.all_topics())
+
+    def publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
+        """For services of the suite that tell topics what happens to them."""
+        self.broker.publish(topic, [pubsub_v1.PubsubMessage(data=data, attributes=attributes)])
 
     def reset(self) -> None:
         self.broker.clear()

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from afterimage_emulator.clock import Clock
+from afterimage_emulator.storage.access.policies import Policy, policy_resource, read_bindings
 from afterimage_emulator.storage.errors import StorageError, invalid
 from afterimage_emulator.storage.firebase.resources import download_tokens, with_tokens
 from afterimage_emulator.storage.messages.object_json import (
@@ -24,7 +25,9 @@ from afterimage_emulator.storage.messages.object_json import (
     stored_contexts,
 )
 from afterimage_emulator.storage.messages.timestamps import parse_time, print_time
+from afterimage_emulator.storage.notifications.configurations import read_configuration
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
+from afterimage_emulator.storage.objects.managed_folders import ManagedFolder, ManagedFolders
 from afterimage_emulator.storage.objects.names import check_bucket_name, check_object_name
 from afterimage_emulator.storage.objects.records import BucketRecord, ObjectRecord
 from afterimage_emulator.storage.objects.store import ObjectStore
@@ -36,7 +39,8 @@ _READ_BYTES = 1024 * 1024
 class StorageExports:
     """Copies objects out of the store and into it."""
 
-    def __init__(self, *, store: ObjectStore, files: BlobFiles, clock: Clock) -> None:
+    def __init__(self, *, store: ObjectStore, files: BlobFiles, clock: Clock, folders: ManagedFolders) -> None:
+        self._folders = folders
         self._store = store
         self._files = files
         self._clock = clock
@@ -47,7 +51,10 @@ class StorageExports:
         for record in records:
             self._files.share(record.blob)
         try:
-            buckets = [_bucket_entry(bucket) for bucket in self._store.buckets()]
+            buckets = [
+                {**_bucket_entry(bucket), "managedFolders": _folder_entries(self._folders.of_bucket(bucket.name))}
+                for bucket in self._store.buckets()
+            ]
             await self._files.disk.run(_write_json, directory / "buckets.json", {"buckets": buckets})
             for folder in ("blobs", "metadata"):
                 (directory / folder).mkdir(parents=True, exist_ok=True)
@@ -60,7 +67,10 @@ class StorageExports:
     async def import_from(self, directory: Path) -> None:
         """Adds what the export holds to what is there. Checksums are counted anew while the bytes are copied."""
         for entry in _read_json(directory / "buckets.json").get("buckets", []):
-            self._store.adopt_bucket(self._bucket(entry))
+            bucket = self._bucket(entry)
+            self._store.adopt_bucket(bucket)
+            for managed in _folders_of(bucket, entry.get("managedFolders")):
+                self._folders.adopt(managed)
         for folder, is_current in (
             (directory, True),
             (directory / "noncurrent", False),
@@ -93,6 +103,7 @@ class StorageExports:
         metadata = replace(
             metadata,
             contexts=stored_contexts(body.get("contexts")),
+            policy=_policy(body),
             kms_key_name=_text(body, "kmsKeyName"),
             customer_key_sha256=_text(_mapping(body.get("customerEncryption")), "keySha256"),
         )
@@ -154,6 +165,10 @@ class StorageExports:
             created_ns=created,
             updated_ns=_time(entry, "updated") or created,
             settings=settings if isinstance(settings, dict) else {},
+            notifications=tuple(
+                read_configuration(one, str(one.get("id", ""))) for one in map(_mapping, _list(entry, "notifications"))
+            ),
+            policy=_policy(entry),
         )
 
 
@@ -167,7 +182,54 @@ def _bucket_entry(bucket: BucketRecord) -> dict[str, object]:
         "timeCreated": print_time(bucket.created_ns),
         "updated": print_time(bucket.updated_ns),
         "settings": dict(bucket.settings),
+        "notifications": [one.resource(bucket.name, PRODUCTION) for one in bucket.notifications],
+        **_policy_entry(bucket.policy),
     }
+
+
+def _policy_entry(policy: Policy | None) -> dict[str, object]:
+    if policy is None:
+        return {}
+    resource = policy_resource(policy, place="", metageneration=1, version=3)
+    return {"iamPolicy": {"version": 3, "bindings": resource["bindings"]}}
+
+
+def _policy(entry: Mapping[str, object]) -> Policy | None:
+    said = entry.get("iamPolicy")
+    if not isinstance(said, Mapping):
+        return None
+    return read_bindings(said, has_uniform_access=True, forbids_public=False)
+
+
+def _folder_entries(folders: Sequence[ManagedFolder]) -> list[dict[str, object]]:
+    return [
+        {
+            "name": folder.name,
+            "metageneration": folder.metageneration,
+            "timeCreated": folder.created_ns,
+            "updated": folder.updated_ns,
+            **_policy_entry(folder.policy),
+        }
+        for folder in folders
+    ]
+
+
+def _folders_of(bucket: BucketRecord, said: object) -> Iterator[ManagedFolder]:
+    for one in said if isinstance(said, list) else []:
+        entry = _mapping(one)
+        yield ManagedFolder(
+            bucket=bucket.name,
+            name=str(entry.get("name", "")),
+            created_ns=_number(entry, "timeCreated") or bucket.created_ns,
+            updated_ns=_number(entry, "updated") or bucket.created_ns,
+            metageneration=_number(entry, "metageneration") or 1,
+            policy=_policy(entry) or (),
+        )
+
+
+def _list(entry: Mapping[str, object], field: str) -> list[object]:
+    value = entry.get(field)
+    return value if isinstance(value, list) else []
 
 
 def _write_object(directory: Path, file_name: str, record: ObjectRecord) -> None:
@@ -184,6 +246,7 @@ def _write_object(directory: Path, file_name: str, record: ObjectRecord) -> None
     body["metageneration"] = record.metageneration
     if record.hold_released_ns is not None:
         body["holdReleased"] = str(record.hold_released_ns)
+    body |= _policy_entry(record.metadata.policy)
     body["customMetadata"] = body.pop("metadata", {})
     body["downloadTokens"] = list(download_tokens(record.metadata))
     _write_json(folder / "metadata" / f"{file_name}.json", body)

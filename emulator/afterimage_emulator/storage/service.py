@@ -28,10 +28,13 @@ from afterimage_emulator.storage.gcs.buckets import GcsBuckets
 from afterimage_emulator.storage.gcs.copies import GcsCopies
 from afterimage_emulator.storage.gcs.folders_api import FoldersApi
 from afterimage_emulator.storage.gcs.hmac_api import HmacApi
+from afterimage_emulator.storage.gcs.iam_api import IamApi
+from afterimage_emulator.storage.gcs.notifications_api import NotificationsApi
 from afterimage_emulator.storage.gcs.objects import GcsObjects
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
 from afterimage_emulator.storage.grpc_not_here import methods_not_here
 from afterimage_emulator.storage.lifecycle.runs import LifecycleRuns
+from afterimage_emulator.storage.notifications.sending import NO_TOPICS, Notifications, Topics
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.events import ObjectEvents
 from afterimage_emulator.storage.objects.records import ObjectMetadata
@@ -100,9 +103,12 @@ class StorageService:
         signer: LocalSigner | None = None,
         accept_unknown_signers: bool = False,
         judged: JudgedRequests | None = None,
+        topics: Topics = NO_TOPICS,
+        project_id: str = "demo-suite",
     ) -> None:
         self.files = BlobFiles(directory)
-        self._object_events = ObjectEvents(clock=clock, bus=events)
+        notifications = Notifications(clock=clock, topics=topics)
+        self._object_events = ObjectEvents(clock=clock, bus=events, notify=notifications.send)
         named = [target.bucket for target in targets if target.bucket is not None]
         self.store = ObjectStore(
             clock=clock,
@@ -119,7 +125,8 @@ class StorageService:
             clock=clock,
             documents=documents,
         )
-        self._exports = StorageExports(store=self.store, files=self.files, clock=clock)
+        self._folders = ManagedFolders(store=self.store, clock=clock)
+        self._exports = StorageExports(store=self.store, files=self.files, clock=clock, folders=self._folders)
         receiver = self._receiver = Receiver(store=self.store, files=self.files)
         self._control = StorageControlApi(rules=self.rules, exports=self._exports, reset=self.reset)
         self._firebase = FirebaseApi(
@@ -127,7 +134,6 @@ class StorageService:
             uploads=FirebaseUploads(objects=guarded, receiver=receiver, resumable=self.resumable),
         )
         self._hmac_keys = HmacKeys(clock=clock)
-        self._folders = ManagedFolders(store=self.store, clock=clock)
         answers = ObjectAnswers(store=self.store)
         gcs_uploads = GcsUploads(store=self.store, receiver=receiver, resumable=self.resumable, answers=answers)
         self._rewrites = Rewrites(store=self.store, clock=clock)
@@ -142,6 +148,8 @@ class StorageService:
             uploads=gcs_uploads,
             hmac=HmacApi(keys=self._hmac_keys),
             folders=FoldersApi(store=self.store, folders=self._folders),
+            notifications=NotificationsApi(store=self.store, topics=topics),
+            iam=IamApi(store=self.store, folders=self._folders, project=project_id),
         )
         keys = SigningKeys(
             signer=signer or LocalSigner(), hmac_keys=self._hmac_keys, accept_unknown=accept_unknown_signers

@@ -14,6 +14,8 @@ from afterimage_emulator.storage.gcs.copies import GcsCopies
 from afterimage_emulator.storage.gcs.errors import json_error
 from afterimage_emulator.storage.gcs.folders_api import FoldersApi
 from afterimage_emulator.storage.gcs.hmac_api import HmacApi
+from afterimage_emulator.storage.gcs.iam_api import IamApi
+from afterimage_emulator.storage.gcs.notifications_api import NotificationsApi
 from afterimage_emulator.storage.gcs.objects import GcsObjects
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
@@ -43,6 +45,8 @@ class GcsApi:
         acl: GcsAcl,
         hmac: HmacApi,
         folders: FoldersApi,
+        notifications: NotificationsApi,
+        iam: IamApi,
     ) -> None:
         self._router = Router()
         add = self._router.add
@@ -55,6 +59,8 @@ class GcsApi:
         for base in _BASES:
             _add_acl_routes(self._router, base, acl)
             _add_hmac_routes(self._router, base, hmac)
+            _add_notification_routes(self._router, base, notifications)
+            _add_iam_routes(self._router, base, iam)
             _add_folder_routes(self._router, base, folders)
             _add_copy_routes(self._router, base, copies)
             _add_json_routes(self._router, base, buckets, objects, uploads)
@@ -108,6 +114,26 @@ def _add_acl_routes(router: Router, base: str, acl: GcsAcl) -> None:
             router.add("GET", f"{owner}/{part}/{{entity}}", acl.get)
             router.add("PUT PATCH", f"{owner}/{part}/{{entity}}", acl.insert)
             router.add("DELETE", f"{owner}/{part}/{{entity}}", acl.delete)
+
+
+def _add_notification_routes(router: Router, base: str, notifications: NotificationsApi) -> None:
+    configurations = f"{base}/b/{{bucket}}/notificationConfigs"
+    router.add("POST", configurations, notifications.create)
+    router.add("GET", configurations, notifications.list)
+    router.add("GET", f"{configurations}/{{notification}}", notifications.get)
+    router.add("DELETE", f"{configurations}/{{notification}}", notifications.delete)
+    router.add("GET", f"{base}/projects/{{project}}/serviceAccount", notifications.service_account)
+
+
+def _add_iam_routes(router: Router, base: str, iam: IamApi) -> None:
+    for owner, get, put, test in (
+        (base + _OBJECT, iam.get_of_object, iam.set_of_object, iam.test_object),
+        (f"{base}/b/{{bucket}}/managedFolders/{{folder}}", iam.get_of_folder, iam.set_of_folder, iam.test_folder),
+        (f"{base}/b/{{bucket}}", iam.get_of_bucket, iam.set_of_bucket, iam.test_bucket),
+    ):
+        router.add("GET", f"{owner}/iam", get)
+        router.add("PUT", f"{owner}/iam", put)
+        router.add("GET", f"{owner}/iam/testPermissions", test)
 
 
 def _add_folder_routes(router: Router, base: str, folders: FoldersApi) -> None:

@@ -134,6 +134,7 @@ def _updated(old: ObjectMetadata, body: Mapping[str, object]) -> ObjectMetadata:
         new,
         kms_key_name=new.kms_key_name or old.kms_key_name,
         customer_key_sha256=old.customer_key_sha256,
+        policy=old.policy,
         temporary_hold=_off(old.temporary_hold) if new.temporary_hold is None else new.temporary_hold,
         event_based_hold=_off(old.event_based_hold) if new.event_based_hold is None else new.event_based_hold,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from typing import Final
 
 from afterimage_emulator.clock import Clock
@@ -18,20 +19,27 @@ DELETED: Final = _TYPE + "deleted"
 ARCHIVED: Final = _TYPE + "archived"
 METADATA_UPDATED: Final = _TYPE + "metadataUpdated"
 
+Notify = Callable[[str, ObjectRecord, BucketRecord, int | None, str], None]
+
 
 class ObjectEvents:
     """Publishes on the bus. `origin` is where links in the data point: the address that clients last used."""
 
-    def __init__(self, *, clock: Clock, bus: EventBus) -> None:
+    def __init__(self, *, clock: Clock, bus: EventBus, notify: Notify) -> None:
+        """`notify` is asked only for buckets that tell topics something."""
+        self._notify = notify
         self._clock = clock
         self._bus = bus
         self._numbers = itertools.count(1)
         self.origin = "https://storage.googleapis.com"
 
-    def publish(self, event_type: str, record: ObjectRecord, bucket: BucketRecord) -> None:
+    def publish(self, event_type: str, record: ObjectRecord, bucket: BucketRecord, other: int | None = None) -> None:
+        """`other` is the generation that this one overwrote, or that overwrote it."""
         event = self._event(event_type, record, bucket)
         if event is not None:
             self._bus.publish(event)
+        if bucket.notifications:
+            self._notify(event_type.rpartition(".")[2], record, bucket, other, self.origin)
         what, place = f"object {event_type.rpartition('.')[2]}", f"{record.bucket}/{record.name}"
         self._bus.note("storage", what, place, () if event is None else (event.id,))
 

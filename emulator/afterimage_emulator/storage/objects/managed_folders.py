@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from afterimage_emulator.clock import Clock
+from afterimage_emulator.storage.access.policies import Policy
 from afterimage_emulator.storage.errors import Reason, StorageError, condition_not_met, invalid
 from afterimage_emulator.storage.objects.preconditions import Preconditions
 from afterimage_emulator.storage.objects.records import BucketRecord, etag_of
@@ -25,7 +26,7 @@ class ManagedFolder:
     created_ns: int
     updated_ns: int
     metageneration: int = 1
-    policy: tuple[dict[str, object], ...] = field(default=())
+    policy: Policy = ()
 
     @property
     def etag(self) -> str:
@@ -55,6 +56,10 @@ class ManagedFolders:
         folder = ManagedFolder(bucket=bucket_name, name=name, created_ns=now, updated_ns=now)
         self._folders[bucket_name, name] = folder
         return folder
+
+    def adopt(self, folder: ManagedFolder) -> None:
+        """Takes a folder over as it is, from an import."""
+        self._folders[folder.bucket, folder.name] = folder
 
     def get(self, bucket_name: str, name: str, preconditions: Preconditions) -> ManagedFolder:
         folder = self._found(self._bucket(bucket_name), name)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from afterimage_emulator.storage.access.policies import Policy
+from afterimage_emulator.storage.notifications.configurations import NotificationConfiguration
 from afterimage_emulator.storage.objects.blob_writer import Blob
 from afterimage_emulator.storage.objects.contexts import Contexts
 
@@ -35,6 +37,7 @@ class ObjectMetadata:
     kms_key_name: str | None = None
     """The version of the key, which the suite keeps and has no use for."""
     customer_key_sha256: str | None = None
+    policy: Policy | None = None
     acl: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -77,6 +80,9 @@ class BucketRecord:
     created_ns: int
     updated_ns: int
     settings: Mapping[str, Any] = field(default_factory=dict)
+    notifications: tuple[NotificationConfiguration, ...] = ()
+    policy: Policy | None = None
+    """What somebody set; None is the default of new buckets."""
 
     @property
     def is_versioned(self) -> bool:
@@ -96,6 +102,11 @@ class BucketRecord:
         configuration = self.settings.get("iamConfiguration")
         uniform = configuration.get("uniformBucketLevelAccess") if isinstance(configuration, Mapping) else None
         return isinstance(uniform, Mapping) and uniform.get("enabled") is True
+
+    @property
+    def forbids_public_access(self) -> bool:
+        configuration = self.settings.get("iamConfiguration")
+        return isinstance(configuration, Mapping) and configuration.get("publicAccessPrevention") == "enforced"
 
     @property
     def allows_object_retention(self) -> bool:

@@ -363,6 +363,7 @@ class ObjectStore:
                 event_based_hold=None,
                 retention=None,
                 contexts=said.contexts,
+                policy=None,
                 kms_key_name=said.kms_key_name,
                 customer_key_sha256=said.customer_key_sha256,
                 acl=said.acl,
@@ -484,15 +485,16 @@ class ObjectStore:
             del namespace.live[name]
         else:
             namespace.live[name] = new
-            self._events.publish(object_events.FINALIZED, new, self._buckets[new.bucket])
+            overwritten = None if old is None else old.generation
+            self._events.publish(object_events.FINALIZED, new, self._buckets[new.bucket], overwritten)
         if old is None:
             return
         if bucket.is_versioned:
             archived = replace(old, deleted_ns=self._clock.now_ns())
             namespace.noncurrent.setdefault(name, []).append(archived)
-            self._events.publish(object_events.ARCHIVED, archived, self._buckets[archived.bucket])
+            self._events.publish(object_events.ARCHIVED, archived, bucket, None if new is None else new.generation)
         else:
-            self._gone(old)
+            self._gone(old, None if new is None else new.generation)
 
     def _forget_noncurrent(self, record: ObjectRecord) -> None:
         noncurrent = self._namespaces[record.bucket].noncurrent
@@ -501,14 +503,14 @@ class ObjectStore:
             del noncurrent[record.name]
         self._gone(record)
 
-    def _gone(self, record: ObjectRecord) -> None:
+    def _gone(self, record: ObjectRecord, overwritten_by: int | None = None) -> None:
         seconds = self._buckets[record.bucket].soft_delete_seconds
         if seconds:
             self._soft_deleted.add(record, seconds)
         else:
             self._files.release(record.blob)
         gone = record if record.deleted_ns is not None else replace(record, deleted_ns=self._clock.now_ns())
-        self._events.publish(object_events.DELETED, gone, self._buckets[gone.bucket])
+        self._events.publish(object_events.DELETED, gone, self._buckets[gone.bucket], overwritten_by)
 
 
 def _moved(metadata: ObjectMetadata) -> ObjectMetadata:

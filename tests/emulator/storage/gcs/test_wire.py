@@ -221,9 +221,9 @@ def test_impossible_names_are_refused(wire: Wire, bucket_name: str, name: str) -
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/storage/v1/b/{b}/iam"),
-        ("POST", "/storage/v1/b/{b}/notificationConfigs"),
-        ("GET", "/storage/v1/projects/p/serviceAccount"),
+        ("POST", "/storage/v1/b/{b}/o/bulkRestore"),
+        ("POST", "/storage/v1/b/{b}/restore"),
+        ("GET", "/storage/v1/b/{b}/anywhereCaches"),
         ("GET", "/{b}/x?acl"),
     ],
 )

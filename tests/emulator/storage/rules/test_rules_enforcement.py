@@ -90,7 +90,7 @@ def test_the_log_says_why(guarded: Wire, caplog: pytest.LogCaptureFixture) -> No
     with caplog.at_level(logging.INFO, logger="afterimage_emulator.storage"):
         guarded.send("GET", FILE, b"", as_user("ann"))
         guarded.send("DELETE", FILE, b"", as_user("bob"))
-    (entry,) = [record for record in caplog.records if record.name == "afterimage_emulator.storage"]
+    (entry,) = [record for record in caplog.records if record.name == "afterimage_emulator.storage.denials"]
     text = entry.getMessage()
     assert text.startswith("denied: delete /b/some-bucket/o/ann/a.txt by uid 'bob'")
     assert "storage.rules:7:" in text
