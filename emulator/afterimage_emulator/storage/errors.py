@@ -29,6 +29,7 @@ class Reason(StrEnum):
     KEY_INCORRECT = "customerEncryptionKeyIsIncorrect"
     KEY_REQUIRED = "resourceIsEncryptedWithCustomerEncryptionKey"
     NOT_ENCRYPTED = "resourceNotEncryptedWithCustomerEncryptionKey"
+    TOO_MANY_ENTRIES = "tooManyAccessControlEntries"
     DISK_FULL = "insufficientStorage"
     NOT_IMPLEMENTED = "notImplemented"
     BACKEND_ERROR = "backendError"

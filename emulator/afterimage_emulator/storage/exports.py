@@ -241,6 +241,7 @@ def _write_object(directory: Path, file_name: str, record: ObjectRecord) -> None
     shutil.copyfile(record.blob.path, folder / "blobs" / file_name)
     plain = replace(record, metadata=with_tokens(record.metadata, ()))
     body = object_resource(plain, origin=PRODUCTION)
+    body["acl"] = [dict(one) for one in record.metadata.acl]
     body["size"] = record.blob.size
     body["generation"] = record.generation
     body["metageneration"] = record.metageneration

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.configuration import StorageTarget
+from afterimage_emulator.credentials.local_credentials import account_email
 from afterimage_emulator.credentials.local_signer import LocalSigner
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.front.cors import VARY, preflight, readable
@@ -21,7 +22,7 @@ from afterimage_emulator.storage.exports import StorageExports
 from afterimage_emulator.storage.firebase.api import FirebaseApi
 from afterimage_emulator.storage.firebase.objects import FirebaseObjects
 from afterimage_emulator.storage.firebase.uploads import FirebaseUploads
-from afterimage_emulator.storage.gcs.acl import GcsAcl
+from afterimage_emulator.storage.gcs.acl import AccessLists, GcsAcl
 from afterimage_emulator.storage.gcs.answers import ObjectAnswers
 from afterimage_emulator.storage.gcs.api import GcsApi
 from afterimage_emulator.storage.gcs.buckets import GcsBuckets
@@ -37,9 +38,9 @@ from afterimage_emulator.storage.lifecycle.runs import LifecycleRuns
 from afterimage_emulator.storage.notifications.sending import NO_TOPICS, Notifications, Topics
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.events import ObjectEvents
+from afterimage_emulator.storage.objects.managed_folders import ManagedFolders
 from afterimage_emulator.storage.objects.records import ObjectMetadata
 from afterimage_emulator.storage.objects.requests import Upload
-from afterimage_emulator.storage.objects.managed_folders import ManagedFolders
 from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
 from afterimage_emulator.storage.rules.bucket_rules import BucketRules
@@ -134,17 +135,18 @@ class StorageService:
             uploads=FirebaseUploads(objects=guarded, receiver=receiver, resumable=self.resumable),
         )
         self._hmac_keys = HmacKeys(clock=clock)
-        answers = ObjectAnswers(store=self.store)
+        lists = AccessLists(writer=account_email(project_id))
+        answers = ObjectAnswers(store=self.store, lists=lists)
         gcs_uploads = GcsUploads(store=self.store, receiver=receiver, resumable=self.resumable, answers=answers)
         self._rewrites = Rewrites(store=self.store, clock=clock)
         composer = Composer(store=self.store, files=self.files)
         self.in_parts = UploadsInParts(store=self.store, files=self.files, composer=composer, clock=clock)
         LifecycleRuns(store=self.store, in_parts=self.in_parts, clock=clock)
         self._gcs = GcsApi(
-            buckets=GcsBuckets(store=self.store, clock=clock),
+            buckets=GcsBuckets(store=self.store, clock=clock, lists=lists),
             objects=GcsObjects(store=self.store, answers=answers),
             copies=GcsCopies(store=self.store, composer=composer, rewrites=self._rewrites, answers=answers),
-            acl=GcsAcl(store=self.store),
+            acl=GcsAcl(store=self.store, lists=lists),
             uploads=gcs_uploads,
             hmac=HmacApi(keys=self._hmac_keys),
             folders=FoldersApi(store=self.store, folders=self._folders),

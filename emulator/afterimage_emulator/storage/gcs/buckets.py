@@ -8,7 +8,7 @@ from typing import Any
 
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid, not_implemented
-from afterimage_emulator.storage.gcs.acl import check_acl_allowed, predefined_acl
+from afterimage_emulator.storage.gcs.acl import AccessLists, check_acl_allowed, predefined_acl, wants_full
 from afterimage_emulator.storage.messages.object_json import bucket_resource, read_storage_class
 from afterimage_emulator.storage.messages.partial_response import select_fields
 from afterimage_emulator.storage.messages.request_fields import flag, json_object, number, preconditions, text
@@ -31,7 +31,8 @@ _Settle = Callable[[str, Settings, Mapping[str, Any], int], Settings]
 class GcsBuckets:
     """Handlers for `/b` and `/b/{bucket}`."""
 
-    def __init__(self, *, store: ObjectStore, clock: Clock) -> None:
+    def __init__(self, *, store: ObjectStore, clock: Clock, lists: AccessLists) -> None:
+        self._lists = lists
         self._store = store
         self._clock = clock
 
@@ -55,28 +56,27 @@ class GcsBuckets:
                 settings=settings,
             )
         )
-        return _resource(request, bucket)
+        return self._answer(request, bucket, says_lists=bool(body.get("acl") or body.get("defaultObjectAcl")))
 
     async def get(self, request: HttpRequest) -> HttpResponse:
-        return _resource(request, self._store.bucket(request.params["bucket"], preconditions(request)))
+        return self._answer(request, self._store.bucket(request.params["bucket"], preconditions(request)))
 
     async def list(self, request: HttpRequest) -> HttpResponse:
         after = text(request, "pageToken")
         found = self._store.buckets(project=request.query_value("project"), prefix=text(request, "prefix"))
         found = [bucket for bucket in found if bucket.name > after]
         size = min(max(number(request, "maxResults") or 1000, 1), 1000)
-        origin = origin_of(request)
         body: dict[str, Any] = {"kind": "storage#buckets"}
         if len(found) > size:
             body["nextPageToken"] = found[size - 1].name
         if found:
-            body["items"] = [bucket_resource(bucket, origin=origin) for bucket in found[:size]]
+            body["items"] = [self._printed(request, bucket, otherwise=False) for bucket in found[:size]]
         return json_response(select_fields(body, request.query_value("fields")))
 
     async def patch(self, request: HttpRequest) -> HttpResponse:
         body = await json_object(request)
         if not body and not request.raw_query:
-            return _resource(request, self._store.bucket(request.params["bucket"]))  # nothing asked, nothing changed
+            return self._answer(request, self._store.bucket(request.params["bucket"]))  # nothing asked, nothing changed
         return self._edit(request, body, patched_settings)
 
     async def update(self, request: HttpRequest) -> HttpResponse:
@@ -94,7 +94,7 @@ class GcsBuckets:
             return replace(old, settings={**old.settings, "retentionPolicy": policy})
 
         edit = BucketEdit(name=name, change=locked, preconditions=preconditions(request))
-        return _resource(request, self._store.edit_bucket(edit))
+        return self._answer(request, self._store.edit_bucket(edit))
 
     async def delete(self, request: HttpRequest) -> HttpResponse:
         self._store.delete_bucket(request.params["bucket"], preconditions(request))
@@ -103,11 +103,23 @@ class GcsBuckets:
     async def not_here(self, request: HttpRequest) -> HttpResponse:
         raise not_implemented(request.raw_path)
 
+    def _printed(self, request: HttpRequest, bucket: BucketRecord, *, otherwise: bool) -> dict[str, Any]:
+        """`otherwise` says whether lists are told to those who say nothing."""
+        resource = bucket_resource(bucket, origin=origin_of(request))
+        if wants_full(request, otherwise=otherwise) and not bucket.has_uniform_access:
+            self._lists.add_to_bucket(resource, bucket, origin_of(request))
+        return resource
+
+    def _answer(self, request: HttpRequest, bucket: BucketRecord, *, says_lists: bool = False) -> HttpResponse:
+        resource = self._printed(request, bucket, otherwise=says_lists or request.method in ("PATCH", "PUT"))
+        selected = select_fields(resource, request.query_value("fields"))
+        return json_response(selected, headers=[("etag", bucket.etag)])
+
     def _with_lists(self, request: HttpRequest, old: BucketRecord | None, body: Mapping[str, Any]) -> dict[str, Any]:
         """A body with the lists that predefined names stand for; lists only where the bucket has any."""
         body = dict(body)
         for parameter, field in (("predefinedAcl", "acl"), ("predefinedDefaultObjectAcl", "defaultObjectAcl")):
-            acl = predefined_acl(request, parameter)
+            acl = predefined_acl(request, body, parameter, of_bucket=field == "acl")
             if acl is not None:
                 body[field] = list(acl)
             if old is not None and isinstance(body.get(field), list):
@@ -123,13 +135,8 @@ class GcsBuckets:
             return replace(_renewed(old, body), settings=settings)
 
         edit = BucketEdit(name=name, change=changed, preconditions=preconditions(request))
-        return _resource(request, self._store.edit_bucket(edit))
+        return self._answer(request, self._store.edit_bucket(edit))
 
 
 def _renewed(old: BucketRecord, body: Mapping[str, object]) -> BucketRecord:
     return replace(old, storage_class=read_storage_class(body) or old.storage_class)
-
-
-def _resource(request: HttpRequest, bucket: BucketRecord) -> HttpResponse:
-    resource = bucket_resource(bucket, origin=origin_of(request))
-    return json_response(select_fields(resource, request.query_value("fields")), headers=[("etag", bucket.etag)])

@@ -127,7 +127,7 @@ class GcsCopies:
             metadata = ObjectMetadata(contexts=patched_contexts({}, body.get("contexts")))
         named = {} if key_parameter in request.query else _key_of_caller(body)
         metadata = with_keys(metadata, request, named, key_parameter)
-        acl = predefined_acl(request, "destinationPredefinedAcl")
+        acl = predefined_acl(request, body, "destinationPredefinedAcl")
         if acl is not None:
             metadata = replace(metadata, acl=acl)
         check_acl_allowed(self._store.bucket_or_none(bucket), metadata.acl)

@@ -109,7 +109,7 @@ class GcsUploads:
         if metadata.content_type is None:
             metadata = replace(metadata, content_type=media_type or None)
         metadata = with_keys(metadata, request, body, "kmsKeyName")
-        acl = predefined_acl(request)
+        acl = predefined_acl(request, body)
         if acl is not None:
             metadata = replace(metadata, acl=acl)
         check_acl_allowed(self._store.bucket_or_none(request.params["bucket"]), metadata.acl)

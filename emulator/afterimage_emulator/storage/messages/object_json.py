@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
+from afterimage_emulator.storage.access.lists import OBJECT_ROLES, read_list
 from afterimage_emulator.storage.errors import invalid
 from afterimage_emulator.storage.messages.timestamps import parse_time, print_event_time, print_time
 from afterimage_emulator.storage.objects.contexts import Contexts, ObjectContext, patched_contexts
@@ -59,8 +60,6 @@ def object_resource(record: ObjectRecord, *, origin: str, bucket: BucketRecord |
         resource["customTime"] = metadata.custom_time
     if metadata.custom:
         resource["metadata"] = dict(metadata.custom)
-    if metadata.acl:
-        resource["acl"] = list(metadata.acl)
     if record.blob.md5:
         resource["md5Hash"] = record.blob.md5
     if record.component_count is not None:
@@ -136,7 +135,7 @@ def bucket_resource(record: BucketRecord, *, origin: str) -> dict[str, Any]:
         "etag": record.etag,
         "timeCreated": print_time(record.created_ns),
         "updated": print_time(record.updated_ns),
-        **record.settings,
+        **{name: value for name, value in record.settings.items() if name not in ("acl", "defaultObjectAcl")},
         "iamConfiguration": {
             "publicAccessPrevention": "inherited",
             "uniformBucketLevelAccess": {"enabled": False},
@@ -160,8 +159,8 @@ def patch_metadata(old: ObjectMetadata, body: Mapping[str, Any]) -> ObjectMetada
         changes["custom"] = _patched_custom(old.custom, body["metadata"])
     if "customTime" in body:
         changes["custom_time"] = _custom_time(old.custom_time, body["customTime"])
-    if "acl" in body:
-        changes["acl"] = _acl(body["acl"])
+    if body.get("acl"):  # an empty list changes nothing, as in production
+        changes["acl"] = read_list(body["acl"], OBJECT_ROLES)
     for field, attribute in _HOLDS.items():
         if field in body:
             changes[attribute] = _hold(body[field], field)
@@ -254,11 +253,3 @@ def _custom_time(old: str | None, value: object) -> str | None:
     if old is not None and moment < (parse_time(old) or 0):
         raise invalid(f"Invalid value for `customTime`: `{value}` is before `{old}`; it only moves forward")
     return value
-
-
-def _acl(value: object) -> tuple[Mapping[str, object], ...]:
-    if value is None:
-        return ()
-    if isinstance(value, list) and all(isinstance(entry, Mapping) for entry in value):
-        return tuple(value)
-    raise invalid("Invalid value for `acl`: it must be a list of objects")

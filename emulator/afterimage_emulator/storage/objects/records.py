@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from afterimage_emulator.storage.access.lists import AccessList
 from afterimage_emulator.storage.access.policies import Policy
 from afterimage_emulator.storage.notifications.configurations import NotificationConfiguration
 from afterimage_emulator.storage.objects.blob_writer import Blob
@@ -38,7 +39,8 @@ class ObjectMetadata:
     """The version of the key, which the suite keeps and has no use for."""
     customer_key_sha256: str | None = None
     policy: Policy | None = None
-    acl: tuple[Mapping[str, Any], ...] = ()
+    acl: AccessList = ()
+    """Empty where nobody set one: the bucket's built-in default, and the writer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from afterimage_emulator.clock import Clock
+from afterimage_emulator.storage.access.lists import WRITER, AccessList
 from afterimage_emulator.storage.errors import (
     Reason,
     SpecificError,
@@ -233,6 +234,7 @@ class ObjectStore:
         metadata = replace(
             metadata,
             contexts=stamped(metadata.contexts, now),
+            acl=metadata.acl or _default_list(bucket),
             kms_key_name=metadata.kms_key_name or self._default_key(bucket, metadata),
         )
         record = ObjectRecord(
@@ -518,3 +520,9 @@ def _moved(metadata: ObjectMetadata) -> ObjectMetadata:
     return ObjectMetadata(
         kms_key_name=metadata.kms_key_name, customer_key_sha256=metadata.customer_key_sha256, acl=metadata.acl
     )
+
+
+def _default_list(bucket: BucketRecord) -> AccessList:
+    """What a bucket gives its objects from now on; nothing where it has production's own default."""
+    default = bucket.settings.get("defaultObjectAcl")
+    return () if default is None else (*default, {"entity": WRITER, "role": "OWNER"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from afterimage_emulator.storage.access.lists import BUCKET_ROLES, OBJECT_ROLES, read_list
 from afterimage_emulator.storage.errors import invalid, not_implemented
 from afterimage_emulator.storage.lifecycle.rules import read_rules
 from afterimage_emulator.storage.settings.key_names import check_key_name
@@ -62,6 +63,11 @@ def patched_settings(bucket: str, old: Settings, body: Mapping[str, object], now
     for field in _REPLACED:
         if field in body and not (field == "lifecycle" and body[field] == {}):  # an empty one changes nothing
             _set(settings, field, body[field])
+    for field, roles in (("acl", BUCKET_ROLES), ("defaultObjectAcl", OBJECT_ROLES)):
+        if isinstance(settings.get(field), list):
+            settings[field] = list(read_list(settings[field], roles, field))
+    if settings.get("acl") == []:
+        del settings["acl"]  # an empty list changes nothing
     if "retentionPolicy" in body:
         policy = changed_retention(bucket, _mapping(old.get("retentionPolicy")), body["retentionPolicy"], now_ns)
         _set(settings, "retentionPolicy", policy)

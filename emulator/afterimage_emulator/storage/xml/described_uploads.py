@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from afterimage_emulator.storage.access.lists import dashed_predefined_list
 from afterimage_emulator.storage.errors import invalid, not_implemented
-from afterimage_emulator.storage.gcs.acl import predefined_acl_of
 from afterimage_emulator.storage.messages.customer_keys import KEY_HEADERS
 from afterimage_emulator.storage.messages.object_json import read_metadata, read_storage_class
 from afterimage_emulator.storage.messages.request_fields import KMS_HEADER, expected_hashes, with_keys
@@ -63,7 +63,7 @@ def described_upload(fields: Mapping[str, str], *, bucket: str, name: str, **fur
     """From headers, or from the fields of a form, which have the same names."""
     body: dict[str, Any] = {field: fields[header] for header, field in _FIELDS.items() if fields.get(header)}
     if "x-goog-acl" in fields:
-        body["acl"] = list(predefined_acl_of(fields["x-goog-acl"]))
+        body["acl"] = list(dashed_predefined_list(fields["x-goog-acl"]))
     custom = {header.removeprefix(_META): value for header, value in fields.items() if header.startswith(_META)}
     if custom:
         body["metadata"] = custom
