@@ -48,7 +48,12 @@ class FirebaseObjects:
 
     async def list(self, request: HttpRequest) -> HttpResponse:
         """Firebase knows no names that end in a slash or have two in a row: they are left out."""
-        page = self._objects.list(caller_of(request.headers.get), listing(request, request.params["bucket"]))
+        wanted = listing(request, request.params["bucket"])
+        if wanted.prefix and not wanted.prefix.endswith("/"):
+            raise invalid("The prefix parameter is required to be empty or ends with a single / character.")
+        if wanted.versions or wanted.soft_deleted or wanted.context_filter:
+            raise invalid("versions, softDeleted and filter belong to the API of Cloud Storage")
+        page = self._objects.list(caller_of(request.headers.get), wanted)
         body: dict[str, Any] = {
             "prefixes": [prefix for prefix in page.prefixes if "//" not in prefix],
             "items": [

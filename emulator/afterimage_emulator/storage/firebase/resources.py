@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
+from afterimage_emulator.storage.errors import invalid
 from afterimage_emulator.storage.messages.object_json import patch_metadata
 from afterimage_emulator.storage.messages.timestamps import print_time
 from afterimage_emulator.storage.objects.records import ObjectMetadata, ObjectRecord
 from afterimage_emulator.storage.rules.questions import TOKENS_KEY
+
+_SETTABLE: Final = frozenset(
+    {"cacheControl", "contentDisposition", "contentEncoding", "contentLanguage", "contentType", "metadata"}
+)
+_FOR_ADMINISTRATORS: Final = (
+    "acl", "contexts", "customTime", "customerEncryption", "eventBasedHold", "kmsKeyName", "retention", "storageClass",
+    "temporaryHold",
+)  # fmt: skip
 
 
 def firebase_resource(record: ObjectRecord) -> dict[str, object]:
@@ -52,7 +62,12 @@ def firebase_upload_metadata(
     body: Mapping[str, object], name: str, media_type: str | None, token: str
 ) -> ObjectMetadata:
     """What an upload stores: `token` is the first download token, unless the client brought its own."""
-    metadata = patch_metadata(ObjectMetadata(), {key: value for key, value in body.items() if value is not None})
+    said = _settable({key: value for key, value in body.items() if value is not None})
+    if isinstance(
+        said.get("metadata"), Mapping
+    ):  # at an upload null is a value like any other, as in the official suite
+        said["metadata"] = {key: _text(value) for key, value in said["metadata"].items()}
+    metadata = patch_metadata(ObjectMetadata(), said)
     return with_tokens(
         replace(
             metadata,
@@ -65,7 +80,25 @@ def firebase_upload_metadata(
 
 def firebase_patched(old: ObjectMetadata, body: Mapping[str, object]) -> ObjectMetadata:
     """A client's update changes everything but the download tokens."""
-    return with_tokens(patch_metadata(old, body), download_tokens(old))
+    said = _settable(body)
+    if isinstance(said.get("metadata"), Mapping):
+        said["metadata"] = {key: None if value is None else _text(value) for key, value in said["metadata"].items()}
+        if not said["metadata"]:
+            said["metadata"] = None
+    return with_tokens(patch_metadata(old, said), download_tokens(old))
+
+
+def _settable(body: Mapping[str, object]) -> dict[str, Any]:
+    """What users may say of their objects; what an administrator says by Cloud Storage's own API is refused by name."""
+    for field in _FOR_ADMINISTRATORS:
+        if body.get(field):
+            raise invalid(f"`{field}` is for administrators: set it by the API of Cloud Storage")
+    return {name: value for name, value in body.items() if name in _SETTABLE}
+
+
+def _text(value: object) -> str:
+    """Custom metadata is text: what is not becomes JSON."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def download_tokens(metadata: ObjectMetadata) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ class FirebaseUploads:
         )
 
     async def _continue(self, request: HttpRequest, command: str) -> HttpResponse:
-        session = self._resumable.find(request.query_value("upload_id"), with_cancelled=command == "cancel")
+        session = self._resumable.find(request.query_value("upload_id"), with_cancelled=command in ("cancel", "query"))
         if command == "query":
             return _status(await self._resumable.status(session))
         if command == "cancel":
@@ -88,6 +88,8 @@ class FirebaseUploads:
             return HttpResponse(200, [("x-goog-upload-status", "cancelled")])
         if command not in ("upload", "upload,finalize", "finalize"):
             raise invalid(f"Invalid X-Goog-Upload-Command: `{command}`; use upload, finalize, query or cancel")
+        if command == "upload" and session.result is not None:
+            raise invalid("this upload is complete; ask for its status or start a new one")
         if command != "finalize" and session.result is None:
             await self._resumable.receive(session, aiter(request.body), offset=_offset(request))
         if command == "upload":
@@ -120,7 +122,7 @@ def _offset(request: HttpRequest) -> int:
 
 
 def _status(session: ResumableUpload) -> HttpResponse:
-    status = "active" if session.result is None else "final"
+    status = "cancelled" if session.cancelled else "active" if session.result is None else "final"
     return HttpResponse(
         200, [("x-goog-upload-status", status), ("x-goog-upload-size-received", str(session.persisted_bytes))]
     )
