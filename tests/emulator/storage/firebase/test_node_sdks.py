@@ -50,3 +50,8 @@ def test_the_web_sdk_finds_everything_it_knows(own_service: RunningStorage, buck
         "web_sdk.test.mjs",
         {"STORAGE_ADDRESS": f"127.0.0.1:{own_service.server.port}", "STORAGE_BUCKET": bucket_name},
     )
+
+
+def test_the_cloud_client_of_node_finds_everything_it_knows(running: RunningStorage, bucket_name: str) -> None:
+    """Composites, copies, access, keys, holds, restores and settings work from @google-cloud/storage."""
+    run_node("cloud_storage.test.mjs", {"STORAGE_EMULATOR_HOST": running.origin, "STORAGE_BUCKET": bucket_name})
