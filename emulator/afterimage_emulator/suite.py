@@ -25,6 +25,7 @@ from afterimage_emulator.configuration import (
     ConfigurationError,
     load_configuration,
 )
+from afterimage_emulator.configuration.chosen_services import chosen_services
 from afterimage_emulator.configuration.commented_json import parse_commented_json
 from afterimage_emulator.configuration.reachable import exposure_warnings, in_production, production_warning
 from afterimage_emulator.credentials.local_credentials import account_email, service_account
@@ -116,7 +117,7 @@ class Suite:
         self.project_id = configuration.project_id
         self.token = secrets.token_urlsafe(32)
         """What pages show that may control the suite: its console gets it with its own load."""
-        self.only = _chosen(configuration, only)
+        self.only = chosen_services(SERVICES, configuration, only)
         reached = in_production(configuration, self.only)
         self._withholds_credentials = bool(reached) and not allow_production
         self.clock = clock or Clock()
@@ -446,7 +447,7 @@ class Suite:
         return contents
 
     def _build_storage(self) -> Service:
-        from afterimage_emulator.storage.notifications.sending import Topics
+        from afterimage_emulator.storage.notifications.sending import topics_beside
         from afterimage_emulator.storage.service import StorageService
 
         service = StorageService(
@@ -461,23 +462,13 @@ class Suite:
             if self._accepts_unknown_signers is None
             else self._accepts_unknown_signers,
             judged=self.judged,
-            topics=Topics(exists=self._has_topic, publish=self._publish),
+            topics=topics_beside(self.services),
             project_id=self.project_id,
         )
         service.rules.load_changed()
         self._note_rules(service.rules.notices())
         self._watch(service.rules.load_changed)
         return service
-
-    def _has_topic(self, topic: str) -> bool:
-        """Asked of the Pub/Sub beside, which is built after Storage."""
-        beside = self.services.get("pubsub")
-        return beside is not None and bool(beside.has_topic(topic))
-
-    def _publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
-        beside = self.services.get("pubsub")
-        if beside is not None:
-            beside.publish(topic, data, attributes)
 
     def _build_auth(self) -> Service:
         from afterimage_emulator.auth.service import AuthService
@@ -587,17 +578,6 @@ class Suite:
         folder = self._data / name
         folder.mkdir()
         return folder
-
-
-def _chosen(configuration: Configuration, only: Collection[str] | None) -> tuple[str, ...]:
-    """The services to run, in the order they start; everything by default, functions only where there are some."""
-    if only is None:
-        wanted = {"functions": configuration.codebases, "hosting": configuration.hosting}
-        return tuple(name for name in SERVICES if wanted.get(name, True))
-    unknown = sorted(set(only) - set(SERVICES))
-    if unknown:
-        raise ConfigurationError(f"`{unknown[0]}` is no service; --only takes {', '.join(SERVICES)}")
-    return tuple(name for name in SERVICES if name in only)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.status import StatusError
@@ -33,6 +33,21 @@ class Topics:
 
 NO_TOPICS: Final = Topics(exists=lambda topic: False, publish=lambda topic, data, attributes: None)
 """For a Storage that runs without Pub/Sub beside it."""
+
+
+def topics_beside(services: Mapping[str, Any]) -> Topics:
+    """Those of the suite's Pub/Sub, which may be built after Storage, or not at all."""
+
+    def exists(topic: str) -> bool:
+        beside = services.get("pubsub")
+        return beside is not None and bool(beside.has_topic(topic))
+
+    def publish(topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
+        beside = services.get("pubsub")
+        if beside is not None:
+            beside.publish(topic, data, attributes)
+
+    return Topics(exists=exists, publish=publish)
 
 
 class Notifications:
