@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from afterimage_client.command import looking, syncing
-from afterimage_client.command.opening import open_store
+from afterimage_client.command.opening import offline_kinds, open_store
 from afterimage_client.command.showing import Screen
 from afterimage_client.database.errors import StoreError
 from afterimage_client.errors import FirebaseError
@@ -38,16 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser().parse_args(arguments)
     screen = Screen(sys.stdout, sys.stderr)
     try:
-        store = open_store(asked.store, asked.passphrase_variable)
-    except (StoreError, OSError) as error:
-        return screen.fault(error)
-    try:
-        if asked.command == "sync":
-            code = asyncio.run(syncing.sync(store, screen, asked.config, collections=asked.collection))
-        else:
-            code = int(asked.act(store, screen, asked))
+        code = _done(screen, asked)
         sys.stdout.flush()
-        return code
     except BrokenPipeError:  # whoever read has enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -56,8 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         screen.say("stopped; what was on its way goes on next time")
         return 1
-    finally:
-        store.close()
+    return code
+
+
+def _done(screen: Screen, asked: argparse.Namespace) -> int:
+    if asked.command == "sync":
+        return asyncio.run(
+            syncing.sync(asked.store, asked.passphrase_variable, screen, asked.config, collections=asked.collection)
+        )
+    with contextlib.closing(open_store(asked.store, asked.passphrase_variable, offline_kinds())) as store:
+        return int(asked.act(store, screen, asked))
 
 
 def parser() -> argparse.ArgumentParser:

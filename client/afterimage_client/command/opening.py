@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +29,12 @@ def offline_kinds() -> tuple[ValueKind, ...]:
     )
 
 
-def open_store(path: Path | None, passphrase_variable: str | None) -> Store:
+def open_store(path: Path | None, passphrase_variable: str | None, kinds: Sequence[ValueKind]) -> Store:
     if path is None:
         raise StoreError("no store was named: give `--store`, or set AFTERIMAGE_CLIENT_STORE")
     if not path.is_file():
         raise StoreError(f"there is no store at `{path}`: the app that uses it makes it")
-    return Store(path, key=key_of(passphrase_variable), kinds=offline_kinds())
+    return Store(path, key=key_of(passphrase_variable), kinds=kinds)
 
 
 def key_of(passphrase_variable: str | None) -> StoreKey | None:

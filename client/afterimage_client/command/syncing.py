@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from afterimage_client.app import FirebaseApp
+from afterimage_client.command.opening import open_store
 from afterimage_client.command.showing import Screen, size_text
 from afterimage_client.errors import AuthError
 from afterimage_client.media.cache import MediaCache
@@ -20,38 +21,47 @@ from afterimage_client.repository.firestore_service import FirestoreAIService
 from afterimage_client.store.store import Store
 from afterimage_client.sync.configuration import CollectionSyncConfig, content_configs
 from afterimage_client.sync.engine import SyncEngine
+from afterimage_client.sync.remote import value_kinds
 
 _DRAW_EVERY_SECONDS: Final = 0.1
 
 
-async def sync(store: Store, screen: Screen, config: Path, *, collections: Sequence[str] = ()) -> int:
+async def sync(
+    path: Path | None, passphrase_variable: str | None, screen: Screen, config: Path, *, collections: Sequence[str]
+) -> int:
     """Pushes, pulls and moves files as the user whom the app signed in; 1 where something could not be done."""
     async with FirebaseApp(FirebaseOptions.from_file(config)) as app:
-        user = app.auth.current_user
-        if user is None:
-            raise AuthError("no-current-user", "nobody is signed in", way_out="sign in with the app, then sync again")
-        engine = SyncEngine(store, app.firestore)
-        known = [each.collection_name for each in content_configs()]
-        for each in content_configs():
-            engine.register_collection(each)
-        for name in collections:
-            if name not in known:
-                engine.register_collection(CollectionSyncConfig(collection_name=name, has_rev=False))
-        library = MediaLibrary(store, app)
-        repository = CloudAIRepository(store, FirestoreAIService(app.firestore, user_id=user.uid))
-        drawing = asyncio.create_task(_draw(store, screen))
-        try:
-            reports = await asyncio.gather(engine.sync_all(), repository.sync_all(), library.sync_all())
-            is_offline = any(report.is_offline for report in reports)
-            if not is_offline:
-                for name in collections:
-                    await engine.pull(name)
-        finally:
-            drawing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await drawing
-            screen.clear_bars()
-            await engine.stop()
+        # References lead somewhere here: what is pushed and pulled holds them as Firestore does.
+        with contextlib.closing(open_store(path, passphrase_variable, value_kinds(app.firestore))) as store:
+            return await _sync(app, store, screen, collections)
+
+
+async def _sync(app: FirebaseApp, store: Store, screen: Screen, collections: Sequence[str]) -> int:
+    user = app.auth.current_user
+    if user is None:
+        raise AuthError("no-current-user", "nobody is signed in", way_out="sign in with the app, then sync again")
+    engine = SyncEngine(store, app.firestore)
+    known = [each.collection_name for each in content_configs()]
+    for each in content_configs():
+        engine.register_collection(each)
+    for name in collections:
+        if name not in known:
+            engine.register_collection(CollectionSyncConfig(collection_name=name, has_rev=False))
+    library = MediaLibrary(store, app)
+    repository = CloudAIRepository(store, FirestoreAIService(app.firestore, user_id=user.uid))
+    drawing = asyncio.create_task(_draw(store, screen))
+    try:
+        reports = await asyncio.gather(engine.sync_all(), repository.sync_all(), library.sync_all())
+        is_offline = any(report.is_offline for report in reports)
+        if not is_offline:
+            for name in collections:
+                await engine.pull(name)
+    finally:
+        drawing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await drawing
+        screen.clear_bars()
+        await engine.stop()
     done = sum(len(report.done) for report in reports)
     waiting = store.queue.stats().size
     failed = sum(len(report.failed) for report in reports)

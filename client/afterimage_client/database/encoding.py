@@ -35,6 +35,12 @@ class Encoding:
         self._by_type = {each.kind: each for each in kinds}
         self._by_tag = {f"${each.tag}": each for each in kinds}
 
+    def learn(self, kinds: Sequence[ValueKind]) -> None:
+        """Adds types whose tags are not known yet."""
+        for each in kinds:
+            if f"${each.tag}" not in self._by_tag:
+                self._by_type[each.kind] = self._by_tag[f"${each.tag}"] = each
+
     def encode(self, value: Any) -> str:
         return _ENCODER.encode(self._plain(value, "", 0))
 
@@ -107,4 +113,8 @@ class Encoding:
             return base64.b64decode(value)
         if name == "$time":
             return datetime.fromisoformat(value)
+        if name not in self._by_tag:
+            raise InvalidDocumentError(
+                f"a value is a `{name[1:]}`, which this store was not told of: open it with its `kinds`"
+            )
         return self._by_tag[name].decode(value)

@@ -182,7 +182,8 @@ def _merged(copies: Copies, remote: Remote | None, hooks: Hooks, seen_at: str = 
         copies = made
     here = _at(copies, remote, seen_at)
     if copies.local is None:
-        if remote is None or copies.base is None or is_same(copies.base, remote.fields):
+        is_new = copies.base is None and not copies.is_base_unknown  # made and deleted here, before anybody heard of it
+        if remote is None or is_new or (copies.base is not None and is_same(copies.base, remote.fields)):
             is_still_wanted = remote is not None and copies.base is not None
             edits = (_combined(copies.edits, "delete"),) if is_still_wanted else ()
             return Outcome(copies=replace(here, local=None, edits=edits) if is_still_wanted else here, event="pulled")
@@ -286,4 +287,5 @@ def _kept(kind: KeptKind, copies: Copies, remote: Remote | None) -> Kept:
 
 def _rev_of(mark: str) -> int:
     number = mark.partition(".")[0]
-    return int(number) if number.isdigit() else 0
+    # Anybody who may write the document may write what looks like a mark.
+    return int(number) if number.isascii() and number.isdecimal() and len(number) < 20 else 0

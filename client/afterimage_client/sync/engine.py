@@ -22,7 +22,7 @@ from afterimage_client.sync.decisions import Outcome
 from afterimage_client.sync.events import DocumentState, EventKind, SyncEvent, SyncStatus
 from afterimage_client.sync.pulling import Puller
 from afterimage_client.sync.pushing import Pusher
-from afterimage_client.sync.remote import RemoteDocuments
+from afterimage_client.sync.remote import RemoteDocuments, value_kinds
 from afterimage_client.sync.resolving import discard_push, resolve_kept
 
 _CONFLICTS = ("field", "edited_here", "deleted_here")
@@ -36,6 +36,7 @@ class SyncEngine:
 
     def __init__(self, store: Store, firestore: Firestore, *, parallel: int = 8) -> None:
         self.store = store
+        store.encoding.learn(value_kinds(firestore))  # others write places and references, whatever this program knows
         self._configs: dict[str, CollectionSyncConfig] = {}
         self._listeners: list[Callable[[SyncEvent], None]] = []
         self._openers: list[Callable[[str, str], None]] = []

@@ -185,18 +185,18 @@ async def test_sync_does_what_waits_as_the_apps_user(apps: Apps, suite: Backgrou
     config.write_text(
         json.dumps({"projectId": suite.project_id, "apiKey": "any", "storageBucket": suite.default_bucket})
     )
-    store = Store(tmp_path / "content.db")
+    app = await apps.open(store=FileStore(session := tmp_path / "session.json"))
+    store = Store(tmp_path / "content.db", kinds=value_kinds(app.firestore))
     words = ("--store", path_of(store), "sync", "--config", str(config))
     told = await asyncio.to_thread(run, *words, **environment)
     assert (told.returncode, "nobody is signed in" in told.stderr) == (2, True)
-    session = tmp_path / "session.json"
-    app = await apps.open(store=FileStore(session))
     user = await app.auth.sign_in_anonymously()
     home = await asyncio.to_thread(_place_of_session, suite, environment)
     home.parent.mkdir(parents=True)
     session.rename(home)
     name = f"c-{user.uid}"
-    store.upsert_local("campaigns", {"id": name, "name": "n"})
+    kinds = {"of": app.firestore.document("a/b"), "at": GeoPoint(1, 2)}
+    store.upsert_local("campaigns", {"id": name, "name": "n", **kinds})
     CloudAIRepository(store, FirestoreAIService(app.firestore, user_id=user.uid)).save_dialogue(
         Dialogue(card_id="c", interaction_id="1", text="hello", model="m")
     )
@@ -205,7 +205,8 @@ async def test_sync_does_what_waits_as_the_apps_user(apps: Apps, suite: Backgrou
     told = await asyncio.to_thread(run, *words, **environment)
     assert (told.returncode, told.stderr) == (0, "")
     assert "3 done, 0 waiting, 0 failed" in told.stdout
-    assert (await app.firestore.document(f"campaigns/{name}").get()).get("rev") == 0
+    pushed = (await app.firestore.document(f"campaigns/{name}").get()).to_dict() or {}
+    assert (pushed["rev"], pushed["of"], pushed["at"]) == (0, kinds["of"], kinds["at"])
     assert (await app.firestore.document(f"ai_outputs/{user.uid}/dialogues/c_1").get()).get("text") == "hello"
     assert store.is_cached(name)
     store.close()

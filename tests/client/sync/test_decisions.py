@@ -280,6 +280,37 @@ def test_marks_do_not_grow_without_end() -> None:
     assert after.marks["me"] == "5.w1"
 
 
+def test_marks_that_make_no_sense_keep_nobody_from_writing() -> None:
+    """Others may write into the field of marks what they like: numbers that are none, or too long for one."""
+    for nonsense in ("²." + "x", "9" * 5000 + ".x", "", ".", "-1.x", "x"):
+        copies = replace(in_step(), marks={"other": nonsense, "another": "3.x"})
+        frozen = freeze(edited(copies, set_field("a", 2)), mutation="w1", replica="me", has_rev=True)
+        assert frozen.mutation is not None
+        assert dict(frozen.mutation.marks) == {"me": "5.w1"}
+
+
+def test_a_mark_that_many_others_pushed_out_counts_as_not_applied() -> None:
+    """The price of marks that do not grow: a lost answer is taken for no write after the writes of so many others."""
+    add = Edit("patch", (PatchOp("increment", ("a",), 10),), "m1", 1)
+    copies = sending(add)
+    others = {f"r{number}": f"{6 + number}.x" for number in range(MOST_MARKS)}
+    remote = Remote(fields={**BASE, "a": 11}, rev=25, marks=others, update_time=LATEST)
+    outcome = reread(copies, "w1", remote, reason="x", is_refusal=False, hooks=HOOKS)
+    assert (outcome.event, outcome.copies.local) == ("merged", {"a": 21, "b": 1})
+
+
+def test_a_deletion_of_what_nobody_kept_is_kept_where_others_wrote_it() -> None:
+    """The app of before kept no base: a deletion is done at its revision, and left to a person at another."""
+    old = edited(
+        edited(Copies(collection="scenes", id="x", rev=5, is_stale=True), set_field("a", 2)),
+        Edit("delete", (), "m2", 2),
+    )
+    same = heard(old, there(rev=5), hooks=HOOKS)
+    assert (same.copies.local, same.copies.is_dirty, same.kept) == (None, True, ())
+    moved = heard(old, there(rev=6), hooks=HOOKS)
+    assert (moved.copies.local, [each.kind for each in moved.kept]) == ({"a": 1, "b": 1}, ["deleted_here"])
+
+
 def test_a_base_that_nobody_kept_is_found_by_its_revision() -> None:
     """An edit of before goes onto the server's document where that is still at the edit's revision."""
     old = edited(Copies(collection="scenes", id="x", rev=5, is_stale=True), set_field("a", 2))

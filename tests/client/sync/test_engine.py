@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from afterimage_client.firestore.values import GeoPoint
-from afterimage_client.store import RevisionChangedError
-from afterimage_client.sync import CollectionSyncConfig, DocumentState, Repository
+from afterimage_client.firestore.values import GeoPoint, Vector
+from afterimage_client.store import RevisionChangedError, Store
+from afterimage_client.sync import CollectionSyncConfig, DocumentState, Repository, SyncEngine
 from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.status import Code
 from tests.client.sync.conftest import Replica, Replicas
@@ -69,6 +70,31 @@ async def test_only_changed_fields_travel(replicas: Replicas, fresh: str) -> Non
     assert await stored(one, f"scenes/{fresh}") == expected
     assert one.store.get_by_id("scenes", fresh) == two.store.get_by_id("scenes", fresh) == expected
     assert one.engine.conflicts() == two.engine.conflicts() == []
+
+
+async def test_values_of_firestores_own_types_come_into_any_store(replicas: Replicas, fresh: str) -> None:
+    """Another user's place, reference or vector keeps nobody from the rest, whatever a store was told of."""
+    one = await replicas.make()
+    fields = {"at": GeoPoint(1, 2), "of": one.app.firestore.document("a/b"), "near": Vector((0.5, 1.0))}
+    for name in "ab":
+        one.store.upsert_local("scenes", {"id": f"{fresh}-{name}", "batch": fresh, **(fields if name == "a" else {})})
+    await one.engine.sync_all()
+    with contextlib.closing(Store(replicas.folder / "plain.db")) as plain:
+        engine = SyncEngine(plain, one.app.firestore)
+        engine.register_collection(
+            CollectionSyncConfig(
+                collection_name="scenes",
+                query=lambda firestore: firestore.collection("scenes").where("batch", "==", fresh),
+            )
+        )
+        await engine.pull("scenes")
+        for name in "ab":
+            assert plain.get_by_id("scenes", f"{fresh}-{name}") == one.store.get_by_id("scenes", f"{fresh}-{name}")
+        assert plain.check_invariants() == []
+    offline = Store(replicas.folder / "plain.db")
+    with pytest.raises(ValueError, match="open it with its `kinds`"):
+        offline.get_all("scenes")
+    offline.close()
 
 
 async def test_a_field_that_both_changed_is_kept_for_a_person(replicas: Replicas, fresh: str) -> None:
