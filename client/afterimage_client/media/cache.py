@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import re
 import secrets
 import shutil
@@ -178,6 +179,8 @@ class MediaCache:
 
     def prepare(self, source: bytes | Path | str) -> Path:
         """Copies bytes into the folder under a name of no meaning; `add` gives them theirs."""
+        if not isinstance(source, bytes | str | os.PathLike):  # a number would be an open file of somebody else's
+            raise ValueError(f"a `{type(source).__name__}` is no file to add: give bytes, or the path of a file")
         adding = self.folder / f"{_ADDING}{secrets.token_hex(8)}"
         try:
             self.claim()
@@ -209,8 +212,9 @@ class MediaCache:
         target = named.with_name(f"{secrets.token_hex(4)}-{named.name}")
         target.parent.mkdir(parents=True, exist_ok=True)
         size = prepared.stat().st_size
-        prepared.replace(target)
+        # The row first: what cannot be noted leaves no file, and a crash between the two leaves no row.
         self._note(transaction, asset_id, storage_path, target, size, is_uploaded=False, custom=custom)
+        prepared.replace(target)
         return target
 
     def note_uploaded(self, transaction: FileTransaction, asset_id: str, storage_path: str) -> None:

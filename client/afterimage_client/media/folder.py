@@ -42,7 +42,10 @@ class MediaFolder:
 
     def claim(self) -> None:
         """Makes the folder; one that is new or empty is this store's from now on."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise StoreError(f"`{os.fspath(self.path)}` is no folder: name another one for the files") from error
         self._refuse_anothers()
         # A mark that was half-way when its process ended is no content.
         if self._owner() is None and all(each.name.startswith(MARK) for each in self.path.iterdir()):

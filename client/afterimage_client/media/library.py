@@ -206,15 +206,19 @@ class MediaLibrary:
     ) -> int:
         """As `add`, in a transaction of the caller's, with a file that the cache has prepared."""
         path = self.cache.add(transaction, asset_id, storage_path, prepared, custom)
-        return self._store.enqueue_upload(
-            asset_id=asset_id,
-            storage_path=storage_path,
-            local_path=str(path),
-            mime_type=mime_type,
-            file_size=path.stat().st_size,
-            priority=priority,
-            user_id=self._user_id(),
-        )
+        try:
+            return self._store.enqueue_upload(
+                asset_id=asset_id,
+                storage_path=storage_path,
+                local_path=str(path),
+                mime_type=mime_type,
+                file_size=path.stat().st_size,
+                priority=priority,
+                user_id=self._user_id(),
+            )
+        except BaseException:
+            path.unlink(missing_ok=True)  # its row goes with the transaction
+            raise
 
     # -- about them
 

@@ -48,6 +48,8 @@ class QueueWorker:
         parallel: int = 8,
         together: Mapping[str, ManyPerformer] | None = None,
     ) -> None:
+        if type(parallel) is not int or parallel < 1:
+            raise ValueError(f"`parallel` is `{parallel!r}`: one entry at least has to run")
         self._queue = queue
         self._performers = dict(performers)
         self._together = dict(together or {})

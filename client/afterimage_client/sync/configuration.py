@@ -46,6 +46,13 @@ class CollectionSyncConfig:
     updated_field: str = ""
     """A field that every write sets to the server's time: a pull then asks only for what is newer than the last one."""
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.collection_name, str) or not self.collection_name or "/" in self.collection_name:
+            raise ValueError(f"`{self.collection_name}` is no collection of the root: give its name")
+        seconds = self.interval_seconds
+        if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
+            raise ValueError(f"`interval_seconds` is `{seconds!r}`: give more than 0, or None to listen")
+
     @property
     def decides_with_hooks(self) -> bool:
         """Whether code of the app runs between reading a document and writing it: what it writes must not be missed."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from afterimage_client import FirebaseApp, StorageError
+from afterimage_client.database.errors import StoreError
 from afterimage_client.media import ASKED_FOR, PREFETCH, VISIBLE, MediaCache, MediaTransfers, object_id, record_path
 from afterimage_client.media.records import MediaRecord
 from afterimage_client.queue import Entry
@@ -239,6 +240,28 @@ async def test_a_file_its_document_and_its_upload_are_one(shelf: Shelf) -> None:
     await shelf.library.sync_all()
     assert await shelf.app.storage.object("media/a/x.png").read() == b"x"
     assert shelf.library.is_cached("a")
+
+
+def test_what_cannot_be_added_leaves_nothing(shelf: Shelf, tmp_path: Path) -> None:
+    """Wrong sources, names and metadata: no file, no row, no entry; and no number is taken for an open file."""
+    cases: tuple[dict[str, Any], ...] = (
+        {"source": 0},
+        {"source": None},
+        {"asset_id": 5},
+        {"custom": {"a": object()}},
+        {"mime_type": 5},
+        {"source": tmp_path / "nowhere"},
+    )
+    sound: dict[str, Any] = {"asset_id": "a", "storage_path": "media/a/x.png", "source": b"x"}
+    for wrong in cases:
+        with pytest.raises((ValueError, TypeError, OSError)):
+            shelf.library.add(**(sound | wrong))
+    assert files_in(shelf.cache.folder) == []
+    assert (shelf.cache.files(), shelf.store.queue.entries()) == ([], [])
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(StoreError, match="is no folder"):
+        MediaCache(shelf.store, tmp_path / "file").claim()
+    MediaCache(shelf.store, shelf.cache.folder)
 
 
 async def test_repair_makes_folder_and_rows_agree(shelf: Shelf) -> None:

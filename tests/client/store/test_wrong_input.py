@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from afterimage_client.database.errors import StoreError
+from afterimage_client.queue import QueueWorker
 from afterimage_client.store import LocalQuery, Store, StoreKey
+from afterimage_client.sync import CollectionSyncConfig
 
 EARLY = datetime.min.replace(tzinfo=timezone(timedelta(hours=3)))
 Wrong = Callable[[Store], object]
@@ -63,6 +65,13 @@ def test_paths_and_keys_that_are_none_are_told(tmp_path: Path) -> None:
         StoreKey.of_passphrase(Given)
     with pytest.raises(StoreError, match="32 bytes"):
         StoreKey.of_bytes(TEXT * 8)
+    for name in ("", "a/b", Given):
+        with pytest.raises(ValueError, match="no collection"):
+            CollectionSyncConfig(collection_name=name)
+    with pytest.raises(ValueError, match="interval_seconds"):
+        CollectionSyncConfig(collection_name="scenes", interval_seconds=0)
     plain = Store(tmp_path / "sealed.db")
+    with pytest.raises(ValueError, match="one entry at least"):
+        QueueWorker(plain.queue, {}, parallel=0)
     plain.close()
     plain.close()
