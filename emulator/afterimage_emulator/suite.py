@@ -161,7 +161,6 @@ class Suite:
         self._watching: list[asyncio.Task[None]] = []
 
     # -- life
-
     async def __aenter__(self) -> Self:
         await self.start()
         return self
@@ -313,7 +312,6 @@ class Suite:
         self._servers[name] = server
 
     # -- what others ask
-
     def addresses(self) -> Mapping[str, Address]:
         return {name: Address(host=server.host, port=server.port) for name, server in self._servers.items()}
 
@@ -391,7 +389,6 @@ class Suite:
         functions.run_schedule(name)
 
     # -- building; each service's package is imported only when it is wanted
-
     def _build(self, name: str) -> Service:
         built: Service = getattr(self, f"_build_{name}")()
         return built
