@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from afterimage_emulator.pubsub.schemas.avro_schema import AvroType
+from afterimage_emulator.pubsub.schemas.avro_schema import PRIMITIVES, AvroType
 from afterimage_emulator.pubsub.schemas.refusals import MessageRefusedError
 
 _STEPS: Final = 200_000
@@ -52,7 +52,7 @@ class _Walk:
                 raise MessageRefusedError(f"the message ends where a `{found.union_name}` was to come")
             kind = found.kind
             if kind == "record":
-                waiting.extend(field.type for field in reversed(found.fields) if field.type.kind != "null")
+                waiting.extend(found.inner)
             elif kind == "union":
                 waiting.append(found.branches[self._index(len(found.branches), "branch of a union")])
             elif kind in ("array", "map"):
@@ -75,8 +75,13 @@ class _Walk:
             if count * least > len(self._data) - self.position:
                 raise MessageRefusedError(f"a block of {count} items is longer than the message")
             blocks.left = count
-        blocks.left -= 1
         waiting.append(blocks)
+        if not blocks.is_map and blocks.inner.kind in PRIMITIVES:  # a long list is most of what a long message holds
+            for _ in range(blocks.left):
+                self._scalar(blocks.inner)
+            blocks.left = 0
+            return
+        blocks.left -= 1
         if blocks.is_map:
             self._text()
         waiting.append(blocks.inner)
@@ -92,6 +97,8 @@ class _Walk:
         elif kind == "fixed":
             self._skip(found.size)
         elif kind == "boolean":
+            if self.position >= len(self._data):
+                raise MessageRefusedError("the message ends where a `boolean` was to come")
             if self._data[self.position] > 1:
                 raise MessageRefusedError(f"a boolean at byte {self.position} is neither 0 nor 1")
             self.position += 1

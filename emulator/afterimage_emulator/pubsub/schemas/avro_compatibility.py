@@ -29,7 +29,7 @@ def why_unreadable(reader: AvroType, writer: AvroType) -> str:
             waiting.extend((read, branch, place) for branch in written.branches)
             continue
         if read.kind == "union":
-            branch = next((each for each in read.branches if _matches(each, written)), None)
+            branch = _branch(read, written)
             if branch is None:
                 return f"{place}: no branch of the union takes `{written.union_name}`"
             read = branch
@@ -46,6 +46,14 @@ def why_unreadable(reader: AvroType, writer: AvroType) -> str:
         elif read.items is not None and written.items is not None:
             waiting.append((read.items, written.items, place))
     return ""
+
+
+def _branch(read: AvroType, written: AvroType) -> AvroType | None:
+    """The one of the same name, or the first that fits."""
+    number = read.numbers.get(written.union_name)
+    if number is not None and _matches(read.branches[number], written):
+        return read.branches[number]
+    return next((each for each in read.branches if _matches(each, written)), None)
 
 
 def _pair_fields(read: AvroType, written: AvroType, waiting: list[tuple[AvroType, AvroType, str]]) -> str:

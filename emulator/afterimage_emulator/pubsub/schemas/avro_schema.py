@@ -42,6 +42,8 @@ class AvroType:
     """The places of an enum's symbols, and of a union's branches by the names that JSON gives them."""
     has_default: bool = False
     size: int = 0
+    inner: tuple[AvroType, ...] = ()
+    """The types of a record's fields, the last first, without those that take no bytes."""
     least_bytes: int = ENDLESS
     """The fewest bytes that a value takes: what would take more than there are is refused without a look."""
 
@@ -204,6 +206,7 @@ def _measure(types: list[AvroType], root: AvroType) -> None:
     for each in types:
         if each.least_bytes >= ENDLESS:
             raise SchemaRefusedError(f"`{each.name or root.name}` always holds itself: no message could ever end")
+        each.inner = tuple(one.type for one in reversed(each.fields) if one.type.kind != "null")
 
 
 def _least(each: AvroType) -> int:

@@ -12,7 +12,7 @@ from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
 from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.resource_names import already_exists, check_name, not_found
 from afterimage_emulator.pubsub.schemas.definitions import ENCODINGS, AvroDefinition, Definition, read_definition
-from afterimage_emulator.pubsub.schemas.refusals import MessageRefusedError, SchemaRefusedError
+from afterimage_emulator.pubsub.schemas.refusals import MessageRefusedError, SchemaRefusedError, shortened
 from afterimage_emulator.status import Code, StatusError
 
 REVISIONS_LIMIT: Final = 20
@@ -117,7 +117,7 @@ class Schemas:
                 raise StatusError(
                     Code.INVALID_ARGUMENT,
                     f"Compatibility checking failed to commit a schema revision for `{name}`. "
-                    f"Revision is incompatible with previous revision: {older.revision_id}. {reason}",
+                    f"Revision is incompatible with previous revision: {older.revision_id}. {shortened(reason)}",
                 )
         schema.revisions.append(made)
         return made

@@ -94,6 +94,9 @@ def test_what_cannot_be_a_schema_or_a_revision_is_refused(schemas: SchemaService
         with pytest.raises(exceptions.InvalidArgument, match="Invalid schema definition"):
             schemas.validate_schema(parent=PARENT, schema=Schema(type_=kind, definition=definition))
     schemas.validate_schema(parent=PARENT, schema=Schema(type_=Schema.Type.AVRO, definition=AVRO))
+    longest = json.dumps({"type": "record", "name": "R", "fields": [{"name": "x" * 100_000, "type": "nothing"}]})
+    with pytest.raises(exceptions.InvalidArgument, match="x…"):
+        create(schemas, longest)
     narrower = json.dumps({"type": "record", "name": "Thing", "fields": []})
     wider = commit(schemas, made.name, WIDER)
     with pytest.raises(exceptions.InvalidArgument, match=f"previous revision: {wider.revision_id}"):
