@@ -241,7 +241,7 @@ def test_an_export_brings_back_what_a_seek_needs(
 
 
 def test_a_subscription_that_nobody_uses_ends(
-    publisher: Publisher, subscriber: Subscriber, advance: Callable[[float], None]
+    pubsub: Serving, publisher: Publisher, subscriber: Subscriber, advance: Callable[[float], None]
 ) -> None:
     """After its time to live since the last use; an open stream is a use, and without a time it never ends."""
     topic, used = new_names("idle")
@@ -251,11 +251,9 @@ def test_a_subscription_that_nobody_uses_ends(
     for name in (used, names["idle"], names["streamed"]):
         subscriber.create_subscription(request={"name": name, "topic": topic, **policy})
     subscriber.create_subscription(request={"name": names["for ever"], "topic": topic, "expiration_policy": {}})
-    received: list[Any] = []
-    future = subscriber.subscribe(names["streamed"], received.append)
+    future = subscriber.subscribe(names["streamed"], lambda message: message.ack())
     send(publisher, topic, b"x")
-    while not received:
-        advance(0)
+    pubsub.drained(names["streamed"])  # nothing but the open stream uses it from now on
     for _ in range(3):
         advance(DAY / 2)
         waiting(subscriber, used)

@@ -191,12 +191,13 @@ def test_what_is_nested_is_read_without_the_stack() -> None:
     longs = read_avro(record({"name": "all", "type": {"type": "array", "items": "long"}}))
     with pytest.raises(MessageRefusedError, match="longer than the message"):
         check_avro_binary(longs, avro_number(1 << 62) + b"\x00")
-    doubling = {"name": "f0", "type": {"type": "record", "name": "R0", "fields": []}}
-    for number in range(1, 60):
-        fields = [doubling, {"name": "again", "type": f"R{number - 1}"}]
-        doubling = {"name": "f", "type": {"type": "record", "name": f"R{number}", "fields": fields}}
-    with pytest.raises(MessageRefusedError, match="too many steps"):
-        check_avro_binary(read_avro(record(doubling)), b"")
+    for at_the_bottom, named in (([], "too many steps"), ([INT], "ends where a `R`")):
+        doubling = {"name": "f0", "type": {"type": "record", "name": "R0", "fields": at_the_bottom}}
+        for number in range(1, 60):
+            fields = [doubling, {"name": "again", "type": f"R{number - 1}"}]
+            doubling = {"name": "f", "type": {"type": "record", "name": f"R{number}", "fields": fields}}
+        with pytest.raises(MessageRefusedError, match=named):
+            check_avro_binary(read_avro(record(doubling)), b"")
 
 
 INT = {"name": "a", "type": "int"}
