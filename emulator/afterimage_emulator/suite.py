@@ -483,16 +483,11 @@ class Suite:
         )
 
     def _build_pubsub(self) -> Service:
-        from afterimage_emulator.pubsub.delivery.storage_exports import Buckets
         from afterimage_emulator.pubsub.service import PubSubService
 
         storage = self.services.get("storage")
         return PubSubService(
-            clock=self.clock,
-            events=self.events,
-            activity=self.activity,
-            faults=self.faults,
-            buckets=storage and Buckets(exists=storage.has_bucket, write=storage.write_object),
+            clock=self.clock, events=self.events, activity=self.activity, faults=self.faults, storage=storage
         )
 
     def _build_functions(self) -> Service:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
@@ -39,9 +40,10 @@ class PubSubService:
         events: EventBus,
         activity: Activity,
         faults: Faults | None = None,
-        buckets: Buckets | None = None,
+        storage: Any = None,
     ) -> None:
-        """Without `buckets` there are no Cloud Storage subscriptions."""
+        """`storage` is the Storage service beside; without one there are no Cloud Storage subscriptions."""
+        buckets = storage and Buckets(exists=storage.has_bucket, write=storage.write_object)
         self._events = events
         self.broker = Broker(clock=clock, events=events, activity=activity, faults=faults)
         self.function_subscriptions = FunctionSubscriptions(broker=self.broker, clock=clock)
