@@ -117,7 +117,7 @@ def test_nobody_sees_the_files_of_another(people: Callable[[], Person]) -> None:
 
 
 def test_an_upload_is_held_and_goes_on_where_it_was(person: Person) -> None:
-    """Paused and resumed by hand; without a network it waits and goes on by itself; another one is cancelled."""
+    """Held and resumed by hand; nobody else signs in over it; it waits for the network; another one is cancelled."""
     person.arrives()
     person.page.command("Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1,
                         uploadThroughput=300_000)  # fmt: skip
@@ -126,6 +126,12 @@ def test_an_upload_is_held_and_goes_on_where_it_was(person: Person) -> None:
     person.sees("document.querySelector('.uploads progress')?.value > 0")
     person.presses("Pause")
     person.reads("Paused.")
+    person.goes_to("account")
+    for name, value in (("email", "ana@example.com"), ("password", "long enough")):
+        person.writes(f"#enter [name={name}]", value)
+    person.page.run("() => document.querySelector('#enter').requestSubmit()")
+    person.reads("Files of yours are still on their way.")
+    person.goes_to("gallery")
     person.presses("Cancel b.png")
     person.reads("1 was cancelled.")
     person.presses("Go on")

@@ -9,6 +9,7 @@ import {
   signOut,
 } from "firebase/auth";
 import { waitForPendingWrites } from "firebase/firestore";
+import { uploadsOf } from "./uploads.js";
 
 const OFFLINE_IS_SURE_MS = 500;
 let isLeaving = false;
@@ -41,18 +42,19 @@ export async function keepAccount(auth, email, password) {
 }
 
 export async function enter(backend, email, password) {
-  await everythingSent(backend.db);
+  await everythingSent(backend);
   await signInWithEmailAndPassword(backend.auth, email, password);
 }
 
 /** Signs out, and leaves nothing of the user in this browser; the page begins anew. */
 export async function leave(backend) {
-  await everythingSent(backend.db);
+  await everythingSent(backend);
   await goAway(backend, () => signOut(backend.auth));
 }
 
 /** Deletes the account itself; what was stored for it, the erase job deletes. */
 export async function endAccount(backend) {
+  uploadsOf(backend).cancelAll();
   await goAway(backend, () => deleteUser(backend.user));
 }
 
@@ -80,10 +82,14 @@ function alone(mode, act) {
   return navigator.locks ? navigator.locks.request("leaving", { mode }, act) : act();
 }
 
-/** Writes that the service has not taken yet would be lost with the cache: they are waited for, or said to be there. */
-async function everythingSent(db) {
+/**
+ * Writes that the service has not taken yet would be lost with the cache: they are waited for, or said to be there. Files
+ * on their way would end with the page.
+ */
+async function everythingSent(backend) {
+  if (uploadsOf(backend).totals().underWay) throw Object.assign(new Error("uploading"), { code: "uploading" });
   let isSent = false;
-  const sent = waitForPendingWrites(db).then(() => {
+  const sent = waitForPendingWrites(backend.db).then(() => {
     isSent = true;
   });
   while (!isSent) {

@@ -357,6 +357,10 @@ export const TEXTS = {
     "The service cannot be reached now. Try again later.",
     "Der Dienst ist gerade nicht erreichbar. Versuch es später noch einmal.",
   ],
+  "error.uploading": [
+    "Files of yours are still on their way. Wait for them in the gallery, or cancel them there.",
+    "Dateien von dir sind noch unterwegs. Warte in der Galerie auf sie, oder brich sie dort ab.",
+  ],
   "error.unsent": [
     "There is no network, and something you wrote is not sent yet. Wait until it is, or it would be lost.",
     "Es gibt kein Netz, und etwas von dir ist noch nicht gesendet. Warte, bis es gesendet ist, sonst ginge es verloren.",
