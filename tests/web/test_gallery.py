@@ -49,8 +49,8 @@ def test_pictures_are_dropped_shown_live_looked_at_and_deleted_with_a_way_back(p
     person.reads("2 were refused.")
     person.reads("Pictures (no SVG), MP4 films and Opus sounds are stored here.")
     person.reads("5 MB are the most that is stored here.")
-    first = "() => [...document.querySelectorAll('.uploads .line')].slice(0, 2).map((one) => one.dataset.state)"
-    assert person.page.run(first) == ["refused", "refused"]
+    first = "[0, 1].map((at) => document.querySelector(`.uploads [data-index='${at}'] .line`).dataset.state)"
+    assert person.page.run(f"() => {first}") == ["refused", "refused"]
     person.sees(f"{TILES}.filter((one) => one.dataset.status === 'ready').length === 2")
     person.sees(f"{TILES}.filter((one) => one.querySelector('img.here')).length === 2")
     person.sees(
@@ -166,6 +166,7 @@ def test_a_thousand_files_are_dropped_at_once(person: Person) -> None:
     person.goes_to("account")
     person.goes_to("gallery")
     person.sees("Number(document.body.innerText.match(/([0-9,]+) of 1,000 files are stored/)[1].replace(',', '')) > 50")
+    person.sees("document.querySelector('.uploads .one[data-index=\"0\"] .line')?.dataset.state === 'sending'")
     person.presses("Cancel all")
     stored, cancelled = person.sees(
         "(document.body.innerText.match(/([0-9,]+) of 1,000 files.+?([0-9,]+) were cancelled/) ?? []).slice(1)"

@@ -12,6 +12,8 @@ import { Viewer } from "./viewer.js";
 
 const [TILE, NARROWEST_TILE] = [160, 146]; // two beside each other on the narrowest screen
 const NARROW = matchMedia("(max-width: 40rem)");
+// What needs somebody comes first, then what is under way; what is over is never in front of them.
+const TURNS = { refused: 0, sending: 1, held: 1, waiting: 2, done: 3, cancelled: 3 };
 const SIGNS = { image: "▨", video: "▶", audio: "♪", other: "▢" };
 
 export function open(place, backend) {
@@ -162,10 +164,8 @@ function uploadsShown(uploads) {
     hold.textContent = say(uploads.isPaused ? "upload.resume" : "upload.pause");
     hold.hidden = stop.hidden = sums.underWay === 0;
     tidy.hidden = sums.underWay === uploads.entries.length;
-    // What was refused needs somebody, so it is never out of sight behind what went well.
-    const isFirst = (entry) => entry.state === "refused";
-    const [first, rest] = [uploads.entries.filter(isFirst), uploads.entries.filter((entry) => !isFirst(entry))];
-    list.show([...first, ...rest].map((entry) => entry.shown));
+    const inOrder = [...uploads.entries].sort((one, other) => TURNS[one.state] - TURNS[other.state]);
+    list.show(inOrder.map((entry) => entry.shown));
   };
   draw();
   uploads.addEventListener("changed", draw);
