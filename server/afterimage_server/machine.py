@@ -223,6 +223,7 @@ def _jobs(
         workshop=workshop,
         collector=made_once(lambda: collector_over(library_over(folder.documents, folder.files, settings.api), links)),
         bookkeeping=Bookkeeping(documents=folder.documents, queue=queue, keeper=keeper, prices=prices),
+        cache_folder=settings.cache_folder,
         drive_links=drive_links,
     )
 

@@ -11,6 +11,7 @@ from afterimage_server.configuration import ServerSettings
 from afterimage_server.listening import Listener
 from afterimage_server.logs import set_up_logs
 from afterimage_server.machine import open_machine
+from afterimage_server.store.durable_files import is_open_to_others
 from afterimage_server.store.folder_lock import FolderLock
 
 logger = logging.getLogger("afterimage_server")
@@ -56,6 +57,9 @@ def tell_of_the_start(settings: ServerSettings, *, is_rescued: bool) -> None:
         logger.warning("%s is set and not used: %s", name, why)
     if not settings.is_loopback:
         logger.warning("%s is reached by others: have a proxy speak HTTPS in front of it", settings.host)
+    for folder in (settings.folder, settings.cache_folder):
+        if is_open_to_others(folder):
+            logger.warning("%s is open to other users of this machine: `chmod 700` it", folder)
     if settings.takes_unsigned_tokens:
         logger.warning(
             "FIREBASE_AUTH_EMULATOR_HOST is set: ID tokens that nobody signed are taken, for trying things out"

@@ -29,6 +29,9 @@ class Image:
         text = (ROOT / "server/Dockerfile").read_text().replace("\\\n", " ")
         self.lines = [line.partition(" ")[::2] for line in text.splitlines() if line and not line.startswith("#")]
         self.place = place
+        self.python = next(
+            filter(is_open, (Path(sys.executable).resolve(), Path("/usr/bin/python3"))), Path(sys.executable)
+        )
         self.source, self.prefix, self.home = place / "source", place / "opt", place / "home"
 
     def of(self, name: str) -> list[str]:
@@ -48,13 +51,23 @@ class Image:
                     shutil.copytree(ROOT / what, self.source / where, ignore=ignored)
                 else:
                     shutil.copy(ROOT / what, self.source / where)
+        (self.place / "bin").mkdir()
+        (self.place / "bin/python").symlink_to(self.python)
+        path = {"PATH": f"{self.place}/bin{os.pathsep}{os.environ['PATH']}"}
         [build] = [line for line in self.of("RUN") if "venv" in line]
-        subprocess.run(build, shell=True, cwd=self.source, check=True, timeout=900, capture_output=True)
+        subprocess.run(
+            build, shell=True, cwd=self.source, env={**os.environ, **path}, check=True, timeout=900, capture_output=True
+        )
 
     def environment(self) -> dict[str, str]:
         said = dict(pair.split("=", 1) for line in self.of("ENV") for pair in shlex.split(line))
         path = said["PATH"].replace("$PATH", os.environ["PATH"])
         return {**said, "PATH": path, "HOME": str(self.home), "SERVER_HOST": "127.0.0.1", "SERVER_PORT": "0"}
+
+
+def is_open(python: Path) -> bool:
+    """Whether another user may run it: it lies in nobody's closed home."""
+    return python.exists() and all(path.stat().st_mode & 0o001 for path in python.resolve().parents)
 
 
 @pytest.fixture
@@ -71,9 +84,7 @@ def test_the_steps_of_the_image_make_a_server_that_serves_as_its_own_user(image:
     """Installed from what is copied alone; the command, the health check and the signal are those of the Dockerfile."""
     image.build()
     image.home.mkdir()
-    # Another user needs an interpreter that is not in somebody's closed home.
-    is_open = all(path.stat().st_mode & 0o001 for path in Path(sys.base_prefix).resolve().parents)
-    uid = UID if os.getuid() == 0 and is_open else None
+    uid = UID if os.getuid() == 0 and is_open(image.python) else None
     if uid is not None:
         os.chown(image.home, uid, uid)
     [command], [check] = ([json.loads(line.removeprefix("CMD ")) for line in image.of(name)] for name in

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from afterimage.paths import books_path
-from afterimage.store.documents import Expect, Replace
+from afterimage.store.documents import ConflictError, Expect, Replace
 from afterimage_server.configuration import read_server_settings
 from afterimage_server.machine import Machine, open_machine
 from afterimage_server.serving import tell_of_the_start
@@ -115,3 +115,36 @@ def test_the_size_from_which_saves_are_packed_is_the_one_that_was_set(
     """Unless it is set, the folder packs by itself, and nothing is packed as it is saved."""
     size = read_server_settings(variables).api.pack_from_bytes
     assert size == packed_from if packed_from else size > 2**50
+
+
+def test_a_folder_is_its_owner_s_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As it is made; one that was opened since is told at the start, with what to do."""
+    folder = tmp_path / "machine"
+    settings = read_server_settings({"LOCAL_STORAGE_PATH": str(folder)})
+    machine_in(folder).close()
+    assert folder.stat().st_mode & 0o077 == 0
+    tell_of_the_start(settings, is_rescued=False)
+    assert "chmod 700" not in caplog.text
+    folder.chmod(0o755)
+    tell_of_the_start(settings, is_rescued=False)
+    assert f"{folder} is open to other users of this machine: `chmod 700` it" in caplog.text
+
+
+def test_nothing_of_the_erased_stays_in_the_cache_or_can_be_read_of_the_past(tmp_path: Path) -> None:
+    """What was brought back from a cloud is a copy too, and a moment that was handed out ends."""
+    cache = tmp_path / "cache"
+    machine = open_machine(
+        read_server_settings({"LOCAL_STORAGE_PATH": str(tmp_path / "machine"), "CACHE_PATH": str(cache)})
+    )
+    cache.mkdir()
+    (cache / "held").write_bytes(b"of somebody")
+    machine.folder.documents.commit([output(1)])
+    moment = machine.folder.documents.frozen()
+    machine.start_work()
+    machine.tasks.publish("user.erase", {"job": "erase", "uid": "ana"})
+    waited_for(lambda: not any(cache.iterdir()))
+    with pytest.raises(ConflictError):
+        machine.folder.documents.frozen(moment.at)
+    assert machine.folder.documents.paths_below("ai_outputs/ana", 10) == []
+    machine.stop_work()
+    machine.close()

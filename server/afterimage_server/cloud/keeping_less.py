@@ -22,7 +22,7 @@ from afterimage.paths import (
     parse_artifact_file,
 )
 from afterimage.store.files import FileStore, GoneError, StoredFile
-from afterimage_server.store.durable_files import flush_folder
+from afterimage_server.store.durable_files import flush_folder, make_private_folder
 from afterimage_server.store.held_bytes import pieces_of, write_held
 from afterimage_server.store.machine_folder import MachineFolder
 
@@ -57,7 +57,7 @@ class KeepingLess:
         if there is None or there.generation != self.folder.files.cloud_generation(file):
             raise GoneError(f"{file.bucket}/{file.name}")
         data = self.files().read(there)
-        self.cache_folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.cache_folder)
         part = self.folder.files.parts / f"{held}.{time.monotonic_ns()}"
         write_held(part, pieces_of(data), {"bucket": file.bucket, "name": file.name}, self.folder.vault, packs=False)
         os.replace(part, path)

@@ -79,8 +79,14 @@ def settle_entry(services: MachineServices, _caller: Caller, asked: Asked[Any, E
 
 def sync_now(services: MachineServices, _caller: Caller, _asked: Asked[Any, Any]) -> SyncDone:
     report = services.sync()
-    waiting = int(services.look()["not_in_cloud"])
-    if report.is_offline:
+    looked = services.look()
+    waiting = int(looked["not_in_cloud"])
+    if report is None:
+        return SyncDone(
+            cloud_storage_enabled=services.is_in_cloud, is_under_way=True, done=0, waiting=waiting, failed=0
+        )
+    # What the worker itself is just trying is not tried here: then it knows whether anybody is there.
+    if report.is_offline or (waiting and not report.done and looked["is_offline"]):
         raise ApiError(
             ErrorCode.SYNC_FAILED,
             "the cloud cannot be reached",

@@ -86,6 +86,8 @@ class SyncDone(Struct, frozen=True, kw_only=True):
 
     success: bool = True
     cloud_storage_enabled: bool
+    is_under_way: bool = False
+    """It was asked for before, or takes long: it goes on, and `waiting` says how much there is yet."""
     done: int
     waiting: int
     failed: int

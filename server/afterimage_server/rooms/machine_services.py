@@ -20,5 +20,5 @@ class MachineServices(Services):
     """How the machine is, in names and plain values."""
     conflicts: Conflicts | None = None
     """None where there is no cloud."""
-    sync: Callable[[], SyncReport]
-    """Tries everything that waits, each entry once."""
+    sync: Callable[[], SyncReport | None]
+    """Tries everything that waits, each entry once; None where that is under way, and goes on."""

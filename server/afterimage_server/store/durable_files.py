@@ -48,3 +48,12 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_private_folder(path: Path) -> None:
+    """A folder for its owner alone: what users keep is not for everybody who has an account on the machine."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def is_open_to_others(path: Path) -> bool:
+    return path.exists() and bool(path.stat().st_mode & 0o077)

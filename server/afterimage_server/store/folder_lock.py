@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 from pathlib import Path
 
+from afterimage_server.store.durable_files import make_private_folder
+
 
 class FolderInUseError(Exception):
     """Another server serves this folder."""
@@ -14,7 +16,7 @@ class FolderLock:
     """Held by the one server of a folder for as long as its process lives."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         self._file = (folder / "lock").open("ab")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from afterimage_client.database import Connect, Database, FileTransaction, StoreKey
-from afterimage_server.store.durable_files import NO_ROOM
+from afterimage_server.store.durable_files import NO_ROOM, make_private_folder
 from afterimage_server.store.folder_files import FetchAway, FileChanged, FolderFiles, nothing_away
 from afterimage_server.store.folder_keeping import FolderKeeping
 from afterimage_server.store.journal import Journal
@@ -108,7 +108,7 @@ def open_folder(
     connect: Connect = forgetful,
 ) -> MachineFolder:
     """Opens a folder, or makes it; StoreError for a database that cannot be used."""
-    path.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path)
     vault = open_vault(path, key)
     journal, following = Journal(path), Following()
     database, rescue = open_database(path, vault, journal, connect)

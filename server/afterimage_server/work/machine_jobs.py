@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from afterimage.artifacts.collector import Collector
@@ -49,6 +50,7 @@ class MachineJobs:
     workshop: Callable[[], Workshop]
     collector: Callable[[], Collector]
     bookkeeping: Bookkeeping
+    cache_folder: Path
     drive_links: DriveLinks | None = None
     """None where no user can link a Google Drive."""
 
@@ -77,6 +79,13 @@ class MachineJobs:
 
             found["drive.rewrap"] = lambda: RewrapJob(links=links).turn
         return found
+
+    def forget_the_erased(self) -> None:
+        """What was erased is told of by the journal, remembered for readers of the past, and may lie in the cache."""
+        self.folder.forget_the_past()
+        if self.cache_folder.is_dir():
+            for path in self.cache_folder.iterdir():
+                path.unlink(missing_ok=True)
 
     def _per_user(self, name: str, work: ledger_jobs.Checked) -> PerUser:
         return PerUser(name=name, store=self.folder.documents, work=work, options={"repair": bool})

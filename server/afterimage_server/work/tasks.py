@@ -140,8 +140,7 @@ class Tasks:
         state = jobs.receive(body, entry.idempotency_key, work())
         logger.debug("%s: %s", topic, state)
         if topic == ERASE and state == "done":
-            # What was erased is told of by earlier lines of the journal, and may be remembered for readers of the past.
-            self.folder.forget_the_past()
+            self.jobs.forget_the_erased()
 
 
 def _in_a_thread(do: Callable[[Entry], object]) -> Callable[[Entry], Awaitable[None]]:

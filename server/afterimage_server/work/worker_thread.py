@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future
 
 from afterimage_client.queue import DurableQueue, Entry, QueueWorker, SyncReport
 
@@ -24,6 +25,8 @@ class WorkerThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
         self._stopping: asyncio.Event | None = None
+        self._beginning = threading.Lock()
+        self._sync: Future[SyncReport] | None = None
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     @property
@@ -46,10 +49,18 @@ class WorkerThread:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._worker.try_now)
 
-    def sync_all(self, seconds: float) -> SyncReport:
-        """Tries everything that waits, each entry once; TimeoutError where that takes longer."""
+    def sync_all(self, seconds: float) -> SyncReport | None:
+        """Tries everything that waits, each entry once. None where that is under way already, or takes longer."""
         assert self._loop is not None, "the worker was not started"
-        return asyncio.run_coroutine_threadsafe(self._worker.sync_all(), self._loop).result(seconds)
+        with self._beginning:
+            if self._sync is not None and not self._sync.done():
+                # Whoever asks again and again keeps no thread of the server waiting.
+                return None
+            self._sync = asyncio.run_coroutine_threadsafe(self._worker.sync_all(), self._loop)
+        try:
+            return self._sync.result(seconds)
+        except TimeoutError:
+            return None
 
     def _run(self) -> None:
         asyncio.run(self._work())

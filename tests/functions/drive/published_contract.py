@@ -6,9 +6,10 @@ import functools
 import json
 import re
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 from urllib.parse import unquote
+
+from tests.functions.drive.reduce_description import FOLDER
 
 DRIVE_FILE = "https://www.googleapis.com/auth/drive.file"
 _UPLOADS = "/upload/drive/v3/"
@@ -20,10 +21,8 @@ class ContractError(AssertionError):
 
 @functools.cache
 def described(api: str) -> Mapping[str, Any]:
-    """As it lies in the package of Google's own client: `drive.v3`, `cloudkms.v1`."""
-    found: Mapping[str, Any] = json.loads(
-        (files("googleapiclient") / "discovery_cache" / "documents" / f"{api}.json").read_text()
-    )
+    """As Google publishes it, without its prose: `drive.v3`, `cloudkms.v1`."""
+    found: Mapping[str, Any] = json.loads((FOLDER / f"{api}.json").read_text())
     return found
 
 
@@ -92,7 +91,7 @@ def check_value(
             inner_schema = properties.get(name, more)
             if inner_schema is None:
                 raise ContractError(f"{where} has no `{name}`")
-            if is_sent and str(inner_schema.get("description", "")).startswith("Output only"):
+            if is_sent and inner_schema.get("isOutputOnly"):
                 raise ContractError(f"{where}: `{name}` cannot be written")
             check_value(f"{where}.{name}", inner_schema, inner, is_sent=is_sent, api=api)
     elif kind == "array":

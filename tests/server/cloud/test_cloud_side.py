@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,11 @@ from afterimage.faults import TransientError
 from afterimage.paths import artifact_path, quota_path
 from afterimage.store.documents import Expect
 from afterimage.store.files import FileAbout
+from afterimage_client.queue import QUEUE_SCHEMA, DurableQueue, Entry
 from afterimage_server.cloud.outbox import UPLOAD
 from afterimage_server.machine import Machine
+from afterimage_server.store.machine_folder import open_folder
+from afterimage_server.work.worker_thread import WorkerThread
 from tests.server.cloud.cloud_world import (
     Cloud,
     content_name,
@@ -28,6 +34,7 @@ from tests.server.cloud.cloud_world import (
     sync_whole,
 )
 from tests.server.server_process import listening_to
+from tests.waiting import waited_for
 
 TEXT = FileAbout(content_type="text/plain; charset=utf-8")
 
@@ -141,6 +148,57 @@ def test_an_operator_settles_conflicts_over_the_api(tmp_path: Path) -> None:
             assert differences(machine, cloud) == []
             assert library_of_machine(machine).head("ana", file).name == name
         http.close()
+
+
+def test_one_sync_runs_and_whoever_asks_meanwhile_is_answered_at_once(tmp_path: Path) -> None:
+    """A user who asks again and again keeps no thread of the server waiting; a sync that takes long goes on."""
+    gate, begun = threading.Event(), list[str]()
+
+    async def perform(entry: Entry) -> None:
+        begun.append(entry.key)
+        await asyncio.to_thread(gate.wait, 60)
+
+    folder = open_folder(tmp_path)
+    folder.database.bring(QUEUE_SCHEMA)
+    queue = DurableQueue(folder.database)
+    worker = WorkerThread(queue, {"slow": perform}, parallel=1)
+    for key in ("taken by the worker", "taken by the sync"):
+        queue.enqueue("slow", key)
+    worker.start()
+    waited_for(lambda: begun)
+    assert worker.sync_all(0.001) is None, "it takes long"
+    waited_for(lambda: len(begun) == 2)
+    assert worker.sync_all(60) is None, "it is under way"
+    gate.set()
+    waited_for(lambda: worker.sync_all(60))
+    assert begun == ["taken by the worker", "taken by the sync"]
+    assert queue.stats().size == 0
+    worker.stop()
+    folder.close()
+
+
+def test_a_sync_says_how_it_stands(tmp_path: Path) -> None:
+    """Done, under way with how much waits, or `SYNC_FAILED` where nobody is there; what waits is tried by itself."""
+    cloud = Cloud()
+    with machine_in(tmp_path, cloud) as machine:
+        save(machine, b"one")
+        busy = replace(machine.services, sync=lambda: None)
+        headers = {"Authorization": f"Bearer {machine.tokens.make('ana', life=timedelta(days=1))}"}
+        path = "/api/phase5/storage/sync"
+        under_way = machine.application(services=busy).test_client().post(path, json={}, headers=headers).get_json()
+        assert (under_way["is_under_way"], under_way["waiting"] > 0) == (True, True)
+        assert machine.cloud is not None
+        cloud.is_there = False
+        machine.cloud.worker.start()
+        waited_for(lambda: machine.services.look()["is_offline"])
+        client = machine.application().test_client()
+        refused = client.post(path, json={}, headers=headers).get_json()
+        assert (refused["code"], "entries wait" in refused["detail"]) == ("SYNC_FAILED", True)
+        cloud.is_there = True
+        waited_for(lambda: not machine.services.look()["not_in_cloud"])
+        done = client.post(path, json={}, headers=headers).get_json()
+        assert (done["success"], done["is_under_way"], done["waiting"]) == (True, False, 0)
+        machine.cloud.worker.stop()
 
 
 def test_old_bytes_are_let_go_of_and_come_back(tmp_path: Path) -> None:
