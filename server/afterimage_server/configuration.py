@@ -87,7 +87,7 @@ def read_server_settings(environment: Mapping[str, str] | None = None) -> Server
     if not variables.get("QUOTA_GB"):
         api = replace(api, quota_bytes=most_bytes)
     uses_cloud = _truth(variables, "USE_CLOUD_STORAGE", default=False)
-    _refuse_what_is_not_installed(project, uses_cloud=uses_cloud)
+    _refuse_what_is_not_installed(variables, project, uses_cloud=uses_cloud)
     if uses_cloud and not project:
         raise SettingsError("USE_CLOUD_STORAGE is `true` and there is no project: name it in GCLOUD_PROJECT")
     return ServerSettings(
@@ -112,11 +112,14 @@ def read_server_settings(environment: Mapping[str, str] | None = None) -> Server
     )
 
 
-def _refuse_what_is_not_installed(project: str, *, uses_cloud: bool) -> None:
-    wanted = (["firebase_admin"] if project else []) + (["google.cloud.storage"] if uses_cloud else [])
-    for name in wanted:
-        if not is_installed(name):
-            why = "USE_CLOUD_STORAGE is `true`" if uses_cloud else f"GCLOUD_PROJECT is `{project}`"
+def _refuse_what_is_not_installed(variables: Mapping[str, str], project: str, *, uses_cloud: bool) -> None:
+    has_kms = bool(variables.get("GOOGLE_CLIENT_ID")) and variables.get("DRIVE_KEY", "").startswith("projects/")
+    for wants, name, why in (
+        (bool(project), "firebase_admin", f"GCLOUD_PROJECT is `{project}`"),
+        (uses_cloud, "google.cloud.storage", "USE_CLOUD_STORAGE is `true`"),
+        (has_kms, "google.auth", "DRIVE_KEY names a key of Cloud KMS"),
+    ):
+        if wants and not is_installed(name):
             raise SettingsError(f"{why}, and `{name}` is not installed: `pip install './server[cloud]'`")
 
 

@@ -128,6 +128,10 @@ def test_a_signature_is_enough_on_a_machine_that_has_no_account(
     [
         ({"GCLOUD_PROJECT": "p"}, "firebase_admin"),
         ({"GCLOUD_PROJECT": "p", "USE_CLOUD_STORAGE": "true"}, "google.cloud.storage"),
+        (
+            {"GOOGLE_CLIENT_ID": "a", "DRIVE_KEY": "projects/p/k", "GOOGLE_REDIRECT_URI": "https://a.example"},
+            "google.auth",
+        ),
     ],
 )
 def test_what_a_setting_needs_and_is_not_installed_is_named_at_the_start(

@@ -29,6 +29,10 @@ REDIRECT = "https://api.example.com/api/phase5/auth/callback"
 GUESS = "g" * 43
 
 
+pytestmark = pytest.mark.parametrize("served", ["cloud", "one machine"], indirect=True)
+"""The attacks are tried over both homes of the API."""
+
+
 @dataclass
 class Linking:
     """An instance of the API whose Google is on a socket, and everybody's browsers."""

@@ -266,3 +266,21 @@ def test_settings_that_would_send_tokens_elsewhere_are_refused(variables: dict[s
     assert read_settings({"GCLOUD_PROJECT": "p"}).drive is None
     with pytest.raises(SettingsError, match=said):
         read_settings({**good, **variables})
+
+
+def test_a_key_of_cloud_kms_without_an_account_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not before it is used: whoever looks at a link, or is sent back by Google, needs no key."""
+    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    settings = read_settings({
+        "GCLOUD_PROJECT": "p", "GOOGLE_CLIENT_ID": "app", "GOOGLE_REDIRECT_URI": "https://a.example/callback",
+        "DRIVE_KEY": "projects/p/locations/l/keyRings/r/cryptoKeys/k",
+    })  # fmt: skip
+    assert settings.drive is not None
+    keeper = key_keeper(settings.drive)
+    with pytest.raises(SettingsError, match="no account at Google"):
+        keeper.wrap(b"k" * 32, b"about")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from afterimage_server.store.machine_folder import open_folder
 from afterimage_server.store.rescue import DATABASE
 from tests.server.store.dying_writer import BUCKET
 
+EVERY_STEP = range(1, 562)
 PROGRAM = Path(__file__).with_name("dying_writer.py")
 
 
@@ -66,8 +68,9 @@ def test_killed_anywhere_nothing_that_was_acknowledged_is_lost(tmp_path: Path, s
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("step", range(1, 400))
+@pytest.mark.parametrize("step", EVERY_STEP)
 def test_killed_at_each_step(tmp_path: Path, step: int) -> None:
-    """Every single step, one after the other."""
-    run(tmp_path / "folder", tmp_path / "told", step, step)
+    """Every single step, one after the other, up to the end of the work."""
+    code = run(tmp_path / "folder", tmp_path / "told", step, 0)
+    assert code == (0 if step == EVERY_STEP[-1] else -signal.SIGKILL), "the list ends behind the last step"
     check(tmp_path / "folder", tmp_path / "told", f"step {step}")

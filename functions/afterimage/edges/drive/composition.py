@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from afterimage.artifacts.handlers import library_over
 from afterimage.edges.drive.google.google_oauth import GoogleOAuth
@@ -13,6 +14,7 @@ from afterimage.edges.drive.keys.sealing import KeyKeeper, Sealer
 from afterimage.edges.drive.links.links import PROVIDER, DriveLinks
 from afterimage.edges.drive.mirroring.mirror_work import MirrorTools
 from afterimage.edges.drive.mirroring.queue import DriveQueue
+from afterimage.made_once import made_once
 from afterimage.settings import DriveSettings, Settings, SettingsError
 from afterimage.store.documents import DocumentStore
 from afterimage.store.files import FileStore
@@ -56,19 +58,30 @@ def key_keeper(drive: DriveSettings) -> KeyKeeper:
 
 
 def _own_tokens() -> Callable[[], str]:
-    """Tokens of the account that this process runs as, renewed as they run out."""
-    import google.auth
-    from google.auth.transport.requests import Request
-
-    from afterimage.edges.drive.keys.cloud_kms import KMS_SCOPE
-
-    credentials, _ = google.auth.default(scopes=[KMS_SCOPE])
+    """Tokens of the account that this process runs as, looked up at the first use and renewed as they run out."""
     lock = threading.Lock()
 
+    @made_once
+    def account() -> Any:
+        import google.auth
+        from google.auth.exceptions import DefaultCredentialsError
+
+        from afterimage.edges.drive.keys.cloud_kms import KMS_SCOPE
+
+        try:
+            return google.auth.default(scopes=[KMS_SCOPE])[0]
+        except DefaultCredentialsError as error:
+            raise SettingsError(
+                "DRIVE_KEY names a key of Cloud KMS, and no account at Google is here to use it with: give this "
+                "process one, or name a key file"
+            ) from error
+
     def token() -> str:
+        from google.auth.transport.requests import Request
+
         with lock:
-            if not credentials.valid:
-                credentials.refresh(Request())
-            return str(credentials.token)
+            if not account().valid:
+                account().refresh(Request())
+            return str(account().token)
 
     return token
