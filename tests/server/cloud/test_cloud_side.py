@@ -14,9 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from afterimage.drive_paths import drive_link_path, drive_path
 from afterimage.faults import TransientError
-from afterimage.paths import artifact_path, quota_path
-from afterimage.store.documents import Expect
+from afterimage.paths import artifact_path, books_path, quota_path
+from afterimage.store.documents import Expect, Replace
 from afterimage.store.files import FileAbout
 from afterimage_client.queue import QUEUE_SCHEMA, DurableQueue, Entry
 from afterimage_server.cloud.outbox import UPLOAD
@@ -199,6 +200,28 @@ def test_a_sync_says_how_it_stands(tmp_path: Path) -> None:
         done = client.post(path, json={}, headers=headers).get_json()
         assert (done["success"], done["is_under_way"], done["waiting"]) == (True, False, 0)
         machine.cloud.worker.stop()
+
+
+def test_who_is_erased_here_is_erased_of_what_went_there_too(tmp_path: Path) -> None:
+    """Files and documents that came from here go there as well, others' stay, and books and links never went."""
+    cloud = Cloud()
+    with machine_in(tmp_path, cloud) as machine:
+        save(machine, b"one")
+        other = save(machine, b"two", user="bob")
+        private = [books_path("ana"), drive_path("ana"), drive_link_path("ana")]
+        writes = [Replace(path=path, fields={"n": 1}, expected=Expect.ABSENT) for path in private]
+        machine.folder.documents.commit(writes)
+        sync_whole(machine)
+        assert not set(private) & set(cloud.documents.documents)
+        assert any("/ana/" in name for _, name in cloud.files.files)
+        machine.start_work()
+        machine.tasks.publish("user.erase", {"job": "erase", "uid": "ana"})
+        waited_for(lambda: not any("/ana/" in f"{path}/" for path in cloud.documents.documents))
+        waited_for(lambda: not any("/ana/" in name for _, name in cloud.files.files))
+        waited_for(lambda: not machine.services.look()["not_in_cloud"])
+        machine.stop_work()
+        assert differences(machine, cloud) == []
+        assert artifact_path("bob", other) in cloud.documents.documents
 
 
 def test_old_bytes_are_let_go_of_and_come_back(tmp_path: Path) -> None:
