@@ -39,7 +39,7 @@ DOCUMENT: Final = "document"
 CLOUD_KINDS: Final = (UPLOAD, UNSTORE, DOCUMENT)
 STAYS_HERE: Final = frozenset(
     {TOKENS, JOBS, DEAD_LETTERS, BOOKS, DRIVE, DRIVE_BEGUN, DRIVE_LINKS, DRIVE_QUEUE, "operations"}
-    | {"_limits", "_operations", "_none"}
+    | {"_allowances", "_limits", "_operations", "_none"}
 )
 """This machine's own affair. The cloud keeps books of what comes there, and a user's Drive has one writer."""
 

@@ -20,7 +20,7 @@ from afterimage_server.work.tasks import Tasks
 
 logger = logging.getLogger("afterimage_server.tending")
 EXPIRING: Final = (
-    "_driveBegun", "_events", "_jobs", "_limits", "_operations", "_purges", "blobs", "uploads", "usage",
+    "_allowances", "_driveBegun", "_events", "_jobs", "_limits", "_operations", "_purges", "blobs", "uploads", "usage",
 )  # fmt: skip
 """Collections whose documents say when they may go, as `firestore.indexes.json` has them deleted in the cloud."""
 LEFT_ALONE_SECONDS: Final = 3600.0
