@@ -6,16 +6,24 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from afterimage.drive_paths import drive_link_path
+from afterimage_client.queue import PostponedError
+from afterimage_server.configuration import read_server_settings
+from afterimage_server.machine import open_machine
+from afterimage_server.work.tasks import JOB
 from tests.client.quick_folder import quick_folder
 from tests.functions.drive.google_server import Fault, GoogleServer, served
+from tests.functions.drive.test_on_one_machine import Machine as Linking
+from tests.functions.drive.test_on_one_machine import settings_for
 from tests.server.server_process import ServerProcess, command, environment
+from tests.waiting import waited_for
 
 ROOT = "/api/phase5"
 SECRET = "a sentence that nobody finds any more"
@@ -105,6 +113,33 @@ def test_an_erased_user_is_gone_from_the_folder_and_from_google_and_nobody_else_
     assert server.call("GET", f"{ROOT}/storage/files", user="bob")["files"][0]["file_id"] == other["file_id"]
     assert linked.contents(file) == [SECRET.encode()], "what lies in the user's Drive is the user's"
     assert job.startswith("user.erase-")
+
+
+def test_an_erasure_waits_for_google_and_is_not_kept_from_its_end(tmp_path: Path) -> None:
+    """Google that is not there counts no attempt; where Google refuses, the user is erased all the same."""
+    with served(GoogleServer(clock=[datetime.now(UTC)])) as google:
+        google.consents.redirects = (f"http://localhost:8000{ROOT}/auth/callback",)
+        machine = open_machine(
+            replace(read_server_settings({}), api=settings_for(google, tmp_path), folder=tmp_path / "m")
+        )
+        Linking(machine.folder, machine.settings.api).link(google)
+        links = machine.tasks.jobs.drive_links
+        assert links is not None
+        hurried = replace(links, oauth=replace(links.oauth, wait=lambda _seconds: None))
+        tasks = replace(machine.tasks, jobs=replace(machine.tasks.jobs, drive_links=hurried))
+        tasks.publish("user.erase", {"job": "erase", "uid": "ana"})
+        [entry] = machine.queue.entries(kinds=[JOB])
+        google.faults = [Fault(status=503)] * 4
+        with pytest.raises(PostponedError):
+            tasks.handlers()[JOB](entry)
+        assert machine.folder.documents.read(drive_link_path("ana")) is not None
+        google.faults = [Fault(status=403)]
+        tasks.handlers()[JOB](entry)
+        assert google.consents.revoked == []
+        machine.start_work()
+        waited_for(lambda: machine.folder.documents.read(drive_link_path("ana")) is None)
+        machine.stop_work()
+        machine.close()
 
 
 def test_a_new_key_takes_over_by_one_request(linked: Linked, tmp_path: Path) -> None:

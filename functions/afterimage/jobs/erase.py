@@ -7,6 +7,7 @@ on, and the same message twice finds nothing left. The account itself stays: it 
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ from afterimage.store.documents import DocumentStore, Expect, Query, Remove, Rep
 if TYPE_CHECKING:
     from afterimage.edges.drive.links.links import DriveLinks
 
+logger = logging.getLogger("afterimage.jobs")
 PAGE: Final = 200
 SHARED_PAGE: Final = 1000
 """As many as Cloud Storage lists at once: nearly all are somebody else's and cost nothing more."""
@@ -152,7 +154,16 @@ class Erase:
         return len(found), _again_after(len(found))
 
     def _unlink(self, uid: str, _token: str) -> Emptied:
-        return int(self.drive_links is not None and self.drive_links.unlink(uid)), None
+        if self.drive_links is None:
+            return 0, None
+        from afterimage.edges.drive.faults import DriveRefusedError
+
+        try:
+            return int(self.drive_links.unlink(uid)), None
+        except DriveRefusedError as error:
+            # It would be refused again: the user can take it back at Google, and everything here goes all the same.
+            logger.error("Google did not take the permission of `%s` back, who is erased: %s", uid, error)
+            return 0, None
 
     def _of_user(self, collection: str, uid: str, _token: str) -> Emptied:
         """Up to a page of documents that name the user, in a collection of everybody's."""

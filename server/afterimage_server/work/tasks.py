@@ -30,7 +30,7 @@ from afterimage.paths import (
 )
 from afterimage.store.documents import Change, Where
 from afterimage_client.database import FileTransaction
-from afterimage_client.queue import DurableQueue, Entry
+from afterimage_client.queue import DurableQueue, Entry, PostponedError
 from afterimage_server.store.folder_files import FileChanged
 from afterimage_server.store.local_documents import DocumentChanged
 from afterimage_server.store.machine_folder import MachineFolder
@@ -137,7 +137,13 @@ class Tasks:
         work = self.jobs.works(self.enqueue_version)[topic]
         keep_for = self.jobs.settings.keep_finished_for
         jobs = Jobs(kind=topic, documents=self.folder.documents, publish=self.publish, keep_for=keep_for)
-        state = jobs.receive(body, entry.idempotency_key, work())
+        try:
+            state = jobs.receive(body, entry.idempotency_key, work())
+        except TransientError as error:
+            if topic != ERASE:
+                raise
+            # However long Google is not there: no attempt is counted, and an erasure is never given up.
+            raise PostponedError(str(error)) from error
         logger.debug("%s: %s", topic, state)
         if topic == ERASE and state == "done":
             self.jobs.forget_the_erased()
