@@ -53,19 +53,29 @@ class Event:
         return found
 
 
+class KilledError(BaseException):
+    """The process dies here, between two calls of the database: no handler catches it."""
+
+
 @dataclass
 class Faults:
     """How often calls of the database fail, and how."""
 
     dice: random.Random
     share: float = 0.0
+    kills: float = 0.0
+    """How often the process dies instead, before or behind a call."""
 
     def before(self, call: str) -> None:
+        if self.kills and self.dice.random() < self.kills:
+            raise KilledError(call)
         if self.share and self.dice.random() < self.share:
             # Refused: nothing was applied.
             raise (ConflictError if call == "commit" and self.dice.random() < 0.3 else UncertainError)(call)
 
     def after(self, call: str) -> None:
+        if self.kills and self.dice.random() < self.kills:
+            raise KilledError(call)
         if self.share and call == "commit" and self.dice.random() < self.share:
             # Applied, and the answer lost; or sent again by the client, which then meets its own first attempt.
             raise (ConflictError if self.dice.random() < 0.5 else UncertainError)(call)
@@ -88,6 +98,12 @@ class World:
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
         self.faults = Faults(self.dice)
+        self.store.before = self.faults.before
+        self.store.after = self.faults.after
+        self.start()
+
+    def start(self) -> None:
+        """A process that knows nothing but what is stored."""
         self.keeper = Bookkeeper(
             store=self.store,
             now=lambda: datetime.fromtimestamp(self.store.moment() / 1e9, UTC),
@@ -112,8 +128,6 @@ class World:
 
         # An object's own attribute, so that every other keeper stays as it is.
         vars(self.keeper).update(book=listening, book_many=listening_to_many)
-        self.store.before = self.faults.before
-        self.store.after = self.faults.after
 
     def client_writes(self, users: int = 2, documents: int = 3) -> Event:
         """One thing that one client does to one document."""
@@ -153,6 +167,10 @@ class World:
                 self.keeper.book(event.seen(), is_first=event.is_first)
             except (TransientError, ConflictError, UncertainError):
                 continue
+            except KilledError:
+                # Its first call, too: another cold start.
+                self.start()
+                continue
             return
 
     def run(
@@ -170,7 +188,7 @@ class World:
                 self.deliver(waiting.pop())
         for event in waiting:
             self.deliver(event)
-        self.faults.share = 0.0
+        self.faults.share = self.faults.kills = 0.0
 
     def roll_up(self) -> None:
         RollUp(store=self.store).empty_buckets()

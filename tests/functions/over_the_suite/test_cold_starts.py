@@ -8,18 +8,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.functions.over_the_suite.conftest import Cloud
 
 TESTS = Path(__file__).resolve().parents[1]
 FUNCTIONS = TESTS.parents[1] / "functions"
 EVENTS = 60
-COLD_STARTS = 3
 
 
-def test_every_event_of_a_cold_start_is_booked(cloud: Cloud) -> None:
+@pytest.mark.parametrize("cold_starts", [3, pytest.param(200, marks=pytest.mark.soak)])
+def test_every_event_of_a_cold_start_is_booked(cloud: Cloud, cold_starts: int) -> None:
     """Twenty threads meet in a process that has no client yet; sixty outputs are sixty records and no letter."""
     project = cloud.firestore.project
-    for number in range(COLD_STARTS):
+    for number in range(cold_starts):
         uid = f"user-{number}"
         done = subprocess.run(
             [sys.executable, str(TESTS / "cold_start.py"), project, uid, str(EVENTS)],
