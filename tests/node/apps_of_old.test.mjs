@@ -7,8 +7,8 @@ import { after, before, test } from "node:test";
 import { deleteApp, initializeApp } from "firebase/app";
 import { connectAuthEmulator, createUserWithEmailAndPassword, inMemoryPersistence, initializeAuth } from "firebase/auth";
 import {
-  collection, connectFirestoreEmulator, doc, getDoc, getDocs, increment, initializeFirestore, onSnapshot, serverTimestamp,
-  setDoc, updateDoc, writeBatch,
+  collection, connectFirestoreEmulator, doc, getDoc, getDocs, increment, initializeFirestore, onSnapshot, runTransaction,
+  serverTimestamp, setDoc, updateDoc, writeBatch,
 } from "firebase/firestore";
 import {
   connectStorageEmulator, deleteObject, getBytes, getDownloadURL, getMetadata, getStorage, listAll, ref, uploadBytes,
@@ -192,11 +192,11 @@ test("dialogues are saved, read, saved in batches and added up", async () => {
   await service.saveDialogue(dialogue(1));
   const one = (await service.getDialogue("card", "i1"));
   assert.deepEqual([one.cache_hit_count, one.model_version], [0, "2.5.20251001"]);
-  const batch = Array.from({ length: 499 }, (_, number) => ({ id: `card_b${number}`, ...one, interaction_id: `b${number}` }));
+  const batch = Array.from({ length: 39 }, (_, number) => ({ id: `card_b${number}`, ...one, interaction_id: `b${number}` }));
   await service.batchSaveDialogues(batch);
   const counted = await service.getCostAnalytics();
-  assert.deepEqual(counted, { total_generations: 500, total_cost_usd: 62.5, cache_rate: 1, avg_cost_per_generation: 0.125 });
-  const books = await until(doc(db, "usage", userId), (found) => found.data()?.total_generations === 500);
+  assert.deepEqual(counted, { total_generations: 40, total_cost_usd: 5, cache_rate: 1, avg_cost_per_generation: 0.125 });
+  const books = await until(doc(db, "usage", userId), (found) => found.data()?.total_generations === 40);
   for (const [figure, value] of Object.entries(counted)) assert.equal(books[figure], value, figure);
   const hits = await until(doc(db, "usage", userId, "records", "dialogues~card_i1"), (found) => found.data()?.hits_booked === 2);
   assert.equal(hits.cost_source, "reported");
@@ -275,4 +275,25 @@ test("a phone asks a worker for pictures and sees them come", async () => {
   await until(doc(db, "users", userId, "objects", id), (found) => found.data()?.status === "ready");
   await until(doc(db, "usage", userId, "records", `files~${fileUid}`), (found) => found.exists());
   await assert.rejects(getDoc(generation(stranger.store)), { code: "permission-denied" });
+});
+
+test("ten transactions at once on one document each count once, and whoever was overtaken reads again", async () => {
+  const scene = doc(db, "scenes", `scene-${crypto.randomUUID()}`);
+  await setDoc(scene, { rev: 0, order: 0 });
+  const refusals = new Set();
+  const edit = async (store) => {
+    for (;;) {
+      try {
+        return await runTransaction(store, async (transaction) => {
+          const found = (await transaction.get(doc(store, scene.path))).data();
+          transaction.update(doc(store, scene.path), { rev: found.rev + 1, order: found.order + 1 });
+        });
+      } catch (error) {
+        refusals.add(error.code);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: 10 }, (_, number) => edit(number % 2 ? db : stranger.store)));
+  assert.deepEqual((await getDoc(scene)).data(), { rev: 10, order: 10 });
+  for (const code of refusals) assert.ok(["permission-denied", "failed-precondition", "aborted"].includes(code), code);
 });

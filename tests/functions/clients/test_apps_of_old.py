@@ -56,4 +56,4 @@ def test_every_call_of_the_apps_of_old_does_what_it_did(
             check=False,
         )
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert "pass 4" in finished.stdout, finished.stdout
+    assert "pass 5" in finished.stdout, finished.stdout
