@@ -7,8 +7,6 @@ import contextlib
 import logging
 import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +38,7 @@ from afterimage_emulator.front.local_hosts import is_this_machine
 from afterimage_emulator.front.origin_guard import IsAdminRoute, OriginGuard
 from afterimage_emulator.hub.locator import remove_locator, write_locator
 from afterimage_emulator.hub.service import Hub
+from afterimage_emulator.hub.suite_folders import SuiteFolder
 from afterimage_emulator.rules_files import RulesFiles, RulesNotice, rules_notices, watch_files
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
@@ -157,6 +156,7 @@ class Suite:
         self.shut_down: Callable[[], None] | None = None
         """What POST /shutdown does; set by whoever can end the process that the suite runs in."""
         self._data: Path | None = None
+        self._folder_of_run: SuiteFolder | None = None
         self._located = False
         self._watching: list[asyncio.Task[None]] = []
 
@@ -174,7 +174,8 @@ class Suite:
         try:
             if self._export_on_exit is not None:
                 check_target(self._export_on_exit)
-            self._data = Path(tempfile.mkdtemp(prefix="local-firebase-"))
+            self._folder_of_run = SuiteFolder()
+            self._data = self._folder_of_run.path
             if self._keep_in is not None:
                 from afterimage_emulator.durable.kept_services import journal_in, take_back
 
@@ -230,8 +231,8 @@ class Suite:
                     await self.services[name].close()
             await asyncio.gather(*(server.stop() for server in self._servers.values()))
             self.services.clear()
-            if self._data is not None:
-                shutil.rmtree(self._data, ignore_errors=True)
+            if self._folder_of_run is not None:
+                self._folder_of_run.remove()
 
     async def _serve_further_sites(self) -> None:
         """Each site but the first has a port four and more above, as in the official suite, or the next free one."""

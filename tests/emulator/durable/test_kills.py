@@ -177,6 +177,32 @@ def test_what_was_acknowledged_survives_fifty_kills(tmp_path: Path, seed: int) -
     survive_kills(tmp_path, 50, seed)
 
 
+def test_what_a_killed_suite_left_is_swept_up_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder with the key of the local account; that of a suite that runs stays, as do folders of others."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    (tmp_path / "local-firebase-of-another").mkdir()
+    for name in ("killed", "runs", "next"):
+        (tmp_path / name).mkdir()
+
+    def folders() -> set[Path]:
+        return set(tmp_path.glob("local-firebase-*")) - {tmp_path / "local-firebase-of-another"}
+
+    killed = Killable(tmp_path / "killed")
+    (left,) = folders()
+    assert (left / "local-service-account.json").exists()
+    killed.kill()
+    runs = Killable(tmp_path / "runs")
+    (of_runs,) = folders()
+    assert of_runs != left
+    following = Killable(tmp_path / "next")
+    assert len(folders()) == 2
+    assert of_runs in folders()
+    assert (tmp_path / "local-firebase-of-another").exists()
+    runs.stop()
+    following.stop()
+    assert folders() == set()
+
+
 def test_a_full_disk_is_said_and_costs_nothing(tmp_path: Path) -> None:
     """What finds no room is refused, what was told stays, and once there is room the suite goes on by itself."""
     suite = Killable(tmp_path)
