@@ -92,21 +92,25 @@ def test_versions_are_thinned(own_service: RunningStorage, own_bucket: storage.B
 
 
 def test_what_is_kept_stays(own_service: RunningStorage, own_bucket: storage.Bucket) -> None:
-    """A hold is stronger than a rule, until it ends; buckets without rules are left alone."""
+    """A hold is stronger than a rule, until it ends, and keeps no other from going; without rules nothing goes."""
     own_bucket.add_lifecycle_delete_rule(age=1)
     own_bucket.patch()
     blob = own_bucket.blob("held")
     blob.upload_from_string("x")
     blob.temporary_hold = True
     blob.patch()
+    own_bucket.blob("later").upload_from_string("x")
     pass_days(own_service, 5)
     assert names(own_bucket) == ["held"]
     blob.temporary_hold = False
     blob.patch()
+    pass_days(own_service, 1)
+    assert names(own_bucket) == []
+    own_bucket.blob("left").upload_from_string("x")
     own_bucket.lifecycle_rules = []
     own_bucket.patch()
     pass_days(own_service, 5)
-    assert names(own_bucket) == ["held"]
+    assert names(own_bucket) == ["left"]
 
 
 def test_dates_custom_times_and_sizes(own_service: RunningStorage, own_bucket: storage.Bucket) -> None:
