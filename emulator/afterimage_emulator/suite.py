@@ -20,11 +20,9 @@ from afterimage_emulator.configuration import (
     DEFAULT_PORTS,
     Address,
     Configuration,
-    ConfigurationError,
     load_configuration,
 )
 from afterimage_emulator.configuration.chosen_services import chosen_services
-from afterimage_emulator.configuration.commented_json import parse_commented_json
 from afterimage_emulator.configuration.reachable import exposure_warnings, in_production, production_warning
 from afterimage_emulator.credentials.local_credentials import account_email, service_account
 from afterimage_emulator.credentials.local_signer import LocalSigner, accepts_unknown_signers
@@ -397,9 +395,12 @@ class Suite:
     def _build_firestore(self) -> Service:
         from afterimage_emulator.firestore.documents.index_limits import IndexSettings
         from afterimage_emulator.firestore.indexes.declared_indexes import DeclaredIndexes
+        from afterimage_emulator.firestore.indexes.indexes_files import read_indexes_files
         from afterimage_emulator.firestore.service import FirestoreService
 
-        indexes = self._indexes_files(IndexSettings.parse, DeclaredIndexes.parse)
+        files = {each.database: each.indexes for each in self.configuration.firestore if each.indexes is not None}
+        checks = (IndexSettings.parse, DeclaredIndexes.parse)
+        indexes = read_indexes_files(files, *checks, warn=self.warnings.append)
         service = FirestoreService(
             clock=self.clock,
             events=self.events,
@@ -425,24 +426,6 @@ class Suite:
         self._note_rules(rules_notices("firestore", {guarded[name]: rules.by_database.get(name) for name in named}))
         self._watch(rules.load_changed)
         return service
-
-    def _indexes_files(self, *checks: Callable[[Any], object]) -> Mapping[str, Any]:
-        """What the indexes file of each database says, once it is known to be readable."""
-        contents = {}
-        for target in self.configuration.firestore:
-            if target.indexes is not None:
-                try:
-                    content = parse_commented_json(target.indexes.read_text("utf-8"))
-                    for check in checks:
-                        check(content)
-                    contents[target.database] = content
-                except FileNotFoundError:
-                    self.warnings.append(
-                        f"`{target.indexes}` does not exist: no composite index, exemption or TTL policy is in force"
-                    )
-                except (OSError, ValueError, RecursionError) as error:
-                    raise ConfigurationError(f"`{target.indexes}` cannot be used: {error}") from error
-        return contents
 
     def _build_storage(self) -> Service:
         from afterimage_emulator.storage.notifications.sending import topics_beside
