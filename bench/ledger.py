@@ -43,7 +43,8 @@ ROOT = Path(__file__).resolve().parents[1]
 READ, WRITE, DELETE = 0.30, 0.90, 0.10
 """Dollars for a million operations: list prices of a tier 1 region, 2026."""
 PRICES = Prices()
-THREADS = 8
+THREADS = 20
+"""As many events as an instance serves at once (`LIGHT_WORK`)."""
 SECONDS_OF_A_TURN = 20.0
 """Shorter than in production (240), so that there is more than one."""
 
@@ -73,9 +74,9 @@ class CountingStore(FirestoreDocuments):
     def __post_init__(self) -> None:
         super().__init__(self.client)
 
-    def read(self, path: str) -> Document | None:
-        self.bill.reads += 1
-        return super().read(path)
+    def read_many(self, paths: Sequence[str]) -> list[Document | None]:
+        self.bill.reads += len(paths)
+        return super().read_many(paths)
 
     def commit(self, writes: Sequence[Write]) -> list[Version]:
         versions = super().commit(writes)
@@ -153,7 +154,7 @@ def sharded(client: Any, user: str, seen: Observation, bill: Bill) -> None:
 
 
 def crowd(client: Any, store: CountingStore, *, users: int, events: int) -> list[Figure]:
-    """New outputs, one in twenty delivered twice, by eight handlers at once."""
+    """New outputs, one in twenty delivered twice, by as many handlers as an instance has."""
     dice = random.Random(1)
     seen = [event(f"u{users}-{n % users}", n, 0) for n in range(events)]
     deliveries = seen + dice.sample(seen, events // 20)

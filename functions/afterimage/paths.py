@@ -304,7 +304,7 @@ def buckets_path(user: str) -> str:
 
 
 def bucket_path(user: str, number: int) -> str:
-    return f"{buckets_path(user)}/{number:02d}"
+    return f"{buckets_path(user)}/{number:03d}"
 
 
 def user_of_bucket(path: str) -> str | None:

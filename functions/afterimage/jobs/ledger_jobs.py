@@ -30,12 +30,13 @@ from afterimage.ledger.observing import observe_live
 from afterimage.ledger.roll_up import RollUp, every
 from afterimage.ledger.survey import MOST_OBJECTS
 from afterimage.paths import BOOKED_ROOTS, BOOKS, booked_document, buckets_path, is_document_id, ledger_records_path
-from afterimage.store.documents import Document, DocumentStore
+from afterimage.store.documents import Document, DocumentStore, UncertainError
 
 USERS_A_TURN: Final = 20
 SECONDS_A_TURN: Final = 240.0
 """A job's function has 540: what is begun must also end."""
 LETTERS_A_TURN: Final = 25
+BUCKETS_A_COMMIT: Final = 300
 DOCUMENT_TRIGGERS: Final = frozenset({"ledger_output_written", "ledger_generation_written"})
 OBJECT_TRIGGERS: Final = frozenset({"ledger_object_finalized", "ledger_object_deleted", "ledger_object_archived"})
 
@@ -137,8 +138,9 @@ def rebuild_of(auditor: Auditor, roll_up: RollUp) -> Checked:
     """Brings one user's books back from live documents and records, whatever was lost: books, records or both."""
 
     def rebuild(user: str, request: Mapping[str, Any], carried: str, is_over: Callable[[], bool]) -> Done:
-        for bucket in every(roll_up.store, buckets_path(user)):
-            roll_up.empty_bucket(bucket)
+        while page := roll_up.store.page(buckets_path(user), "", BUCKETS_A_COMMIT):
+            if roll_up.empty(user, page) < len(page):
+                raise UncertainError(f"the buckets of `{user}` are being written all the time")
         report = auditor.audit(
             user,
             is_restored=request.get("restored", False),

@@ -3,10 +3,14 @@
 The commit carries a precondition on the record. So of all deliveries of all versions only one can move the record from
 one state to the next, and the books move by exactly the difference. An answer that was lost is settled by reading the
 record again: if the commit was applied, the observation says nothing new.
+
+What an instance is told of a hot user at the same time is booked in one commit, which costs the books one write. Where
+that meets somebody else's write, each observation is booked by itself.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +20,7 @@ from enum import StrEnum
 from typing import Final
 
 from afterimage.allowances.bookings import BookingAllowance
+from afterimage.delivery.gathering import Gathering
 from afterimage.faults import TransientError
 from afterimage.ledger import books, records
 from afterimage.ledger.book_documents import addition
@@ -33,9 +38,14 @@ from afterimage.store.documents import (
     Write,
 )
 
+logger = logging.getLogger("afterimage.ledger")
 MOST_ATTEMPTS: Final = 10
-BUCKETS: Final = 32
-"""Into how many documents a hot user's bookings are spread, beside the books themselves."""
+MOST_ATTEMPTS_TOGETHER: Final = 3
+BUCKETS: Final = 1_000
+"""Into how many documents a hot user's bookings can be spread, beside the books themselves.
+
+Each instance takes few of them, at random: so many that two instances seldom write the same one.
+"""
 LATE_AFTER: Final = timedelta(days=35)
 """An event this old without a record is left to the audit: the record may be compacted, and must not count twice."""
 
@@ -60,23 +70,48 @@ class BookingOutcome(StrEnum):
 
 @dataclass
 class HotUsers:
-    """Which bookings go to a bucket: those beyond what one document takes, one write a second after a short burst."""
+    """Which bookings go to a bucket: those beyond what one document takes, one write a second after a short burst.
+
+    A hot user stays hot until there is a pause: a write to the books themselves from each instance, each second, would
+    be too many.
+    """
 
     burst: float = 5.0
     writes_per_second: float = 1.0
+    pause_seconds: float = 10.0
     most_users: int = 10_000
     _left: dict[str, tuple[float, float]] = field(default_factory=dict)
     """By user: writes left at a moment."""
+    _buckets: dict[str, dict[int, float]] = field(default_factory=dict)
+    """By user: the buckets that this instance writes, and when each was written last."""
 
-    def bucket(self, user: str, now: float, pick: Callable[[int], int]) -> str | None:
-        """The path of a bucket, or None for the books themselves."""
+    def is_hot(self, user: str, now: float) -> bool:
         left, since = self._left.get(user, (self.burst, now))
-        left = min(self.burst, left + (now - since) * self.writes_per_second)
+        if left >= 1.0 or now - since >= self.pause_seconds:
+            left = min(self.burst, left + (now - since) * self.writes_per_second)
         if len(self._left) >= self.most_users:
             self._left.clear()
+            self._buckets.clear()
         is_hot = left < 1.0
         self._left[user] = (left if is_hot else left - 1.0, now)
-        return bucket_path(user, pick(BUCKETS)) if is_hot else None
+        return is_hot
+
+    def bucket(self, user: str, now: float, pick: Callable[[int], int]) -> str:
+        """The path of a bucket that this instance has not written within a second."""
+        mine = self._buckets.setdefault(user, {})
+        rested = [number for number, written in list(mine.items()) if now - written >= 1.0 / self.writes_per_second]
+        number = rested[0] if rested else pick(BUCKETS)
+        mine[number] = now
+        return bucket_path(user, number)
+
+
+@dataclass(kw_only=True)
+class Awaiting:
+    """An observation that waits to be booked together with others; without an outcome it has to be booked alone."""
+
+    seen: Observation
+    is_first: bool = False
+    outcome: BookingOutcome | None = None
 
 
 @dataclass(kw_only=True)
@@ -89,6 +124,7 @@ class Bookkeeper:
     wait: Callable[[float], None] = time.sleep
     dice: random.Random = field(default_factory=random.Random)
     hot_users: HotUsers = field(default_factory=HotUsers)
+    gathering: Gathering[Awaiting] = field(default_factory=Gathering)
     allowance: BookingAllowance | None = None
     """What clients may have booked as it happens; None: everything."""
 
@@ -118,6 +154,27 @@ class Bookkeeper:
     def _book(
         self, seen: Observation, *, is_first: bool, reprice: bool, from_audit: bool, is_restored: bool
     ) -> BookingOutcome:
+        is_hot = not (reprice or from_audit) and self.hot_users.is_hot(seen.user, self.monotonic())
+        if is_hot:
+            arrival = Awaiting(seen=seen, is_first=is_first)
+            self.gathering.work(seen.user, arrival, self.book_together)
+            if arrival.outcome is not None:
+                return arrival.outcome
+            is_first = False
+        return self._book_alone(
+            seen, is_first=is_first, reprice=reprice, from_audit=from_audit, is_restored=is_restored, is_hot=is_hot
+        )
+
+    def _book_alone(
+        self,
+        seen: Observation,
+        *,
+        is_first: bool,
+        reprice: bool,
+        from_audit: bool,
+        is_restored: bool,
+        is_hot: bool,
+    ) -> BookingOutcome:
         if is_first and not from_audit and self._is_late(seen):
             is_first = False
         for attempt in range(MOST_ATTEMPTS):
@@ -131,7 +188,7 @@ class Bookkeeper:
                     return BookingOutcome.KNOWN if stored else BookingOutcome.ERASED
                 if stored is None and not from_audit and self._is_late(seen):
                     return BookingOutcome.LATE
-                writes = self._writes(seen, stored, was, becomes, main, contended=attempt > 2)
+                writes = self._writes(seen, stored, was, becomes, main, spread=is_hot or attempt > 2)
                 self.store.commit(writes)
                 return BookingOutcome.BOOKED if len(writes) > 1 else BookingOutcome.RECORDED
             except ConflictError:
@@ -144,6 +201,50 @@ class Bookkeeper:
             f"could not book `{seen.record_path}` in {MOST_ATTEMPTS} attempts: contention or an outage"
         )
 
+    def book_together(self, arrivals: Sequence[Awaiting]) -> None:
+        """Books what was seen of one user at the same time, in one commit; or leaves all of them without an outcome."""
+        for attempt in range(MOST_ATTEMPTS_TOGETHER):
+            try:
+                outcomes = self._book_group(arrivals, reads_all=attempt > 0)
+            except (ConflictError, UncertainError):
+                continue
+            except Exception:
+                # One document that cannot be booked is the fault of one event, which tells of it when it is alone.
+                logger.exception("%d events of one user are booked one by one", len(arrivals))
+                return
+            for arrival, outcome in zip(arrivals, outcomes, strict=True):
+                arrival.outcome = outcome
+            return
+
+    def _book_group(self, arrivals: Sequence[Awaiting], *, reads_all: bool) -> list[BookingOutcome]:
+        user = arrivals[0].seen.user
+        main = self.store.read(books_path(user))
+        blind = set() if reads_all else {each.seen.record_path for each in arrivals}
+        blind -= {each.seen.record_path for each in arrivals if not each.is_first or self._is_late(each.seen)}
+        paths = [path for path in dict.fromkeys(each.seen.record_path for each in arrivals) if path not in blind]
+        stored = dict(zip(paths, self.store.read_many(paths), strict=True)) if paths else {}
+        outcomes, changes = list[BookingOutcome](), dict[str, _RecordChange]()
+        for arrival in arrivals:
+            seen = arrival.seen
+            found = stored.get(seen.record_path)
+            change = changes.get(seen.record_path)
+            if change is None:
+                was = _record_in(found, main, seen, is_alive=False)
+                change = changes[seen.record_path] = _RecordChange(seen=seen, stored=found, was=was, becomes=was)
+            becomes = records.joined(change.becomes, seen)
+            if becomes == change.becomes:
+                is_known = found is not None or change.becomes != change.was
+                outcomes.append(BookingOutcome.KNOWN if is_known else BookingOutcome.ERASED)
+            elif found is None and self._is_late(seen):
+                outcomes.append(BookingOutcome.LATE)
+            else:
+                moves = books.difference(becomes.amounts(), change.becomes.amounts())
+                outcomes.append(BookingOutcome.BOOKED if moves else BookingOutcome.RECORDED)
+                change.becomes = becomes
+        bucket = self.hot_users.bucket(user, self.monotonic(), self.dice.randrange)
+        self._commit_together(user, list(changes.values()), main, bucket)
+        return outcomes
+
     def book_many(
         self, found: Sequence[tuple[Observation, Document | None]], *, is_restored: bool = False
     ) -> list[Observation]:
@@ -153,7 +254,15 @@ class Bookkeeper:
         `is_restored`, a document that seems to be another than its record's is the one that was backed up.
         """
         try:
-            return self._book_together(found, is_restored=is_restored)
+            user = found[0][0].user
+            main = self.store.read(books_path(user))
+            changes = []
+            for seen, stored in found:
+                was = records.from_fields(stored.fields) if stored else records.EMPTY
+                becomes = records.joined(records.adopted(was, seen) if is_restored else was, seen)
+                changes.append(_RecordChange(seen=seen, stored=stored, was=was, becomes=becomes))
+            self._commit_together(user, changes, main, bucket=None)
+            return [change.seen for change in changes if change.becomes != change.was]
         except (ConflictError, UncertainError):
             return [
                 seen
@@ -162,33 +271,32 @@ class Bookkeeper:
                 is not BookingOutcome.KNOWN
             ]
 
-    def _book_together(
-        self, found: Sequence[tuple[Observation, Document | None]], *, is_restored: bool
-    ) -> list[Observation]:
-        booked, writes, parts, gone = list[Observation](), list[Write](), list[books.Amounts](), list[Life]()
-        user = found[0][0].user
-        main = self.store.read(books_path(user))
+    def _commit_together(
+        self, user: str, changes: Sequence[_RecordChange], main: Document | None, bucket: str | None
+    ) -> None:
+        """What several records of one user become, and the sum of what that moves in the books."""
+        writes, parts, gone = list[Write](), list[books.Amounts](), list[Life]()
         known = books.known_models(main.fields) if main else frozenset()
-        for seen, stored in found:
-            was = records.from_fields(stored.fields) if stored else records.EMPTY
-            becomes = records.joined(records.adopted(was, seen) if is_restored else was, seen)
-            if becomes == was:
+        for change in changes:
+            if change.becomes == change.was:
                 continue
-            shelves = _shelves(becomes.models_to_shelve(), known)
+            shelves = _shelves(change.becomes.models_to_shelve(), known)
+            if not known.issuperset(shelves.values()):
+                # A new name in the books: only the document that holds all may take it, or the cap could be passed.
+                bucket = None
             known |= frozenset(shelves.values())
-            becomes = becomes.shelved(shelves)
-            kept, over = records.overflow(becomes, is_object=seen.is_object)
-            fields = records.as_fields(kept, kind=seen.kind, identifier=seen.id)
-            expected = stored.version if stored else Expect.ABSENT
-            writes.append(Replace(path=seen.record_path, fields=fields, expected=expected))
-            parts += [becomes.amounts(), books.difference({}, was.amounts())]
+            becomes = change.becomes.shelved(shelves)
+            kept, over = records.overflow(becomes, is_object=change.seen.is_object)
+            fields = records.as_fields(kept, kind=change.seen.kind, identifier=change.seen.id)
+            expected = change.stored.version if change.stored else Expect.ABSENT
+            writes.append(Replace(path=change.seen.record_path, fields=fields, expected=expected))
+            parts += [becomes.amounts(), books.difference({}, change.was.amounts())]
             gone += over
-            booked.append(seen)
         if delta := books.total(parts):
-            writes.append(_addition(user, delta, None, main, is_read=True))
+            into = None if revived(main) else bucket
+            writes.append(_addition(user, delta, into, main, is_read=into is None))
         if writes:
             self.store.commit(writes + retirement(user, gone))
-        return booked
 
     def _writes(
         self,
@@ -198,11 +306,11 @@ class Bookkeeper:
         becomes: Record,
         main: Document | None,
         *,
-        contended: bool,
+        spread: bool,
     ) -> list[Write]:
         """The commit that takes record and books from one state to the next."""
         models = becomes.models_to_shelve()
-        bucket = self._bucket(seen.user, contended=contended)
+        bucket = self._some_bucket(seen.user) if spread else None
         wants_main = models or (
             bucket is None and books.changes_shown(books.difference(becomes.amounts(), was.amounts()))
         )
@@ -227,10 +335,8 @@ class Bookkeeper:
             writes.append(_addition(seen.user, delta, bucket, main, is_read=is_read))
         return writes + retirement(seen.user, gone)
 
-    def _bucket(self, user: str, *, contended: bool) -> str | None:
-        if contended:
-            return bucket_path(user, self.dice.randrange(BUCKETS))
-        return self.hot_users.bucket(user, self.monotonic(), self.dice.randrange)
+    def _some_bucket(self, user: str) -> str:
+        return bucket_path(user, self.dice.randrange(BUCKETS))
 
     def _is_late(self, seen: Observation) -> bool:
         return seen.happened < (self.now() - LATE_AFTER).timestamp() * 1e9
@@ -238,6 +344,16 @@ class Bookkeeper:
     def _back_off(self, attempt: int) -> None:
         # The whole span is random: those who collided must not meet again.
         self.wait(self.dice.uniform(0, min(5.0, 0.05 * 2**attempt)))
+
+
+@dataclass(kw_only=True)
+class _RecordChange:
+    """What one record was when it was read, and what it becomes."""
+
+    seen: Observation
+    stored: Document | None
+    was: Record
+    becomes: Record
 
 
 def _record_in(stored: Document | None, main: Document | None, seen: Observation, *, is_alive: bool) -> Record:

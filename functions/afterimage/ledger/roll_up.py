@@ -1,15 +1,19 @@
 """Brings together what is kept apart for speed: buckets into their user's books, users' days into the operators' view.
 
-Both move differences under preconditions, so running twice, or two at once, moves nothing twice.
+Both move differences under preconditions, so running twice, or two at once, moves nothing twice. Each writes a document
+that many share once for many of them: a user's books for all buckets of that user, the operators' view for a batch of
+users, and that at most once a second.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from typing import Any, Final
 
 from afterimage.faults import is_transient
@@ -26,6 +30,7 @@ from afterimage.paths import (
     user_of_bucket,
 )
 from afterimage.store.documents import (
+    MOST_WRITES,
     ConflictError,
     Document,
     DocumentReader,
@@ -42,6 +47,9 @@ IsOver = Callable[[], bool]
 _PUBLISHED: Final = (books.TOTALS, books.DAYS, books.STORAGE)
 _SET_ASIDE: Final = (books.TOTALS, "users_set_aside")
 _PAGE: Final = 300
+_TOGETHER: Final = 200
+"""So many users' changes go to the operators' view in one commit, beside the days that they concern."""
+_APART_SECONDS: Final = 1.0
 _MOST_TRIES: Final = 8
 
 
@@ -67,57 +75,66 @@ class Published:
     """Whether time was over before everybody was looked at."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class RollUp:
     """The two roll-ups over one store."""
 
     store: DocumentStore
+    together: int = _TOGETHER
+    monotonic: Callable[[], float] = time.monotonic
+    wait: Callable[[float], None] = time.sleep
+    _published: float | None = field(default=None, init=False)
+    """When the operators' view was last written from here."""
 
     def empty_buckets(self, *, after: str = "", is_over: IsOver = lambda: False) -> Emptied:
         """Moves buckets into the books: one round over all there are, which begins behind the path `after`.
 
         A round whose time is over says where the next one has to begin, so that no user's buckets keep others waiting.
-        One bucket that cannot be moved is reported, and the round goes on.
+        Buckets that cannot be moved are reported, and the round goes on.
         """
         moved, faults, at, has_turned = 0, 0, after, not after
         while True:
-            found = buckets(self.store, at, _PAGE)
-            for bucket in found:
-                if has_turned and after and bucket.path.split("/") > after.split("/"):
-                    return Emptied(moved=moved, faults=faults)
-                with _reported(f"bucket `{bucket.path}`") as report:
-                    moved += self.empty_bucket(bucket)
+            page = buckets(self.store, at, _PAGE)
+            found = [each for each in page if not (has_turned and after and each.path.split("/") > after.split("/"))]
+            for user, its in groupby(found, key=lambda bucket: user_of_bucket(bucket.path)):
+                of_user = list(its)
+                with _reported(f"buckets from `{of_user[0].path}`") as report:
+                    moved += self.empty(user, of_user)
                 faults += report.has_fault
-                at = bucket.path
+                at = of_user[-1].path
                 if is_over():
                     return Emptied(moved=moved, faults=faults, rest=at)
-            if len(found) < _PAGE:
+            if len(found) < len(page):
+                return Emptied(moved=moved, faults=faults)
+            if len(page) < _PAGE:
                 if has_turned:
                     return Emptied(moved=moved, faults=faults)
                 at, has_turned = "", True
 
-    def empty_bucket(self, bucket: Document) -> bool:
-        user = user_of_bucket(bucket.path)
+    def empty(self, user: str | None, found: Sequence[Document]) -> int:
+        """Moves buckets of one user into that user's books, in one write; says how many were moved."""
         if user is None:
-            raise ValueError(f"`{bucket.path}` is no place for a bucket: nothing of ours writes there; delete it")
-        seen: Document | None = bucket
+            raise ValueError(f"`{found[0].path}` is no place for a bucket: nothing of ours writes there; delete it")
+        seen = list(found)
         for _ in range(_MOST_TRIES):
-            if seen is None:
-                return True
+            if not seen:
+                return len(found)
             main = self.store.read(books_path(user))
-            moved = books.amounts_in(seen.fields)
+            moved = books.total(books.amounts_in(bucket.fields) for bucket in seen)
             after = books.total([books.amounts_in(main.fields) if main else {}, moved])
             expected = main.version if main else Expect.ABSENT
             put = {**books.shown(after), **revived(main)}
             moving = addition(books_path(user), moved, put=put, expected=expected)
             try:
-                self.store.commit([Remove(path=seen.path, expected=seen.version), moving])
+                gone: list[Write] = [Remove(path=bucket.path, expected=bucket.version) for bucket in seen]
+                self.store.commit([*gone, moving])
             except (ConflictError, UncertainError):
-                # What the bucket holds now has not been moved, whichever commit it was that changed it.
-                seen = self.store.read(seen.path)
+                # What the buckets hold now has not been moved, whichever commit it was that changed them.
+                again = self.store.read_many([bucket.path for bucket in seen])
+                seen = [bucket for bucket in again if bucket is not None]
                 continue
-            return True
-        return False
+            return len(found)
+        return 0
 
     def publish(self, *, since: datetime, is_over: IsOver = lambda: False) -> Published:
         """Brings the operators' view up to date with users touched since; says how far it has come.
@@ -127,12 +144,11 @@ class RollUp:
         done, faults, mark = 0, 0, since
         while True:
             found = books_touched_since(self.store, mark, _PAGE)
-            for user_books in found:
-                with _reported(f"books `{user_books.path}`") as report:
-                    self.publish_user(user_books.id)
-                faults += report.has_fault
-                done += 1
-                last = user_books.fields[TOUCHED]
+            for start in range(0, len(found), self.together):
+                batch = found[start : start + self.together]
+                faults += self._publish_together(batch)
+                done += len(batch)
+                last = batch[-1].fields[TOUCHED]
                 # Past the beginning at least, or the next run would come no further than this one.
                 if last > since and is_over():
                     return Published(users=done, faults=faults, until=last, is_behind=True)
@@ -140,34 +156,79 @@ class RollUp:
                 return Published(users=done, faults=faults, until=last if found else mark)
             mark = last
 
+    def _publish_together(self, found: Sequence[Document]) -> int:
+        """Adds what changed of several users in one commit, or of each by itself; says how many are at fault."""
+        faults, shares = 0, list[_Share]()
+        befores = self.store.read_many([published_path(main.id) for main in found])
+        for main, before in zip(found, befores, strict=True):
+            with _reported(f"books `{main.path}`") as report:
+                shares.append(_share(main.id, main, before))
+            faults += report.has_fault
+        shares = [share for share in shares if share.moves]
+        if not shares or self._is_published([*(share.write for share in shares), *_operators_share(shares)]):
+            return faults
+        for share in shares:
+            with _reported(f"books of `{share.user}`") as report:
+                self._keep_apart()
+                self.publish_user(share.user)
+            faults += report.has_fault
+        return faults
+
+    def _is_published(self, writes: Sequence[Write]) -> bool:
+        if len(writes) > MOST_WRITES:
+            # So many days: what was found of years ago is booked under the days on which it was made.
+            return False
+        self._keep_apart()
+        try:
+            self.store.commit(writes)
+        except (ConflictError, UncertainError):
+            return False
+        return True
+
+    def _keep_apart(self) -> None:
+        now = self.monotonic()
+        if self._published is not None and now < self._published + _APART_SECONDS:
+            self.wait(self._published + _APART_SECONDS - now)
+        self._published = self.monotonic()
+
     def publish_user(self, user: str) -> bool:
         """Adds what changed of one user since it was last published; says whether anything had."""
-        path = published_path(user)
         for _ in range(_MOST_TRIES):
             try:
-                before = self.store.read(path)
-                main = self.store.read(books_path(user))
-                held = books.amounts_in(main.fields, _PUBLISHED) if main else {}
-                now = books.for_operators(held)
-                was = books.amounts_in(before.fields, _PUBLISHED) if before else {}
-                delta = books.difference(now, was)
-                if not delta:
+                before = self.store.read(published_path(user))
+                share = _share(user, self.store.read(books_path(user)), before)
+                if not share.moves:
                     return False
-                fields: dict[str, Any] = {scope: {} for scope in _PUBLISHED}
-                for place, amount in now.items():
-                    _set(fields, place, amount)
-                expected = before.version if before else Expect.ABSENT
-                writes: list[Write] = [Replace(path=path, fields=fields, expected=expected)]
-                self.store.commit(writes + _operators_share(delta))
-                if delta.get(_SET_ASIDE, 0) > 0:
-                    why = books.beyond_belief(held)
-                    logger.warning(
-                        "books of `%s` are beyond belief (%s): the operators' view leaves them out", user, why
-                    )
+                self.store.commit([share.write, *_operators_share([share])])
             except (ConflictError, UncertainError):
                 continue
             return True
         return False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Share:
+    """What one user's books add to the operators' view, and how that is noted."""
+
+    user: str
+    moves: dict[str, books.Amounts]
+    """By document of the view."""
+    write: Replace
+
+
+def _share(user: str, main: Document | None, before: Document | None) -> _Share:
+    held = books.amounts_in(main.fields, _PUBLISHED) if main else {}
+    now = books.for_operators(held)
+    delta = books.difference(now, books.amounts_in(before.fields, _PUBLISHED) if before else {})
+    fields: dict[str, Any] = {scope: {} for scope in _PUBLISHED}
+    for place, amount in now.items():
+        _set(fields, place, amount)
+    if delta.get(_SET_ASIDE, 0) > 0:
+        why = books.beyond_belief(held)
+        logger.warning("books of `%s` are beyond belief (%s): the operators' view leaves them out", user, why)
+    expected = before.version if before else Expect.ABSENT
+    write = Replace(path=published_path(user), fields=fields, expected=expected)
+    return _Share(user=user, moves=_by_document(delta), write=write)
 
 
 def held_by(reader: DocumentReader, user: str) -> books.Amounts:
@@ -208,14 +269,20 @@ def _reported(subject: str) -> Iterator[_Report]:
         logger.exception("%s cannot be rolled up and is passed over", subject)
 
 
-def _operators_share(delta: books.Amounts) -> list[Write]:
-    by_document: dict[str, books.Amounts] = {}
+def _by_document(delta: books.Amounts) -> dict[str, books.Amounts]:
+    """What each document of the operators' view takes of a difference."""
+    found: dict[str, books.Amounts] = {}
     for path, amount in delta.items():
         if path[0] == books.DAYS:
-            by_document.setdefault(operations_day(path[1]), {})[books.TOTALS, path[2]] = amount
+            found.setdefault(operations_day(path[1]), {})[books.TOTALS, path[2]] = amount
         else:
-            by_document.setdefault(OPERATIONS_TOTALS, {})[path] = amount
-    return [addition(path, amounts) for path, amounts in sorted(by_document.items())]
+            found.setdefault(OPERATIONS_TOTALS, {})[path] = amount
+    return found
+
+
+def _operators_share(shares: Sequence[_Share]) -> list[Write]:
+    paths = sorted({path for share in shares for path in share.moves})
+    return [addition(path, books.total(share.moves.get(path, {}) for share in shares)) for path in paths]
 
 
 def _set(fields: dict[str, Any], path: books.Path, amount: int) -> None:

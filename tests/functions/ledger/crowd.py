@@ -12,6 +12,7 @@ from typing import Any
 from google.cloud import firestore
 
 from afterimage.delivery.events import DocumentEvent, decode_document_event
+from afterimage.delivery.gathering import Gathering
 from afterimage.faults import is_transient
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import Bookkeeper, HotUsers
@@ -34,7 +35,12 @@ class Crowd:
         self.dice = random.Random(seed)
         self.client = firestore.Client(project=project)
         self.store = FirestoreDocuments(self.client)
-        self.keeper = Bookkeeper(store=self.store, hot_users=HotUsers(burst=1.0), wait=lambda _seconds: None)
+        self.keeper = Bookkeeper(
+            store=self.store,
+            hot_users=HotUsers(burst=1.0),
+            gathering=Gathering(most=3, apart_seconds=0.01),
+            wait=lambda _seconds: None,
+        )
         self.history: list[Event] = []
         self.raised: queue.Queue[CloudEvent] = queue.Queue()
         self.created: dict[str, int] = {}

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from afterimage.delivery.gathering import Gathering
 from afterimage.faults import TransientError
 from afterimage.ledger.audit import Auditor
-from afterimage.ledger.bookkeeper import BookingOutcome, Bookkeeper, HotUsers
+from afterimage.ledger.bookkeeper import Awaiting, BookingOutcome, Bookkeeper, HotUsers
 from afterimage.ledger.observing import observe_document
 from afterimage.ledger.prices.pricing import Prices
 from afterimage.ledger.records import Observation
@@ -111,13 +112,12 @@ class World:
             wait=lambda _seconds: None,
             dice=random.Random(self.seed),
             hot_users=HotUsers(burst=1.0),
+            gathering=Gathering(apart_seconds=0.0),
         )
         book, book_many = self.keeper.book, self.keeper.book_many
 
         def listening(seen: Observation, **options: Any) -> BookingOutcome:
-            self.told.add((seen.record_path, seen.created, seen.version))
-            if seen.before is not None:
-                self.told_before.add((seen.record_path, seen.created, seen.version))
+            self._note_told(seen)
             return book(seen, **options)
 
         def listening_to_many(
@@ -173,6 +173,27 @@ class World:
                 continue
             return
 
+    def deliver_together(self, events: Sequence[Event]) -> None:
+        """What an instance is told at the same time; one by one, where that was no success."""
+        by_user: dict[str, list[tuple[Event, Awaiting]]] = {}
+        for event in events:
+            seen = event.seen()
+            self._note_told(seen)
+            by_user.setdefault(seen.user, []).append((event, Awaiting(seen=seen, is_first=event.is_first)))
+        for arrivals in by_user.values():
+            try:
+                self.keeper.book_together([arrival for _, arrival in arrivals])
+            except KilledError:
+                self.start()
+            for event, arrival in arrivals:
+                if arrival.outcome is None:
+                    self.deliver(event)
+
+    def _note_told(self, seen: Observation) -> None:
+        self.told.add((seen.record_path, seen.created, seen.version))
+        if seen.before is not None:
+            self.told_before.add((seen.record_path, seen.created, seen.version))
+
     def run(
         self, *, steps: int = 12, drop: float = 0.0, duplicate: float = 0.5, users: int = 2, documents: int = 3
     ) -> None:
@@ -185,10 +206,19 @@ class World:
                 waiting += [event] * (1 + (self.dice.random() < duplicate) * self.dice.randrange(1, 5))
             self.dice.shuffle(waiting)
             while waiting and self.dice.random() < 0.5:
-                self.deliver(waiting.pop())
-        for event in waiting:
-            self.deliver(event)
+                self._deliver_some(waiting)
+        while waiting:
+            self._deliver_some(waiting)
         self.faults.share = self.faults.kills = 0.0
+
+    def _deliver_some(self, waiting: list[Event]) -> None:
+        """One, or of a hot user's several at the same time."""
+        if self.is_hot and self.dice.random() < 0.7:
+            count = self.dice.randrange(1, 7)
+            taken, waiting[:] = waiting[-count:], waiting[:-count]
+            self.deliver_together(taken)
+        else:
+            self.deliver(waiting.pop())
 
     def roll_up(self) -> None:
         RollUp(store=self.store).empty_buckets()

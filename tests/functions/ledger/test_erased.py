@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterimage.ledger import bookkeeper
-from afterimage.ledger.bookkeeper import BUCKETS, LATE_AFTER, BookingOutcome
+from afterimage.ledger.bookkeeper import LATE_AFTER, Awaiting, BookingOutcome
 from afterimage.ledger.closing import COMPACT_AFTER
+from afterimage.ledger.observing import observe_object
 from afterimage.ledger.records import EMPTY, Observation, Record
 from afterimage.ledger.roll_up import RollUp
 from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
@@ -104,11 +105,36 @@ def test_a_hot_user_who_comes_back_is_not_booked_into_what_expires() -> None:
     world.deliver(event)
     erase(world, "ana")
     world.keeper.hot_users._left.clear()
-    for number in range(BUCKETS):
+    for number in range(20):
         fields = {"model": "house-model", "cost_usd": 1, "cached": False, "cache_hit_count": 0}
         world.deliver(world.write(f"ai_outputs/ana/dialogues/n_{number}", fields, is_first=True))
     assert world.store.fields(ANA)[EXPIRES_AT] is None
-    assert world.books("ana")["totals/generations"] == BUCKETS
+    assert world.books("ana")["totals/generations"] == 20
+
+
+def test_several_files_at_once_of_a_user_who_comes_back_are_booked_where_nothing_expires() -> None:
+    """The first that an instance hears of who was erased may be a whole group, and one that names no model."""
+    world = World(1, is_hot=True)
+    erase(world, "ana")
+    now = datetime.fromtimestamp(world.store.moment() / 1e9, UTC)
+    world.store.put(ANA, {ERASED_AT: now - timedelta(days=1), EXPIRES_AT: now + KEPT_FOR})
+    generation = world.store.moment() // 1000
+    seen = [
+        observe_object(
+            "b",
+            f"users/ana/ai_generated/images/{number}.webp",
+            generation=generation,
+            size=7,
+            happened=now,
+            is_deleted=False,
+        )
+        for number in range(4)
+    ]
+    arrivals = [Awaiting(seen=each, is_first=True) for each in seen if each is not None]
+    world.keeper.book_together(arrivals)
+    assert [each.outcome for each in arrivals] == [BookingOutcome.BOOKED] * 4
+    assert world.store.fields(ANA)[EXPIRES_AT] is None
+    assert [path for path in world.store.documents if "/buckets/" in path] == []
 
 
 def test_what_the_audit_finds_alive_is_booked_whenever_it_was_made() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from afterimage.faults import TransientError
 from afterimage.ledger import bookkeeper, records
 from afterimage.ledger.audit import Auditor
-from afterimage.ledger.bookkeeper import BookingOutcome
+from afterimage.ledger.bookkeeper import Awaiting, BookingOutcome
 from afterimage.ledger.hits import Hits, Run
 from afterimage.paths import books_path
 from afterimage.store.memory_documents import MemoryDocuments
@@ -292,16 +292,63 @@ def test_a_hot_user_is_spread_over_buckets_and_comes_together_again() -> None:
 
 
 def test_only_a_sustained_rate_makes_a_user_hot() -> None:
-    """Five writes at once go to the books themselves; then one a second, and what is beyond goes to a bucket."""
+    """Five writes at once go to the books themselves, then one a second; who is hot stays so until there is a pause."""
     users = bookkeeper.HotUsers()
 
-    def places(*moments: float) -> list[bool]:
-        return [users.bucket("ana", moment, lambda _count: 7) is None for moment in moments]
+    def heat(*moments: float) -> list[bool]:
+        return [users.is_hot("ana", moment) for moment in moments]
 
-    assert places(0, 0, 0, 0, 0, 0) == [True] * 5 + [False]
-    assert places(0.9, 1.0, 1.5, 2.0) == [False, True, False, True]
-    assert places(100.0) == [True]
-    assert users.bucket("борис", 0.0, lambda _count: 7) is None
+    assert heat(0, 0, 0, 0, 0, 0) == [False] * 5 + [True]
+    assert heat(0.9, 1.0, 9.0, 18.0) == [True] * 4
+    assert heat(28.0) == [False]
+    assert not users.is_hot("борис", 0.0)
+    assert heat(*(30.0 + 1.5 * number for number in range(100))) == [False] * 100
+
+
+def test_what_an_instance_hears_of_a_hot_user_together_is_one_write_of_the_books() -> None:
+    """Sixteen new outputs: one read, seventeen writes; their hits: seventeen of each; repeated, they write nothing."""
+    world = World(9, is_hot=True)
+    world.deliver(world.write(PATH, output(), is_first=True))
+    paths = [f"ai_outputs/ana/dialogues/t_{number}" for number in range(16)]
+    new = [world.write(path, output(), is_first=True) for path in paths]
+    world.store.bill.taken()
+    world.deliver_together(new)
+    assert world.store.bill.taken() == (1, 17, 0)
+    hits = [world.write(path, output(cache_hit_count=1)) for path in paths]
+    world.deliver_together(hits)
+    assert world.store.bill.taken() == (17, 17, 0)
+    world.deliver_together(hits)
+    assert world.store.bill.taken() == (17, 0, 0)
+    world.deliver_together(new)
+    assert world.store.bill.taken()[1:] == (0, 0)
+    assert world.mismatches() == []
+
+
+def test_a_record_that_cannot_be_read_holds_up_its_own_event_alone() -> None:
+    """The others of its group are booked; its own event fails as it does by itself."""
+    world = World(10, is_hot=True)
+    paths = [f"ai_outputs/ana/dialogues/p_{number}" for number in range(4)]
+    for path in paths:
+        world.deliver(world.write(path, output(), is_first=True))
+    broken = world.write(paths[0], output(cache_hit_count=1))
+    world.store.fields(broken.seen().record_path)["lives"] = "what is this"
+    hits = [world.write(path, output(cache_hit_count=1)) for path in paths[1:]]
+    with pytest.raises(AttributeError):
+        world.deliver_together([*hits, broken])
+    assert world.books("ana")["totals/cache_hits"] == 3
+
+
+def test_an_instance_writes_no_bucket_twice_within_a_second() -> None:
+    """It takes one that has rested, and another one only where none has."""
+    users = bookkeeper.HotUsers()
+    numbers = iter(range(100))
+
+    def bucket(moment: float) -> str:
+        return users.bucket("ana", moment, lambda _count: next(numbers)).rpartition("/")[2]
+
+    assert [bucket(moment) for moment in (0.0, 0.4, 0.9, 1.0, 1.5, 2.0, 3.5)] == [
+        "000", "001", "002", "000", "001", "000", "000",
+    ]  # fmt: skip
 
 
 def test_models_beyond_the_cap_fold_into_other() -> None:
@@ -328,6 +375,9 @@ def test_an_old_event_without_a_record_is_left_to_the_audit() -> None:
     event = world.write(PATH, output(), is_first=True)
     world.store.ticks += 36 * 24 * 3600 * 1000
     assert world.keeper.book(event.seen(), is_first=True) is BookingOutcome.LATE
+    together = [Awaiting(seen=event.seen(), is_first=True) for _ in range(2)]
+    world.keeper.book_together(together)
+    assert [each.outcome for each in together] == [BookingOutcome.LATE] * 2
     world.audit()
     assert world.books("ana")["totals/generations"] == 1
 

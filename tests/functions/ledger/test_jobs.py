@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,7 +21,7 @@ from afterimage.ledger.closing import COMPACT_AFTER, LIVE_DAYS, Closing
 from afterimage.ledger.prices.pricing import Prices
 from afterimage.ledger.roll_up import RollUp
 from afterimage.paths import OPERATIONS_TOTALS, books_path, operations_day
-from afterimage.store.documents import UncertainError
+from afterimage.store.documents import UncertainError, Version, Write
 from afterimage.store.memory_documents import EPOCH
 from tests.functions.ledger.bucket import Bucket
 from tests.functions.ledger.simulation import PRICES, USERS, World
@@ -69,7 +70,7 @@ def sum_over_users(world: World, scope: str) -> dict[str, int]:
 def test_the_operators_view_is_the_sum_of_all_users(seed: int, is_hot: bool) -> None:
     """Published bit by bit and more than once, with days closed in between and answers lost: it stays the sum."""
     world = World(seed, is_hot=is_hot)
-    roll_up = RollUp(store=world.store)
+    roll_up = RollUp(store=world.store, wait=lambda _seconds: None)
     mark = EPOCH
     for turn in range(3):
         world.run(steps=5)
@@ -372,13 +373,62 @@ def test_a_round_that_began_in_the_middle_comes_to_all_buckets_once() -> None:
     assert asked.count("beneath") == 2
 
 
+def test_the_operators_view_is_written_once_for_many_users_and_no_faster_than_once_a_second() -> None:
+    """Five users, two at a time: three writes of the totals, each a second after the one before."""
+    world = World(16)
+    for number in range(5):
+        world.deliver(world.write(f"ai_outputs/u{number}/dialogues/d", output(), is_first=True))
+    now, written = [100.0], list[float]()
+
+    def wait(seconds: float) -> None:
+        now[0] += seconds
+
+    commit = world.store.commit
+
+    def noting(writes: Sequence[Write]) -> list[Version]:
+        written.extend(now[0] for write in writes if write.path == OPERATIONS_TOTALS)
+        return commit(writes)
+
+    vars(world.store).update(commit=noting)
+    roll_up = RollUp(store=world.store, together=2, monotonic=lambda: now[0], wait=wait)
+    assert roll_up.publish(since=EPOCH).users == 5
+    assert written == [100.0, 101.0, 102.0]
+    assert operators(world)[OPERATIONS_TOTALS]["generations"] == 5
+
+
+def test_users_of_more_days_than_a_commit_takes_are_published_one_by_one() -> None:
+    """What an audit found of years ago stands under its days; the operators' view has every one of them."""
+    world = World(18)
+    for number, user in enumerate(("ana", "bob")):
+        days = {str(EPOCH.date() - timedelta(days=300 * number + day)): {"generations": 1} for day in range(300)}
+        world.store.put(f"usage/{user}", {"totals": {"generations": 300}, "days": days, "touched_at": EPOCH})
+    published = RollUp(store=world.store, wait=lambda _seconds: None).publish(since=EPOCH)
+    assert (published.users, published.faults) == (2, 0)
+    assert operators(world)[OPERATIONS_TOTALS]["generations"] == 600
+    assert len([path for path in world.store.documents if path.startswith("operations/days/")]) == 600
+
+
+def test_all_buckets_of_a_user_are_moved_in_one_write_of_the_books() -> None:
+    """Twenty instances booked; the books' own document is written once, and every bucket is gone."""
+    world = World(17)
+    for number in range(20):
+        world.store.put(f"usage/ana/buckets/{number:03d}", {"totals": {"generations": 1}})
+    world.store.bill.taken()
+    emptied = RollUp(store=world.store).empty_buckets()
+    assert (emptied.moved, emptied.faults) == (20, 0)
+    reads, writes, deletes = world.store.bill.taken()
+    assert (writes, deletes) == (1, 20)
+    assert reads <= 22
+    assert world.store.fields("usage/ana")["totals"]["generations"] == 20
+
+
 def test_publishing_goes_on_where_time_was_over_and_passes_over_what_it_cannot_publish() -> None:
     """Each run comes further than the one before, however little time it has."""
     world = World(14)
     for user in ("ana", "bob", "cora"):
         world.deliver(world.write(f"ai_outputs/{user}/dialogues/d", output(), is_first=True))
     world.store.put("usage/bob/published/operations", {"totals": 7, "days": {"x": 5}})
-    roll_up, mark, faults, runs = RollUp(store=world.store), EPOCH, 0, 0
+    roll_up, mark, faults, runs = RollUp(store=world.store, together=1, wait=lambda _seconds: None), EPOCH, 0, 0
     is_behind = True
     while is_behind:
         run = roll_up.publish(since=mark, is_over=lambda: True)
