@@ -11,6 +11,7 @@ from typing import Any
 
 from afterimage.allowances.bookings import UNASKED, BookingAllowance
 from afterimage.allowances.day_allowances import POTS, DayAllowances
+from afterimage.delivery.gathering import Gathering
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.bookkeeper import BookingOutcome, Bookkeeper
 from afterimage.ledger.observing import observe_document
@@ -37,7 +38,12 @@ class Ledger:
         )
         self.allowance = BookingAllowance(allowances=allowances, documents=store, now=lambda: self.now)
         self.keeper = Bookkeeper(
-            store=store, now=lambda: self.now, wait=lambda _seconds: None, dice=Random(1), allowance=self.allowance
+            store=store,
+            now=lambda: self.now,
+            wait=lambda _seconds: None,
+            dice=Random(1),
+            gathering=Gathering(apart_seconds=0.0),
+            allowance=self.allowance,
         )
         self.auditor = Auditor(keeper=self.keeper, prices=PRICES, most=LIMIT)
 

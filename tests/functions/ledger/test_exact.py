@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from afterimage.delivery.gathering import Gathering
 from afterimage.faults import TransientError
 from afterimage.ledger import bookkeeper, records
 from afterimage.ledger.audit import Auditor
@@ -322,6 +323,17 @@ def test_what_an_instance_hears_of_a_hot_user_together_is_one_write_of_the_books
     world.deliver_together(new)
     assert world.store.bill.taken()[1:] == (0, 0)
     assert world.mismatches() == []
+
+
+def test_whoever_has_one_after_the_other_waits_for_no_company() -> None:
+    """A replay of a hot user's letters: with an hour between groups, each is booked at once, into a bucket."""
+    world = World(19, is_hot=True)
+    world.keeper.gathering = Gathering(apart_seconds=3600.0)
+    for number in range(20):
+        event = world.write(f"ai_outputs/ana/dialogues/a_{number}", output(), is_first=True)
+        assert world.keeper.book(event.seen(), is_first=True, comes_alone=True) is BookingOutcome.BOOKED
+    assert world.books("ana")["totals/generations"] == 20
+    assert world.store.fields(books_path("ana"))["totals"]["generations"] == 1
 
 
 def test_a_record_that_cannot_be_read_holds_up_its_own_event_alone() -> None:
