@@ -183,6 +183,11 @@ class RollUp:
             self.store.commit(writes)
         except (ConflictError, UncertainError):
             return False
+        except Exception as error:
+            if is_transient(error):
+                raise
+            logger.exception("%d changes of the operators' view are published user by user", len(writes))
+            return False
         return True
 
     def _keep_apart(self) -> None:

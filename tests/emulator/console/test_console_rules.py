@@ -141,8 +141,12 @@ def offered(running: BackgroundSuite) -> list[tuple[str, dict[str, str]]]:
 
 
 def test_what_the_tables_refuse_is_refused(running: BackgroundSuite) -> None:
-    """Every operation that is said to be refused, asked over its own wire, says that it is not implemented."""
-    refused = [(service, each) for service, each in offered(running) if each["state"] == "refused"]
+    """Every operation that is said to be refused, asked over its own wire, says that it is not implemented.
+
+    Triggers have no wire: a codebase that asks for a refused one is told when it is loaded.
+    """
+    told = [(service, each) for service, each in offered(running) if each["state"] == "refused"]
+    refused = [(service, each) for service, each in told if each["wire"] != "trigger"]
     assert {each["wire"] for _, each in refused} == {"gRPC", "HTTP"}
     for service, each in refused:
         assert each["note"], each

@@ -408,6 +408,26 @@ def test_users_of_more_days_than_a_commit_takes_are_published_one_by_one() -> No
     assert len([path for path in world.store.documents if path.startswith("operations/days/")]) == 600
 
 
+def test_books_that_cannot_be_published_leave_the_others_of_their_batch_published() -> None:
+    """A day that is no name of a document: its user is at fault, and the view has the others."""
+    world = World(20)
+    for user in ("ana", "bob", "cora"):
+        world.deliver(world.write(f"ai_outputs/{user}/dialogues/d", output(), is_first=True))
+    world.store.fields("usage/bob")["days"] = {"<a/b>": {"generations": 1}}
+    commit = world.store.commit
+
+    def as_the_service(writes: Sequence[Write]) -> list[Version]:
+        if any("<a/b>" in write.path for write in writes):
+            raise ValueError("a name of a collection, where one of a document belongs")
+        return commit(writes)
+
+    vars(world.store).update(commit=as_the_service)
+    published = RollUp(store=world.store, wait=lambda _seconds: None).publish(since=EPOCH)
+    assert (published.users, published.faults) == (3, 1)
+    assert operators(world)[OPERATIONS_TOTALS]["generations"] == 2
+    world.store.drop("usage/bob")
+
+
 def test_all_buckets_of_a_user_are_moved_in_one_write_of_the_books() -> None:
     """Twenty instances booked; the books' own document is written once, and every bucket is gone."""
     world = World(17)

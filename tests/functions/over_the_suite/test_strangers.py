@@ -130,7 +130,7 @@ def test_a_bucket_that_cannot_be_moved_keeps_no_other_waiting(cloud: Cloud, capl
     )
     emptied = RollUp(store=FirestoreDocuments(cloud.firestore)).empty_buckets()
     assert (emptied.moved, emptied.faults) == (1, 1)
-    assert "bucket `usage/a/x/y/buckets/00` cannot be rolled up and is passed over" in caplog.text
+    assert "buckets from `usage/a/x/y/buckets/00` cannot be rolled up and is passed over" in caplog.text
     assert (cloud.firestore.document("usage/b").get().to_dict() or {})["totals"] == {"generations": 1}
 
 
