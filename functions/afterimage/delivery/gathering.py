@@ -35,8 +35,8 @@ class Gathering(Generic[T]):
     monotonic: Callable[[], float] = time.monotonic
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _open: dict[str, _Group[T]] = field(default_factory=dict)
-    _begun: dict[str, float] = field(default_factory=dict)
-    """When the last group of a key began to be worked off."""
+    _worked: dict[str, float] = field(default_factory=dict)
+    """When a group of a key was last closed or worked off."""
 
     def work(self, key: str, item: T, together: Callable[[list[T]], None]) -> None:
         """Returns when `item` has been worked off, by this call or another; an error goes to the one that works."""
@@ -62,14 +62,14 @@ class Gathering(Generic[T]):
 
     def _seconds_until_due(self, key: str) -> float:
         with self._lock:
-            begun = self._begun.get(key)
-        return 0.0 if begun is None else max(0.0, begun + self.apart_seconds - self.monotonic())
+            worked = self._worked.get(key)
+        return 0.0 if worked is None else max(0.0, worked + self.apart_seconds - self.monotonic())
 
     def _close(self, key: str, group: _Group[T]) -> None:
         """Nobody joins from here on."""
         with self._lock:
             if self._open.get(key) is group:
                 del self._open[key]
-            if len(self._begun) >= _KEYS_KEPT:
-                self._begun.clear()
-            self._begun[key] = self.monotonic()
+            if len(self._worked) >= _KEYS_KEPT:
+                self._worked.clear()
+            self._worked[key] = self.monotonic()

@@ -186,6 +186,7 @@ class RollUp:
         except Exception as error:
             if is_transient(error):
                 raise
+            # One user's books are at fault; which, their own commits tell.
             logger.exception("%d changes of the operators' view are published user by user", len(writes))
             return False
         return True

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from afterimage.faults import TransientError
 from afterimage_client.database import Connect, Database, FileTransaction, StoreKey
 from afterimage_server.store.durable_files import NO_ROOM, make_private_folder
 from afterimage_server.store.folder_files import FetchAway, FileChanged, FolderFiles, nothing_away
@@ -58,12 +59,17 @@ class MachineFolder:
                 self._rewrite(transaction)
 
     def forget_the_past(self) -> None:
-        """Has nothing left of what was deleted: in the journal, for readers of the past, or in the database."""
+        """Has nothing left of what was deleted: in the journal, for readers of the past, or in the database.
+
+        Raises TransientError where a reader still needs the log of writes; what was deleted stands there until then.
+        """
         with self.database.transaction() as transaction:
             self.documents.forget_moments(transaction)
             self._rewrite(transaction)
         # What was deleted is overwritten in the database (`forgetful`); this empties the log of writes beside it.
-        self.database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        [(is_busy, *_)] = self.database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        if is_busy:
+            raise TransientError(f"`{self.database.path}` is being read, and its log cannot be emptied yet: ask again")
 
     def heal_journal(self) -> bool:
         """Begins the journal anew where a killed process left it behind the database, or ahead of it."""

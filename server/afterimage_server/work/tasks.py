@@ -139,14 +139,14 @@ class Tasks:
         jobs = Jobs(kind=topic, documents=self.folder.documents, publish=self.publish, keep_for=keep_for)
         try:
             state = jobs.receive(body, entry.idempotency_key, work())
+            if topic == ERASE and state == "done":
+                self.jobs.forget_the_erased()
         except TransientError as error:
             if topic != ERASE:
                 raise
-            # However long Google is not there: no attempt is counted, and an erasure is never given up.
+            # However long Google is not there or somebody reads: no attempt is counted, and none is given up.
             raise PostponedError(str(error)) from error
         logger.debug("%s: %s", topic, state)
-        if topic == ERASE and state == "done":
-            self.jobs.forget_the_erased()
 
 
 def _in_a_thread(do: Callable[[Entry], object]) -> Callable[[Entry], Awaitable[None]]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from afterimage.store.documents import ConflictError, Expect, NoRoomError, Query, Replace, Where
+from afterimage.faults import TransientError
+from afterimage.store.documents import ConflictError, Expect, NoRoomError, Query, Remove, Replace, Where
 from afterimage.store.files import FileAbout, GoneError
 from afterimage_client.database import StoreKey
 from afterimage_client.database.errors import StoreError
-from afterimage_server.store.machine_folder import MachineFolder, open_folder
+from afterimage_server.store.machine_folder import MachineFolder, forgetful, open_folder
 from afterimage_server.store.rescue import DATABASE
 from tests.server.store.history import BUCKET, Model
 
@@ -175,6 +177,21 @@ def test_a_moment_is_forgotten_after_an_hour(tmp_path: Path) -> None:
     with pytest.raises(ConflictError, match="cannot be read any more"):
         folder.documents.frozen(old.at)
     folder.close()
+
+
+def test_what_is_deleted_is_not_said_to_be_forgotten_while_a_reader_needs_the_log(tmp_path: Path) -> None:
+    """Somebody reads in another process: told, to be asked again; afterwards no byte of it is left."""
+    secret = "a word that was deleted"
+    with closing(open_folder(tmp_path, connect=lambda *a, **o: forgetful(*a, **{**o, "timeout": 0.05}))) as folder:
+        folder.documents.commit([Replace(path="c/d", fields={"a": secret}, expected=Expect.ANYTHING)])
+        with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            folder.documents.commit([Remove(path="c/d", expected=Expect.PRESENT)])
+            with pytest.raises(TransientError, match="is being read"):
+                folder.forget_the_past()
+        folder.forget_the_past()
+        assert [path for path in tmp_path.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()] == []
 
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["clear", "sealed"])

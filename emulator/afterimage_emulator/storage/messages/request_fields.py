@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from afterimage_emulator.status import Code, StatusError
-from afterimage_emulator.storage.errors import Reason, StorageError, invalid
+from afterimage_emulator.storage.errors import Reason, StorageError, invalid, not_implemented
 from afterimage_emulator.storage.messages.customer_keys import customer_key
 from afterimage_emulator.storage.objects.preconditions import Preconditions
 from afterimage_emulator.storage.objects.records import ObjectMetadata
@@ -151,6 +151,8 @@ def listing(request: HttpRequest, bucket: str) -> Listing:
     versions, soft_deleted = flag(request, "versions"), flag(request, "softDeleted")
     if versions and soft_deleted:
         raise invalid("`versions` and `softDeleted` cannot both be true")
+    if flag(request, "includeFoldersAsPrefixes"):
+        raise not_implemented("includeFoldersAsPrefixes")
     return Listing(
         bucket=bucket,
         prefix=text(request, "prefix"),
