@@ -113,7 +113,7 @@ def firebase_configuration(pytestconfig: pytest.Config) -> Configuration:
 @pytest.fixture(scope="session")
 def firebase_shared_suite(firebase_configuration: Configuration) -> Iterator[BackgroundSuite]:
     """Every service but functions, on free ports, for fixtures of yours that outlive a test."""
-    from afterimage_emulator.suite import SERVICES
+    from afterimage_emulator.composition.services import SERVICES
 
     left_out = {"functions"} if firebase_configuration.hosting else {"functions", "hosting"}
     yield from _running(firebase_configuration, only=tuple(name for name in SERVICES if name not in left_out))

@@ -15,8 +15,9 @@ from afterimage_client.app_check import AppCheckProvider
 from afterimage_client.auth import MemoryStore, SessionStore
 from afterimage_client.freshness import Now, system_instant
 from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.composition.services import SERVICES
 from afterimage_emulator.configuration import Configuration
-from afterimage_emulator.suite import SERVICES, Suite
+from afterimage_emulator.suite import Suite
 
 IMPATIENT = BackoffPolicy(first_seconds=0.001, longest_seconds=0.01)
 """Tests break things on purpose: nobody waits a second for it."""

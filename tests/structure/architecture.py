@@ -83,7 +83,7 @@ _A_PATH = re.compile(
     r"|(_jobs|_events|_drive\w+|ai_outputs|mediaObjects|mediaAssets|campaignOwners)($|/)"
 )
 SERVICES = {"firestore", "storage", "auth", "pubsub", "tasks", "eventarc", "functions", "hosting"}
-COMPOSERS = {f"{SUITE}.suite"}
+COMPOSERS = (f"{SUITE}.suite", f"{SUITE}.composition")
 FLOORS: Mapping[str, tuple[str, ...]] = {
     "firestore": (
         "documents",
@@ -174,7 +174,7 @@ def services_stand_alone(graph: Graph) -> Iterator[str]:
 
 def only_composers_know_several_services(graph: Graph) -> Iterator[str]:
     for module in graph.within(SUITE):
-        if module.name in COMPOSERS or SERVICES & set(module.name.split(".")[1:2]):
+        if any(is_within(module.name, one) for one in COMPOSERS) or SERVICES & set(module.name.split(".")[1:2]):
             continue
         services = {
             parts[1]

@@ -10,9 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from afterimage_emulator.composition.services import SERVICES
 from afterimage_emulator.configuration import Configuration
 from afterimage_emulator.hub.capabilities import capabilities, capabilities_document
-from afterimage_emulator.suite import SERVICES, Suite
+from afterimage_emulator.suite import Suite
 
 
 def run_capabilities(options: argparse.Namespace) -> int:

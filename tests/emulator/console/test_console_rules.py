@@ -13,8 +13,9 @@ import pytest
 
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.commands.command_line import main
+from afterimage_emulator.composition.services import SERVICES
 from afterimage_emulator.configuration import Configuration
-from afterimage_emulator.suite import SERVICES, Suite
+from afterimage_emulator.suite import Suite
 from tests.browser.page import Browser
 from tests.emulator.console.test_console_api import ask, unsigned
 from tests.emulator.console.test_console_functions import choose, section

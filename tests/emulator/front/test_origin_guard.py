@@ -17,13 +17,14 @@ import grpc
 import pytest
 
 from afterimage_emulator.background import BackgroundSuite
+from afterimage_emulator.composition.services import SERVE_PAGES, SERVICES
 from afterimage_emulator.configuration import Codebase, Configuration, ConfigurationError, HostingSection
 from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.front.allowed_pages import AllowedPages
 from afterimage_emulator.front.origin_guard import OriginGuard
 from afterimage_emulator.protos import messages
 from afterimage_emulator.status import Code
-from afterimage_emulator.suite import SERVE_PAGES, SERVICES, Suite
+from afterimage_emulator.suite import Suite
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 from afterimage_emulator.wire.server import WireServer
 from tests.emulator.front.guarded_ports import (
