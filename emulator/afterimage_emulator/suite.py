@@ -39,7 +39,7 @@ from afterimage_emulator.wire.http_messages import HttpHandler
 from afterimage_emulator.wire.observers import RequestObserver
 
 if TYPE_CHECKING:
-    from afterimage_emulator.durable.journal import Journal
+    from afterimage_emulator.durable.kept_services import Keeping
 
 CREDENTIALS_FILE = "local-service-account.json"
 _log = logging.getLogger("afterimage_emulator")
@@ -101,7 +101,7 @@ class Suite:
             self.warnings.append(production_warning(configuration, reached, is_allowed=allow_production))
         self._wants_console = console
         self._keep_in = data
-        self._journal: Journal | None = None
+        self._keeping: Keeping | None = None
         self._import_from = import_from
         self._export_on_exit = export_on_exit
         self._exporting = asyncio.Lock()
@@ -129,14 +129,16 @@ class Suite:
             self._folder_of_run = SuiteFolder()
             self._data = self._folder_of_run.path
             if self._keep_in is not None:
-                from afterimage_emulator.durable.kept_services import journal_in, take_back
+                from afterimage_emulator.durable.kept_services import Keeping
 
-                self._journal = journal_in(self._keep_in)
+                self._keeping = Keeping(self._keep_in)
             builder = self._builder(self._data)
             for name in self.only:
                 self.services[name] = builder.build(name)
-            if self._keep_in is not None and self._journal is not None:
-                self.warnings += take_back(self._journal, self._exporters(), self._keep_in)
+            if self._keeping is not None:
+                forgotten = self._keeping.take_back(self._exporters())
+                if forgotten:
+                    self.warnings.append(f"what {', '.join(forgotten)} hold is forgotten at the end")
             if "functions" in self.services:
                 self.services["functions"].prepare()  # imports the codebases while the ports are being opened
             for name, service in self.services.items():
@@ -176,9 +178,8 @@ class Suite:
                 remove_locator(self.project_id, f"http://{self.addresses()['hub']}")
                 self._located = False
             self._notices.stop_watching()
-            if self._journal is not None:  # before services forget what they hold, which is not to be kept
-                self._journal.close()
-                self._journal = None
+            if self._keeping is not None:  # before services forget what they hold, which is not to be kept
+                self._keeping.close()
             # Functions first: nothing that they still write may find its service gone.
             for name in reversed(list(self.services)):
                 with _reported(name):
@@ -207,7 +208,7 @@ class Suite:
             parts,
             self._options,
             folder_of_run=folder_of_run,
-            journal=self._journal,
+            keeping=self._keeping,
             shut_down=self.shut_down,
             note_change=self._note_change,
         )

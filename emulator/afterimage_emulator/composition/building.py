@@ -16,7 +16,9 @@ from afterimage_emulator.front.local_hosts import is_this_machine
 from afterimage_emulator.rules_files import RulesFiles, rules_notices
 
 if TYPE_CHECKING:
+    from afterimage_emulator.durable.entries import KeptEntries
     from afterimage_emulator.durable.journal import Journal
+    from afterimage_emulator.durable.kept_services import Keeping
     from afterimage_emulator.firestore.rules.project_documents import ProjectDocuments
 
 
@@ -40,14 +42,14 @@ class ServiceBuilder:
         options: BuildOptions,
         *,
         folder_of_run: Path,
-        journal: Journal | None,
+        keeping: Keeping | None,
         shut_down: Callable[[], None] | None,
         note_change: Callable[[str, str, str, Sequence[str]], None],
     ) -> None:
         self._parts = parts
         self._options = options
         self._folder_of_run = folder_of_run
-        self._journal = journal
+        self._keeping = keeping
         self._shut_down = shut_down
         self._note_change = note_change
 
@@ -75,7 +77,7 @@ class ServiceBuilder:
             strict_indexes=self._options.strict_indexes,
             guard=parts.ports.guard,
             judged=parts.judged,
-            keeping=self._journal,
+            keeping=self._journal(),
         )
         rules = RulesFiles(
             parts.configuration.firestore,
@@ -101,7 +103,7 @@ class ServiceBuilder:
         service = StorageService(
             clock=parts.clock,
             events=parts.events,
-            directory=self._folder("storage"),
+            directory=self._folder("storage") if self._keeping is None else self._keeping.files_of("storage"),
             default_buckets=(parts.configuration.default_bucket,),
             targets=parts.configuration.storage,
             documents=self._documents_for_rules(),
@@ -112,6 +114,7 @@ class ServiceBuilder:
             judged=parts.judged,
             topics=topics_beside(parts.services),
             project_id=parts.configuration.project_id,
+            keeping=self._entries("storage"),
         )
         service.rules.load_changed()
         parts.notices.note_rules(service.rules.notices())
@@ -132,7 +135,7 @@ class ServiceBuilder:
             clock=parts.clock,
             functions=functions,
             note=self._note_change,
-            keeping=self._journal,
+            keeping=self._journal(),
         )
 
     def _build_pubsub(self) -> Service:
@@ -221,6 +224,12 @@ class ServiceBuilder:
         from afterimage_emulator.firestore.rules.project_documents import ProjectDocuments
 
         return ProjectDocuments(firestore.store, parts.configuration.project_id)
+
+    def _journal(self) -> Journal | None:
+        return None if self._keeping is None else self._keeping.journal
+
+    def _entries(self, name: str) -> KeptEntries | None:
+        return None if self._keeping is None else self._keeping.entries(name)
 
     def _folder(self, name: str) -> Path:
         folder = self._folder_of_run / name

@@ -4,6 +4,7 @@ format              what wrote it; a newer format than this suite's is refused
 lock                held by the suite that uses it
 state-0000000002    everything as it was when journal 2 was begun
 journal-0000000002  what came since
+storage             the bytes of objects, as Storage names them
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from afterimage_emulator.configuration import ConfigurationError
+from afterimage_emulator.durable.disk import sync_folder
 
 FORMAT: Final = 1
 _FORMAT_LINE: Final = re.compile(r"afterimage-emulator data, format (\d{1,9})\n")
@@ -89,6 +91,10 @@ class DataFolder:
     def journal(self, number: int) -> Path:
         return self.path / f"journal-{number:010d}"
 
+    def files_of(self, service: str) -> Path:
+        """Where a service keeps files of its own, beside its records."""
+        return self.path / service
+
     def in_force(self) -> tuple[Path | None, list[int]]:
         """The newest state, and the numbers of the journals since, oldest first."""
         found: dict[str, list[int]] = {"state": [], "journal": []}
@@ -106,14 +112,3 @@ class DataFolder:
             named = _FILE.fullmatch(file.name.removesuffix(".unfinished"))
             if named is not None and (int(named[2]) < number or file.name.endswith(".unfinished")):
                 file.unlink()
-
-
-def sync_folder(folder: Path) -> None:
-    """So that names in it, new ones and changed ones, survive a power cut."""
-    if sys.platform == "win32":
-        return
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
 from afterimage_emulator.configuration import ConfigurationError
-from afterimage_emulator.durable.data_folder import DataFolder, sync_folder
+from afterimage_emulator.durable.data_folder import DataFolder
+from afterimage_emulator.durable.disk import sync_file, sync_folder
 from afterimage_emulator.durable.frames import DamagedJournalError, JournalFile, frames_of, journal_frame, record
 from afterimage_emulator.status import Code, StatusError
 
@@ -59,6 +60,11 @@ class Journal:
         self._end = 0
         self._lock = threading.Condition()
         self._waiting_records: list[bytes] = []
+        self._handed_over = 0
+        self._turn: list[bytes] = []
+        self._at_turns_end: list[Callable[[], None]] = []
+        self._ends_turn = False
+        self._once_kept: list[Callable[[], None]] = []
         self._appended = 0
         self._synced = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -124,30 +130,91 @@ class Journal:
         return lambda payload: self.append(tag, payload)
 
     def append(self, tag: int, payload: bytes) -> None:
-        """Returns at once; `kept` says when it is on the disk."""
-        with self._lock:
-            if self._is_closed:
-                return
-            self._waiting_records.append(record(tag, payload))
-            self._appended += 1
-            self._lock.notify()
+        """Returns at once; `kept` says when it is on the disk.
+
+        What one turn of the loop appends goes into one frame: a change and what follows from it are kept together.
+        """
+        if self._is_closed:
+            return
+        self._turn.append(record(tag, payload))
+        self._appended += 1
+        self._end_turn_soon()
+
+    def at_turns_end(self, append: Callable[[], None]) -> None:
+        """`append` is called before what this turn appends is handed over, to append what it has to say of it."""
+        if not self._is_closed:
+            self._at_turns_end.append(append)
+            self._end_turn_soon()
+
+    def once_kept(self, then: Callable[[], None]) -> None:
+        """`then` is called when all that this turn appends is on the disk; never, where that fails."""
+        self._once_kept.append(then)
+        self._end_turn_soon()
+
+    def count(self) -> int:
+        """How many records there were so far; what this turn has still to say is asked for first."""
+        while self._at_turns_end:
+            telling, self._at_turns_end = self._at_turns_end, []
+            for append in telling:
+                append()
+        return self._appended
 
     def check(self) -> None:
         """Raises where nothing can be kept, to be asked before something is changed."""
         if self._failure is not None:
             raise self._failure
 
-    async def kept(self) -> None:
-        """Returns when all that was appended so far would survive the end of this process, or of the power."""
-        if self._appended <= self._synced:
+    async def kept(self, upto: int | None = None) -> None:
+        """Returns when all that was appended so far would survive the end of this process, or of the power.
+
+        `upto`: when so many records would.
+        """
+        upto = self.count() if upto is None else upto
+        if upto <= self._synced:
             return
         self.check()
+        await self._when_synced(upto)
+
+    def _when_synced(self, upto: int) -> asyncio.Future[None]:
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append((self._appended, future))
-        await future
+        # Nearly always behind all others: whoever waits waits for what was appended last.
+        at = len(self._waiting)
+        while at and self._waiting[at - 1][0] > upto:
+            at -= 1
+        self._waiting.insert(at, (upto, future))
+        return future
+
+    def _end_turn_soon(self) -> None:
+        if not self._ends_turn and not self._is_closed:
+            assert self._loop is not None
+            self._ends_turn = True
+            self._loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        """Hands over to the writer."""
+        self._ends_turn = False
+        upto = self.count()
+        for then in self._once_kept:
+            self._call_once_kept(upto, then)
+        self._once_kept.clear()
+        if not self._turn:
+            return
+        with self._lock:
+            self._waiting_records += self._turn
+            self._handed_over = upto
+            self._lock.notify()
+        self._turn.clear()
+
+    def _call_once_kept(self, upto: int, then: Callable[[], None]) -> None:
+        if upto <= self._synced:
+            then()
+        else:
+            self._when_synced(upto).add_done_callback(lambda done: then() if done.exception() is None else None)
 
     def close(self) -> None:
         """Writes what is left, and takes nothing more."""
+        if self._loop is not None:
+            self._end_turn()
         with self._lock:
             self._is_closed = True
             self._lock.notify()
@@ -167,7 +234,7 @@ class Journal:
             with self._lock:
                 while not self._waiting_records and not self._is_closed:
                     self._lock.wait()
-                records, self._waiting_records, upto = self._waiting_records, [], self._appended
+                records, self._waiting_records, upto = self._waiting_records, [], self._handed_over
             if not records:
                 return
             before, after = _parted(records)
@@ -198,7 +265,7 @@ class Journal:
         view = memoryview(framed)
         while view:
             view = view[os.write(self._file, view) :]
-        _sync(self._file)
+        sync_file(self._file)
         self._end += len(framed)
         self._journal_bytes += len(framed)
 
@@ -236,10 +303,12 @@ class Journal:
             return
         if self._journal_bytes <= max(self._renewed_at_bytes, self._state_bytes):
             return
+        self._end_turn()  # what this turn appended stands in the journal that ends here
+        states = [(tag, part.state()) for tag, part in self._parts.items()]
         with self._lock:
-            states = [(tag, part.state()) for tag, part in self._parts.items()]
             self._waiting_records.append(_NEXT)
             self._appended += 1
+            self._handed_over = self._appended
             self._lock.notify()
         self._renewing = threading.Thread(target=self._write_state, args=(self._number + 1, states), daemon=True)
         self._renewing.start()
@@ -288,7 +357,3 @@ def _parted(records: list[bytes]) -> tuple[list[bytes], list[bytes] | None]:
         return records, None
     at = records.index(_NEXT)
     return records[:at], records[at + 1 :]
-
-
-def _sync(file: int) -> None:
-    getattr(os, "fdatasync", os.fsync)(file)

@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from afterimage_emulator.durable.data_folder import DataFolder
+from afterimage_emulator.durable.entries import KeptEntries
 from afterimage_emulator.durable.journal import Journal, Part
 
-KEPT: Final = {"firestore": 1, "auth": 2}
-"""The tags of their records; a tag is never used for another service."""
+TAGS: Final = {"firestore": 1, "auth": 2, "storage": 3, "pubsub": 4, "tasks": 5, "functions": 6, "clock": 7, "rules": 8}
+"""What records begin with; a tag is never used for another part."""
+_WITH_RECORDS_OF_THEIR_OWN: Final = ("firestore", "auth")
 
 
-def journal_in(path: Path) -> Journal:
-    return Journal(DataFolder(path))
+class Keeping:
+    """The journal in one folder, and what each service keeps of itself in it."""
 
+    def __init__(self, path: Path) -> None:
+        self._folder = DataFolder(path)
+        self.journal = Journal(self._folder)
+        self._entries: dict[str, KeptEntries] = {}
 
-def take_back(journal: Journal, services: Mapping[str, Any], path: Path) -> Sequence[str]:
-    """Each service gets what it kept, and keeps from now on; answers with what is to be said of those that do not."""
-    parts: dict[int, Part] = {}
-    for name, service in services.items():
-        if name in KEPT:
-            kept: Callable[[Callable[[bytes], None]], Part] = service.kept
-            parts[KEPT[name]] = kept(journal.keeper(KEPT[name]))
-    journal.open(parts)
-    without = [name for name in services if name not in KEPT]
-    if not without:
-        return ()
-    return (f"`{path}` keeps {', '.join(KEPT)}; what {', '.join(without)} hold is forgotten at the end",)
+    def entries(self, name: str) -> KeptEntries:
+        """What a service tells of its changes, from its construction on."""
+        made = self._entries[name] = KeptEntries(self.journal, TAGS[name])
+        return made
+
+    def files_of(self, service: str) -> Path:
+        return self._folder.files_of(service)
+
+    def take_back(self, services: Mapping[str, Any]) -> Sequence[str]:
+        """Each service gets what it kept, and keeps from now on; answers with the services that do not."""
+        parts: dict[int, Part] = {}
+        for name in _WITH_RECORDS_OF_THEIR_OWN:
+            if name in services:
+                kept: Callable[[Callable[[bytes], None]], Part] = services[name].kept
+                parts[TAGS[name]] = kept(self.journal.keeper(TAGS[name]))
+        parts |= {TAGS[name]: entries for name, entries in self._entries.items()}
+        self.journal.open(parts)
+        # What lives as long as the suite is not looked through again by every collection of garbage.
+        gc.collect()
+        gc.freeze()
+        return [name for name in services if TAGS.get(name) not in parts]
+
+    def close(self) -> None:
+        self.journal.close()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from afterimage_emulator.durable.entries import KeptEntries, once_kept
 from afterimage_emulator.status import StatusError
 from afterimage_emulator.storage.errors import invalid
 from afterimage_emulator.storage.exports import StorageExports
 from afterimage_emulator.storage.rules.bucket_rules import BucketRules
-from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, is_read, json_response
 from afterimage_emulator.wire.offered import Offered
 from afterimage_emulator.wire.router import Router
 
@@ -19,7 +20,14 @@ STORAGE_EXPORT_FOLDER = "storage_export"
 class StorageControlApi:
     """Everything under `/internal`."""
 
-    def __init__(self, *, rules: BucketRules, exports: StorageExports, reset: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        rules: BucketRules,
+        exports: StorageExports,
+        reset: Callable[[], None],
+        keeping: KeptEntries | None = None,
+    ) -> None:
         self._rules = rules
         self._exports = exports
         self._reset = reset
@@ -27,13 +35,14 @@ class StorageControlApi:
         self._router.add("PUT POST", "/internal/setRules", self._set_rules)
         self._router.add("POST", "/internal/export", self._export)
         self._router.add("POST", "/internal/reset", self._forget)
+        self._answer = once_kept(keeping, self._router, only_reads=is_read)
 
     def offered(self) -> Sequence[Offered]:
         return self._router.offered()
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         try:
-            return await self._router(request)
+            return await self._answer(request)
         except StatusError as error:
             return json_response({"message": error.message}, 400)
 

@@ -11,6 +11,7 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.configuration import StorageTarget
 from afterimage_emulator.credentials.local_credentials import account_email
 from afterimage_emulator.credentials.local_signer import LocalSigner
+from afterimage_emulator.durable.entries import KeptEntries, touch_nothing
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.front.cors import VARY, preflight, readable
 from afterimage_emulator.front.judged_requests import JudgedRequests
@@ -34,6 +35,7 @@ from afterimage_emulator.storage.gcs.notifications_api import NotificationsApi
 from afterimage_emulator.storage.gcs.objects import GcsObjects
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
 from afterimage_emulator.storage.grpc_not_here import methods_not_here
+from afterimage_emulator.storage.kept_storage import KeptStorage
 from afterimage_emulator.storage.lifecycle.runs import LifecycleRuns
 from afterimage_emulator.storage.notifications.sending import NO_TOPICS, Notifications, Topics
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
@@ -59,14 +61,13 @@ from afterimage_emulator.storage.xml.listing import XmlListing
 from afterimage_emulator.storage.xml.objects import XmlObjects
 from afterimage_emulator.storage.xml.parts import XmlParts
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
-from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, text_response
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, is_read, text_response
 from afterimage_emulator.wire.offered import Offered
 
 if TYPE_CHECKING:
     from afterimage_emulator.storage.rules.guarded_objects import DocumentLookup
 
 _log = logging.getLogger("afterimage_emulator.storage")
-_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _API_PREFIXES: Final = (
     "/b/", "/projects/", "/storage/", "/upload/", "/resumable/", "/download/", "/batch/", "/internal/",
 )  # fmt: skip
@@ -106,8 +107,11 @@ class StorageService:
         judged: JudgedRequests | None = None,
         topics: Topics = NO_TOPICS,
         project_id: str = "demo-suite",
+        keeping: KeptEntries | None = None,
     ) -> None:
-        self.files = BlobFiles(directory)
+        self._keeping = keeping
+        touch = touch_nothing if keeping is None else keeping.touch
+        self.files = BlobFiles(directory, keeping=keeping)
         notifications = Notifications(clock=clock, topics=topics)
         self._object_events = ObjectEvents(clock=clock, bus=events, notify=notifications.send)
         named = [target.bucket for target in targets if target.bucket is not None]
@@ -116,9 +120,10 @@ class StorageService:
             files=self.files,
             events=self._object_events,
             default_buckets=tuple(dict.fromkeys((*default_buckets, *named))),
+            touch=touch,
         )
-        self.resumable = ResumableUploads(clock=clock, files=self.files)
-        self.rules = BucketRules(targets)
+        self.resumable = ResumableUploads(clock=clock, files=self.files, touch=touch)
+        self.rules = BucketRules(targets, touch=touch)
         guarded = GuardedObjects(
             store=self.store,
             files=self.files,
@@ -126,21 +131,18 @@ class StorageService:
             clock=clock,
             documents=documents,
         )
-        self._folders = ManagedFolders(store=self.store, clock=clock)
+        self._folders = ManagedFolders(store=self.store, clock=clock, touch=touch)
         self._exports = StorageExports(store=self.store, files=self.files, clock=clock, folders=self._folders)
         receiver = self._receiver = Receiver(store=self.store, files=self.files)
-        self._control = StorageControlApi(rules=self.rules, exports=self._exports, reset=self.reset)
-        self._firebase = FirebaseApi(
-            objects=FirebaseObjects(guarded),
-            uploads=FirebaseUploads(objects=guarded, receiver=receiver, resumable=self.resumable),
-        )
-        self._hmac_keys = HmacKeys(clock=clock)
+        self._control = StorageControlApi(rules=self.rules, exports=self._exports, reset=self.reset, keeping=keeping)
+        self._firebase = self._firebase_api(guarded, keeping)
+        self._hmac_keys = HmacKeys(clock=clock, touch=touch)
         lists = AccessLists(writer=account_email(project_id))
         answers = ObjectAnswers(store=self.store, lists=lists)
         gcs_uploads = GcsUploads(store=self.store, receiver=receiver, resumable=self.resumable, answers=answers)
-        self._rewrites = Rewrites(store=self.store, clock=clock)
+        self._rewrites = Rewrites(store=self.store, clock=clock, touch=touch)
         composer = Composer(store=self.store, files=self.files)
-        self.in_parts = UploadsInParts(store=self.store, files=self.files, composer=composer, clock=clock)
+        self.in_parts = UploadsInParts(store=self.store, files=self.files, composer=composer, clock=clock, touch=touch)
         LifecycleRuns(store=self.store, in_parts=self.in_parts, clock=clock)
         self._gcs = GcsApi(
             buckets=GcsBuckets(store=self.store, clock=clock, lists=lists),
@@ -152,6 +154,7 @@ class StorageService:
             folders=FoldersApi(store=self.store, folders=self._folders),
             notifications=NotificationsApi(store=self.store, topics=topics),
             iam=IamApi(store=self.store, folders=self._folders, project=project_id),
+            keeping=keeping,
         )
         keys = SigningKeys(
             signer=signer or LocalSigner(), hmac_keys=self._hmac_keys, accept_unknown=accept_unknown_signers
@@ -165,6 +168,27 @@ class StorageService:
             parts=XmlParts(store=self.store, uploads=self.in_parts),
             urls=SignedUrls(clock=clock, keys=keys),
             resumable=self.resumable,
+            keeping=keeping,
+        )
+        if keeping is not None:
+            self._keep(keeping, guarded)
+
+    def _firebase_api(self, guarded: GuardedObjects, keeping: KeptEntries | None) -> FirebaseApi:
+        uploads = FirebaseUploads(objects=guarded, receiver=self._receiver, resumable=self.resumable)
+        return FirebaseApi(objects=FirebaseObjects(guarded), uploads=uploads, keeping=keeping)
+
+    def _keep(self, keeping: KeptEntries, guarded: GuardedObjects) -> None:
+        KeptStorage(
+            keeping,
+            store=self.store,
+            files=self.files,
+            guarded=guarded,
+            rules=self.rules,
+            folders=self._folders,
+            hmac_keys=self._hmac_keys,
+            rewrites=self._rewrites,
+            resumable=self.resumable,
+            in_parts=self.in_parts,
         )
 
     async def http(self, request: HttpRequest) -> HttpResponse:
@@ -177,7 +201,7 @@ class StorageService:
             answer = await self._firebase(request)
         elif path.startswith("/internal/"):
             answer = await self._control(request)
-        elif path == "/" and request.method in _READS and not request.raw_query:
+        elif path == "/" and is_read(request) and not request.raw_query:
             answer = text_response("Cloud Storage of the local Firebase suite\n")
         elif path.startswith(_API_PREFIXES) or path in _API_ROOTS:
             answer = await self._gcs(request)
@@ -212,13 +236,13 @@ class StorageService:
         is a public object's address in production, and how the pages of a web site in a bucket find theirs.
         """
         path = request.raw_path
-        if path.startswith("/v0/") or (path == "/" and request.method in _READS):
+        if path.startswith("/v0/") or (path == "/" and is_read(request)):
             return False
         if path.startswith(_UPLOAD_PREFIXES):
             return not self.resumable.is_open(request.query_value("upload_id"))
         if path.startswith(_API_PREFIXES) or path in _API_ROOTS:
             return True
-        return request.method not in _READS and not self._xml.carries_its_own_proof(request)
+        return not is_read(request) and not self._xml.carries_its_own_proof(request)
 
     def reset(self) -> None:
         """Forgets all buckets, objects and uploads under way; rules stay."""
@@ -229,6 +253,8 @@ class StorageService:
         self._hmac_keys.reset()
         self._folders.reset()
         self.files.reset()
+        if self._keeping is not None:
+            self._keeping.touch_all()
 
     async def export_to(self, directory: Path) -> None:
         await self._exports.export_to(directory)
@@ -237,5 +263,8 @@ class StorageService:
         await self._exports.import_from(directory)
 
     async def close(self) -> None:
-        self.resumable.reset()
+        if self._keeping is None:
+            self.resumable.reset()
+        else:
+            self.resumable.close()
         await self.files.close()

@@ -14,6 +14,7 @@ from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.link_free_files import open_below
 
 DEFAULT_BODY_LIMIT_BYTES = 16 * 1024 * 1024
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -141,6 +142,11 @@ class HttpResponse:
 
 
 HttpHandler = Callable[[HttpRequest], Awaitable[HttpResponse]]
+
+
+def is_read(request: HttpRequest) -> bool:
+    """Whether it asks for something and is not to change anything."""
+    return request.method in _READS
 
 
 def json_response(value: Any, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> HttpResponse:

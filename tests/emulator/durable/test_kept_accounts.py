@@ -17,7 +17,7 @@ from afterimage_emulator.auth.configuration.project_config import update_config
 from afterimage_emulator.auth.errors import AuthError
 from afterimage_emulator.auth.exported_accounts import settings_json
 from afterimage_emulator.auth.kept_accounts import KeptAccounts
-from tests.emulator.durable.test_kills import Killable
+from tests.emulator.durable.killable import Killable
 
 TOOLKIT = "/identitytoolkit.googleapis.com"
 ACCOUNTS = f"{TOOLKIT}/v1/projects/demo-kills/accounts"

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import json
-import os
 import random
-import re
 import resource
-import signal
-import subprocess
-import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,68 +12,23 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.emulator.durable.kill_worlds import StorageWorld, World, survive_kills
+from tests.emulator.durable.killable import Killable, request
+
 WRITERS = 4
 DOCUMENTS = "/v1/projects/demo-kills/databases/(default)/documents"
 
 
-class Killable:
-    """A suite of one service, over one folder of data."""
-
-    def __init__(self, folder: Path, service: str = "firestore") -> None:
-        ports = {name: {"port": 0} for name in ("hub", service, "ui")}
-        (folder / "firebase.json").write_text(json.dumps({"emulators": ports}))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "afterimage_emulator", "start", "--only", service, "--project", "demo-kills",
-             "--config", str(folder / "firebase.json")],
-            cwd=ROOT, env={**os.environ, "AFTERIMAGE_DATA": str(folder / "data")}, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self.told = ""
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.told += line
-            if "serving; press Ctrl-C" in line:
-                break
-        else:
-            raise AssertionError(f"the suite did not start: {self.told}")
-        found = re.search(rf"{service} +(127\.0\.0\.1:\d+)", self.told)
-        assert found is not None
-        self.address = found[1]
-        self._draining = threading.Thread(target=self.process.stderr.read, daemon=True)
-        self._draining.start()
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(30)
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(60) == 0
-
-    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection(self.address, timeout=30)
-        try:
-            return request(connection, method, path, body)
-        finally:
-            connection.close()
-
-    def numbers(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        token = ""
-        while True:
-            _, page = self.ask("GET", f"{DOCUMENTS}/cards?pageSize=300&pageToken={token}")
-            for document in page.get("documents", []):
-                found[document["name"].rpartition("/")[2]] = int(document["fields"]["x"]["integerValue"])
-            token = page.get("nextPageToken", "")
-            if not token:
-                return found
-
-
-def request(connection: http.client.HTTPConnection, method: str, path: str, body: object) -> tuple[int, Any]:
-    headers = {"authorization": "Bearer owner", "content-type": "application/json"}
-    connection.request(method, path, None if body is None else json.dumps(body), headers)
-    answer = connection.getresponse()
-    return answer.status, json.loads(answer.read() or b"null")
+def numbers(suite: Killable) -> dict[str, int]:
+    found: dict[str, int] = {}
+    token = ""
+    while True:
+        _, page = suite.ask("GET", f"{DOCUMENTS}/cards?pageSize=300&pageToken={token}")
+        for document in page.get("documents", []):
+            found[document["name"].rpartition("/")[2]] = int(document["fields"]["x"]["integerValue"])
+        token = page.get("nextPageToken", "")
+        if not token:
+            return found
 
 
 @dataclass(slots=True)
@@ -135,12 +84,12 @@ def check(found: dict[str, int], told: list[Told]) -> None:
         assert found.get(other) == number, f"`{name}` is {number} and `{other}` is {found.get(other)}: half a commit"
 
 
-def survive_kills(folder: Path, kills: int, seed: int) -> None:
+def survive_kills_of_commits(folder: Path, kills: int, seed: int) -> None:
     chance = random.Random(seed)
     told: list[Told] = [Told() for _ in range(WRITERS)]
     for round_number in range(kills):
         suite = Killable(folder)
-        found = suite.numbers()
+        found = numbers(suite)
         check(found, told)
         for one in told:  # what is there is what was told from now on
             names = one.documents.keys() | one.asked.keys()
@@ -159,7 +108,7 @@ def survive_kills(folder: Path, kills: int, seed: int) -> None:
         for writer in writers:
             writer.join()
     suite = Killable(folder)
-    check(suite.numbers(), told)
+    check(numbers(suite), told)
     suite.stop()
 
 
@@ -167,14 +116,33 @@ def test_what_was_acknowledged_survives_being_killed(tmp_path: Path) -> None:
     """Four writers, killed at a random acknowledgement with other commits under way, and started again."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
-    survive_kills(tmp_path, 3, seed)
+    survive_kills_of_commits(tmp_path, 3, seed)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(10))
-def test_what_was_acknowledged_survives_fifty_kills(tmp_path: Path, seed: int) -> None:
-    """Five hundred in all."""
-    survive_kills(tmp_path, 50, seed)
+def test_what_was_acknowledged_survives_two_hundred_kills(tmp_path: Path, seed: int) -> None:
+    """Two hundred in all; those of the other services are three hundred more."""
+    survive_kills_of_commits(tmp_path, 20, seed)
+
+
+WORLDS: dict[str, type[World]] = {"storage": StorageWorld}
+
+
+@pytest.mark.parametrize("service", WORLDS)
+def test_each_service_keeps_what_it_told(tmp_path: Path, service: str) -> None:
+    """As for commits: objects with their bytes, uploads that were half way."""
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    survive_kills(tmp_path, WORLDS[service](), 2, seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("service", WORLDS)
+def test_each_service_keeps_what_it_told_through_many_kills(tmp_path: Path, service: str, seed: int) -> None:
+    """A hundred each."""
+    survive_kills(tmp_path, WORLDS[service](), 20, seed)
 
 
 def test_what_a_killed_suite_left_is_swept_up_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +195,7 @@ def test_a_full_disk_is_said_and_costs_nothing(tmp_path: Path) -> None:
     assert status == 200
     suite.kill()
     again = Killable(tmp_path)
-    found = again.numbers()
+    found = numbers(again)
     assert told.items() <= found.items()
     assert found["after"] == 7
     assert "refused" not in found

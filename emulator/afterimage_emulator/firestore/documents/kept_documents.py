@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
@@ -51,13 +50,9 @@ class KeptDocuments:
         self._replayed[name] = (documents, max(last_time, commit_time))
 
     def replayed(self) -> None:
-        """What lives as long as the suite is not looked through again by every collection of garbage."""
         for name, (documents, last_time) in self._replayed.items():
             self._store.database(name).restore(documents.values(), last_time)
-        if self._replayed:
-            self._replayed = {}
-            gc.collect()
-            gc.freeze()
+        self._replayed = {}
 
     def state(self) -> Iterable[bytes]:
         """Documents do not change once they are stored: who has the list has the state, whatever comes after."""

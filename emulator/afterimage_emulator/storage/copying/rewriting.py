@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
+from afterimage_emulator.durable.entries import Touch, touch_nothing
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid
 from afterimage_emulator.storage.messages.customer_keys import check_customer_key
 from afterimage_emulator.storage.objects.records import ObjectRecord
@@ -40,13 +41,21 @@ class RewriteStep:
 class Rewrites:
     """Bytes are shared, so that none are moved; the steps are those that production would take."""
 
-    def __init__(self, *, store: ObjectStore, clock: Clock) -> None:
+    def __init__(self, *, store: ObjectStore, clock: Clock, touch: Touch = touch_nothing) -> None:
+        self._touch = touch
         self._store = store
         self._clock = clock
         self._unfinished: dict[str, UnfinishedRewrite] = {}
 
     def reset(self) -> None:
         self._unfinished.clear()
+
+    def find(self, token: str) -> UnfinishedRewrite | None:
+        return self._unfinished.get(token)
+
+    def adopt(self, token: str, begun: UnfinishedRewrite) -> None:
+        """One that an earlier run of the suite had begun."""
+        self._unfinished[token] = begun
 
     def step(self, request: Copy, *, token: str | None, step_bytes: int | None, asked: str) -> RewriteStep:
         """`asked` is the whole of what was asked; no call may change it."""
@@ -70,9 +79,11 @@ class Rewrites:
                 )
                 self._unfinished[token] = begun
             begun.written_bytes += step_bytes
+            self._touch(f"rewrite/{token}")
             return RewriteStep(written_bytes=begun.written_bytes, size=size, token=token)
         record = self._store.copy(request)
-        self._unfinished.pop(token or "", None)
+        if self._unfinished.pop(token or "", None) is not None:
+            self._touch(f"rewrite/{token}")
         return RewriteStep(written_bytes=size, size=size, record=record)
 
     def _begun(self, token: str, asked: str) -> UnfinishedRewrite:
@@ -90,6 +101,7 @@ class Rewrites:
         oldest = self._clock.now_ns() - TOKEN_SECONDS * NANOS_PER_SECOND
         for token in [token for token, begun in self._unfinished.items() if begun.started_ns < oldest]:
             del self._unfinished[token]
+            self._touch(f"rewrite/{token}")
 
     def _moves_bytes(self, source: ObjectRecord, request: Copy) -> bool:
         """Production rewrites bytes where the place or the class changes; everywhere else it only counts them."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from afterimage_emulator.durable.entries import KeptEntries, once_kept
 from afterimage_emulator.front.error_body import error_body_with, respond_with_error
 from afterimage_emulator.status import StatusError
 from afterimage_emulator.storage.errors import Reason, StorageError
 from afterimage_emulator.storage.firebase.objects import FirebaseObjects
 from afterimage_emulator.storage.firebase.uploads import FirebaseUploads
 from afterimage_emulator.storage.gcs.errors import status_of
-from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, is_read
 from afterimage_emulator.wire.offered import Offered
 from afterimage_emulator.wire.router import Router
 
@@ -18,7 +19,9 @@ from afterimage_emulator.wire.router import Router
 class FirebaseApi:
     """Everything under `/v0`."""
 
-    def __init__(self, *, objects: FirebaseObjects, uploads: FirebaseUploads) -> None:
+    def __init__(
+        self, *, objects: FirebaseObjects, uploads: FirebaseUploads, keeping: KeptEntries | None = None
+    ) -> None:
         self._objects = objects
         self._uploads = uploads
         self._router = Router()
@@ -29,13 +32,14 @@ class FirebaseApi:
         add("PATCH", "/v0/b/{bucket}/o/{object=**}", objects.patch)
         add("DELETE", "/v0/b/{bucket}/o/{object=**}", objects.delete)
         add("POST PUT", "/v0/b/{bucket}/o/{object=**}", self._post_object)
+        self._answer = once_kept(keeping, self._router, only_reads=is_read)
 
     def offered(self) -> Sequence[Offered]:
         return self._router.offered()
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         try:
-            return await self._router(request)
+            return await self._answer(request)
         except StatusError as error:
             return _error(error)
 

@@ -61,7 +61,7 @@ class FirebaseUploads:
             raise invalid(f"Invalid X-Goog-Upload-Header-Content-Length: `{announced}` is not a number of bytes")
         upload = replace(upload, declared_size=None if announced is None else int(announced))
         self._objects.check_upload(upload)
-        session = self._resumable.start(upload, self._inserter(request))
+        session = self._resumable.start(upload, self._inserter(request), caller=caller_of(request.headers.get))
         url = (
             f"{origin_of(request)}/v0/b/{upload.bucket}/o?name={quote(upload.name, safe='')}"
             f"&upload_id={session.id}&upload_protocol=resumable"

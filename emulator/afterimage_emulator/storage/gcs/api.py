@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from afterimage_emulator.durable.entries import KeptEntries, once_kept
 from afterimage_emulator.status import StatusError
 from afterimage_emulator.storage.gcs.acl import GcsAcl
 from afterimage_emulator.storage.gcs.batches import Batches
@@ -18,7 +19,7 @@ from afterimage_emulator.storage.gcs.iam_api import IamApi
 from afterimage_emulator.storage.gcs.notifications_api import NotificationsApi
 from afterimage_emulator.storage.gcs.objects import GcsObjects
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
-from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, is_read
 from afterimage_emulator.wire.offered import Offered
 from afterimage_emulator.wire.router import Refusing, Router
 
@@ -47,6 +48,7 @@ class GcsApi:
         folders: FoldersApi,
         notifications: NotificationsApi,
         iam: IamApi,
+        keeping: KeptEntries | None = None,
     ) -> None:
         self._router = Router()
         add = self._router.add
@@ -64,6 +66,7 @@ class GcsApi:
             _add_folder_routes(self._router, base, folders)
             _add_copy_routes(self._router, base, copies)
             _add_json_routes(self._router, base, buckets, objects, uploads)
+        self._answer = once_kept(keeping, self._router, only_reads=is_read)
 
     def offered(self) -> Sequence[Offered]:
         return self._router.offered()
@@ -72,7 +75,7 @@ class GcsApi:
         if request.method != "DELETE" and _TRAILING_SLASH.fullmatch(request.raw_path):
             request.raw_path = request.raw_path.rstrip("/")
         try:
-            return await self._router(request)
+            return await self._answer(request)
         except StatusError as error:
             return json_error(error)
 

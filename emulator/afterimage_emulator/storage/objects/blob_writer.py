@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import google_crc32c
 
+from afterimage_emulator.durable.disk import sync_file, sync_folder
 from afterimage_emulator.storage.errors import Reason, StorageError
 from afterimage_emulator.storage.objects.disk_threads import DiskThreads
 
@@ -30,7 +31,6 @@ PIECE_BYTES: Final = 1024 * 1024
 AHEAD_BYTES: Final = 4 * PIECE_BYTES
 """How much of one upload may wait in memory to be written or summed."""
 _WRITEV_LIMIT: Final = 512
-_DATA_TO_DISK: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS has the longer one alone
 
 
 @dataclass(slots=True, eq=False)
@@ -68,8 +68,21 @@ class BlobWriter:
     can go on later from `size`.
     """
 
-    def __init__(self, disk: DiskThreads, folder: Path, file_name: str, *, is_in_use: Callable[[Path], bool]) -> None:
-        """A folder that is not in use any more when the blob is finished takes the blob with it."""
+    def __init__(
+        self,
+        disk: DiskThreads,
+        folder: Path,
+        file_name: str,
+        *,
+        is_in_use: Callable[[], bool],
+        survives: bool = False,
+        kept_bytes: int = 0,
+    ) -> None:
+        """A folder that is not in use any more when the blob is finished takes the blob with it.
+
+        `survives`: whether what is paused is to be there after a power cut, and so the file's name. `kept_bytes`: how
+        much of it an earlier run of the suite told to be there; whatever follows is cut off.
+        """
         self._disk = disk
         self._is_in_use = is_in_use
         self._folder = folder
@@ -92,7 +105,14 @@ class BlobWriter:
         self._summed_bytes = 0
         self._sums = _Sums()
         self._ended = False
-        self.size = 0
+        self._survives = survives
+        self._unread_bytes = kept_bytes
+        self.size = self._sent_bytes = self._summed_bytes = kept_bytes
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The names of folder and file."""
+        return self._folder.name, self._file_name
 
     @property
     def received_bytes(self) -> int:
@@ -122,7 +142,7 @@ class BlobWriter:
         try:
             await self.settle()
         finally:
-            await self._disk.run(self._close)
+            await self._disk.run(self._flush_and_close if self._survives else self._close)
 
     async def finish(self) -> Blob:
         """Everything is on disk when this returns."""
@@ -132,7 +152,7 @@ class BlobWriter:
         # For a small object this one job is everything.
         job = self._last_job = self._disk.submit(self._finish, self._take_pending())
         blob: Blob | None = await asyncio.shield(asyncio.wrap_future(job))
-        if blob is None or not self._is_in_use(self._folder):
+        if blob is None or not self._is_in_use():
             raise StorageError(Reason.BACKEND_ERROR, "the suite was reset during this upload; start it again")
         return blob
 
@@ -228,6 +248,7 @@ class BlobWriter:
 
     def _append(self, pieces: Sequence[bytes]) -> None:
         try:
+            self._read_what_was_kept()
             if self._file is None:
                 self._file = os.open(self._location, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
@@ -238,6 +259,18 @@ class BlobWriter:
         except OSError as error:
             raise _storage_error(error) from error
         self.size += sum(map(len, pieces))
+
+    def _read_what_was_kept(self) -> None:
+        """Sums up what an earlier run wrote. A piece is summed only after it is written: nobody sums meanwhile."""
+        if not self._unread_bytes:
+            return
+        with open(self._location, "r+b") as file:
+            file.truncate(self._unread_bytes)
+            while piece := file.read(PIECE_BYTES):
+                self._sums.update((piece,))
+                self._unread_bytes -= len(piece)
+        if self._unread_bytes:
+            raise OSError(errno.EIO, f"{self._unread_bytes:,} bytes that were kept are gone")
 
     def _write(self, file: int, pieces: Sequence[bytes]) -> None:
         for start in range(0, len(pieces), _WRITEV_LIMIT):
@@ -262,9 +295,17 @@ class BlobWriter:
     def _flush(self) -> None:
         try:
             if self._file is not None:
-                _DATA_TO_DISK(self._file)
+                sync_file(self._file)
+                if self._survives:
+                    sync_folder(self._folder)
         except OSError as error:
             raise _storage_error(error) from error
+
+    def _flush_and_close(self) -> None:
+        try:
+            self._flush()
+        finally:
+            self._close()
 
     def _close(self) -> None:
         if self._file is not None:

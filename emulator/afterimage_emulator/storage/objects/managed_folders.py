@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from afterimage_emulator.clock import Clock
+from afterimage_emulator.durable.entries import Touch, touch_nothing
 from afterimage_emulator.storage.access.policies import Policy
 from afterimage_emulator.storage.errors import Reason, StorageError, condition_not_met, invalid
 from afterimage_emulator.storage.objects.preconditions import Preconditions
@@ -32,11 +33,17 @@ class ManagedFolder:
     def etag(self) -> str:
         return etag_of(None, self.metageneration)
 
+    @property
+    def key(self) -> str:
+        """Under which it is kept."""
+        return f"folder/{self.bucket}/{self.name}"
+
 
 class ManagedFolders:
     """The folders of all buckets; they go with their bucket."""
 
-    def __init__(self, *, store: ObjectStore, clock: Clock) -> None:
+    def __init__(self, *, store: ObjectStore, clock: Clock, touch: Touch = touch_nothing) -> None:
+        self._touch = touch
         self._store = store
         self._clock = clock
         self._folders: dict[tuple[str, str], ManagedFolder] = {}
@@ -54,12 +61,20 @@ class ManagedFolders:
             raise StorageError(Reason.CONFLICT, f"The managed folder {bucket_name}/{name} exists already.")
         now = self._clock.now_ns()
         folder = ManagedFolder(bucket=bucket_name, name=name, created_ns=now, updated_ns=now)
-        self._folders[bucket_name, name] = folder
-        return folder
+        return self._put(folder)
 
     def adopt(self, folder: ManagedFolder) -> None:
         """Takes a folder over as it is, from an import."""
+        self._put(folder)
+
+    def find(self, bucket_name: str, name: str) -> ManagedFolder | None:
+        """Whatever became of its bucket meanwhile."""
+        return self._folders.get((bucket_name, name))
+
+    def _put(self, folder: ManagedFolder) -> ManagedFolder:
         self._folders[folder.bucket, folder.name] = folder
+        self._touch(folder.key)
+        return folder
 
     def get(self, bucket_name: str, name: str, preconditions: Preconditions) -> ManagedFolder:
         folder = self._found(self._bucket(bucket_name), name)
@@ -70,8 +85,7 @@ class ManagedFolders:
 
     def put(self, folder: ManagedFolder) -> ManagedFolder:
         new = replace(folder, metageneration=folder.metageneration + 1, updated_ns=self._clock.now_ns())
-        self._folders[folder.bucket, folder.name] = new
-        return new
+        return self._put(new)
 
     def of_bucket(self, bucket_name: str, prefix: str = "") -> list[ManagedFolder]:
         bucket = self._store.bucket(bucket_name)
@@ -86,6 +100,7 @@ class ManagedFolders:
         if not allows_objects and self._store.has_objects(bucket_name, name):
             raise StorageError(Reason.CONFLICT, "The managed folder you tried to delete is not empty.")
         del self._folders[folder.bucket, folder.name]
+        self._touch(folder.key)
 
     def _bucket(self, name: str) -> BucketRecord:
         """Policies of folders need a bucket that has policies alone."""

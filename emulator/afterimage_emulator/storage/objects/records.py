@@ -69,6 +69,11 @@ class ObjectRecord:
     def etag(self) -> str:
         return etag_of(self.generation, self.metageneration)
 
+    @property
+    def key(self) -> str:
+        """Under which it is kept. No bucket has a slash in its name."""
+        return f"object/{self.bucket}/{self.generation}/{self.name}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BucketRecord:
@@ -121,6 +126,11 @@ class BucketRecord:
     @property
     def etag(self) -> str:
         return etag_of(None, self.metageneration)
+
+
+def bucket_key(name: str) -> str:
+    """Under which a bucket is kept."""
+    return f"bucket/{name}"
 
 
 def etag_of(generation: int | None, metageneration: int) -> str:

@@ -6,6 +6,7 @@ import heapq
 from dataclasses import replace
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock, Timer
+from afterimage_emulator.durable.entries import Touch
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.listing import Namespace
 from afterimage_emulator.storage.objects.records import ObjectRecord
@@ -14,7 +15,8 @@ from afterimage_emulator.storage.objects.records import ObjectRecord
 class SoftDeleted:
     """The records stand in the namespaces of their buckets; here is when each of them goes for good."""
 
-    def __init__(self, *, clock: Clock, files: BlobFiles, namespaces: dict[str, Namespace]) -> None:
+    def __init__(self, *, clock: Clock, files: BlobFiles, namespaces: dict[str, Namespace], touch: Touch) -> None:
+        self._touch = touch
         self._clock = clock
         self._files = files
         self._namespaces = namespaces
@@ -29,6 +31,7 @@ class SoftDeleted:
         """A record that says itself until when, as an export has it."""
         kept = self._namespaces[record.bucket].soft_deleted.setdefault(record.name, [])
         kept.append(record)
+        self._touch(record.key)
         kept.sort(key=lambda one: one.generation)
         due = (record.hard_deleted_ns or 0, record.bucket, record.name, record.generation)
         heapq.heappush(self._due, due)
@@ -44,6 +47,7 @@ class SoftDeleted:
         """All that a deleted bucket kept is gone; what is due of it later finds nothing."""
         for kept in self._namespaces[bucket].soft_deleted.values():
             for record in kept:
+                self._touch(record.key)
                 self._files.release(record.blob)
         self._namespaces[bucket].soft_deleted.clear()
 
@@ -68,6 +72,7 @@ class SoftDeleted:
                 continue
             kept = self._namespaces[bucket].soft_deleted
             kept[name].remove(record)
+            self._touch(record.key)
             if not kept[name]:
                 del kept[name]
             self._files.release(record.blob)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from afterimage_emulator.clock import Clock
+from afterimage_emulator.durable.entries import Touch, touch_nothing
 from afterimage_emulator.storage.access.lists import WRITER, AccessList
 from afterimage_emulator.storage.errors import (
     Reason,
@@ -34,7 +35,13 @@ from afterimage_emulator.storage.objects.holds import (
 from afterimage_emulator.storage.objects.listing import Namespace, list_page
 from afterimage_emulator.storage.objects.names import check_bucket_name, check_object_name
 from afterimage_emulator.storage.objects.preconditions import NO_PRECONDITIONS, Preconditions
-from afterimage_emulator.storage.objects.records import DEFAULT_CONTENT_TYPE, BucketRecord, ObjectMetadata, ObjectRecord
+from afterimage_emulator.storage.objects.records import (
+    DEFAULT_CONTENT_TYPE,
+    BucketRecord,
+    ObjectMetadata,
+    ObjectRecord,
+    bucket_key,
+)
 from afterimage_emulator.storage.objects.requests import (
     BucketEdit,
     Copy,
@@ -53,8 +60,16 @@ class ObjectStore:
     """The index lives in memory, the bytes in `files`. `default_buckets` always exist."""
 
     def __init__(
-        self, *, clock: Clock, files: BlobFiles, events: ObjectEvents, default_buckets: Sequence[str] = ()
+        self,
+        *,
+        clock: Clock,
+        files: BlobFiles,
+        events: ObjectEvents,
+        default_buckets: Sequence[str] = (),
+        touch: Touch = touch_nothing,
     ) -> None:
+        """`touch` is told the key of every bucket and object that may have changed; see `records`."""
+        self._touch = touch
         self._clock = clock
         self._files = files
         self._events = events
@@ -62,7 +77,7 @@ class ObjectStore:
         self._last_generation = 0
         self._buckets: dict[str, BucketRecord] = {}
         self._namespaces: dict[str, Namespace] = {}
-        self._soft_deleted = SoftDeleted(clock=clock, files=files, namespaces=self._namespaces)
+        self._soft_deleted = SoftDeleted(clock=clock, files=files, namespaces=self._namespaces, touch=touch)
         self._watchers: list[Callable[[], None]] = []
         self.reset()
 
@@ -83,6 +98,7 @@ class ObjectStore:
     def _put_bucket(self, bucket: BucketRecord) -> None:
         self._buckets[bucket.name] = bucket
         self._namespaces.setdefault(bucket.name, Namespace())
+        self._touch(bucket_key(bucket.name))
         if bucket.settings:
             for changed in self._watchers:
                 changed()
@@ -150,6 +166,7 @@ class ObjectStore:
         self._soft_deleted.forget_bucket(name)
         del self._buckets[name]
         del self._namespaces[name]
+        self._touch(bucket_key(name))
 
     # -- reading
 
@@ -182,6 +199,17 @@ class ObjectStore:
 
     def has_objects(self, bucket: str, prefix: str) -> bool:
         return bool(self.list(Listing(bucket=bucket, prefix=prefix, page_size=1)).items)
+
+    def generation(self, bucket: str, name: str, generation: int) -> ObjectRecord | None:
+        """That one, wherever it stands: live, among earlier ones, or among those that may come back."""
+        namespace = self._namespaces.get(bucket)
+        if namespace is None:
+            return None
+        live: ObjectRecord | None = namespace.live.get(name)
+        if live is not None and live.generation == generation:
+            return live
+        others: list[ObjectRecord] = [*namespace.noncurrent.get(name, ()), *namespace.soft_deleted.get(name, ())]
+        return next((one for one in others if one.generation == generation), None)
 
     def list(self, request: Listing) -> Page:
         namespace = self._namespaces.get(request.bucket)
@@ -287,6 +315,7 @@ class ObjectStore:
         else:
             earlier = namespace.noncurrent[target.name]
             earlier[earlier.index(old)] = new
+        self._touch(new.key)
         self._events.publish(object_events.METADATA_UPDATED, new, self._buckets[new.bucket])
 
     def change_class(self, record: ObjectRecord, storage_class: str) -> None:
@@ -332,6 +361,7 @@ class ObjectStore:
         """A change that no client asked for (a first download token): no new metageneration, no event."""
         new = replace(record, metadata=change(record.metadata))
         self._namespaces[record.bucket].live[record.name] = new
+        self._touch(new.key)
         return new
 
     def delete(self, request: Selection) -> None:
@@ -410,11 +440,13 @@ class ObjectStore:
         self.ensure_bucket(record.bucket)
         self._last_generation = max(self._last_generation, record.generation)
         namespace = self._namespaces[record.bucket]
+        self._touch(record.key)
         if record.soft_deleted_ns is not None:
             self._soft_deleted.keep(record)
         elif record.deleted_ns is None:
             replaced: ObjectRecord | None = namespace.live.get(record.name)
             if replaced is not None:
+                self._touch(replaced.key)
                 self._files.release(replaced.blob)
             namespace.live[record.name] = record
         else:
@@ -487,6 +519,7 @@ class ObjectStore:
             del namespace.live[name]
         else:
             namespace.live[name] = new
+            self._touch(new.key)
             overwritten = None if old is None else old.generation
             self._events.publish(object_events.FINALIZED, new, self._buckets[new.bucket], overwritten)
         if old is None:
@@ -494,6 +527,7 @@ class ObjectStore:
         if bucket.is_versioned:
             archived = replace(old, deleted_ns=self._clock.now_ns())
             namespace.noncurrent.setdefault(name, []).append(archived)
+            self._touch(archived.key)
             self._events.publish(object_events.ARCHIVED, archived, bucket, None if new is None else new.generation)
         else:
             self._gone(old, None if new is None else new.generation)
@@ -506,6 +540,7 @@ class ObjectStore:
         self._gone(record)
 
     def _gone(self, record: ObjectRecord, overwritten_by: int | None = None) -> None:
+        self._touch(record.key)
         seconds = self._buckets[record.bucket].soft_delete_seconds
         if seconds:
             self._soft_deleted.add(record, seconds)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from afterimage_emulator.configuration import StorageTarget
+from afterimage_emulator.durable.entries import Touch, touch_nothing
 from afterimage_emulator.front.rules_gate import Closed, Rules
 from afterimage_emulator.rules_files import RulesNotice, WatchedRulesFile, rules_notices
 from afterimage_emulator.storage.errors import invalid
@@ -36,8 +39,11 @@ class _Guard:
 class BucketRules:
     """Rules by the bucket that they guard. Without any target everything is allowed."""
 
-    def __init__(self, targets: Sequence[StorageTarget]) -> None:
+    def __init__(self, targets: Sequence[StorageTarget], *, touch: Touch = touch_nothing) -> None:
+        self._touch = touch
         self._guards: dict[str | None, _Guard] = {}
+        self._files: Sequence[Path] = ()
+        self._set_by_tool: dict[str, Any] | None = None
         self.use(targets)
 
     def use(self, targets: Sequence[StorageTarget]) -> None:
@@ -47,6 +53,7 @@ class BucketRules:
             for target in targets
             if target.rules is not None
         }
+        self._files = [target.rules for target in targets if target.rules is not None]
 
     def load_changed(self) -> None:
         """Loads every file that is not what it was, so that a broken edit is reported when it is made."""
@@ -91,6 +98,8 @@ class BucketRules:
         if errors:
             return RulesUpdate(rejected=True, errors=errors, warnings=warnings)
         self._guards = compiled
+        self._set_by_tool = {"sources": [[bucket, *one] for bucket, one in sources.items()], "files": self._digest()}
+        self._touch("rules/")
         return RulesUpdate(warnings=warnings)
 
     def set_rules_from_json(self, body: object) -> RulesUpdate:
@@ -107,6 +116,25 @@ class BucketRules:
                 raise invalid("Each member of 'rules.files' array must contain 'resource' if there are several")
             sources[resource] = (str(file.get("name", "storage.rules")), content)
         return self.set_rules(sources)
+
+    def set_by_tool(self) -> dict[str, Any] | None:
+        """What `restore` takes; None where firebase.json says which rules there are."""
+        return self._set_by_tool
+
+    def restore(self, said: Mapping[str, Any]) -> None:
+        """Rules that a tool set in an earlier run; they give way once somebody has edited those of firebase.json."""
+        if said["files"] != self._digest():
+            _log.info("the rules of firebase.json are in force, which were edited after a tool had set others")
+            self._touch("rules/")
+            return
+        _log.warning("rules that a tool had set are in force again; edit those of firebase.json to have these")
+        self.set_rules({bucket: (file_name, source) for bucket, file_name, source in said["sources"]})
+
+    def _digest(self) -> str:
+        digest = hashlib.sha256()
+        for file in self._files:
+            digest.update(file.read_bytes() if file.is_file() else b"\0")
+        return digest.hexdigest()
 
     def _current(self, guard: _Guard) -> Rules | None:
         """Reads the file again when it has changed; rules that do not compile leave the last good ones in force."""

@@ -1,4 +1,4 @@
-"""HMAC keys: made, listed, switched off and deleted as Cloud Storage has them; they end with the suite."""
+"""HMAC keys: made, listed, switched off and deleted as Cloud Storage has them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from afterimage_emulator.clock import Clock
+from afterimage_emulator.durable.entries import Touch, touch_nothing
 from afterimage_emulator.storage.errors import Reason, StorageError, condition_not_met, invalid
 from afterimage_emulator.storage.objects.records import etag_of
 
@@ -37,7 +38,8 @@ class HmacKey:
 class HmacKeys:
     """All projects' keys, deleted ones included: they stay readable."""
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, *, clock: Clock, touch: Touch = touch_nothing) -> None:
+        self._touch = touch
         self._clock = clock
         self._keys: dict[str, HmacKey] = {}
 
@@ -61,7 +63,12 @@ class HmacKeys:
             created_ns=now,
             updated_ns=now,
         )
+        return self.adopt(key)
+
+    def adopt(self, key: HmacKey) -> HmacKey:
+        """As it is; also one of an earlier run of the suite."""
         self._keys[key.access_id] = key
+        self._touch(f"hmac/{key.access_id}")
         return key
 
     def find(self, access_id: str) -> HmacKey | None:
@@ -101,5 +108,4 @@ class HmacKeys:
 
     def _changed(self, key: HmacKey, state: str) -> HmacKey:
         changed = replace(key, state=state, version=key.version + 1, updated_ns=self._clock.now_ns())
-        self._keys[key.access_id] = changed
-        return changed
+        return self.adopt(changed)

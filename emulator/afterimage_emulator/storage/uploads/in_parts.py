@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
+from afterimage_emulator.durable.entries import Touch, touch_nothing
 from afterimage_emulator.storage.copying.composing import Composer
 from afterimage_emulator.storage.errors import Reason, SpecificError
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
@@ -45,11 +46,22 @@ class UploadInParts:
     ended_ns: int | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    @property
+    def key(self) -> str:
+        """Under which it is kept, but for its parts."""
+        return f"parts/{self.id}"
+
+    def key_of_part(self, number: int) -> str:
+        return f"part/{self.id}/{number}"
+
 
 class UploadsInParts:
     """The uploads that were begun and neither completed nor given up. They wait for ever, as in production."""
 
-    def __init__(self, *, store: ObjectStore, files: BlobFiles, composer: Composer, clock: Clock) -> None:
+    def __init__(
+        self, *, store: ObjectStore, files: BlobFiles, composer: Composer, clock: Clock, touch: Touch = touch_nothing
+    ) -> None:
+        self._touch = touch
         self._store = store
         self._files = files
         self._composer = composer
@@ -59,8 +71,16 @@ class UploadsInParts:
     def start(self, request: Upload) -> UploadInParts:
         self._store.check_upload(request)
         upload = UploadInParts(id=secrets.token_urlsafe(48), request=request, started_ns=self._clock.now_ns())
+        return self.adopt(upload)
+
+    def adopt(self, upload: UploadInParts) -> UploadInParts:
+        """As it is; also one that an earlier run of the suite had begun."""
         self._uploads[upload.id] = upload
+        self._touch(upload.key)
         return upload
+
+    def begun(self, upload_id: str) -> UploadInParts | None:
+        return self._uploads.get(upload_id)
 
     def find(self, upload_id: str | None, bucket: str, name: str, *, with_ended: bool = False) -> UploadInParts:
         self._forget_ended()
@@ -113,6 +133,7 @@ class UploadsInParts:
         part = UploadedPart(number=number, blob=blob, etag=etag_of_part(blob), uploaded_ns=self._clock.now_ns())
         old = upload.parts.get(number)
         upload.parts[number] = part
+        self._touch(upload.key_of_part(number))
         if old is not None:
             self._files.release(old.blob)
         return part
@@ -155,7 +176,9 @@ class UploadsInParts:
 
     def _end(self, upload: UploadInParts) -> None:
         upload.ended_ns = self._clock.now_ns()
-        for part in upload.parts.values():
+        self._touch(upload.key)
+        for number, part in upload.parts.items():
+            self._touch(upload.key_of_part(number))
             self._files.release(part.blob)
         upload.parts.clear()
 
@@ -163,6 +186,7 @@ class UploadsInParts:
         oldest = self._clock.now_ns() - _REMEMBERED_SECONDS * NANOS_PER_SECOND
         for upload in [one for one in self._uploads.values() if one.ended_ns is not None and one.ended_ns < oldest]:
             del self._uploads[upload.id]
+            self._touch(upload.key)
 
 
 def etag_of_part(blob: Blob) -> str:

@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from afterimage_emulator.clock import Clock, Timer
+from afterimage_emulator.clock import NANOS_PER_SECOND, Clock, Timer
+from afterimage_emulator.durable.entries import Touch, touch_nothing
+from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.blob_writer import Blob, BlobWriter
@@ -32,10 +34,19 @@ class ResumableUpload:
     total: int | None
     result: ObjectRecord | None = None
     cancelled: bool = False
+    caller: Caller | None = None
+    """Whom the rules are asked about at the end; None where nobody asks them."""
+    ends_ns: int = 0
+    """When nobody can go on with it, or ask how it ended."""
     timer: Timer | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     receiver: asyncio.Task[object] | None = None
     interrupted: bool = False
+
+    @property
+    def key(self) -> str:
+        """Under which it is kept."""
+        return f"upload/{self.id}"
 
     @property
     def persisted_bytes(self) -> int:
@@ -45,23 +56,40 @@ class ResumableUpload:
 class ResumableUploads:
     """The open sessions. One request at a time writes to a session; a newer one takes over from a stalled older one."""
 
-    def __init__(self, *, clock: Clock, files: BlobFiles) -> None:
+    def __init__(self, *, clock: Clock, files: BlobFiles, touch: Touch = touch_nothing) -> None:
+        self._touch = touch
         self._clock = clock
         self._files = files
         self._sessions: dict[str, ResumableUpload] = {}
 
-    def start(self, request: Upload, insert: Finish) -> ResumableUpload:
-        """`insert` is what makes the object when all bytes are there."""
+    def start(self, request: Upload, insert: Finish, *, caller: Caller | None = None) -> ResumableUpload:
+        """`insert` is what makes the object when all bytes are there, on behalf of the caller where there is one."""
         session = ResumableUpload(
             id=secrets.token_urlsafe(24),
             request=request,
             insert=insert,
             writer=self._files.new_writer(),
             total=request.declared_size,
+            caller=caller,
         )
+        session.ends_ns = self._clock.now_ns() + round(SESSION_SECONDS * NANOS_PER_SECOND)
+        return self.adopt(session)
+
+    def adopt(self, session: ResumableUpload) -> ResumableUpload:
+        """As it is; also one that an earlier run of the suite had begun, or ended."""
         self._sessions[session.id] = session
-        session.timer = self._clock.call_later(SESSION_SECONDS, lambda: self._expire(session))
+        self._watch(session)
+        self._touch(session.key)
         return session
+
+    def known(self, session_id: str) -> ResumableUpload | None:
+        return self._sessions.get(session_id)
+
+    def _watch(self, session: ResumableUpload) -> None:
+        ended = session.result is not None or session.cancelled
+        wait_seconds = max(0, session.ends_ns - self._clock.now_ns()) / NANOS_PER_SECOND
+        leave = self._forget if ended else self._expire
+        session.timer = self._clock.call_later(wait_seconds, lambda: leave(session))
 
     def is_open(self, session_id: str | None) -> bool:
         """Whether somebody was given this address: it is a secret, and whoever has it may continue the upload."""
@@ -100,6 +128,7 @@ class ResumableUploads:
             session.receiver.uncancel()
             raise StorageError(Reason.CONFLICT, "another request continued this upload") from None
         finally:
+            self._touch(session.key)
             session.receiver = None
             session.interrupted = False
             session.turn.release()
@@ -135,6 +164,13 @@ class ResumableUploads:
                 self._remember(session)
         finally:
             session.turn.release()
+
+    def close(self) -> None:
+        """What is paused stays in its file; whether anybody comes back to it is not this run's to know."""
+        for session in self._sessions.values():
+            if session.timer is not None:
+                session.timer.cancel()
+        self._sessions.clear()
 
     def reset(self) -> None:
         for session in self._sessions.values():
@@ -181,13 +217,16 @@ class ResumableUploads:
         """An ended session still answers status queries for an hour."""
         if session.timer is not None:
             session.timer.cancel()
-        session.timer = self._clock.call_later(_REMEMBERED_SECONDS, lambda: self._forget(session))
+        session.ends_ns = self._clock.now_ns() + round(_REMEMBERED_SECONDS * NANOS_PER_SECOND)
+        self._watch(session)
+        self._touch(session.key)
 
     def _forget(self, session: ResumableUpload) -> None:
         self._sessions.pop(session.id, None)
+        self._touch(session.key)
 
     def _expire(self, session: ResumableUpload) -> None:
-        self._sessions.pop(session.id, None)
+        self._forget(session)
         session.writer.abort()
 
     def _end(self, session: ResumableUpload) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from afterimage_emulator.durable.entries import KeptEntries, once_kept
 from afterimage_emulator.front.callers import caller_from_authorization
 from afterimage_emulator.status import StatusError
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid, not_implemented
@@ -21,7 +22,7 @@ from afterimage_emulator.storage.xml.forms import FormUploads
 from afterimage_emulator.storage.xml.listing import XmlListing
 from afterimage_emulator.storage.xml.objects import XmlObjects
 from afterimage_emulator.storage.xml.parts import XmlParts
-from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse
+from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse, is_read
 from afterimage_emulator.wire.offered import Offered
 
 _SUBRESOURCES: Final = frozenset(
@@ -47,6 +48,7 @@ class XmlApi:
         parts: XmlParts,
         urls: SignedUrls,
         resumable: ResumableUploads,
+        keeping: KeptEntries | None = None,
     ) -> None:
         self._store = store
         self._objects = objects
@@ -54,6 +56,7 @@ class XmlApi:
         self._parts = parts
         self._urls = urls
         self._resumable = resumable
+        self._answer = once_kept(keeping, lambda request: self._handler(request)(request), only_reads=is_read)
         self._of_objects: dict[str, HttpHandler] = {
             "GET": objects.get,
             "HEAD": objects.get,
@@ -97,7 +100,7 @@ class XmlApi:
             self._check_signature(sent)
             bucket, name = _place(sent)
             request.params = {"bucket": bucket, "object": name}
-            return await self._handler(request)(request)
+            return await self._answer(request)
         except StatusError as error:
             return xml_error(error)
 
