@@ -7,14 +7,10 @@ refused by whoever knows the place.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, Final
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
-_PACKAGE: Final = "afterimage_emulator.exports"
-_Field = descriptor_pb2.FieldDescriptorProto
+from afterimage_emulator.protos.made_here import Tables, classes_of
 
 
 class Meaning(IntEnum):
@@ -41,39 +37,10 @@ def __getattr__(name: str) -> Any:
 
 @functools.cache
 def _classes() -> dict[str, Any]:
-    """All classes stay alive together: protobuf before 4.25 crashes on one that was collected."""
-    file = descriptor_pb2.FileDescriptorProto(name="exports.proto", package=_PACKAGE, syntax="proto2")
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for number, field_name, kind in fields:
-            _add_field(message, number, field_name, kind)
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in _MESSAGES
-    }
+    return classes_of("afterimage_emulator.exports", _MESSAGES)
 
 
-def _add_field(message: descriptor_pb2.DescriptorProto, number: int, name: str, kind: str) -> None:
-    """A kind is a scalar, a message, or with a dot in front a message that is written as a group; * repeats it."""
-    field = message.field.add(name=name, number=number, label=_Field.LABEL_OPTIONAL)
-    if kind.endswith("*"):
-        field.label = _Field.LABEL_REPEATED
-        kind = kind[:-1]
-    if kind in _SCALARS:
-        field.type = _SCALARS[kind]
-    else:
-        field.type = _Field.TYPE_GROUP if kind.startswith(".") else _Field.TYPE_MESSAGE
-        field.type_name = f".{_PACKAGE}.{kind.lstrip('.')}"
-
-
-_SCALARS: Final = {
-    "bytes": _Field.TYPE_BYTES,
-    "int64": _Field.TYPE_INT64,
-    "bool": _Field.TYPE_BOOL,
-    "double": _Field.TYPE_DOUBLE,
-}
-_MESSAGES: Final[dict[str, Sequence[tuple[int, str, str]]]] = {
+_MESSAGES: Final[Tables] = {
     "Element": ((2, "type", "bytes"), (3, "id", "int64"), (4, "name", "bytes")),
     "Path": ((1, "element", ".Element*"),),
     "Reference": (

@@ -273,16 +273,15 @@ class Http2Connection(asyncio.Protocol):
 
 def _take(call: GrpcCall, limit_bytes: int) -> bytes:
     """Up to `limit_bytes` from the front of the queue, several small messages in one frame."""
-    first = call.outbox.popleft()
-    if len(first) > limit_bytes:
-        call.outbox.appendleft(first[limit_bytes:])
-        return first[:limit_bytes]
-    if not call.outbox or len(first) + len(call.outbox[0]) > limit_bytes:
-        return first
-    pieces = [first]
+    outbox = call.outbox
+    first = outbox.popleft()
     size = len(first)
-    while call.outbox and size + len(call.outbox[0]) <= limit_bytes:
-        piece = call.outbox.popleft()
+    if size > limit_bytes:
+        outbox.appendleft(first[limit_bytes:])
+        return first[:limit_bytes]
+    pieces = [first]
+    while outbox and size + len(outbox[0]) <= limit_bytes:
+        piece = outbox.popleft()
         size += len(piece)
         pieces.append(piece)
-    return b"".join(pieces)
+    return first if len(pieces) == 1 else b"".join(pieces)

@@ -10,6 +10,7 @@ from typing import cast
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.front.error_body import error_response
 from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.wire.freed_memory import keep_freed_memory
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http1 import ErrorWording, Http1Connection, Http1Limits
 from afterimage_emulator.wire.http2 import Http2Connection
@@ -61,6 +62,7 @@ class WireServer:
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         loop = asyncio.get_running_loop()
+        keep_freed_memory()
         try:
             self._server = await loop.create_server(lambda: _Sniffer(self), host, port, backlog=_BACKLOG)
         except OSError as error:

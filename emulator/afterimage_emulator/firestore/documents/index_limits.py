@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 from afterimage_emulator.firestore.documents.field_paths import FieldPath, get_field, parse_field_path
 from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
+from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
 from afterimage_emulator.firestore.documents.values import VECTOR_MARK, Fields, name_size, sort_key, value_size
 from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.status import StatusError
@@ -73,11 +74,23 @@ class IndexSettings:
             raise ValueError(error.message) from None
         return cls(fields=fields, composites=composites, lifetimes=lifetimes)
 
+    def has_room_for_all(self, documents: Sequence[StoredDocument]) -> bool:
+        """Whether none can be refused: as if the longest path, the largest body and the most indexes were of one."""
+        if not documents:
+            return True
+        return _cannot_matter(
+            max([len(document.path) for document in documents]),
+            max([len(document.wire) for document in documents]),
+            max(map(len, self.composites.values()), default=0),
+            max((len(paths) for each in self.composites.values() for paths in each), default=0),
+        )
+
     def check(self, path: str, fields: Callable[[], Fields], body_bytes: int) -> None:
         """Refuses a document with too many or too large entries. Those that cannot have them are not looked into."""
         group = path.split("/")[-2]
         composites = self.composites.get(group, ())
-        if _cannot_matter(path, body_bytes, composites):
+        width = max(map(len, composites)) if composites else 0
+        if _cannot_matter(len(path), body_bytes, len(composites), width):
             return
         found = fields()
         tally = _Tally(path)
@@ -87,17 +100,16 @@ class IndexSettings:
         tally.check()
 
 
-def _cannot_matter(path: str, body_bytes: int, composites: Sequence[tuple[FieldPath, ...]]) -> bool:
+def _cannot_matter(path_length: int, body_bytes: int, composites: int, width: int) -> bool:
     """Bounds that cost nothing: every entry takes two bytes and a half of the body at least.
 
     The last one leaves out the names of maps, which stand in the entry of every field within.
     """
-    names = 2 * len(path) + ENTRY_BYTES
-    width = max(map(len, composites)) if composites else 0
+    names = 2 * path_length + ENTRY_BYTES
     return (
-        body_bytes * (1 + len(composites)) < SURELY_FEW_BYTES
+        body_bytes * (1 + composites) < SURELY_FEW_BYTES
         and names * 4 + min(body_bytes, (width + 2) * INDEXED_VALUE_BYTES) < MAXIMUM_ENTRY_BYTES
-        and body_bytes * (1 + len(composites)) * (2 + names) < MAXIMUM_ENTRIES_BYTES
+        and body_bytes * (1 + composites) * (2 + names) < MAXIMUM_ENTRIES_BYTES
     )
 
 

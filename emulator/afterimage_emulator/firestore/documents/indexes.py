@@ -10,7 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 from sortedcontainers import SortedList
@@ -175,9 +175,9 @@ class _Build:
                 runs.append(sorted(found))
                 found = []
         runs.append(sorted(found))
-        while len(runs) > 1:
+        while len(runs) > 2:
             runs = [merged async for merged in _merged_in_pairs(runs)]
-        self.index.entries.update(runs[0])
+        self.index.entries.update(chain.from_iterable(runs))  # it sorts them once more, whatever they are
         for change in self.changes:
             self.index.update(change)
 

@@ -169,6 +169,11 @@ def _check_name(name: str) -> None:
         raise invalid_argument(f"field name {name} is reserved")
 
 
+def is_surely_good_name(name: str) -> bool:
+    """Whether a field may have this name, by a look that costs nothing; some good names are not surely good."""
+    return len(name) <= MAXIMUM_FIELD_NAME_BYTES // 4 and name[:2] not in _PERHAPS_BAD
+
+
 def is_reserved(name: str) -> bool:
     return name[0] == "_" and _RESERVED_NAME.fullmatch(name) is not None
 

@@ -40,6 +40,7 @@ class CheckedWrite:
     kind: str
     """`set`, `merge`, `delete`, `verify` or `transform`."""
     document: firestore_v1.Document | None = None
+    """What is to be set or merged, where there is no `body`."""
     mask: Sequence[FieldPath] = ()
     transforms: Sequence[firestore_v1.DocumentTransform.FieldTransform] = ()
     precondition: firestore_v1.Precondition | None = None
@@ -156,7 +157,7 @@ def _check_update(
         body = document.SerializeToString(deterministic=True)
         if not check_fields(document.fields, serialized_bytes=len(body)):
             body = document.SerializeToString(deterministic=True)
-        return CheckedWrite(path, name, "set", document, (), (), precondition, body)
+        return CheckedWrite(path, name, "set", None, (), (), precondition, body)
     check_fields(document.fields)
     transforms = tuple(write.update_transforms)
     _check_transforms(transforms, name)
@@ -209,8 +210,7 @@ def apply_write(
     if write.kind == "verify":
         return stored, timestamp_field(1, commit_time if stored is None else stored.update_time)
     if write.body:
-        assert write.document is not None
-        after = _stored(write, write.document, write.body, stored, commit_time)
+        after = _stored(write, write.body, stored, commit_time)
         return after, timestamp_field(1, after.update_time)
     results: list[bytes] = []
     document = _merged(write, stored)
@@ -218,7 +218,7 @@ def apply_write(
         told = apply_transform(document.fields, transform, commit_time)
         results.append(field(2, told.SerializeToString()))
     check_fields(document.fields)
-    after = _stored(write, document, document.SerializeToString(deterministic=True), stored, commit_time)
+    after = _stored(write, document.SerializeToString(deterministic=True), stored, commit_time)
     result = timestamp_field(1, after.update_time)
     return after, result + b"".join(results) if results else result
 
@@ -243,11 +243,9 @@ def _merged(write: CheckedWrite, stored: StoredDocument | None) -> firestore_v1.
     return document
 
 
-def _stored(
-    write: CheckedWrite, document: firestore_v1.Document, body: bytes, stored: StoredDocument | None, commit_time: int
-) -> StoredDocument:
+def _stored(write: CheckedWrite, body: bytes, stored: StoredDocument | None, commit_time: int) -> StoredDocument:
     if len(body) >= SURELY_SMALL_BYTES:
-        check_size(write.path, write.name, document.fields)
+        check_size(write.path, write.name, firestore_v1.Document.FromString(body).fields)
     if stored is None:
         times = timestamp_field(3, commit_time) + timestamp_field(4, commit_time)
         return StoredDocument(write.path, body + times, commit_time, commit_time)

@@ -301,12 +301,13 @@ class _Listening:
         self.flush()
 
     def _send_deltas_of_one(self, target: Target, read_time: int) -> int:
+        shown = ((target.target_id,), ())
+        gone = ((), (target.target_id,))
         sent = 0
-        ids = (target.target_id,)
         for delta in target.take_deltas(self.database):
             if delta.is_shown and not self._may_see(target, delta):
                 continue
-            self._send_delta(delta, ids if delta.is_shown else (), () if delta.is_shown else ids, read_time)
+            self._stream.send(self._encoded(delta, shown if delta.is_shown else gone, read_time))
             sent += 1
         return sent
 
@@ -320,7 +321,7 @@ class _Listening:
                 _, shown_by, gone_from = by_path.setdefault(delta.path, (delta, [], []))
                 (shown_by if delta.is_shown else gone_from).append(target.target_id)
         for delta, shown_by, gone_from in by_path.values():
-            self._send_delta(delta, tuple(shown_by), tuple(gone_from), read_time)
+            self._stream.send(self._encoded(delta, (tuple(shown_by), tuple(gone_from)), read_time))
         return len(by_path)
 
     def _may_see(self, target: Target, delta: Delta) -> bool:
@@ -335,17 +336,16 @@ class _Listening:
             return False
         return True
 
-    def _send_delta(self, delta: Delta, shown: tuple[int, ...], gone: tuple[int, ...], read_time: int) -> None:
+    def _encoded(self, delta: Delta, targets: tuple[tuple[int, ...], tuple[int, ...]], read_time: int) -> bytes:
+        """The message for the targets that show the document now, and for those that do not any more."""
         change = delta.change
         if change is None:
-            self._stream.send(self._delta_bytes(delta, shown, gone, read_time))
-            return
+            return self._delta_bytes(delta, *targets, read_time)
         # A thousand listeners of one document are sent the same bytes.
-        key = (shown, gone)
-        encoded = change.replies.get(key)
+        encoded = change.replies.get(targets)
         if encoded is None:
-            encoded = change.replies[key] = self._delta_bytes(delta, shown, gone, read_time)
-        self._stream.send(encoded)
+            encoded = change.replies[targets] = self._delta_bytes(delta, *targets, read_time)
+        return encoded
 
     def _delta_bytes(self, delta: Delta, shown: tuple[int, ...], gone: tuple[int, ...], read_time: int) -> bytes:
         if not shown:
@@ -353,10 +353,8 @@ class _Listening:
         assert delta.document is not None
         # Put together at once: a load is told document by document, and each step more would copy all of one.
         wire = delta.document.wire
-        length = varint(len(wire))
         targets = packed_field(5, shown) + packed_field(6, gone) if gone else packed_field(5, shown)
-        whole = len(_DOCUMENT_TAG) + len(length) + len(wire) + len(targets)
-        return b"".join((_CHANGE_TAG, varint(whole), _DOCUMENT_TAG, length, wire, targets))
+        return b"".join((_change_opening(len(wire), len(targets)), wire, targets))
 
     def _removal(self, path: str, document: StoredDocument | None, gone: tuple[int, ...], read_time: int) -> bytes:
         if document is None:
@@ -379,6 +377,13 @@ class _Listening:
         self._heartbeat = self._service.clock.call_later(HEARTBEAT_SECONDS, self._beat)
         if self._targets and not self._dirty and not self._is_busy and not self._stream.unsent_bytes:
             self._send_snapshot()
+
+
+@functools.lru_cache(maxsize=4096)
+def _change_opening(document_bytes: int, targets_bytes: int) -> bytes:
+    """What stands before the document in a DocumentChange, itself in a ListenResponse."""
+    opening = _DOCUMENT_TAG + varint(document_bytes)
+    return _CHANGE_TAG + varint(len(opening) + document_bytes + targets_bytes) + opening
 
 
 @functools.lru_cache(maxsize=64)

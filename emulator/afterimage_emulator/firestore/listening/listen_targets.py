@@ -39,8 +39,11 @@ class Target:
         self.target_id = target_id
         self.noted: dict[str, Change] = {}
 
-    def note(self, change: Change) -> None:
-        self.noted[change.path] = change
+    def note(self, changes: Sequence[Change]) -> None:
+        """The last one of each document is what counts."""
+        noted = self.noted
+        for change in changes:
+            noted[change.path] = change
 
     def start(self, database: Database) -> list[StoredDocument]:
         """Takes its place at the database's present state, and returns what it shows."""

@@ -98,8 +98,7 @@ class Listeners:
         if not concerned or not changes:
             return
         for target, listener in concerned.items():
-            for change in changes:
-                target.note(change)
+            target.note(changes)
             listener.changed(target)
             self._touch(listener)
 
@@ -121,7 +120,7 @@ class Listeners:
         gone: dict[str, Change] = {}
         for target, listener in registry.all.items():
             for path in target.shown_paths():
-                target.note(gone.setdefault(path, Change(path, None, None)))
+                target.note((gone.setdefault(path, Change(path, None, None)),))
             if target.noted:
                 listener.changed(target)
                 self._touch(listener)

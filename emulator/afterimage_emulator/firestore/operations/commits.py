@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.firestore.documents.index_limits import IndexSettings
+from afterimage_emulator.firestore.documents.plain_sets import read_plain_sets
 from afterimage_emulator.firestore.documents.resource_paths import invalid_argument
 from afterimage_emulator.firestore.documents.stored_documents import Change, StoredDocument
 from afterimage_emulator.firestore.documents.wire_bytes import field, number_field, timestamp_field
@@ -31,6 +32,9 @@ from afterimage_emulator.status import Code, StatusError
 if TYPE_CHECKING:  # a suite that keeps nothing runs without it
     from afterimage_emulator.durable.journal import Journal
 
+_MANY = 8
+"""So many documents are looked at together first."""
+
 
 class Commits:
     """Applies writes. Answers at once where no lock is in the way."""
@@ -52,7 +56,7 @@ class Commits:
         transaction = session.transactions.find(request.transaction) if request.transaction else None
         # A write that is wrong in itself is refused before locks are asked for, and leaves the transaction open.
         name = session.database.name
-        writes = [check_write(write, name) for write in request.writes]
+        writes = read_plain_sets(request, name) or [check_write(write, name) for write in request.writes]
         if not are_surely_small(writes):
             check_request_size(request)
         check_together(writes)
@@ -146,9 +150,11 @@ class Commits:
 
     def _check_index_entries(self, database: Database, changes: Sequence[Change]) -> None:
         settings = self._index_settings.get(database.name.database, self._plain_settings)
-        for change in changes:
-            if change.after is not None:
-                settings.check(change.path, change.after.fields, len(change.after.wire))
+        written = [change.after for change in changes if change.after is not None]
+        if len(written) >= _MANY and settings.has_room_for_all(written):
+            return
+        for document in written:
+            settings.check(document.path, document.fields, len(document.wire))
 
     # -- independent writes
 

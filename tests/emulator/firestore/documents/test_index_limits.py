@@ -9,6 +9,7 @@ from google.api_core import exceptions
 from google.cloud import firestore
 
 from afterimage_emulator.firestore.documents.index_limits import MAXIMUM_INDEX_ENTRIES, IndexSettings
+from afterimage_emulator.firestore.documents.stored_documents import StoredDocument
 from afterimage_emulator.protos import messages
 from afterimage_emulator.status import StatusError
 
@@ -142,3 +143,16 @@ def test_a_broken_file_is_told_from_a_good_one(content: Any) -> None:
     """It is refused at start rather than ignored."""
     with pytest.raises(ValueError, match="`fieldOverrides` or `indexes`"):
         IndexSettings.parse(content)
+
+
+def test_documents_that_are_looked_at_together_have_room_only_if_each_has() -> None:
+    """The longest path, the largest body and the most indexes of all count as if one document had them."""
+    small = StoredDocument("rooms/a", b"x" * 100, 1, 1)
+    large = StoredDocument("rooms/b", b"x" * 100_000, 1, 1)
+    deep = StoredDocument(f"rooms/{'a' * 1_000}", b"x" * 100, 1, 1)
+    assert IndexSettings().has_room_for_all([small] * 500)
+    assert IndexSettings().has_room_for_all([])
+    assert not IndexSettings().has_room_for_all([small, large])
+    assert not IndexSettings().has_room_for_all([small, deep])
+    many = IndexSettings(composites={"others": ((("a",), ("b",)),) * 1_000})
+    assert not many.has_room_for_all([small] * 500)
