@@ -10,7 +10,6 @@ from typing import cast
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.front.error_body import error_response
 from afterimage_emulator.status import Code, StatusError
-from afterimage_emulator.wire.freed_memory import keep_freed_memory
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http1 import ErrorWording, Http1Connection, Http1Limits
 from afterimage_emulator.wire.http2 import Http2Connection
@@ -20,6 +19,7 @@ from afterimage_emulator.wire.port_holders import describe_holder
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _BACKLOG = 1024
+_LARGEST_THAT_IS_LEARNT = (32 << 20) - (64 << 10)
 
 
 class PortInUseError(OSError):
@@ -62,7 +62,7 @@ class WireServer:
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         loop = asyncio.get_running_loop()
-        keep_freed_memory()
+        _keep_freed_memory()
         try:
             self._server = await loop.create_server(lambda: _Sniffer(self), host, port, backlog=_BACKLOG)
         except OSError as error:
@@ -168,3 +168,13 @@ def _bare(_request: HttpRequest, error: StatusError) -> HttpResponse:
 
 async def _no_http(request: HttpRequest) -> HttpResponse:
     raise StatusError(Code.NOT_FOUND, f"this port speaks gRPC only; nothing answers `{request.raw_path}`")
+
+
+def _keep_freed_memory() -> None:
+    """Keeps what large requests free within the process, so that the next large one finds it there.
+
+    The C library gives large blocks back to the system, which hands out each page of the next one anew, emptied: for a
+    body of half a megabyte that takes as long as reading it. Linux's learns: once a large block was freed, blocks up to
+    its size come from memory that stays, up to twice as much. Nobody touches this one, so that it is never handed out.
+    """
+    bytes(_LARGEST_THAT_IS_LEARNT)

@@ -11,7 +11,8 @@ from typing import Final
 from afterimage_emulator.firestore.documents.resource_paths import DatabaseName, check_document_path
 from afterimage_emulator.firestore.documents.values import SURELY_SHORT, is_surely_good_name
 from afterimage_emulator.firestore.documents.writes import CheckedWrite
-from afterimage_emulator.protos import commit_shapes, firestore_v1
+from afterimage_emulator.protos import firestore_v1
+from afterimage_emulator.protos.made import commit_shapes
 
 _WORTH_IT: Final = 8
 """Fewer writes are looked at one by one in the time that the two readings take."""

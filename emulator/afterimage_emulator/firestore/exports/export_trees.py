@@ -19,7 +19,7 @@ from afterimage_emulator.firestore.exports.progress import Progress
 from afterimage_emulator.firestore.exports.read_entities import ReadDocument, read_entity
 from afterimage_emulator.firestore.exports.record_logs import read_records, write_records
 from afterimage_emulator.firestore.exports.written_entities import entity_bytes
-from afterimage_emulator.protos.datastore_exports import ExportMetadata, OutputMetadata
+from afterimage_emulator.protos.made.datastore_exports import ExportMetadata, OutputMetadata
 from afterimage_emulator.protos.message import DecodeError
 from afterimage_emulator.status import StatusError
 

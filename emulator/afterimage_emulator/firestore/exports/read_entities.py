@@ -22,7 +22,7 @@ from afterimage_emulator.firestore.documents.wire_bytes import MICROS_PER_SECOND
 from afterimage_emulator.firestore.exports.broken_exports import broken_export
 from afterimage_emulator.firestore.exports.written_entities import DEFAULT_DATABASE
 from afterimage_emulator.protos import firestore_v1
-from afterimage_emulator.protos.datastore_exports import Element, Entity, Meaning, Property, ReferenceValue
+from afterimage_emulator.protos.made.datastore_exports import Element, Entity, Meaning, Property, ReferenceValue
 from afterimage_emulator.protos.message import DecodeError
 
 _BYTES: Final = (Meaning.BYTES, Meaning.BLOB)

@@ -15,7 +15,7 @@ from afterimage_emulator.firestore.documents.stored_documents import StoredDocum
 from afterimage_emulator.firestore.documents.values import VECTOR_TYPE, Fields, is_vector
 from afterimage_emulator.firestore.documents.wire_bytes import field, micros_of, number_field
 from afterimage_emulator.protos import firestore_v1
-from afterimage_emulator.protos.datastore_exports import Meaning
+from afterimage_emulator.protos.made.datastore_exports import Meaning
 from afterimage_emulator.protos.varint import varint
 
 LOCAL_APP: Final = "dev~"

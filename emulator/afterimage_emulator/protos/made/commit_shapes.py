@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Final
 
-from afterimage_emulator.protos.made_here import Tables, classes_of
+from afterimage_emulator.protos.made.tables import Tables, classes_of
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ import functools
 from enum import IntEnum
 from typing import Any, Final
 
-from afterimage_emulator.protos.made_here import Tables, classes_of
+from afterimage_emulator.protos.made.tables import Tables, classes_of
 
 
 class Meaning(IntEnum):

@@ -1,0 +1,1 @@
+"""Messages that no official package describes, made of tables."""
