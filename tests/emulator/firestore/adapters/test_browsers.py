@@ -336,12 +336,14 @@ WRITES = """async (count, total) => {
   return (await window.rooms.until((s) => s.docs[0]?.get("n") === total && !s.metadata.hasPendingWrites)).size;
 }"""
 
+WORST = {"cut", "lose"}
+
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_bad_network_loses_no_write_and_makes_none_twice(
     browser: Browser, running: RunningFirestore, project: str, client: firestore.Client, seed: int
 ) -> None:
-    """Delays, cuts, repeated requests and lost answers between page and service: thirty increments are thirty."""
+    """Delays, cuts, repeated requests and lost answers between page and service: each increment is made once."""
     chance = random.Random(seed)
     last = ""
 
@@ -358,11 +360,14 @@ def test_a_bad_network_loses_no_write_and_makes_none_twice(
     with bad_network(running, treat) as network:
         page = browser.open()
         page.run(LISTEN, network.port, project, {})
-        for total in (10, 20, 30):
+        total = 0
+        # A busy machine puts many writes into few requests: as many rounds as it takes to meet the worst.
+        while total < 30 or (total < 200 and not {treatment for _, _, treatment in network.seen} >= WORST):
+            total += 10
             assert page.run(WRITES, 10, total, timeout_seconds=120) == 1
-        assert client.document("rooms/counted").get().get("n") == 30
+        assert client.document("rooms/counted").get().get("n") == total
         page.go("about:blank")
-    assert {"cut", "lose"} <= {treatment for _, _, treatment in network.seen}
+    assert {treatment for _, _, treatment in network.seen} >= WORST
 
 
 def test_a_buffering_proxy_is_noticed_and_lived_with(
