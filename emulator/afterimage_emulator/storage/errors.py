@@ -33,6 +33,7 @@ class Reason(StrEnum):
     DISK_FULL = "insufficientStorage"
     NOT_IMPLEMENTED = "notImplemented"
     BACKEND_ERROR = "backendError"
+    RATE_LIMITED = "rateLimitExceeded"
 
 
 _CODES = {
@@ -49,6 +50,7 @@ _CODES = {
     Reason.DISK_FULL: Code.RESOURCE_EXHAUSTED,
     Reason.NOT_IMPLEMENTED: Code.UNIMPLEMENTED,
     Reason.BACKEND_ERROR: Code.UNAVAILABLE,
+    Reason.RATE_LIMITED: Code.RESOURCE_EXHAUSTED,
 }
 """Every other reason is one of an invalid argument."""
 

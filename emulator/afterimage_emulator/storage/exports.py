@@ -18,6 +18,9 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.storage.access.policies import Policy, policy_resource, read_bindings
 from afterimage_emulator.storage.errors import StorageError, invalid
 from afterimage_emulator.storage.firebase.resources import download_tokens, with_tokens
+from afterimage_emulator.storage.folders.folder_records import Folder
+from afterimage_emulator.storage.folders.folders import Folders
+from afterimage_emulator.storage.folders.managed_folders import ManagedFolder, ManagedFolders
 from afterimage_emulator.storage.messages.object_json import (
     object_resource,
     read_metadata,
@@ -27,7 +30,6 @@ from afterimage_emulator.storage.messages.object_json import (
 from afterimage_emulator.storage.messages.timestamps import parse_time, print_time
 from afterimage_emulator.storage.notifications.configurations import read_configuration
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
-from afterimage_emulator.storage.objects.managed_folders import ManagedFolder, ManagedFolders
 from afterimage_emulator.storage.objects.names import check_bucket_name, check_object_name
 from afterimage_emulator.storage.objects.records import BucketRecord, ObjectRecord
 from afterimage_emulator.storage.objects.store import ObjectStore
@@ -39,36 +41,51 @@ _READ_BYTES = 1024 * 1024
 class StorageExports:
     """Copies objects out of the store and into it."""
 
-    def __init__(self, *, store: ObjectStore, files: BlobFiles, clock: Clock, folders: ManagedFolders) -> None:
+    def __init__(
+        self, *, store: ObjectStore, files: BlobFiles, clock: Clock, folders: ManagedFolders, trees: Folders
+    ) -> None:
         self._folders = folders
+        self._trees = trees
         self._store = store
         self._files = files
         self._clock = clock
 
     async def export_to(self, directory: Path) -> None:
         """What is overwritten meanwhile is exported as it was at the start."""
-        records = list(self._store.everything())
-        for record in records:
+        placed = [*((None, record) for record in self._store.everything()), *self._store.deleted_buckets.objects()]
+        for _, record in placed:
             self._files.share(record.blob)
         try:
             buckets = [
-                {**_bucket_entry(bucket), "managedFolders": _folder_entries(self._folders.of_bucket(bucket.name))}
+                {
+                    **_bucket_entry(bucket),
+                    "managedFolders": _folder_entries(self._folders.of_bucket(bucket.name)),
+                    "folders": _folder_entries(list(self._store.folders(bucket.name).values())),
+                }
                 for bucket in self._store.buckets()
             ]
-            await self._files.disk.run(_write_json, directory / "buckets.json", {"buckets": buckets})
+            deleted = [_bucket_entry(bucket) for bucket in self._store.deleted_buckets.records()]
+            index = {"buckets": buckets, "softDeletedBuckets": deleted}
+            await self._files.disk.run(_write_json, directory / "buckets.json", index)
             for folder in ("blobs", "metadata"):
                 (directory / folder).mkdir(parents=True, exist_ok=True)
-            for number, record in enumerate(records, start=1):
-                await self._files.disk.run(_write_object, directory, f"{number:08d}", record)
+            for number, (bucket, record) in enumerate(placed, start=1):
+                deleted_bucket = None if bucket is None else bucket.generation
+                await self._files.disk.run(_write_object, directory, f"{number:08d}", record, deleted_bucket)
         finally:
-            for record in records:
+            for _, record in placed:
                 self._files.release(record.blob)
 
     async def import_from(self, directory: Path) -> None:
         """Adds what the export holds to what is there. Checksums are counted anew while the bytes are copied."""
-        for entry in _read_json(directory / "buckets.json").get("buckets", []):
+        index = _read_json(directory / "buckets.json")
+        for entry in map(_mapping, _list(index, "softDeletedBuckets")):
+            self._store.adopt_bucket(self._bucket(entry))
+        for entry in map(_mapping, _list(index, "buckets")):
             bucket = self._bucket(entry)
             self._store.adopt_bucket(bucket)
+            for plain in _plain_folders_of(bucket, entry.get("folders")):
+                self._trees.adopt(plain)
             for managed in _folders_of(bucket, entry.get("managedFolders")):
                 self._folders.adopt(managed)
         for folder, is_current in (
@@ -89,7 +106,7 @@ class StorageExports:
             raise invalid(f"`{file}`: {error.message}") from error
         except OSError as error:
             raise invalid(f"`{file}`: its bytes in `{blob_file}` cannot be read: {error.strerror}") from error
-        self._store.adopt(record)
+        self._store.adopt(record, deleted_bucket=_number(body, "softDeletedBucketGeneration"))
 
     async def _record(self, body: Mapping[str, object], blob_file: Path, *, is_current: bool) -> ObjectRecord:
         bucket, name = body.get("bucket"), body.get("name")
@@ -159,7 +176,10 @@ class StorageExports:
         return BucketRecord(
             name=name,
             project=project if isinstance(project, str) else None,
+            generation=_number(entry, "generation") or 0,
             metageneration=_number(entry, "metageneration") or 1,
+            soft_deleted_ns=_time(entry, "softDeleteTime"),
+            hard_deleted_ns=_time(entry, "hardDeleteTime"),
             location=str(entry.get("location", "US")),
             storage_class=read_storage_class(entry) or "STANDARD",
             created_ns=created,
@@ -176,6 +196,7 @@ def _bucket_entry(bucket: BucketRecord) -> dict[str, object]:
     return {
         "id": bucket.name,
         "project": bucket.project,
+        "generation": bucket.generation,
         "metageneration": bucket.metageneration,
         "location": bucket.location,
         "storageClass": bucket.storage_class,
@@ -183,6 +204,11 @@ def _bucket_entry(bucket: BucketRecord) -> dict[str, object]:
         "updated": print_time(bucket.updated_ns),
         "settings": dict(bucket.settings),
         "notifications": [one.resource(bucket.name, PRODUCTION) for one in bucket.notifications],
+        **{
+            field: print_time(value)
+            for field, value in (("softDeleteTime", bucket.soft_deleted_ns), ("hardDeleteTime", bucket.hard_deleted_ns))
+            if value is not None
+        },
         **_policy_entry(bucket.policy),
     }
 
@@ -201,14 +227,14 @@ def _policy(entry: Mapping[str, object]) -> Policy | None:
     return read_bindings(said, has_uniform_access=True, forbids_public=False)
 
 
-def _folder_entries(folders: Sequence[ManagedFolder]) -> list[dict[str, object]]:
+def _folder_entries(folders: Sequence[ManagedFolder | Folder]) -> list[dict[str, object]]:
     return [
         {
             "name": folder.name,
             "metageneration": folder.metageneration,
             "timeCreated": folder.created_ns,
             "updated": folder.updated_ns,
-            **_policy_entry(folder.policy),
+            **_policy_entry(folder.policy if isinstance(folder, ManagedFolder) else None),
         }
         for folder in folders
     ]
@@ -227,12 +253,24 @@ def _folders_of(bucket: BucketRecord, said: object) -> Iterator[ManagedFolder]:
         )
 
 
+def _plain_folders_of(bucket: BucketRecord, said: object) -> Iterator[Folder]:
+    """Those of a hierarchical bucket."""
+    for managed in _folders_of(bucket, said):
+        yield Folder(
+            bucket=bucket.name,
+            name=managed.name,
+            created_ns=managed.created_ns,
+            updated_ns=managed.updated_ns,
+            metageneration=managed.metageneration,
+        )
+
+
 def _list(entry: Mapping[str, object], field: str) -> list[object]:
     value = entry.get(field)
     return value if isinstance(value, list) else []
 
 
-def _write_object(directory: Path, file_name: str, record: ObjectRecord) -> None:
+def _write_object(directory: Path, file_name: str, record: ObjectRecord, deleted_bucket: int | None) -> None:
     folder = directory if record.deleted_ns is None else directory / "noncurrent"
     if record.soft_deleted_ns is not None:
         folder = directory / "softDeleted"
@@ -247,6 +285,8 @@ def _write_object(directory: Path, file_name: str, record: ObjectRecord) -> None
     body["metageneration"] = record.metageneration
     if record.hold_released_ns is not None:
         body["holdReleased"] = str(record.hold_released_ns)
+    if deleted_bucket is not None:
+        body["softDeletedBucketGeneration"] = str(deleted_bucket)
     body |= _policy_entry(record.metadata.policy)
     body["customMetadata"] = body.pop("metadata", {})
     body["downloadTokens"] = list(download_tokens(record.metadata))

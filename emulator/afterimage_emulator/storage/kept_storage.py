@@ -14,9 +14,11 @@ from afterimage_emulator.durable.entries import KeptEntries
 from afterimage_emulator.durable.plain_values import from_plain, to_plain, written
 from afterimage_emulator.front.callers import Caller
 from afterimage_emulator.storage.copying.rewriting import Rewrites, UnfinishedRewrite
+from afterimage_emulator.storage.folders.folder_records import Folder
+from afterimage_emulator.storage.folders.folders import Folders
+from afterimage_emulator.storage.folders.managed_folders import ManagedFolder, ManagedFolders
 from afterimage_emulator.storage.objects.blob_files import BlobFiles, Place
 from afterimage_emulator.storage.objects.blob_writer import Blob
-from afterimage_emulator.storage.objects.managed_folders import ManagedFolder, ManagedFolders
 from afterimage_emulator.storage.objects.records import BucketRecord, ObjectRecord
 from afterimage_emulator.storage.objects.requests import Upload
 from afterimage_emulator.storage.objects.store import ObjectStore
@@ -41,6 +43,7 @@ class KeptStorage:
         guarded: GuardedObjects,
         rules: BucketRules,
         folders: ManagedFolders,
+        trees: Folders,
         hmac_keys: HmacKeys,
         rewrites: Rewrites,
         resumable: ResumableUploads,
@@ -59,7 +62,9 @@ class KeptStorage:
         self._used: set[Place] = set()
         self._readers: Mapping[str, Callable[[str], Plain | None]] = {
             "bucket": lambda name: _plain(self._store.bucket_or_none(name)),
+            "deleted-bucket": self._read_deleted_bucket,
             "object": self._read_object,
+            "tree": lambda rest: _plain(trees.find(*_split(rest))),
             "folder": lambda rest: _plain(self._folders.find(*_split(rest))),
             "hmac": lambda access_id: _plain(self._hmac_keys.find(access_id)),
             "rewrite": lambda token: _plain(self._rewrites.find(token)),
@@ -71,7 +76,9 @@ class KeptStorage:
         self._takers: Mapping[str, Callable[[str, Plain], None]] = {
             # In this order: buckets before what is in them, objects before the uploads that made them.
             "bucket": lambda name, body: self._store.adopt_bucket(from_plain(BucketRecord, body)),
-            "object": lambda rest, body: self._store.adopt(from_plain(ObjectRecord, body, blob=self._blob(body, rest))),
+            "deleted-bucket": lambda rest, body: self._store.adopt_bucket(from_plain(BucketRecord, body)),
+            "object": self._take_object,
+            "tree": lambda rest, body: trees.adopt(from_plain(Folder, body)),
             "folder": lambda rest, body: self._folders.adopt(from_plain(ManagedFolder, body)),
             "hmac": lambda access_id, body: _ignore(self._hmac_keys.adopt(from_plain(HmacKey, body))),
             "rewrite": lambda token, body: self._rewrites.adopt(token, from_plain(UnfinishedRewrite, body)),
@@ -92,9 +99,16 @@ class KeptStorage:
     def _read_object(self, rest: str) -> Plain | None:
         bucket, generation, name = rest.split("/", 2)
         record = self._store.generation(bucket, name, int(generation))
-        if record is None:
+        if record is not None:
+            return {**to_plain(record, without=("blob",)), **_plain_blob(record.blob)}
+        placed = self._store.deleted_buckets.placed_object(bucket, name, int(generation))
+        if placed is None:
             return None
-        return {**to_plain(record, without=("blob",)), **_plain_blob(record.blob)}
+        return {**to_plain(placed[1], without=("blob",)), **_plain_blob(placed[1].blob), "deleted_bucket": placed[0]}
+
+    def _read_deleted_bucket(self, rest: str) -> Plain | None:
+        name, generation = _split(rest)
+        return _plain(self._store.deleted_buckets.find_or_none(name, int(generation)))
 
     def _read_upload(self, session_id: str) -> Plain | None:
         session = self._resumable.known(session_id)
@@ -156,6 +170,11 @@ class KeptStorage:
         if place not in self._blobs:
             self._blobs[place] = self._files.blob_at(place, size=said["size"], md5=said["md5"], crc32c=said["crc32c"])
         return self._files.share(self._blobs[place])
+
+    def _take_object(self, rest: str, body: Plain) -> None:
+        deleted_bucket = body.pop("deleted_bucket", None)
+        record = from_plain(ObjectRecord, body, blob=self._blob(body, rest))
+        self._store.adopt(record, deleted_bucket=deleted_bucket)
 
     def _take_parts(self, upload_id: str, body: Plain) -> None:
         self._in_parts.adopt(

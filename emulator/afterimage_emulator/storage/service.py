@@ -23,16 +23,20 @@ from afterimage_emulator.storage.exports import StorageExports
 from afterimage_emulator.storage.firebase.api import FirebaseApi
 from afterimage_emulator.storage.firebase.objects import FirebaseObjects
 from afterimage_emulator.storage.firebase.uploads import FirebaseUploads
+from afterimage_emulator.storage.folders.folders import Folders
+from afterimage_emulator.storage.folders.managed_folders import ManagedFolders
 from afterimage_emulator.storage.gcs.acl import AccessLists, GcsAcl
 from afterimage_emulator.storage.gcs.answers import ObjectAnswers
 from afterimage_emulator.storage.gcs.api import GcsApi
 from afterimage_emulator.storage.gcs.buckets import GcsBuckets
 from afterimage_emulator.storage.gcs.copies import GcsCopies
-from afterimage_emulator.storage.gcs.folders_api import FoldersApi
+from afterimage_emulator.storage.gcs.folders.folders_api import FoldersApi
+from afterimage_emulator.storage.gcs.folders.hierarchy_api import HierarchyApi
 from afterimage_emulator.storage.gcs.hmac_api import HmacApi
 from afterimage_emulator.storage.gcs.iam_api import IamApi
 from afterimage_emulator.storage.gcs.notifications_api import NotificationsApi
 from afterimage_emulator.storage.gcs.objects import GcsObjects
+from afterimage_emulator.storage.gcs.operations_api import OperationsApi
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
 from afterimage_emulator.storage.grpc_not_here import methods_not_here
 from afterimage_emulator.storage.kept_storage import KeptStorage
@@ -40,7 +44,6 @@ from afterimage_emulator.storage.lifecycle.runs import LifecycleRuns
 from afterimage_emulator.storage.notifications.sending import NO_TOPICS, Notifications, Topics
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.events import ObjectEvents
-from afterimage_emulator.storage.objects.managed_folders import ManagedFolders
 from afterimage_emulator.storage.objects.records import ObjectMetadata
 from afterimage_emulator.storage.objects.requests import Upload
 from afterimage_emulator.storage.objects.store import ObjectStore
@@ -132,7 +135,10 @@ class StorageService:
             documents=documents,
         )
         self._folders = ManagedFolders(store=self.store, clock=clock, touch=touch)
-        self._exports = StorageExports(store=self.store, files=self.files, clock=clock, folders=self._folders)
+        self._trees = Folders(store=self.store, clock=clock, touch=touch)
+        self._exports = StorageExports(
+            store=self.store, files=self.files, clock=clock, folders=self._folders, trees=self._trees
+        )
         receiver = self._receiver = Receiver(store=self.store, files=self.files)
         self._control = StorageControlApi(rules=self.rules, exports=self._exports, reset=self.reset, keeping=keeping)
         self._firebase = self._firebase_api(guarded, keeping)
@@ -144,14 +150,17 @@ class StorageService:
         composer = Composer(store=self.store, files=self.files)
         self.in_parts = UploadsInParts(store=self.store, files=self.files, composer=composer, clock=clock, touch=touch)
         LifecycleRuns(store=self.store, in_parts=self.in_parts, clock=clock)
+        self._operations = OperationsApi(store=self.store, clock=clock)
         self._gcs = GcsApi(
             buckets=GcsBuckets(store=self.store, clock=clock, lists=lists),
-            objects=GcsObjects(store=self.store, answers=answers),
+            objects=GcsObjects(store=self.store, answers=answers, folders=self._folders),
             copies=GcsCopies(store=self.store, composer=composer, rewrites=self._rewrites, answers=answers),
             acl=GcsAcl(store=self.store, lists=lists),
             uploads=gcs_uploads,
             hmac=HmacApi(keys=self._hmac_keys),
             folders=FoldersApi(store=self.store, folders=self._folders),
+            hierarchy=HierarchyApi(folders=self._trees, operations=self._operations),
+            operations=self._operations,
             notifications=NotificationsApi(store=self.store, topics=topics),
             iam=IamApi(store=self.store, folders=self._folders, project=project_id),
             keeping=keeping,
@@ -159,23 +168,27 @@ class StorageService:
         keys = SigningKeys(
             signer=signer or LocalSigner(), hmac_keys=self._hmac_keys, accept_unknown=accept_unknown_signers
         )
-        self._xml = XmlApi(
-            store=self.store,
-            objects=XmlObjects(store=self.store, receiver=receiver, resumable=self.resumable, uploads=gcs_uploads),
-            forms=FormUploads(store=self.store, receiver=receiver, policies=PostPolicies(clock=clock, keys=keys)),
-            listing=XmlListing(store=self.store),
-            buckets=XmlBuckets(store=self.store),
-            parts=XmlParts(store=self.store, uploads=self.in_parts),
-            urls=SignedUrls(clock=clock, keys=keys),
-            resumable=self.resumable,
-            keeping=keeping,
-        )
+        self._xml = self._xml_api(gcs_uploads, keys, clock, keeping)
         if keeping is not None:
             self._keep(keeping, guarded)
 
     def _firebase_api(self, guarded: GuardedObjects, keeping: KeptEntries | None) -> FirebaseApi:
         uploads = FirebaseUploads(objects=guarded, receiver=self._receiver, resumable=self.resumable)
         return FirebaseApi(objects=FirebaseObjects(guarded), uploads=uploads, keeping=keeping)
+
+    def _xml_api(self, uploads: GcsUploads, keys: SigningKeys, clock: Clock, keeping: KeptEntries | None) -> XmlApi:
+        store, receiver = self.store, self._receiver
+        return XmlApi(
+            store=store,
+            objects=XmlObjects(store=store, receiver=receiver, resumable=self.resumable, uploads=uploads),
+            forms=FormUploads(store=store, receiver=receiver, policies=PostPolicies(clock=clock, keys=keys)),
+            listing=XmlListing(store=store),
+            buckets=XmlBuckets(store=store),
+            parts=XmlParts(store=store, uploads=self.in_parts),
+            urls=SignedUrls(clock=clock, keys=keys),
+            resumable=self.resumable,
+            keeping=keeping,
+        )
 
     def _keep(self, keeping: KeptEntries, guarded: GuardedObjects) -> None:
         KeptStorage(
@@ -185,6 +198,7 @@ class StorageService:
             guarded=guarded,
             rules=self.rules,
             folders=self._folders,
+            trees=self._trees,
             hmac_keys=self._hmac_keys,
             rewrites=self._rewrites,
             resumable=self.resumable,
@@ -252,6 +266,7 @@ class StorageService:
         self.store.reset()
         self._hmac_keys.reset()
         self._folders.reset()
+        self._operations.reset()
         self.files.reset()
         if self._keeping is not None:
             self._keeping.touch_all()

@@ -52,6 +52,8 @@ def everything(suite: Killable) -> dict[str, Any]:
         "policy of a folder": f"{B}/managedFolders/kept%2F/iam",
         "keys": "/storage/v1/projects/demo-kills/hmacKeys?showDeletedKeys=true",
         "buckets": "/storage/v1/b?project=demo-kills",
+        "deleted buckets": "/storage/v1/b?project=demo-kills&softDeleted=true",
+        "tree": "/storage/v1/b/kept-tree/folders",
     }
     found = {name: storage.json("GET", place) for name, place in places.items()}
     for item in found["versions"]["items"]:
@@ -80,6 +82,31 @@ def fill(suite: Killable) -> None:
     told = {"topic": "//pubsub.googleapis.com/projects/demo-kills/topics/told", "payload_format": "NONE"}
     storage.json("POST", f"{B}/notificationConfigs", told)
     storage.json("POST", "/storage/v1/projects/demo-kills/hmacKeys?serviceAccountEmail=a@b.example")
+    fill_deleted_bucket(storage)
+    fill_tree(storage)
+
+
+def fill_deleted_bucket(storage: Asked) -> None:
+    """With an object that could be restored; and the name is taken again."""
+    for content in ("first", "second"):
+        storage.json("POST", "/storage/v1/b?project=demo-kills", {"name": "deleted-bucket"})
+        storage.json("POST", "/upload/storage/v1/b/deleted-bucket/o?uploadType=media&name=one", {"x": content})
+        storage.json("DELETE", "/storage/v1/b/deleted-bucket/o/one")
+        if content == "first":
+            storage.json("DELETE", "/storage/v1/b/deleted-bucket")
+
+
+def fill_tree(storage: Asked) -> None:
+    """A hierarchical bucket with a folder that came, one that moved and one that went."""
+    uniform = {"uniformBucketLevelAccess": {"enabled": True}}
+    tree = {"name": "kept-tree", "hierarchicalNamespace": {"enabled": True}, "iamConfiguration": uniform}
+    storage.json("POST", "/storage/v1/b?project=demo-kills", tree)
+    folders = "/storage/v1/b/kept-tree/folders"
+    for name in ("empty/", "gone/"):
+        storage.json("POST", folders, {"name": name})
+    storage.json("DELETE", f"{folders}/gone%2F")
+    storage.json("POST", "/upload/storage/v1/b/kept-tree/o?uploadType=media&name=old/file", {"x": 1})
+    storage.json("POST", f"{folders}/old%2F/renameTo/folders/new%2F", {})
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +181,24 @@ def test_what_was_half_way_goes_on(killed: Any, folder: Path) -> None:
     suite.kill()
     again = Killable(folder, "storage", also=("pubsub",))
     assert Asked(again).json("GET", f"{B}/o/of-a-user")["size"] == "262146"
+    again.stop()
+
+
+def test_a_deleted_bucket_comes_back_with_what_it_kept(killed: Any, folder: Path) -> None:
+    """After the suite was killed, beside another bucket of its name; objects lie where their folder moved to."""
+    suite = Killable(folder, "storage", also=("pubsub",))
+    storage = Asked(suite)
+    place, [gone] = "/storage/v1/b/deleted-bucket", killed[1]["deleted buckets"]["items"]
+    storage.json("POST", f"{place}/restore?generation={gone['generation']}", {}, 409)
+    storage.json("DELETE", place)
+    storage.json("POST", f"{place}/restore?generation={gone['generation']}", {})
+    suite.kill()
+    again = Killable(folder, "storage", also=("pubsub",))
+    storage = Asked(again)
+    [one] = storage.json("GET", f"{place}/o?softDeleted=true")["items"]
+    storage.json("POST", f"{place}/o/one/restore?generation={one['generation']}", {})
+    assert storage.json("GET", f"{place}/o/one?alt=media") == {"x": "first"}
+    assert storage.json("GET", "/storage/v1/b/kept-tree/o/new%2Ffile?alt=media") == {"x": 1}
     again.stop()
 
 

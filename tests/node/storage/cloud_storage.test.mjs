@@ -84,7 +84,7 @@ test("settings of a bucket are set and read back", async () => {
   assert.equal(metadata.lifecycle.rule[0].condition.age, 365);
   assert.equal(metadata.labels.team, "blue");
   assert.equal(metadata.cors[0].maxAgeSeconds, 60);
-  await assert.rejects(bucket.setMetadata({ autoclass: { enabled: true } }), refused(501));
+  await assert.rejects(bucket.setMetadata({ ipFilter: { mode: "Enabled" } }), refused(501));
 });
 
 test("keys for signatures are made, switched off and deleted", async () => {

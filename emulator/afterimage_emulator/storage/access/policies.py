@@ -61,12 +61,14 @@ def read_bindings(body: Mapping[str, object], *, has_uniform_access: bool, forbi
     merged: dict[str, Binding] = {}
     for one in said:
         binding = _binding(one)
-        if binding.condition is not None and (version != 3 or not has_uniform_access):
+        if binding.condition is not None and not has_uniform_access:
             raise SpecificError(
                 Reason.CONDITION_NOT_MET,
                 "PreconditionFailed",
-                "Conditions need version 3 of the policy and a bucket with uniform bucket-level access.",
+                "To set a condition, first enable uniform bucket-level access on this bucket.",
             )
+        if binding.condition is not None and version != 3:
+            raise invalid("A policy with conditions must have a version of at least 3.")
         if forbids_public and PUBLIC_MEMBERS.intersection(binding.members):
             raise condition_not_met()
         key = json.dumps([binding.role, binding.condition], sort_keys=True)

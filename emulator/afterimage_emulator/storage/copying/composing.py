@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -41,11 +42,14 @@ class Composer:
             contexts = {key: one for source in sources for key, one in source.metadata.contexts.items()}
             target = replace(target, metadata=replace(target.metadata, contexts=contexts))
         self._store.check_upload(target)
+        if request.delete_sources:
+            for source in sources:
+                self._store.check_not_kept(source)
         blob = await self.joined([source.blob for source in sources])
         components = sum(source.component_count or 1 for source in sources)
         record = self._store.insert(replace(target, component_count=components), blob)
         if request.delete_sources:
-            self._delete(sources, record)
+            self._delete(sources)
         return record
 
     async def joined(self, blobs: Sequence[Blob]) -> Blob:
@@ -68,10 +72,8 @@ class Composer:
         whole.md5 = ""
         return whole
 
-    def _delete(self, sources: Sequence[ObjectRecord], made: ObjectRecord) -> None:
-        """Each source that is still what it was: one that was the target, or was overwritten meanwhile, stays."""
-        for source in dict.fromkeys((one.name, one.generation) for one in sources):
-            name, generation = source
-            live = self._store.live(made.bucket, name)
-            if live is not None and live.generation == generation:
-                self._store.delete(Selection(bucket=made.bucket, name=name))
+    def _delete(self, sources: Sequence[ObjectRecord]) -> None:
+        """Exactly the generations that were read; one that is gone meanwhile, or kept since, is left as it is."""
+        for source in {one.generation: one for one in sources}.values():
+            with suppress(StorageError):
+                self._store.delete(Selection(bucket=source.bucket, name=source.name, generation=source.generation))

@@ -13,11 +13,13 @@ from afterimage_emulator.storage.gcs.batches import Batches
 from afterimage_emulator.storage.gcs.buckets import GcsBuckets
 from afterimage_emulator.storage.gcs.copies import GcsCopies
 from afterimage_emulator.storage.gcs.errors import json_error
-from afterimage_emulator.storage.gcs.folders_api import FoldersApi
+from afterimage_emulator.storage.gcs.folders.folders_api import FoldersApi
+from afterimage_emulator.storage.gcs.folders.hierarchy_api import HierarchyApi
 from afterimage_emulator.storage.gcs.hmac_api import HmacApi
 from afterimage_emulator.storage.gcs.iam_api import IamApi
 from afterimage_emulator.storage.gcs.notifications_api import NotificationsApi
 from afterimage_emulator.storage.gcs.objects import GcsObjects
+from afterimage_emulator.storage.gcs.operations_api import OperationsApi
 from afterimage_emulator.storage.gcs.uploads import GcsUploads
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, is_read
 from afterimage_emulator.wire.offered import Offered
@@ -46,6 +48,8 @@ class GcsApi:
         acl: GcsAcl,
         hmac: HmacApi,
         folders: FoldersApi,
+        hierarchy: HierarchyApi,
+        operations: OperationsApi,
         notifications: NotificationsApi,
         iam: IamApi,
         keeping: KeptEntries | None = None,
@@ -64,6 +68,7 @@ class GcsApi:
             _add_notification_routes(self._router, base, notifications)
             _add_iam_routes(self._router, base, iam)
             _add_folder_routes(self._router, base, folders)
+            _add_hierarchy_routes(self._router, base, hierarchy, operations)
             _add_copy_routes(self._router, base, copies)
             _add_json_routes(self._router, base, buckets, objects, uploads)
         self._answer = once_kept(keeping, self._router, only_reads=is_read)
@@ -97,6 +102,7 @@ def _add_json_routes(router: Router, base: str, buckets: GcsBuckets, objects: Gc
     add("PUT", f"{base}/b/{{bucket}}", buckets.update)
     add("DELETE", f"{base}/b/{{bucket}}", buckets.delete)
     add("POST", f"{base}/b/{{bucket}}/lockRetentionPolicy", buckets.lock_retention)
+    add("POST", f"{base}/b/{{bucket}}/restore", buckets.restore)
     add("*", f"{base}/b/{{bucket}}/{{part=**}}", Refusing(_OTHER_PARTS, buckets.not_here))
     add("*", f"{base}/projects/{{part=**}}", Refusing(_OTHER_PARTS, buckets.not_here))
 
@@ -146,7 +152,20 @@ def _add_folder_routes(router: Router, base: str, folders: FoldersApi) -> None:
     router.add("GET", f"{managed}/{{folder}}", folders.get)
     router.add("DELETE", f"{managed}/{{folder}}", folders.delete)
     router.add("GET", f"{base}/b/{{bucket}}/storageLayout", folders.layout)
-    router.add("*", f"{base}/b/{{bucket}}/folders{{part=**}}", folders.no_hierarchy)
+
+
+def _add_hierarchy_routes(router: Router, base: str, hierarchy: HierarchyApi, operations: OperationsApi) -> None:
+    folders = f"{base}/b/{{bucket}}/folders"
+    router.add("POST", folders, hierarchy.create)
+    router.add("GET", folders, hierarchy.list)
+    router.add("GET", f"{folders}/{{folder}}", hierarchy.get)
+    router.add("DELETE", f"{folders}/{{folder}}", hierarchy.delete)
+    router.add("POST", f"{folders}/{{folder}}/deleteRecursive", hierarchy.delete_recursive)
+    router.add("POST", f"{folders}/{{folder}}/renameTo/folders/{{target_folder}}", hierarchy.rename)
+    router.add("POST", f"{base}/b/{{bucket}}/o/bulkRestore", operations.bulk_restore)
+    router.add("GET", f"{base}/b/{{bucket}}/operations", operations.list)
+    router.add("GET", f"{base}/b/{{bucket}}/operations/{{operation}}", operations.get)
+    router.add("POST", f"{base}/b/{{bucket}}/operations/{{operation}}/cancel", operations.cancel)
 
 
 def _add_hmac_routes(router: Router, base: str, hmac: HmacApi) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from afterimage_emulator.clock import Clock
-from afterimage_emulator.storage.errors import Reason, StorageError, invalid, not_implemented
+from afterimage_emulator.storage.errors import Reason, StorageError, invalid, no_such_bucket, not_implemented
 from afterimage_emulator.storage.gcs.acl import AccessLists, check_acl_allowed, predefined_acl, wants_full
 from afterimage_emulator.storage.messages.object_json import bucket_resource, read_storage_class
 from afterimage_emulator.storage.messages.partial_response import select_fields
@@ -44,9 +44,12 @@ class GcsBuckets:
         location = body.get("location") or "US"
         if not isinstance(location, str):
             raise invalid(f"Invalid value for `location`: it must be a string, not `{location!r}`")
-        settings = created_settings(name, self._with_lists(request, None, body), self._clock.now_ns())
-        if flag(request, "enableObjectRetention"):
-            settings = {**settings, "objectRetention": {"mode": "Enabled"}}
+        settings = created_settings(
+            name,
+            self._with_lists(request, None, body),
+            self._clock.now_ns(),
+            allows_object_retention=flag(request, "enableObjectRetention"),
+        )
         bucket = self._store.create_bucket(
             NewBucket(
                 name=name,
@@ -59,16 +62,44 @@ class GcsBuckets:
         return self._answer(request, bucket, says_lists=bool(body.get("acl") or body.get("defaultObjectAcl")))
 
     async def get(self, request: HttpRequest) -> HttpResponse:
-        return self._answer(request, self._store.bucket(request.params["bucket"], preconditions(request)))
+        name = request.params["bucket"]
+        if flag(request, "softDeleted"):
+            bucket = self._store.deleted_buckets.find(name, _generation(request))
+            preconditions(request).check_read(bucket)
+            return self._answer(request, bucket)
+        bucket = self._store.bucket(name, preconditions(request))
+        asked = number(request, "generation")
+        if asked is not None and asked != bucket.generation:
+            raise no_such_bucket()
+        return self._answer(request, bucket)
 
     async def list(self, request: HttpRequest) -> HttpResponse:
-        after = text(request, "pageToken")
-        found = self._store.buckets(project=request.query_value("project"), prefix=text(request, "prefix"))
+        after, project, prefix = text(request, "pageToken"), request.query_value("project"), text(request, "prefix")
+        if flag(request, "softDeleted"):
+            return self._list_deleted(request, project, prefix)
+        found = self._store.buckets(project=project, prefix=prefix)
         found = [bucket for bucket in found if bucket.name > after]
+        return self._answer_list(request, found, lambda last: last.name)
+
+    def _list_deleted(self, request: HttpRequest, project: str | None, prefix: str) -> HttpResponse:
+        """One name may stand there several times, so a page goes on after a generation."""
+        after = _place_after(text(request, "pageToken"))
+        found = [
+            bucket
+            for bucket in self._store.deleted_buckets.records()
+            if bucket.name.startswith(prefix)
+            and (project is None or bucket.project in (None, project))
+            and (bucket.name, bucket.generation) > after
+        ]
+        return self._answer_list(request, found, lambda last: f"{last.name}#{last.generation}")
+
+    def _answer_list(
+        self, request: HttpRequest, found: Sequence[BucketRecord], token: Callable[[BucketRecord], str]
+    ) -> HttpResponse:
         size = min(max(number(request, "maxResults") or 1000, 1), 1000)
         body: dict[str, Any] = {"kind": "storage#buckets"}
         if len(found) > size:
-            body["nextPageToken"] = found[size - 1].name
+            body["nextPageToken"] = token(found[size - 1])
         if found:
             body["items"] = [self._printed(request, bucket, otherwise=False) for bucket in found[:size]]
         return json_response(select_fields(body, request.query_value("fields")))
@@ -95,6 +126,10 @@ class GcsBuckets:
 
         edit = BucketEdit(name=name, change=locked, preconditions=preconditions(request))
         return self._answer(request, self._store.edit_bucket(edit))
+
+    async def restore(self, request: HttpRequest) -> HttpResponse:
+        """What it was, under its old name, if nobody has taken it since."""
+        return self._answer(request, self._store.restore_bucket(request.params["bucket"], _generation(request)))
 
     async def delete(self, request: HttpRequest) -> HttpResponse:
         self._store.delete_bucket(request.params["bucket"], preconditions(request))
@@ -136,6 +171,22 @@ class GcsBuckets:
 
         edit = BucketEdit(name=name, change=changed, preconditions=preconditions(request))
         return self._answer(request, self._store.edit_bucket(edit))
+
+
+def _generation(request: HttpRequest) -> int:
+    generation = number(request, "generation")
+    if generation is None:
+        raise StorageError(Reason.REQUIRED, "Required parameter: generation")
+    return generation
+
+
+def _place_after(token: str) -> tuple[str, int]:
+    name, found, generation = token.partition("#")
+    if not token:
+        return "", 0
+    if not found or not generation.isdecimal() or len(generation) > 19:
+        raise invalid(f"Invalid pageToken `{token[:100]}`; send back `nextPageToken` as it came")
+    return name, int(generation)
 
 
 def _renewed(old: BucketRecord, body: Mapping[str, object]) -> BucketRecord:

@@ -10,7 +10,7 @@ from typing import Any
 
 from afterimage_emulator.storage.copying.composing import Composer
 from afterimage_emulator.storage.copying.rewriting import Rewrites
-from afterimage_emulator.storage.errors import Reason, StorageError, invalid
+from afterimage_emulator.storage.errors import Reason, StorageError, condition_not_met, invalid
 from afterimage_emulator.storage.gcs.acl import check_acl_allowed, predefined_acl
 from afterimage_emulator.storage.gcs.answers import ObjectAnswers
 from afterimage_emulator.storage.messages.customer_keys import OF_SOURCE, customer_key
@@ -25,6 +25,7 @@ from afterimage_emulator.storage.messages.request_fields import (
     json_object,
     number,
     preconditions,
+    said_flag,
     said_number,
     said_object,
     with_keys,
@@ -88,13 +89,10 @@ class GcsCopies:
         for field, said in (("bucket", target.bucket), ("name", target.name)):
             if described.get(field) not in (None, said):
                 raise invalid(f"Invalid value for `destination.{field}`: the address of the request says `{said}`")
-        delete = body.get("deleteSourceObjects", False)
-        if not isinstance(delete, bool):
-            raise invalid(f"Invalid value for `deleteSourceObjects`: `{delete!r}` is neither true nor false")
         composition = Composition(
             sources=_sources(target.bucket, body.get("sourceObjects")),
             target=target,
-            delete_sources=delete or flag(request, "deleteSourceObjects"),
+            delete_sources=said_flag(body, "deleteSourceObjects") or flag(request, "deleteSourceObjects"),
             keep_contexts=_keeps_contexts(request, described),
         )
         return self._answers.answer(request, await self._composer.compose(composition))
@@ -172,7 +170,7 @@ def _source(bucket: str, said: object) -> Selection:
     generation = said_number(said, "generation")
     match = said_number(conditions, "ifGenerationMatch")
     if generation is not None and match is not None and generation != match:
-        raise invalid(f"the source `{said['name']}` has the generation {generation} and `ifGenerationMatch` {match}")
+        raise condition_not_met()
     return Selection(
         bucket=bucket,
         name=said["name"],

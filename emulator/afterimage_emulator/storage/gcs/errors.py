@@ -26,6 +26,7 @@ STATUSES: Final = {
     Reason.DISK_FULL: 507,
     Reason.NOT_IMPLEMENTED: 501,
     Reason.BACKEND_ERROR: 503,
+    Reason.RATE_LIMITED: 429,
 }
 _XML_CODES: Final = {
     Reason.NOT_FOUND: "NoSuchKey",
@@ -39,6 +40,7 @@ _XML_CODES: Final = {
     Reason.RETENTION_NOT_MET: "RetentionPolicyNotMet",
     Reason.DISK_FULL: "InsufficientStorage",
     Reason.BACKEND_ERROR: "ServiceUnavailable",
+    Reason.RATE_LIMITED: "SlowDown",
 }
 _XML_MESSAGES: Final = {
     400: "Invalid argument.",

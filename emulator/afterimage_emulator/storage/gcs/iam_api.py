@@ -14,9 +14,9 @@ from afterimage_emulator.storage.access.policies import (
     read_permissions,
     requested_version,
 )
+from afterimage_emulator.storage.folders.managed_folders import ManagedFolder, ManagedFolders
 from afterimage_emulator.storage.messages.partial_response import select_fields
 from afterimage_emulator.storage.messages.request_fields import json_object, selection
-from afterimage_emulator.storage.objects.managed_folders import ManagedFolder, ManagedFolders
 from afterimage_emulator.storage.objects.preconditions import NO_PRECONDITIONS
 from afterimage_emulator.storage.objects.records import BucketRecord, ObjectRecord
 from afterimage_emulator.storage.objects.requests import BucketEdit, Edit

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from afterimage_emulator.status import StatusError
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid, not_implemented
+from afterimage_emulator.storage.folders.managed_folders import ManagedFolders
 from afterimage_emulator.storage.gcs.acl import check_acl_allowed, predefined_acl
 from afterimage_emulator.storage.gcs.answers import ObjectAnswers
 from afterimage_emulator.storage.gcs.errors import media_error
@@ -35,8 +36,9 @@ _PRIVATE: Final = "no-cache, no-store, max-age=0, must-revalidate"
 class GcsObjects:
     """Handlers for `/b/{bucket}/o…`."""
 
-    def __init__(self, *, store: ObjectStore, answers: ObjectAnswers) -> None:
+    def __init__(self, *, store: ObjectStore, answers: ObjectAnswers, folders: ManagedFolders) -> None:
         self._store = store
+        self._folders = folders
         self._answers = answers
 
     # -- reading
@@ -74,7 +76,8 @@ class GcsObjects:
         wanted = listing(request, request.params["bucket"])
         if wanted.soft_deleted and not self._store.bucket(wanted.bucket).soft_delete_seconds:
             raise invalid("bucket soft delete policy must be set.")
-        page = self._store.list(wanted)
+        managed = self._folders.names_of(wanted.bucket) if wanted.shows_folders else ()
+        page = self._store.list(wanted, managed)
         body: dict[str, object] = {"kind": "storage#objects"}
         if page.next_token:
             body["nextPageToken"] = page.next_token

@@ -118,19 +118,27 @@ def stored_contexts(said: object) -> Contexts:
 def location_type(record: BucketRecord) -> str:
     if "customPlacementConfig" in record.settings:
         return "dual-region"
+    if record.location in _TWO_REGIONS:
+        return "dual-region"
     return "multi-region" if record.location in ("US", "EU", "ASIA") else "region"
 
 
+_TWO_REGIONS: Final = frozenset({"ASIA1", "EUR4", "EUR5", "EUR7", "EUR8", "NAM4"})
+
+
 def bucket_resource(record: BucketRecord, *, origin: str) -> dict[str, Any]:
+    gone = {"softDeleteTime": record.soft_deleted_ns, "hardDeleteTime": record.hard_deleted_ns}
     return {
         "kind": "storage#bucket",
         "id": record.name,
         "name": record.name,
         "selfLink": f"{origin}/storage/v1/b/{record.name}",
         "projectNumber": "1",
+        "generation": str(record.generation),
         "metageneration": str(record.metageneration),
         "location": record.location,
         "locationType": location_type(record),
+        **({} if location_type(record) == "region" else {"rpo": "DEFAULT"}),
         "storageClass": record.storage_class,
         "etag": record.etag,
         "timeCreated": print_time(record.created_ns),
@@ -141,6 +149,7 @@ def bucket_resource(record: BucketRecord, *, origin: str) -> dict[str, Any]:
             "uniformBucketLevelAccess": {"enabled": False},
             **record.settings.get("iamConfiguration", {}),
         },
+        **{field: print_time(value) for field, value in gone.items() if value is not None},
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from afterimage_emulator.status import Code, StatusError
-from afterimage_emulator.storage.errors import Reason, StorageError, invalid, not_implemented
+from afterimage_emulator.storage.errors import Reason, StorageError, invalid
 from afterimage_emulator.storage.messages.customer_keys import customer_key
 from afterimage_emulator.storage.objects.preconditions import Preconditions
 from afterimage_emulator.storage.objects.records import ObjectMetadata
@@ -39,6 +39,14 @@ def said_number(body: Mapping[str, object], field: str) -> int | None:
     if isinstance(value, bool) or not isinstance(value, str | int) or _DIGITS.fullmatch(str(value)) is None:
         raise invalid(f"Invalid value for `{field}`: `{str(value)[:60]}` is not a 64-bit number")
     return int(value)
+
+
+def said_flag(body: Mapping[str, object], field: str) -> bool:
+    """A yes or no of JSON; no where it is not said."""
+    value = body.get(field)
+    if value is not None and not isinstance(value, bool):
+        raise invalid(f"Invalid value for `{field}`: `{str(value)[:60]}` is neither true nor false")
+    return bool(value)
 
 
 def said_object(body: Mapping[str, object], field: str) -> Mapping[str, object]:
@@ -151,8 +159,9 @@ def listing(request: HttpRequest, bucket: str) -> Listing:
     versions, soft_deleted = flag(request, "versions"), flag(request, "softDeleted")
     if versions and soft_deleted:
         raise invalid("`versions` and `softDeleted` cannot both be true")
-    if flag(request, "includeFoldersAsPrefixes"):
-        raise not_implemented("includeFoldersAsPrefixes")
+    shows_folders = flag(request, "includeFoldersAsPrefixes")
+    if shows_folders and text(request, "delimiter") != "/":
+        raise invalid("`includeFoldersAsPrefixes` needs the delimiter `/` beside it")
     return Listing(
         bucket=bucket,
         prefix=text(request, "prefix"),
@@ -163,6 +172,7 @@ def listing(request: HttpRequest, bucket: str) -> Listing:
         glob=text(request, "matchGlob"),
         versions=versions,
         soft_deleted=soft_deleted,
+        shows_folders=shows_folders,
         context_filter=text(request, "filter"),
         page_size=min(page_size or PAGE_LIMIT, PAGE_LIMIT),
         page_token=text(request, "pageToken"),

@@ -29,7 +29,7 @@ Contexts = Mapping[str, ObjectContext]
 
 
 def patched_contexts(old: Contexts, said: object) -> Contexts:
-    """Null clears; within `custom` null removes one, and what is not said stays."""
+    """Null clears; within `custom` null, or a value of null, removes one, and what is not said stays."""
     if said is None:
         return {}
     if not isinstance(said, Mapping):
@@ -43,7 +43,7 @@ def patched_contexts(old: Contexts, said: object) -> Contexts:
         raise invalid(f"Invalid value for `contexts.custom`: it must be an object, not `{str(custom)[:60]}`")
     contexts = dict(old)
     for key, payload in custom.items():
-        if payload is None:
+        if payload is None or (isinstance(payload, Mapping) and payload.get("value", "") is None):
             contexts.pop(key, None)
             continue
         value = payload.get("value") if isinstance(payload, Mapping) else None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import merge
 from typing import Any, Final
 
+from afterimage_emulator.durable.entries import Touch
 from afterimage_emulator.linear_patterns import LinearPattern
 from afterimage_emulator.storage.errors import invalid
+from afterimage_emulator.storage.objects.blob_writer import Blob
 from afterimage_emulator.storage.objects.contexts import Contexts, read_context_filter
 from afterimage_emulator.storage.objects.globs import compile_glob, glob_literal
 from afterimage_emulator.storage.objects.records import ObjectRecord
@@ -32,9 +34,19 @@ class Namespace:
         self.noncurrent: Any = SortedDict()
         self.soft_deleted: Any = SortedDict()
         """Deleted generations that can be restored, oldest first."""
+        self.folders: Any = SortedDict()
+        """What a hierarchical bucket knows of its folders."""
 
     def is_empty(self) -> bool:
         return not self.live and not self.noncurrent
+
+    def release_all(self, release: Callable[[Blob], object], touch: Touch) -> None:
+        """The bucket is gone for good; of its objects none is left but what could be restored."""
+        for kept in self.soft_deleted.values():
+            for record in kept:
+                touch(record.key)
+                release(record.blob)
+        self.soft_deleted.clear()
 
     def records(
         self, start: str, *, inclusive: bool, versions: bool, soft_deleted: bool = False
@@ -53,13 +65,17 @@ class Namespace:
         return merge(earlier, live, key=lambda record: (record.name, record.generation))
 
 
-def list_page(namespace: Namespace, listing: Listing) -> Page:
-    """Walks the names in order and leaps over every common prefix it has reported."""
+def list_page(namespace: Namespace, listing: Listing, folders: Iterable[str] = ()) -> Page:
+    """Walks the names in order and leaps over every common prefix it has reported.
+
+    `folders` are told among the prefixes; they make a page longer, since few buckets have many.
+    """
     if listing.page_size < 0:
         raise invalid(f"Invalid value for maxResults: `{listing.page_size}`; use 1 to 1000")
     walk = _Walk(namespace, listing)
     walk.run()
-    return Page(items=tuple(walk.items), prefixes=tuple(walk.prefixes), next_token=walk.next_token)
+    prefixes = {*walk.prefixes, *walk.folders_within(folders)} if folders else walk.prefixes
+    return Page(items=tuple(walk.items), prefixes=tuple(sorted(prefixes)), next_token=walk.next_token)
 
 
 @dataclass(slots=True)
@@ -89,6 +105,23 @@ class _Walk:
         while start is not None:
             start, inclusive = self._scan(start, inclusive, after_generation, bounds, glob)
             after_generation = -1
+
+    def folders_within(self, folders: Iterable[str]) -> Iterator[str]:
+        """Those between where this page began and where the next one goes on."""
+        listing = self.listing
+        glob = compile_glob(listing.glob) if listing.glob else None
+        begin = self._resume("")[0] if listing.page_token else ""
+        for folder in folders:
+            cut = None if folder == listing.prefix else self._common_prefix(folder)
+            if (
+                cut is not None
+                and cut.startswith(listing.prefix)
+                and cut >= max(begin, listing.start_offset)
+                and (not listing.end_offset or cut < listing.end_offset)
+                and (not self.next_token or cut <= self.reached[2])
+                and (glob is None or glob.covers(cut))
+            ):
+                yield cut
 
     def _resume(self, start: str) -> tuple[str, bool, int]:
         kind, generation, name = _decode_token(self.listing.page_token)

@@ -12,6 +12,7 @@ from afterimage_emulator.storage.access.policies import Policy
 from afterimage_emulator.storage.notifications.configurations import NotificationConfiguration
 from afterimage_emulator.storage.objects.blob_writer import Blob
 from afterimage_emulator.storage.objects.contexts import Contexts
+from afterimage_emulator.storage.settings.hierarchy_settings import is_hierarchical
 
 DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
 STORAGE_CLASSES: Final = frozenset(
@@ -81,6 +82,8 @@ class BucketRecord:
 
     name: str
     project: str | None
+    generation: int = 0
+    """Tells buckets apart that had one name after the other; 0 only of what an older export says nothing of."""
     metageneration: int
     location: str
     storage_class: str
@@ -90,6 +93,8 @@ class BucketRecord:
     notifications: tuple[NotificationConfiguration, ...] = ()
     policy: Policy | None = None
     """What somebody set; None is the default of new buckets."""
+    soft_deleted_ns: int | None = None
+    hard_deleted_ns: int | None = None
 
     @property
     def is_versioned(self) -> bool:
@@ -118,6 +123,15 @@ class BucketRecord:
     @property
     def allows_object_retention(self) -> bool:
         return "objectRetention" in self.settings
+
+    @property
+    def has_autoclass(self) -> bool:
+        autoclass = self.settings.get("autoclass")
+        return isinstance(autoclass, Mapping) and autoclass.get("enabled") is True
+
+    @property
+    def has_hierarchy(self) -> bool:
+        return is_hierarchical(self.settings)
 
     def _seconds(self, setting: str, field: str) -> int:
         policy = self.settings.get(setting)

@@ -115,6 +115,8 @@ class Listing:
     glob: str = ""
     versions: bool = False
     soft_deleted: bool = False
+    shows_folders: bool = False
+    """Whether folders, managed ones too, are told among the prefixes, whether or not anything lies in them."""
     context_filter: str = ""
     page_size: int = PAGE_LIMIT
     page_token: str = ""

@@ -13,17 +13,16 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.durable.entries import Touch, touch_nothing
 from afterimage_emulator.storage.access.lists import WRITER, AccessList
 from afterimage_emulator.storage.errors import (
-    Reason,
-    SpecificError,
     StorageError,
     invalid,
-    no_such_bucket,
     no_such_object,
 )
+from afterimage_emulator.storage.folders.folder_records import Folder, folders_above
 from afterimage_emulator.storage.messages.customer_keys import check_customer_key
 from afterimage_emulator.storage.objects import events as object_events
 from afterimage_emulator.storage.objects.blob_files import BlobFiles
 from afterimage_emulator.storage.objects.blob_writer import Blob
+from afterimage_emulator.storage.objects.buckets import BucketIndex
 from afterimage_emulator.storage.objects.contexts import stamped
 from afterimage_emulator.storage.objects.events import ObjectEvents
 from afterimage_emulator.storage.objects.holds import (
@@ -32,18 +31,12 @@ from afterimage_emulator.storage.objects.holds import (
     is_kept,
     refuse_kept,
 )
-from afterimage_emulator.storage.objects.listing import Namespace, list_page
+from afterimage_emulator.storage.objects.invariants import faults_of_buckets, faults_of_shares
+from afterimage_emulator.storage.objects.listing import list_page
 from afterimage_emulator.storage.objects.names import check_bucket_name, check_object_name
-from afterimage_emulator.storage.objects.preconditions import NO_PRECONDITIONS, Preconditions
-from afterimage_emulator.storage.objects.records import (
-    DEFAULT_CONTENT_TYPE,
-    BucketRecord,
-    ObjectMetadata,
-    ObjectRecord,
-    bucket_key,
-)
+from afterimage_emulator.storage.objects.preconditions import NO_PRECONDITIONS
+from afterimage_emulator.storage.objects.records import DEFAULT_CONTENT_TYPE, BucketRecord, ObjectMetadata, ObjectRecord
 from afterimage_emulator.storage.objects.requests import (
-    BucketEdit,
     Copy,
     Edit,
     Listing,
@@ -53,10 +46,10 @@ from afterimage_emulator.storage.objects.requests import (
     Upload,
     check_sums,
 )
-from afterimage_emulator.storage.objects.soft_deleted import SoftDeleted
+from afterimage_emulator.storage.settings.encryption_settings import default_key, refuse_restricted
 
 
-class ObjectStore:
+class ObjectStore(BucketIndex):
     """The index lives in memory, the bytes in `files`. `default_buckets` always exist."""
 
     def __init__(
@@ -69,104 +62,16 @@ class ObjectStore:
         touch: Touch = touch_nothing,
     ) -> None:
         """`touch` is told the key of every bucket and object that may have changed; see `records`."""
-        self._touch = touch
-        self._clock = clock
-        self._files = files
+        super().__init__(clock=clock, files=files, touch=touch)
         self._events = events
         self._default_buckets = tuple(default_buckets)
-        self._last_generation = 0
-        self._buckets: dict[str, BucketRecord] = {}
-        self._namespaces: dict[str, Namespace] = {}
-        self._soft_deleted = SoftDeleted(clock=clock, files=files, namespaces=self._namespaces, touch=touch)
-        self._watchers: list[Callable[[], None]] = []
         self.reset()
 
     def reset(self) -> None:
         """Forgets everything; the last generation stays, so that no number is ever used twice."""
-        self._buckets.clear()
-        self._namespaces.clear()
-        self._soft_deleted.reset()
+        self.forget_buckets()
         for name in self._default_buckets:
             self.create_bucket(NewBucket(name=name))
-
-    # -- buckets
-
-    def watch_buckets(self, changed: Callable[[], None]) -> None:
-        """`changed` is called when a bucket comes, or its settings change."""
-        self._watchers.append(changed)
-
-    def _put_bucket(self, bucket: BucketRecord) -> None:
-        self._buckets[bucket.name] = bucket
-        self._namespaces.setdefault(bucket.name, Namespace())
-        self._touch(bucket_key(bucket.name))
-        if bucket.settings:
-            for changed in self._watchers:
-                changed()
-
-    def create_bucket(self, request: NewBucket) -> BucketRecord:
-        check_bucket_name(request.name)
-        if request.name in self._buckets:
-            raise SpecificError(
-                Reason.CONFLICT,
-                "BucketAlreadyOwnedByYou",
-                "Your previous request to create the named bucket succeeded and you already own it.",
-            )
-        now = self._clock.now_ns()
-        bucket = BucketRecord(
-            name=request.name,
-            project=request.project,
-            metageneration=1,
-            location=request.location.upper(),
-            storage_class=request.storage_class,
-            created_ns=now,
-            updated_ns=now,
-            settings=request.settings,
-        )
-        self._put_bucket(bucket)
-        return bucket
-
-    def ensure_bucket(self, name: str) -> BucketRecord:
-        """The bucket, made on the spot where there is none: local code should not have to create its buckets."""
-        return self._buckets.get(name) or self.create_bucket(NewBucket(name=name))
-
-    def bucket(self, name: str, preconditions: Preconditions = NO_PRECONDITIONS) -> BucketRecord:
-        bucket = self._buckets.get(name)
-        if bucket is None:
-            raise no_such_bucket()
-        preconditions.check_read(bucket)
-        return bucket
-
-    def bucket_or_none(self, name: str) -> BucketRecord | None:
-        return self._buckets.get(name)
-
-    def buckets(self, *, project: str | None = None, prefix: str = "") -> list[BucketRecord]:
-        """In order of names. A bucket made on the spot belongs to every project."""
-        return [
-            bucket
-            for name, bucket in sorted(self._buckets.items())
-            if name.startswith(prefix) and (project is None or bucket.project in (None, project))
-        ]
-
-    def edit_bucket(self, request: BucketEdit) -> BucketRecord:
-        old = self._buckets.get(request.name)
-        if old is None:
-            raise no_such_bucket()
-        request.preconditions.check_write(old)
-        new = replace(request.change(old), metageneration=old.metageneration + 1, updated_ns=self._clock.now_ns())
-        self._put_bucket(new)
-        return new
-
-    def delete_bucket(self, name: str, preconditions: Preconditions = NO_PRECONDITIONS) -> None:
-        bucket = self._buckets.get(name)
-        if bucket is None:
-            raise no_such_bucket()
-        preconditions.check_write(bucket)
-        if not self._namespaces[name].is_empty():
-            raise SpecificError(Reason.CONFLICT, "BucketNotEmpty", "The bucket you tried to delete is not empty.")
-        self._soft_deleted.forget_bucket(name)
-        del self._buckets[name]
-        del self._namespaces[name]
-        self._touch(bucket_key(name))
 
     # -- reading
 
@@ -197,6 +102,10 @@ class ObjectStore:
             for name in names
         ]
 
+    def soft_deleted(self, bucket: str) -> list[ObjectRecord]:
+        """All of a bucket that can be restored, by name and generation."""
+        return [record for kept in self._namespaces[bucket].soft_deleted.values() for record in kept]
+
     def has_objects(self, bucket: str, prefix: str) -> bool:
         return bool(self.list(Listing(bucket=bucket, prefix=prefix, page_size=1)).items)
 
@@ -211,9 +120,11 @@ class ObjectStore:
         others: list[ObjectRecord] = [*namespace.noncurrent.get(name, ()), *namespace.soft_deleted.get(name, ())]
         return next((one for one in others if one.generation == generation), None)
 
-    def list(self, request: Listing) -> Page:
+    def list(self, request: Listing, managed_folders: Sequence[str] = ()) -> Page:
         namespace = self._namespaces.get(request.bucket)
-        return Page() if namespace is None else list_page(namespace, request)
+        if namespace is None:
+            return Page()
+        return list_page(namespace, request, (*managed_folders, *namespace.folders) if request.shows_folders else ())
 
     def _find(self, request: Selection) -> ObjectRecord:
         check_object_name(request.name)
@@ -234,9 +145,17 @@ class ObjectStore:
     def check_upload(self, request: Upload) -> None:
         """Refuses what cannot succeed before its bytes are sent; asked again when they are all there."""
         check_object_name(request.name)
-        if request.bucket not in self._buckets:
+        bucket = self._buckets.get(request.bucket)
+        if bucket is None:
             check_bucket_name(request.bucket)
         self._check_write(request)
+        if bucket is not None:
+            metadata = request.metadata
+            refuse_restricted(
+                bucket.settings,
+                brings_key=metadata.customer_key_sha256 is not None,
+                names_key=metadata.kms_key_name is not None,
+            )
 
     def insert(self, request: Upload, blob: Blob) -> ObjectRecord:
         """Makes the bytes the live generation. Takes the blob over: whatever is refused is removed."""
@@ -263,7 +182,8 @@ class ObjectStore:
             metadata,
             contexts=stamped(metadata.contexts, now),
             acl=metadata.acl or _default_list(bucket),
-            kms_key_name=metadata.kms_key_name or self._default_key(bucket, metadata),
+            kms_key_name=metadata.kms_key_name
+            or (None if metadata.customer_key_sha256 else default_key(bucket.settings)),
         )
         record = ObjectRecord(
             bucket=request.bucket,
@@ -271,19 +191,23 @@ class ObjectStore:
             generation=self._next_generation(now),
             metageneration=1,
             metadata=metadata,
-            storage_class=request.storage_class or bucket.storage_class,
+            storage_class="STANDARD" if bucket.has_autoclass else request.storage_class or bucket.storage_class,
             blob=blob,
             created_ns=now,
             updated_ns=now,
             component_count=request.component_count,
         )
+        if bucket.has_hierarchy:
+            self._add_folders_above(record)
         self._replace_live(bucket, request.name, record)
         return record
 
-    def _default_key(self, bucket: BucketRecord, metadata: ObjectMetadata) -> str | None:
-        encryption = bucket.settings.get("encryption") or {}
-        key = None if metadata.customer_key_sha256 else encryption.get("defaultKmsKeyName")
-        return None if key is None else f"{key}/cryptoKeyVersions/1"
+    def _add_folders_above(self, record: ObjectRecord) -> None:
+        folders, now = self._namespaces[record.bucket].folders, record.created_ns
+        for name in folders_above(record.name):
+            if name not in folders:
+                folders[name] = folder = Folder(bucket=record.bucket, name=name, created_ns=now, updated_ns=now)
+                self._touch(folder.key)
 
     def edit(self, request: Edit) -> ObjectRecord:
         target = request.target
@@ -423,6 +347,21 @@ class ObjectStore:
         self.delete(Selection(bucket=request.source.bucket, name=request.source.name))
         return record
 
+    def check_not_kept(self, record: ObjectRecord) -> None:
+        """Refuses to let a generation go that a hold or a retention keeps."""
+        refuse_kept(self._buckets[record.bucket], record, self._clock.now_ns(), archives=False)
+
+    def rename(self, record: ObjectRecord, name: str) -> None:
+        """The same generation under another name, when its folder moves."""
+        live, bucket = self._namespaces[record.bucket].live, self._buckets[record.bucket]
+        del live[record.name]
+        live[name] = renamed = replace(record, name=name)
+        self._touch(record.key)
+        self._touch(renamed.key)
+        self._events.publish(object_events.FINALIZED, renamed, bucket)
+        gone = replace(record, deleted_ns=self._clock.now_ns())
+        self._events.publish(object_events.DELETED, gone, bucket)
+
     # -- exporting and importing
 
     def everything(self) -> Iterator[ObjectRecord]:
@@ -432,13 +371,13 @@ class ObjectStore:
             for earlier in (*namespace.noncurrent.values(), *namespace.soft_deleted.values()):
                 yield from earlier
 
-    def adopt_bucket(self, bucket: BucketRecord) -> None:
-        self._put_bucket(bucket)
-
-    def adopt(self, record: ObjectRecord) -> None:
+    def adopt(self, record: ObjectRecord, *, deleted_bucket: int | None = None) -> None:
         """Takes a record over as it is, from an import: no event, and later generations stay later."""
-        self.ensure_bucket(record.bucket)
         self._last_generation = max(self._last_generation, record.generation)
+        if deleted_bucket is not None:
+            self.deleted_buckets.adopt_object(record, deleted_bucket)
+            return
+        self.ensure_bucket(record.bucket)
         namespace = self._namespaces[record.bucket]
         self._touch(record.key)
         if record.soft_deleted_ns is not None:
@@ -463,38 +402,8 @@ class ObjectStore:
 
     def faults(self) -> Iterator[str]:
         """Everything that is not as it must be, each with its place."""
-        for bucket in sorted(self._buckets.keys() ^ self._namespaces.keys()):
-            yield f"the bucket `{bucket}` has {'no record' if bucket in self._namespaces else 'no place for objects'}"
-        for name, record in self._buckets.items():
-            if record.name != name:
-                yield f"`{name}` holds the bucket `{record.name}`"
-        for bucket, namespace in self._namespaces.items():
-            for name in sorted(namespace.live.keys() | namespace.noncurrent.keys()):
-                yield from self._faults_of_name(bucket, name, namespace)
-        shares: dict[str, int] = {}
-        blobs: dict[str, Blob] = {}
-        for one in self.everything():
-            shares[one.blob.location] = shares.get(one.blob.location, 0) + 1
-            blobs[one.blob.location] = one.blob
-        for location, blob in blobs.items():
-            if blob.shares != shares[location]:
-                yield f"{shares[location]} records stand on `{location}`, which counts {blob.shares}"
-
-    def _faults_of_name(self, bucket: str, name: str, namespace: Namespace) -> Iterator[str]:
-        earlier: list[ObjectRecord] = namespace.noncurrent.get(name, [])
-        live: ObjectRecord | None = namespace.live.get(name)
-        if live is None and not earlier:
-            yield f"`{bucket}/{name}` has no generation and is still there"
-        if live is not None and live.deleted_ns is not None:
-            yield f"`{bucket}/{name}` is live and was deleted"
-        if any(one.deleted_ns is None for one in earlier):
-            yield f"`{bucket}/{name}` keeps an earlier generation that was never deleted"
-        records = [*earlier, *([] if live is None else [live])]
-        if any((one.bucket, one.name) != (bucket, name) for one in records):
-            yield f"`{bucket}/{name}` holds an object of another name"
-        generations = [one.generation for one in records]
-        if generations != sorted(set(generations)) or generations[-1:] > [self._last_generation]:
-            yield f"generations of `{bucket}/{name}` must rise up to {self._last_generation}: {generations}"
+        yield from faults_of_buckets(self._buckets, self._namespaces, self._last_generation)
+        yield from faults_of_shares((*self.everything(), *(one for _, one in self.deleted_buckets.objects())))
 
     # -- inside
 
@@ -507,10 +416,6 @@ class ObjectStore:
     def _check_write(self, request: Upload) -> None:
         current = self.live(request.bucket, request.name)
         request.preconditions.check_write(current, 0 if current is None else current.generation)
-
-    def _next_generation(self, now_ns: int) -> int:
-        self._last_generation = max(self._last_generation + 1, now_ns // 1000)
-        return self._last_generation
 
     def _replace_live(self, bucket: BucketRecord, name: str, new: ObjectRecord | None) -> None:
         namespace = self._namespaces[bucket.name]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from afterimage_emulator.storage.access.lists import BUCKET_ROLES, OBJECT_ROLES, read_list
 from afterimage_emulator.storage.errors import invalid, not_implemented
-from afterimage_emulator.storage.lifecycle.rules import read_rules
-from afterimage_emulator.storage.settings.key_names import check_key_name
+from afterimage_emulator.storage.lifecycle.rules import SET_CLASS, read_rules
+from afterimage_emulator.storage.settings.autoclass_settings import changed_autoclass
+from afterimage_emulator.storage.settings.encryption_settings import settled_encryption
+from afterimage_emulator.storage.settings.hierarchy_settings import check_hierarchy, created_hierarchy
 from afterimage_emulator.storage.settings.retention_settings import (
     SOFT_DELETE_SECONDS,
     changed_retention,
@@ -23,21 +25,23 @@ _REPLACED: Final = ("cors", "acl", "defaultObjectAcl", "defaultEventBasedHold", 
 _ONLY_AT_CREATION: Final = ("objectRetention", "hierarchicalNamespace", "customPlacementConfig")
 _FLAGS: Final = ("defaultEventBasedHold",)
 _SWITCHED_OFF: Final[Mapping[str, Callable[[Mapping[str, object]], bool]]] = {
-    "autoclass": lambda said: said.get("enabled") is not True,
     "ipFilter": lambda said: said.get("mode") in (None, "Disabled"),
 }
 """What is taken as long as it asks for nothing."""
 
 
-def created_settings(bucket: str, body: Mapping[str, object], now_ns: int) -> Settings:
+def created_settings(
+    bucket: str, body: Mapping[str, object], now_ns: int, *, allows_object_retention: bool = False
+) -> Settings:
     settings = dict(patched_settings(bucket, {}, body, now_ns))
     settings.setdefault("softDeletePolicy", soft_delete_policy(SOFT_DELETE_SECONDS, now_ns))
-    hierarchy = body.get("hierarchicalNamespace")
-    if isinstance(hierarchy, Mapping) and hierarchy.get("enabled") is True:
-        raise not_implemented("bucket.hierarchicalNamespace")
+    _set(settings, "hierarchicalNamespace", created_hierarchy(body.get("hierarchicalNamespace")))
     placement = body.get("customPlacementConfig")
     if placement is not None:
         settings["customPlacementConfig"] = _placement(placement)
+    if allows_object_retention:
+        settings["objectRetention"] = {"mode": "Enabled"}
+    _check_together(settings)
     return settings
 
 
@@ -68,14 +72,26 @@ def patched_settings(bucket: str, old: Settings, body: Mapping[str, object], now
             settings[field] = list(read_list(settings[field], roles, field))
     if settings.get("acl") == []:
         del settings["acl"]  # an empty list changes nothing
+    _change_by_the_server(settings, bucket, old, body, now_ns)
+    _check(settings)
+    if "encryption" in settings:
+        settings["encryption"] = settled_encryption(old.get("encryption"), settings["encryption"], now_ns)
+    _check_together(settings)
+    return settings
+
+
+def _change_by_the_server(
+    settings: dict[str, object], bucket: str, old: Settings, body: Mapping[str, object], now_ns: int
+) -> None:
+    """What the server adds times to."""
     if "retentionPolicy" in body:
         policy = changed_retention(bucket, _mapping(old.get("retentionPolicy")), body["retentionPolicy"], now_ns)
         _set(settings, "retentionPolicy", policy)
     if "softDeletePolicy" in body:
         kept = changed_soft_delete(_mapping(old.get("softDeletePolicy")), body["softDeletePolicy"], now_ns)
         _set(settings, "softDeletePolicy", kept)
-    _check(settings)
-    return settings
+    if "autoclass" in body:
+        _set(settings, "autoclass", changed_autoclass(_mapping(old.get("autoclass")), body["autoclass"], now_ns))
 
 
 def _set(settings: dict[str, object], field: str, value: object) -> None:
@@ -103,22 +119,28 @@ def _check(settings: dict[str, object]) -> None:
         raise invalid(f"Invalid value for `rpo`: `{settings['rpo']}`; use DEFAULT or ASYNC_TURBO")
     if "lifecycle" in settings and not read_rules(settings["lifecycle"]):
         del settings["lifecycle"]
-    _check_encryption(settings)
     configuration = _mapping(settings.get("iamConfiguration")) or {}
     prevention = configuration.get("publicAccessPrevention", "inherited")
     if prevention not in ("inherited", "enforced", "unspecified"):
         raise invalid(f"Invalid value for `publicAccessPrevention`: `{prevention}`; use inherited or enforced")
 
 
-def _check_encryption(settings: Mapping[str, object]) -> None:
-    encryption = _mapping(settings.get("encryption")) or {}
-    key = encryption.get("defaultKmsKeyName")
-    if key is not None:
-        check_key_name(key)
-    for field, said in encryption.items():
-        mode = said.get("restrictionMode") if isinstance(said, Mapping) else None
-        if field.endswith("EnforcementConfig") and mode not in (None, "NotRestricted"):
-            raise not_implemented(f"bucket.encryption.{field}")
+def _check_together(settings: Mapping[str, Any]) -> None:
+    """What one setting says of another."""
+    uniform = (settings.get("iamConfiguration") or {}).get("uniformBucketLevelAccess") or {}
+    check_hierarchy(
+        settings,
+        has_uniform_access=uniform.get("enabled") is True,
+        is_versioned=(settings.get("versioning") or {}).get("enabled") is True,
+    )
+    if (settings.get("autoclass") or {}).get("enabled") is not True:
+        return
+    for rule in read_rules(settings.get("lifecycle") or {}):
+        if rule.action == SET_CLASS or "matchesStorageClass" in rule.conditions:
+            raise invalid(
+                f"Autoclass chooses the classes of objects: no lifecycle rule may name `{SET_CLASS}` or "
+                "`matchesStorageClass` beside it"
+            )
 
 
 def _placement(said: object) -> object:

@@ -53,6 +53,24 @@ def test_an_object_grows_by_composing_into_itself(running: RunningStorage, bucke
     assert running.log.of(bucket.name)[2:] == [("finalized", "log"), ("deleted", "log"), ("deleted", "line")]
 
 
+def test_the_sources_of_a_composite_go_for_good_or_not_at_all(bucket: storage.Bucket) -> None:
+    """In a versioned bucket too exactly the generations that were read are gone; a held source refuses the whole."""
+    bucket.versioning_enabled = True
+    bucket.patch()
+    one, two, target = bucket.blob("one"), bucket.blob("two"), bucket.blob("target")
+    for source in (one, two):
+        source.upload_from_string(source.name)
+    two.temporary_hold = True
+    two.patch()
+    with pytest.raises(exceptions.Forbidden):
+        target.compose([one, two], delete_source_objects=True)
+    assert [blob.name for blob in bucket.list_blobs(versions=True)] == ["one", "two"]
+    two.temporary_hold = False
+    two.patch()
+    target.compose([one, two], delete_source_objects=True)
+    assert [blob.name for blob in bucket.list_blobs(versions=True)] == ["target"]
+
+
 def test_composing_what_does_not_fit_is_refused(running: RunningStorage, bucket: storage.Bucket) -> None:
     """Missing, changed, too many or no sources: production's code, and the target stays as it was."""
     one = bucket.blob("one")
@@ -74,7 +92,7 @@ def test_composing_what_does_not_fit_is_refused(running: RunningStorage, bucket:
         ({"sourceObjects": [{}]}, 400),
         ({"sourceObjects": ["one"]}, 400),
         ({"sourceObjects": [{**name, "generation": "x"}]}, 400),
-        ({"sourceObjects": [{**name, "generation": "1", "objectPreconditions": {"ifGenerationMatch": "2"}}]}, 400),
+        ({"sourceObjects": [{**name, "generation": "1", "objectPreconditions": {"ifGenerationMatch": "2"}}]}, 412),
         ({"sourceObjects": [name], "destination": []}, 400),
         ({"sourceObjects": [name], "destination": {"name": "other"}}, 400),
         ({"sourceObjects": [name], "deleteSourceObjects": "yes"}, 400),
@@ -82,7 +100,9 @@ def test_composing_what_does_not_fit_is_refused(running: RunningStorage, bucket:
     for body, status in refused:
         answer = requests.post(url, json=body, timeout=30)
         assert answer.status_code == status, (body, answer.text)
-        assert answer.json()["error"]["errors"][0]["reason"] in ("invalid", "required")
+        assert answer.json()["error"]["errors"][0]["reason"] in (
+            ("conditionNotMet",) if status == 412 else ("invalid", "required")
+        )
     assert not target.exists()
 
 

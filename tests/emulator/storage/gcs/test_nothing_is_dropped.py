@@ -36,16 +36,6 @@ def test_a_copy_drops_no_field(running: RunningStorage, bucket: storage.Bucket, 
     assert found["kmsKeyName"] == f"{key}/cryptoKeyVersions/1"
 
 
-def test_a_listing_that_asks_for_folders_as_prefixes_is_refused_by_name(
-    running: RunningStorage, bucket_name: str
-) -> None:
-    """It would lack them; without the wish, or with a plain no, it is answered."""
-    url = f"{running.origin}/storage/v1/b/{bucket_name}/o?delimiter=/&includeFoldersAsPrefixes"
-    refused = requests.get(f"{url}=true", timeout=30)
-    assert (refused.status_code, "includeFoldersAsPrefixes" in refused.text) == (501, True)
-    assert requests.get(f"{url}=false", timeout=30).status_code == 200
-
-
 @pytest.mark.parametrize(("sent", "kept"), [(5, "5"), (1.5, "1.5"), (True, "true"), (False, "false"), ("x", "x")])
 def test_plain_values_of_custom_metadata_become_text(
     running: RunningStorage, bucket: storage.Bucket, sent: Any, kept: str

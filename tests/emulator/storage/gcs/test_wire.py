@@ -221,8 +221,6 @@ def test_impossible_names_are_refused(wire: Wire, bucket_name: str, name: str) -
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/storage/v1/b/{b}/o/bulkRestore"),
-        ("POST", "/storage/v1/b/{b}/restore"),
         ("GET", "/storage/v1/b/{b}/anywhereCaches"),
         ("GET", "/{b}/x?acl"),
     ],
@@ -237,7 +235,7 @@ def test_what_is_not_here_says_so(wire: Wire, bucket_name: str, method: str, pat
 
 @pytest.mark.parametrize(
     "setting",
-    [{"autoclass": {"enabled": True}}, {"ipFilter": {"mode": "Enabled"}}, {"hierarchicalNamespace": {"enabled": True}}],
+    [{"ipFilter": {"mode": "Enabled"}}],
 )
 def test_bucket_settings_without_effect_are_refused(wire: Wire, bucket_name: str, setting: dict[str, Any]) -> None:
     """What would change what production does is not accepted in silence; switched off, it is taken."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -111,7 +113,7 @@ def test_a_policy_that_cannot_be_is_refused(running: RunningStorage, bucket: sto
 
 
 def test_the_bytes_go_when_the_time_is_over(own_service: RunningStorage, own_bucket: storage.Bucket) -> None:
-    """By the suite's clock, each generation after its own time; a deleted bucket takes all with it."""
+    """By the suite's clock, each generation after its own time, and a deleted bucket with all that it kept."""
     own_bucket.blob("a").upload_from_string("1")
     own_bucket.blob("a").delete()
     own_service.call(lambda: own_service.clock.advance(3 * DAY))
@@ -121,6 +123,8 @@ def test_the_bytes_go_when_the_time_is_over(own_service: RunningStorage, own_buc
     assert [one.name for one in own_bucket.list_blobs(soft_deleted=True)] == ["b"]
     assert files_of(own_service) == 1
     own_bucket.delete()
+    assert files_of(own_service) == 1  # the bucket may come back, and the object in it
+    own_service.call(lambda: own_service.clock.advance(7 * DAY))
     assert files_of(own_service) == 0
 
 
@@ -145,3 +149,71 @@ def test_an_export_has_what_can_be_restored(
     [gone] = own_bucket.list_blobs(soft_deleted=True)
     restored = own_bucket.restore_blob("a", generation=gone.generation)
     assert restored.download_as_bytes() == b"bytes"
+
+
+def bulk_restored(service: RunningStorage, bucket: str, **wanted: Any) -> Any:
+    """What one call says that it did, and the answer itself where it was refused."""
+    url = f"{service.origin}/storage/v1/b/{bucket}/o/bulkRestore"
+    answer = requests.post(url, json=wanted, timeout=30)
+    return answer.json()
+
+
+def test_many_objects_come_back_in_one_call(own_service: RunningStorage, own_bucket: storage.Bucket) -> None:
+    """The newest generation of each name that globs and times choose; live objects stay unless it says otherwise."""
+    for name in ("a/1", "a/2", "b/1", "b/1"):
+        own_bucket.blob(name).upload_from_string(name)
+        own_bucket.blob(name).delete()
+    own_service.call(lambda: own_service.clock.advance(DAY))
+    later = datetime.now(UTC) + timedelta(hours=12)
+    own_bucket.blob("c").upload_from_string("c")
+    own_bucket.blob("c").delete()
+    own_bucket.blob("a/1").upload_from_string("live")
+    operation = bulk_restored(own_service, own_bucket.name, matchGlobs=["a/*"])
+    assert (operation["kind"], operation["done"]) == ("storage#operation", True)
+    counts = {name: count for name, count in operation["metadata"].items() if name.endswith("Count")}
+    assert counts == {"succeededCount": "1", "failedCount": "0", "skippedCount": "1"}
+    assert {blob.name: blob.download_as_bytes() for blob in own_bucket.list_blobs()} == {"a/1": b"live", "a/2": b"a/2"}
+    bulk_restored(own_service, own_bucket.name, allowOverwrite=True, matchGlobs=["a/1"])
+    assert own_bucket.blob("a/1").download_as_bytes() == b"a/1"
+    bulk_restored(
+        own_service, own_bucket.name, softDeletedBeforeTime=later.isoformat(), createdAfterTime="2020-01-01T00:00:00Z"
+    )
+    assert [blob.name for blob in own_bucket.list_blobs()] == ["a/1", "a/2", "b/1"]
+    bulk_restored(own_service, own_bucket.name, softDeletedAfterTime=later.isoformat())
+    assert own_bucket.blob("c").exists()
+    operations = f"{own_service.origin}/storage/v1/b/{own_bucket.name}/operations"
+    listed = requests.get(f"{operations}?pageSize=1", timeout=30).json()
+    rest = requests.get(f"{operations}?pageToken={listed['nextPageToken']}", timeout=30).json()
+    assert listed["operations"] == [operation]
+    assert len(rest["operations"]) == 3
+    assert requests.get(operation["selfLink"], timeout=30).json() == operation
+    assert requests.post(f"{operation['selfLink']}/cancel", timeout=30).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"matchGlobs": "a"},
+        {"matchGlobs": [1]},
+        {"matchGlobs": ["["]},
+        {"matchGlobs": ["a"] * 17},
+        {"allowOverwrite": "yes"},
+        {"copySourceAcl": 1},
+        {"softDeletedAfterTime": "yesterday"},
+        {"createdBeforeTime": 5},
+    ],
+)
+def test_a_bulk_restore_that_cannot_be_is_refused(
+    running: RunningStorage, bucket: storage.Bucket, wanted: dict[str, object]
+) -> None:
+    """Globs, times and flags of another form: 400, and nothing comes back."""
+    bucket.blob("a").upload_from_string("x")
+    bucket.blob("a").delete()
+    assert bulk_restored(running, bucket.name, **wanted)["error"]["code"] == 400
+    assert not bucket.blob("a").exists()
+    operations = f"{running.origin}/storage/v1/b/{bucket.name}/operations"
+    assert requests.get(f"{operations}/none", timeout=30).status_code == 404
+    assert requests.get(f"{operations}?pageSize=-1", timeout=30).status_code == 400
+    bucket.soft_delete_policy.retention_duration_seconds = 0
+    bucket.patch()
+    assert bulk_restored(running, bucket.name)["error"]["code"] == 400

@@ -43,13 +43,13 @@ class SoftDeleted:
         kept: list[ObjectRecord] = [] if namespace is None else namespace.soft_deleted.get(name, [])
         return next((record for record in kept if record.generation == generation), None)
 
-    def forget_bucket(self, bucket: str) -> None:
-        """All that a deleted bucket kept is gone; what is due of it later finds nothing."""
+    def keep_all_of(self, bucket: str) -> None:
+        """Those of a bucket that came back; what was due while it was gone goes at once."""
         for kept in self._namespaces[bucket].soft_deleted.values():
             for record in kept:
                 self._touch(record.key)
-                self._files.release(record.blob)
-        self._namespaces[bucket].soft_deleted.clear()
+                heapq.heappush(self._due, (record.hard_deleted_ns or 0, bucket, record.name, record.generation))
+        self._arm()
 
     def reset(self) -> None:
         self._due.clear()

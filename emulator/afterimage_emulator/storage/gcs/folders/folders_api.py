@@ -1,15 +1,15 @@
-"""Managed folders in the JSON API, the layout of a bucket, and folders of hierarchical buckets, which are not here."""
+"""Managed folders in the JSON API, and the layout of a bucket."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from afterimage_emulator.storage.errors import Reason, StorageError, invalid
+from afterimage_emulator.storage.errors import invalid
+from afterimage_emulator.storage.folders.managed_folders import ManagedFolder, ManagedFolders
 from afterimage_emulator.storage.messages.object_json import location_type
 from afterimage_emulator.storage.messages.partial_response import select_fields
 from afterimage_emulator.storage.messages.request_fields import flag, json_object, number, preconditions, text
 from afterimage_emulator.storage.messages.timestamps import print_time
-from afterimage_emulator.storage.objects.managed_folders import ManagedFolder, ManagedFolders
 from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
@@ -18,7 +18,7 @@ _PAGE_LIMIT: Final = 1000
 
 
 class FoldersApi:
-    """Handlers for `/b/{bucket}/managedFolders`, `/b/{bucket}/folders` and `/b/{bucket}/storageLayout`."""
+    """Handlers for `/b/{bucket}/managedFolders` and `/b/{bucket}/storageLayout`."""
 
     def __init__(self, *, store: ObjectStore, folders: ManagedFolders) -> None:
         self._store = store
@@ -31,14 +31,9 @@ class FoldersApi:
             "bucket": bucket.name,
             "location": bucket.location,
             "locationType": location_type(bucket),
-            "hierarchicalNamespace": {"enabled": False},
+            "hierarchicalNamespace": {"enabled": bucket.has_hierarchy},
         }
         return json_response(select_fields(layout, request.query_value("fields")))
-
-    async def no_hierarchy(self, request: HttpRequest) -> HttpResponse:
-        """What production says of every bucket without a hierarchy, which all are here."""
-        bucket = self._store.bucket(request.params["bucket"])
-        raise StorageError(Reason.CONFLICT, f"The bucket {bucket.name} does not support hierarchical namespace.")
 
     async def create(self, request: HttpRequest) -> HttpResponse:
         body = await json_object(request)

@@ -10,8 +10,9 @@ from afterimage_emulator.clock import Clock
 from afterimage_emulator.durable.entries import Touch, touch_nothing
 from afterimage_emulator.storage.access.policies import Policy
 from afterimage_emulator.storage.errors import Reason, StorageError, condition_not_met, invalid
+from afterimage_emulator.storage.folders.folder_records import Folder
 from afterimage_emulator.storage.objects.preconditions import Preconditions
-from afterimage_emulator.storage.objects.records import BucketRecord, etag_of
+from afterimage_emulator.storage.objects.records import BucketRecord
 from afterimage_emulator.storage.objects.store import ObjectStore
 
 _LEVELS: Final = 15
@@ -19,19 +20,10 @@ _NAME: Final = re.compile(r"(?:[^/\r\n]+/)+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ManagedFolder:
-    """One folder. Its name ends in a slash."""
+class ManagedFolder(Folder):
+    """One that policies may be set on."""
 
-    bucket: str
-    name: str
-    created_ns: int
-    updated_ns: int
-    metageneration: int = 1
     policy: Policy = ()
-
-    @property
-    def etag(self) -> str:
-        return etag_of(None, self.metageneration)
 
     @property
     def key(self) -> str:
@@ -53,6 +45,7 @@ class ManagedFolders:
 
     def create(self, bucket_name: str, name: object) -> ManagedFolder:
         bucket = self._bucket(bucket_name)
+        name = with_slash(name)
         if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name.encode(errors="replace")) > 1024:
             raise invalid(f"Invalid value for `name`: `{str(name)[:100]}` is no name of a folder; it ends in a slash")
         if name.count("/") > _LEVELS:
@@ -77,7 +70,7 @@ class ManagedFolders:
         return folder
 
     def get(self, bucket_name: str, name: str, preconditions: Preconditions) -> ManagedFolder:
-        folder = self._found(self._bucket(bucket_name), name)
+        folder = self._found(self._bucket(bucket_name), str(with_slash(name)))
         if folder is None:
             raise StorageError(Reason.NOT_FOUND, f"The managed folder {bucket_name}/{name} does not exist.")
         preconditions.check_read(folder)
@@ -95,9 +88,14 @@ class ManagedFolders:
             if owner == bucket_name and name.startswith(prefix) and folder.created_ns >= bucket.created_ns
         ]
 
+    def names_of(self, bucket_name: str) -> list[str]:
+        """The bucket may not be there."""
+        is_there = self._store.bucket_or_none(bucket_name) is not None
+        return [folder.name for folder in self.of_bucket(bucket_name)] if is_there else []
+
     def delete(self, bucket_name: str, name: str, preconditions: Preconditions, *, allows_objects: bool) -> None:
         folder = self.get(bucket_name, name, preconditions)
-        if not allows_objects and self._store.has_objects(bucket_name, name):
+        if not allows_objects and self._store.has_objects(bucket_name, folder.name):
             raise StorageError(Reason.CONFLICT, "The managed folder you tried to delete is not empty.")
         del self._folders[folder.bucket, folder.name]
         self._touch(folder.key)
@@ -112,3 +110,8 @@ class ManagedFolders:
     def _found(self, bucket: BucketRecord, name: str) -> ManagedFolder | None:
         folder = self._folders.get((bucket.name, name))
         return None if folder is None or folder.created_ns < bucket.created_ns else folder
+
+
+def with_slash(name: object) -> object:
+    """Clients may leave out the slash that every folder's name ends in."""
+    return f"{name}/" if isinstance(name, str) and name and not name.endswith("/") else name

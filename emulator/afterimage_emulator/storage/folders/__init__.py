@@ -1,0 +1,1 @@
+"""Folders: those of hierarchical buckets, and managed ones."""
