@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.protos.message import Message
@@ -44,8 +44,16 @@ class PublisherApi:
     def update_topic(self, request: pubsub_v1.UpdateTopicRequest, call: Call) -> pubsub_v1.Topic:
         return self._broker.change_topic(request.topic, request.update_mask.paths)
 
-    def publish(self, request: pubsub_v1.PublishRequest, call: Call) -> pubsub_v1.PublishResponse:
+    def publish(
+        self, request: pubsub_v1.PublishRequest, call: Call
+    ) -> pubsub_v1.PublishResponse | Awaitable[pubsub_v1.PublishResponse]:
+        if self._broker.has_schema(request.topic):
+            return self._publish_in_turns(request)
         return pubsub_v1.PublishResponse(message_ids=self._broker.publish(request.topic, request.messages))
+
+    async def _publish_in_turns(self, request: pubsub_v1.PublishRequest) -> pubsub_v1.PublishResponse:
+        ids = await self._broker.publish_in_turns(request.topic, request.messages)
+        return pubsub_v1.PublishResponse(message_ids=ids)
 
     def get_topic(self, request: pubsub_v1.GetTopicRequest, call: Call) -> pubsub_v1.Topic:
         return self._broker.topic(request.topic)

@@ -13,6 +13,7 @@ from afterimage_emulator.pubsub.schemas.refusals import MessageRefusedError, Sch
 from afterimage_emulator.pubsub.schemas.registry import invalid_message
 from afterimage_emulator.pubsub.topics.broker import Broker
 from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.turns import worked_off
 from afterimage_emulator.wire.grpc_methods import Call, GrpcMethod, UnaryHandler
 from afterimage_emulator.wire.pages import page_of
 
@@ -89,7 +90,7 @@ class SchemaApi:
             raise StatusError(Code.INVALID_ARGUMENT, f"Invalid schema definition: {error}") from None
         return pubsub_v1.ValidateSchemaResponse()
 
-    def validate_message(
+    async def validate_message(
         self, request: pubsub_v1.ValidateMessageRequest, call: Call
     ) -> pubsub_v1.ValidateMessageResponse:
         check_project(request.parent)
@@ -104,7 +105,7 @@ class SchemaApi:
                 definition = self._schemas.revision(request.name).definition
             else:
                 definition = read_definition(request.schema)
-            definition.check(request.message, encoding)
+            await worked_off(definition.check(request.message, encoding), self._schemas.reading)
         except SchemaRefusedError as error:
             raise StatusError(Code.INVALID_ARGUMENT, f"Invalid schema definition: {error}") from None
         except MessageRefusedError as error:

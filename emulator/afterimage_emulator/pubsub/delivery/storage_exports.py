@@ -18,6 +18,7 @@ from afterimage_emulator.pubsub.schemas.registry import Revision, Schemas
 from afterimage_emulator.pubsub.topics.backlog import Entry
 from afterimage_emulator.pubsub.topics.subscriptions import Subscription
 from afterimage_emulator.status import StatusError
+from afterimage_emulator.turns import worked_off
 
 LOOK_AGAIN_SECONDS: Final = 10.0
 _FOR_EVER_SECONDS: Final = 400 * 24 * 3600.0
@@ -85,13 +86,14 @@ class BucketExports:
             for revision, ack_ids in self._by_revision(config, entries):
                 messages = [pubsub_v1.PubsubMessage.FromString(entries[ack_id].raw) for ack_id in ack_ids]
                 if config.HasField("avro_config"):
-                    content_type, body = "application/octet-stream", avro_file(
+                    file = avro_file(
                         messages,
                         subscription=subscription.name,
                         with_metadata=config.avro_config.write_metadata,
                         revision=revision,
                         sync=uuid.uuid4().bytes,
-                    )  # fmt: skip
+                    )
+                    content_type, body = "application/octet-stream", await worked_off(file, self._schemas.reading)
                 else:
                     content_type, body = "text/plain", text_file(messages)
                 await self._buckets.write(config.bucket, object_name(config, opened, uuid.uuid4()), body, content_type)

@@ -12,6 +12,7 @@ from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.schemas.avro_json import avro_bytes, avro_number
 from afterimage_emulator.pubsub.schemas.registry import Revision
 from afterimage_emulator.pubsub.topics.storage_config import FORMAT_PART
+from afterimage_emulator.turns import Work
 
 _ENDS: Final = ("-", "_", ":", "/")
 
@@ -41,10 +42,13 @@ def avro_file(
     with_metadata: bool,
     revision: Revision | None,
     sync: bytes,
-) -> bytes:
+) -> Work[bytes]:
     """An object container file. `revision` is the schema that the messages are written in, where they are."""
     schema = json.dumps(_file_schema(with_metadata, revision))
-    records = [_record(message, subscription, with_metadata, revision) for message in messages]
+    records: list[bytes] = []
+    for message in messages:
+        records.append((yield from _record(message, subscription, with_metadata, revision)))
+        yield 1
     header = avro_number(2) + _entry("avro.schema", schema) + _entry("avro.codec", "null") + b"\x00"
     block = b"".join(records)
     return b"Obj\x01" + header + sync + avro_number(len(records)) + avro_number(len(block)) + block + sync
@@ -73,11 +77,11 @@ def _file_schema(with_metadata: bool, revision: Revision | None) -> Any:
 
 def _record(
     message: pubsub_v1.PubsubMessage, subscription: str, with_metadata: bool, revision: Revision | None
-) -> bytes:
+) -> Work[bytes]:
     if revision is None:
         data = avro_bytes(message.data)
     else:
-        data = revision.avro_binary(message.data, message.attributes["googclient_schemaencoding"])
+        data = yield from revision.avro_binary(message.data, message.attributes["googclient_schemaencoding"])
     if not with_metadata:
         return data
     attributes = dict(message.attributes)

@@ -1,6 +1,7 @@
 """Avro's binary encoding, walked to its end without making values of it: a message fits its schema or does not. Pure.
 
-Written without recursion and with a bound on its steps, since messages and schemas are anybody's.
+Written without recursion, in pieces that others can come between, and with bounds on its depth and its steps, since
+messages and schemas are anybody's.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 from afterimage_emulator.pubsub.schemas.avro_schema import PRIMITIVES, AvroType
-from afterimage_emulator.pubsub.schemas.refusals import MessageRefusedError
+from afterimage_emulator.pubsub.schemas.refusals import NESTING_LIMIT, PIECE_STEPS, MessageRefusedError, nested_too_deep
+from afterimage_emulator.turns import Work
 
 _STEPS: Final = 200_000
+_STEPS_A_BYTE: Final = 10
 _FIXED_BYTES: Final = {"float": 4, "double": 8}
 
 
@@ -24,10 +27,10 @@ class _Blocks:
         self.inner, self.is_map, self.left = kind.items, kind.kind == "map", 0
 
 
-def check_avro_binary(schema: AvroType, data: bytes) -> None:
+def check_avro_binary(schema: AvroType, data: bytes) -> Work[None]:
     """Raises `MessageRefusedError` unless the data is one value of the schema and nothing more."""
     walk = _Walk(data)
-    walk.run(schema)
+    yield from walk.run(schema)
     if walk.position != len(data):
         raise MessageRefusedError(f"{len(data) - walk.position} bytes follow the end of the value")
 
@@ -36,31 +39,45 @@ class _Walk:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.position = 0
-        self._steps_left = _STEPS + 20 * len(data)
+        self._steps = 0
+        self._steps_limit = _STEPS + _STEPS_A_BYTE * len(data)
+        self._owed_bytes = 0
+        """What everything that waits will take at the least: no more can wait than the message has bytes."""
 
-    def run(self, schema: AvroType) -> None:
-        waiting: list[AvroType | _Blocks] = [schema]
+    def run(self, schema: AvroType) -> Work[None]:
+        waiting: list[tuple[AvroType | _Blocks, int]] = [(schema, 1)]
+        self._owed_bytes = schema.least_bytes
+        told = 0
         while waiting:
-            self._steps_left -= 1
-            if self._steps_left < 0:
-                raise MessageRefusedError("the message takes too many steps to be read with this schema")
-            found = waiting.pop()
+            self._steps += 1
+            if self._steps - told >= PIECE_STEPS:
+                yield self._steps - told
+                told = self._steps
+                if told > self._steps_limit:
+                    raise MessageRefusedError("the message takes too many steps to be read with this schema")
+            found, depth = waiting.pop()
             if isinstance(found, _Blocks):
-                self._next_item(found, waiting)
+                self._next_items(found, depth, waiting)
                 continue
-            if found.least_bytes > len(self._data) - self.position:
+            if self._owed_bytes > len(self._data) - self.position:
                 raise MessageRefusedError(f"the message ends where a `{found.union_name}` was to come")
+            if depth > NESTING_LIMIT:
+                raise nested_too_deep()
             kind = found.kind
-            if kind == "record":
-                waiting.extend(found.inner)
-            elif kind == "union":
-                waiting.append(found.branches[self._index(len(found.branches), "branch of a union")])
+            if kind == "record":  # owes what its fields owe
+                waiting.extend([(each, depth + 1) for each in found.inner])
+                continue
+            self._owed_bytes -= found.least_bytes
+            if kind == "union":
+                branch = found.branches[self._index(len(found.branches), "branch of a union")]
+                self._owed_bytes += branch.least_bytes
+                waiting.append((branch, depth + 1))
             elif kind in ("array", "map"):
-                waiting.append(_Blocks(found))
+                waiting.append((_Blocks(found), depth + 1))
             else:
                 self._scalar(found)
 
-    def _next_item(self, blocks: _Blocks, waiting: list[AvroType | _Blocks]) -> None:
+    def _next_items(self, blocks: _Blocks, depth: int, waiting: list[tuple[AvroType | _Blocks, int]]) -> None:
         if blocks.left == 0:
             count = self._number()
             if count < 0:
@@ -70,21 +87,24 @@ class _Walk:
                 return
             least = blocks.inner.least_bytes + blocks.is_map
             if least == 0:
-                waiting.append(blocks)  # nothings, however many: they take no bytes, and no time
+                waiting.append((blocks, depth))  # nothings, however many: they take no bytes, and no time
                 return
             if count * least > len(self._data) - self.position:
                 raise MessageRefusedError(f"a block of {count} items is longer than the message")
             blocks.left = count
-        waiting.append(blocks)
+        waiting.append((blocks, depth))
         if not blocks.is_map and blocks.inner.kind in PRIMITIVES:  # a long list is most of what a long message holds
-            for _ in range(blocks.left):
+            count = min(blocks.left, PIECE_STEPS)
+            for _ in range(count):
                 self._scalar(blocks.inner)
-            blocks.left = 0
+            blocks.left -= count
+            self._steps += count
             return
         blocks.left -= 1
         if blocks.is_map:
             self._text()
-        waiting.append(blocks.inner)
+        self._owed_bytes += blocks.inner.least_bytes
+        waiting.append((blocks.inner, depth))
 
     def _scalar(self, found: AvroType) -> None:
         kind = found.kind

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from afterimage_emulator.pubsub.schemas.avro_schema import AvroField, AvroType
+from afterimage_emulator.pubsub.schemas.refusals import ComparingSteps
 
 _PROMOTED: Final = {
     "int": frozenset({"long", "float", "double"}),
@@ -16,7 +17,7 @@ _PROMOTED: Final = {
 """Written → read."""
 
 
-def why_unreadable(reader: AvroType, writer: AvroType) -> str:
+def why_unreadable(reader: AvroType, writer: AvroType, steps: ComparingSteps) -> str:
     """Why the reader cannot read what the writer writes; empty where it can."""
     waiting: list[tuple[AvroType, AvroType, str]] = [(reader, writer, reader.name)]
     seen: set[tuple[int, int]] = set()
@@ -25,17 +26,20 @@ def why_unreadable(reader: AvroType, writer: AvroType) -> str:
         if (id(read), id(written)) in seen:
             continue
         seen.add((id(read), id(written)))
+        steps.take()
         if written.kind == "union":
             waiting.extend((read, branch, place) for branch in written.branches)
             continue
         if read.kind == "union":
-            branch = _branch(read, written)
+            branch = _branch(read, written, steps)
             if branch is None:
                 return f"{place}: no branch of the union takes `{written.union_name}`"
-            read = branch
+            waiting.append((branch, written, place))
+            continue
         if not _matches(read, written):
             return f"{place} of type {written.union_name} is not compatible with {place} of type {read.union_name}"
         if read.kind == "record":
+            steps.take(len(read.fields) + len(written.fields))
             reason = _pair_fields(read, written, waiting)
             if reason:
                 return reason
@@ -48,8 +52,9 @@ def why_unreadable(reader: AvroType, writer: AvroType) -> str:
     return ""
 
 
-def _branch(read: AvroType, written: AvroType) -> AvroType | None:
+def _branch(read: AvroType, written: AvroType, steps: ComparingSteps) -> AvroType | None:
     """The one of the same name, or the first that fits."""
+    steps.take(len(read.branches))
     number = read.numbers.get(written.union_name)
     if number is not None and _matches(read.branches[number], written):
         return read.branches[number]

@@ -6,48 +6,70 @@ to 255.
 
 from __future__ import annotations
 
-import json
 import struct
+from collections.abc import Iterator
 from typing import Any, Final
 
 from afterimage_emulator.protos.varint import varint
 from afterimage_emulator.pubsub.schemas.avro_schema import AvroType
-from afterimage_emulator.pubsub.schemas.refusals import MessageRefusedError
+from afterimage_emulator.pubsub.schemas.message_json import read_json_message
+from afterimage_emulator.pubsub.schemas.refusals import NESTING_LIMIT, PIECE_STEPS, MessageRefusedError, nested_too_deep
+from afterimage_emulator.turns import Work
 
 _END_OF_BLOCKS: Final = b"\x00"
+_NOTHING: Final = object()
 
 
-def avro_json_to_binary(schema: AvroType, data: bytes) -> bytes:
+class _Items:
+    """An array or a map on its way: what it holds, and what is left of it."""
+
+    __slots__ = ("depth", "inner", "left", "place")
+
+    def __init__(self, inner: AvroType, left: Iterator[tuple[bytes, Any]], place: str, depth: int) -> None:
+        self.inner, self.left, self.place, self.depth = inner, left, place, depth
+
+
+_Waiting = _Items | tuple[AvroType, Any, str, int]
+
+
+def avro_json_to_binary(schema: AvroType, data: bytes) -> Work[bytes]:
     """Raises `MessageRefusedError` where the JSON is no value of the schema."""
-    try:
-        value = json.loads(data, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise MessageRefusedError(f"the message is not JSON: {error}") from None
     parts: list[bytes] = []
-    waiting: list[bytes | tuple[AvroType, Any, str]] = [(schema, value, schema.name)]
+    waiting: list[_Waiting] = [(schema, read_json_message(data), schema.name, 1)]
+    steps = told = 0
     while waiting:
+        steps += 1
+        if steps - told >= PIECE_STEPS:
+            yield steps - told
+            told = steps
         found = waiting.pop()
-        if isinstance(found, bytes):
-            parts.append(found)
+        if isinstance(found, _Items):
+            key, value = next(found.left, (_END_OF_BLOCKS, _NOTHING))
+            parts.append(key)
+            if value is not _NOTHING:
+                waiting += [found, (found.inner, value, found.place, found.depth)]
             continue
-        kind, value, place = found
+        kind, value, place, depth = found
+        if depth > NESTING_LIMIT:
+            raise nested_too_deep()
         if kind.kind == "record":
-            waiting.extend(_fields(kind, value, place))
+            _check_fields(kind, value, place)
+            steps += len(kind.fields)
+            waiting.extend([(field.type, value[field.name], field.name, depth + 1) for field in reversed(kind.fields)])
         elif kind.kind == "union":
             index, inner = _branch(kind, value, place)
             parts.append(avro_number(index))
             branch = kind.branches[index]
             if branch.kind != "null":
-                waiting.append((branch, inner, place))
-        elif kind.kind in ("array", "map"):
-            waiting.extend(_items(kind, value, place))
+                waiting.append((branch, inner, place, depth + 1))
+        elif kind.items is not None:
+            entries = _entries(kind, value, place)
+            if value:
+                parts.append(avro_number(len(value)))
+            waiting.append(_Items(kind.items, entries, place, depth + 1))
         else:
             parts.append(_scalar(kind, value, place))
     return b"".join(parts)
-
-
-def _no_constant(word: str) -> None:
-    raise ValueError(f"`{word}` is no number of JSON")
 
 
 def avro_number(number: int) -> bytes:
@@ -58,7 +80,7 @@ def avro_bytes(data: bytes) -> bytes:
     return avro_number(len(data)) + data
 
 
-def _fields(kind: AvroType, value: object, place: str) -> list[bytes | tuple[AvroType, Any, str]]:
+def _check_fields(kind: AvroType, value: object, place: str) -> None:
     if not isinstance(value, dict):
         raise _wrong(value, f"an object for `{kind.name}`", place)
     if len(value) != len(kind.fields) or any(field.name not in value for field in kind.fields):
@@ -68,7 +90,6 @@ def _fields(kind: AvroType, value: object, place: str) -> list[bytes | tuple[Avr
                 raise MessageRefusedError(f"`{place}` has the field `{name[:60]}`, which `{kind.name}` has not")
         missing = next(field.name for field in kind.fields if field.name not in value)
         raise MessageRefusedError(f"`{place}` has no field `{missing}`")
-    return [(field.type, value[field.name], field.name) for field in reversed(kind.fields)]
 
 
 def _branch(kind: AvroType, value: Any, place: str) -> tuple[int, Any]:
@@ -83,22 +104,15 @@ def _branch(kind: AvroType, value: Any, place: str) -> tuple[int, Any]:
     raise MessageRefusedError(f"`{place}` names the branch `{name[:60]}`, which its union has not")
 
 
-def _items(kind: AvroType, value: object, place: str) -> list[bytes | tuple[AvroType, Any, str]]:
-    """Last first, as a stack wants them: the end of the blocks, the items, their number."""
-    assert kind.items is not None
-    found: list[bytes | tuple[AvroType, Any, str]] = [_END_OF_BLOCKS]
+def _entries(kind: AvroType, value: object, place: str) -> Iterator[tuple[bytes, Any]]:
+    """What stands before each value in its block, and the value."""
     if kind.kind == "map":
         if not isinstance(value, dict):
             raise _wrong(value, "an object for a `map`", place)
-        for key, each in reversed(value.items()):
-            found += [(kind.items, each, place), avro_bytes(_utf8(key, place))]
-    else:
-        if not isinstance(value, list):
-            raise _wrong(value, "a list for an `array`", place)
-        found += [(kind.items, each, place) for each in reversed(value)]
-    if value:
-        found.append(avro_number(len(value)))
-    return found
+        return ((avro_bytes(_utf8(key, place)), each) for key, each in value.items())
+    if not isinstance(value, list):
+        raise _wrong(value, "a list for an `array`", place)
+    return ((b"", each) for each in value)
 
 
 def _scalar(found: AvroType, value: Any, place: str) -> bytes:

@@ -206,7 +206,7 @@ def _measure(types: list[AvroType], root: AvroType) -> None:
     for each in types:
         if each.least_bytes >= ENDLESS:
             raise SchemaRefusedError(f"`{each.name or root.name}` always holds itself: no message could ever end")
-        each.inner = tuple(one.type for one in reversed(each.fields) if one.type.kind != "null")
+        each.inner = tuple(one.type for one in reversed(each.fields) if one.type.least_bytes)
 
 
 def _least(each: AvroType) -> int:

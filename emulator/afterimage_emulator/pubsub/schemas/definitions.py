@@ -10,7 +10,8 @@ from afterimage_emulator.pubsub.schemas.avro_compatibility import why_unreadable
 from afterimage_emulator.pubsub.schemas.avro_json import avro_json_to_binary
 from afterimage_emulator.pubsub.schemas.avro_schema import AvroType, read_avro
 from afterimage_emulator.pubsub.schemas.proto_schema import ProtoSchema
-from afterimage_emulator.pubsub.schemas.refusals import DEFINITION_BYTES, SchemaRefusedError
+from afterimage_emulator.pubsub.schemas.refusals import DEFINITION_BYTES, ComparingSteps, SchemaRefusedError
+from afterimage_emulator.turns import Work
 
 _AVRO: Final = 2
 _PROTOCOL_BUFFER: Final = 1
@@ -21,35 +22,35 @@ class AvroDefinition:
     def __init__(self, root: AvroType) -> None:
         self.root = root
 
-    def check(self, data: bytes, encoding: str) -> None:
+    def check(self, data: bytes, encoding: str) -> Work[None]:
         """Raises `MessageRefusedError` unless the data is a message of it."""
-        self.binary(data, encoding)
+        yield from self.binary(data, encoding)
 
-    def binary(self, data: bytes, encoding: str) -> bytes:
+    def binary(self, data: bytes, encoding: str) -> Work[bytes]:
         """The message in Avro's binary encoding, as files of Avro hold it."""
         if encoding == "JSON":
-            return avro_json_to_binary(self.root, data)
-        check_avro_binary(self.root, data)
+            return (yield from avro_json_to_binary(self.root, data))
+        yield from check_avro_binary(self.root, data)
         return data
 
-    def incompatible(self, older: Definition) -> str:
+    def incompatible(self, older: Definition, steps: ComparingSteps) -> str:
         """Why a commit after that one is refused: each must read what the other writes."""
         if not isinstance(older, AvroDefinition):
             return "the one is Avro, and the other is not"
-        return why_unreadable(self.root, older.root) or why_unreadable(older.root, self.root)
+        return why_unreadable(self.root, older.root, steps) or why_unreadable(older.root, self.root, steps)
 
 
 class ProtoDefinition:
     def __init__(self, schema: ProtoSchema) -> None:
         self._schema = schema
 
-    def check(self, data: bytes, encoding: str) -> None:
-        self._schema.check(data, is_json=encoding == "JSON")
+    def check(self, data: bytes, encoding: str) -> Work[None]:
+        return self._schema.check(data, is_json=encoding == "JSON")
 
-    def incompatible(self, older: Definition) -> str:
+    def incompatible(self, older: Definition, steps: ComparingSteps) -> str:
         if not isinstance(older, ProtoDefinition):
             return "the one is a protocol buffer, and the other is not"
-        return self._schema.incompatible(older._schema)
+        return self._schema.incompatible(older._schema, steps)
 
 
 Definition = AvroDefinition | ProtoDefinition

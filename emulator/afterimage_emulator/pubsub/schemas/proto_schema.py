@@ -1,18 +1,20 @@
-"""Protocol buffer schemas: a definition's message class, messages held against it, revisions against each other."""
+"""Protocol buffer schemas: a definition's types, messages held against them, revisions against each other."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 
+from afterimage_emulator.pubsub.schemas.proto_binary import check_proto_binary
+from afterimage_emulator.pubsub.schemas.proto_json import check_proto_json, is_repeated
 from afterimage_emulator.pubsub.schemas.proto_source import read_proto
-from afterimage_emulator.pubsub.schemas.refusals import MessageRefusedError, SchemaRefusedError
+from afterimage_emulator.pubsub.schemas.refusals import ComparingSteps, SchemaRefusedError
+from afterimage_emulator.turns import Work
 
-_JSON_DEPTH: Final = 100
 _Field = descriptor_pb2.FieldDescriptorProto
-_TYPES_LIMIT: Final = 5_000
 
 
 class ProtoSchema:
@@ -25,8 +27,8 @@ class ProtoSchema:
             found = pool.FindMessageTypeByName(root)
         except (TypeError, KeyError, ValueError) as error:
             raise SchemaRefusedError(f"the definition is no schema: {error}") from None
-        self._pool = pool  # as long as its classes
-        self._class: Any = message_factory.GetMessageClass(found)
+        self._pool = pool  # as long as what is of it
+        self._root: Descriptor = found
 
     @classmethod
     def from_source(cls, definition: str) -> ProtoSchema:
@@ -42,31 +44,19 @@ class ProtoSchema:
             raise SchemaRefusedError("`compiled_bytes` is no FileDescriptorSet") from None
         return cls(list(files), root)
 
-    def check(self, data: bytes, *, is_json: bool) -> None:
-        made = self._class()
-        if is_json:
-            try:
-                json_format.Parse(data.decode(), made, max_recursion_depth=_JSON_DEPTH, descriptor_pool=self._pool)
-            except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
-                raise MessageRefusedError(str(error)) from None
-            return
-        try:
-            made.ParseFromString(data)
-        except DecodeError:
-            raise MessageRefusedError(f"the message is no `{made.DESCRIPTOR.full_name}`") from None
-        size = made.ByteSize()
-        made.DiscardUnknownFields()
-        if made.ByteSize() != size:
-            raise MessageRefusedError(f"the message has a field that `{made.DESCRIPTOR.full_name}` has not")
+    def check(self, data: bytes, *, is_json: bool) -> Work[None]:
+        """Raises `MessageRefusedError` unless the data is one message."""
+        return (check_proto_json if is_json else check_proto_binary)(self._root, data, self._pool)
 
-    def incompatible(self, older: ProtoSchema) -> str:
+    def incompatible(self, older: ProtoSchema, steps: ComparingSteps) -> str:
         """Why messages of one are not messages of the other; empty where fields only came and went."""
-        waiting = [(self._class.DESCRIPTOR, older._class.DESCRIPTOR)]
+        waiting = [(self._root, older._root)]
         seen: set[tuple[str, str]] = set()
         while waiting:
             new, old = waiting.pop()
-            if (new.full_name, old.full_name) in seen or len(seen) > _TYPES_LIMIT:
+            if (new.full_name, old.full_name) in seen:
                 continue
+            steps.take(1 + len(new.fields_by_number))
             seen.add((new.full_name, old.full_name))
             for number, field in new.fields_by_number.items():
                 before = old.fields_by_number.get(number)
@@ -84,9 +74,4 @@ class ProtoSchema:
 
 def _kind(field: Any) -> str:
     name = str(_Field.Type.Name(field.type)).removeprefix("TYPE_").lower()
-    return f"repeated {name}" if _is_repeated(field) else name
-
-
-def _is_repeated(field: Any) -> bool:
-    said = getattr(field, "is_repeated", None)  # protobuf before 6.31 has the label alone, later ones warn of it
-    return bool(field.label == _Field.LABEL_REPEATED if said is None else said)
+    return f"repeated {name}" if is_repeated(field) else name

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,8 +13,14 @@ from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
 from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.resource_names import already_exists, check_name, not_found
 from afterimage_emulator.pubsub.schemas.definitions import ENCODINGS, AvroDefinition, Definition, read_definition
-from afterimage_emulator.pubsub.schemas.refusals import MessageRefusedError, SchemaRefusedError, shortened
+from afterimage_emulator.pubsub.schemas.refusals import (
+    ComparingSteps,
+    MessageRefusedError,
+    SchemaRefusedError,
+    shortened,
+)
 from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.turns import Work
 
 REVISIONS_LIMIT: Final = 20
 SCHEMAS_LIMIT: Final = 10_000
@@ -30,7 +37,7 @@ class Revision:
     def revision_id(self) -> str:
         return self.shown.revision_id
 
-    def avro_binary(self, data: bytes, encoding: str) -> bytes:
+    def avro_binary(self, data: bytes, encoding: str) -> Work[bytes]:
         """The message as files of Avro hold it."""
         if not isinstance(self.definition, AvroDefinition):
             raise TypeError(f"`{self.shown.name}` is no Avro schema")
@@ -56,6 +63,8 @@ class Schemas:
         self._clock = clock
         self._schemas: dict[str, Schema] = {}
         self._numbers = itertools.count(1)
+        self.reading = asyncio.Lock()
+        """Held by whoever reads a long message for its schema."""
 
     # -- reading
 
@@ -111,8 +120,12 @@ class Schemas:
         made = self._revision(name, wanted)
         if made.shown.type_ != schema.revisions[0].shown.type_:
             raise StatusError(Code.INVALID_ARGUMENT, f"the type of `{name}` cannot change")
+        steps = ComparingSteps()
         for older in reversed(schema.revisions):
-            reason = made.definition.incompatible(older.definition)
+            try:
+                reason = made.definition.incompatible(older.definition, steps)
+            except SchemaRefusedError as error:
+                reason = str(error)
             if reason:
                 raise StatusError(
                     Code.INVALID_ARGUMENT,
@@ -158,8 +171,15 @@ class Schemas:
 
     # -- messages
 
-    def fitting(self, settings: pubsub_v1.SchemaSettings, data: bytes) -> Revision:
-        """The newest revision of a topic's range that a message fits."""
+    def fitting(self, settings: pubsub_v1.SchemaSettings, messages: Iterable[bytes]) -> Work[list[Revision]]:
+        """For each message the newest revision of a topic's range that it fits."""
+        found: list[Revision] = []
+        for data in messages:
+            found.append((yield from self._fitting(settings, data)))
+            yield 1
+        return found
+
+    def _fitting(self, settings: pubsub_v1.SchemaSettings, data: bytes) -> Work[Revision]:
         found = self._schemas.get(settings.schema)
         if found is None:
             raise StatusError(
@@ -169,7 +189,7 @@ class Schemas:
         encoding, first_reason = ENCODINGS[settings.encoding], ""
         for revision in found.between(settings.first_revision_id, settings.last_revision_id):
             try:
-                revision.definition.check(data, encoding)
+                yield from revision.definition.check(data, encoding)
                 return revision
             except MessageRefusedError as error:
                 first_reason = first_reason or str(error)

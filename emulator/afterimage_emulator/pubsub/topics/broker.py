@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
@@ -22,7 +23,7 @@ from afterimage_emulator.pubsub.resource_names import (
     short_name,
 )
 from afterimage_emulator.pubsub.schemas.definitions import ENCODINGS
-from afterimage_emulator.pubsub.schemas.registry import Schemas
+from afterimage_emulator.pubsub.schemas.registry import Revision, Schemas
 from afterimage_emulator.pubsub.topics.backlog import Entry
 from afterimage_emulator.pubsub.topics.published_messages import (
     MESSAGE_PUBLISHED,
@@ -35,9 +36,13 @@ from afterimage_emulator.pubsub.topics.snapshots import Snapshots
 from afterimage_emulator.pubsub.topics.subscriptions import Subscription, check_message_retention, checked_subscription
 from afterimage_emulator.pubsub.topics.update_masks import copy_fields
 from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.turns import TooLongError, Work, at_once, worked_off
 
 _MESSAGES_LIMIT: Final = 1_000
+_STEPS_AT_ONCE: Final = 20_000
+"""So much of a message is read for a schema where nobody can wait: some 20 ms."""
 _DEAD_LETTER: Final = "CloudPubSubDeadLetterSource"
+_log = logging.getLogger("afterimage_emulator.pubsub")
 
 
 _FIXED: Final = (
@@ -308,8 +313,35 @@ class Broker:
 
     # -- messages
 
+    async def publish_in_turns(self, topic: str, published: Sequence[pubsub_v1.PubsubMessage]) -> list[str]:
+        """As `publish`, for whoever can wait: others have the loop while long messages are read."""
+        settings = pubsub_v1.SchemaSettings()
+        settings.CopyFrom(self._checked_topic(topic, published).schema_settings)
+        revisions = await worked_off(self._fitting(settings, published), self.schemas.reading)
+        self._checked_topic(topic, published)  # it may be gone by now
+        _name_schema(settings, published, revisions)
+        return self._publish(topic, published)
+
+    def has_schema(self, topic: str) -> bool:
+        found = self._topics.get(topic)
+        return found is not None and found.HasField("schema_settings")
+
     def publish(self, topic: str, published: Sequence[pubsub_v1.PubsubMessage]) -> list[str]:
         """Ids of the messages, which are changed in place: id and time are set."""
+        found = self._checked_topic(topic, published)
+        if found.HasField("schema_settings"):
+            settings = found.schema_settings
+            try:
+                revisions = at_once(self._fitting(settings, published), _STEPS_AT_ONCE)
+            except TooLongError:
+                raise StatusError(
+                    Code.INVALID_ARGUMENT,
+                    f"the message is too long to be held against the schema of `{topic}` where nobody can wait for it",
+                ) from None
+            _name_schema(settings, published, revisions)
+        return self._publish(topic, published)
+
+    def _checked_topic(self, topic: str, published: Sequence[pubsub_v1.PubsubMessage]) -> pubsub_v1.Topic:
         found = self.topic(topic)
         if not published:
             raise StatusError(Code.INVALID_ARGUMENT, "a publish request must hold at least one message")
@@ -317,8 +349,15 @@ class Broker:
             raise StatusError(Code.INVALID_ARGUMENT, f"a publish request holds at most {_MESSAGES_LIMIT} messages")
         for message in published:
             check_message(message)
-        if found.HasField("schema_settings"):
-            self._hold_against_schema(found.schema_settings, published)
+        return found
+
+    def _fitting(
+        self, settings: pubsub_v1.SchemaSettings, published: Sequence[pubsub_v1.PubsubMessage]
+    ) -> Work[list[Revision]]:
+        """All fit, or none is published."""
+        return self.schemas.fitting(settings, [message.data for message in published])
+
+    def _publish(self, topic: str, published: Sequence[pubsub_v1.PubsubMessage]) -> list[str]:
         wanted_by_functions = self._events.wants(MESSAGE_PUBLISHED, event_attributes(topic))
         now_ns = self._clock.now_ns()
         ids: list[str] = []
@@ -333,16 +372,6 @@ class Broker:
         self._events.note("pubsub", "message published", topic, ids if wanted_by_functions else [])
         return ids
 
-    def _hold_against_schema(
-        self, settings: pubsub_v1.SchemaSettings, published: Sequence[pubsub_v1.PubsubMessage]
-    ) -> None:
-        """All fit, or none is published; subscribers are told which revision each was held against."""
-        revisions = [self.schemas.fitting(settings, message.data) for message in published]
-        for message, revision in zip(published, revisions, strict=True):
-            message.attributes["googclient_schemaname"] = settings.schema
-            message.attributes["googclient_schemarevisionid"] = revision.revision_id
-            message.attributes["googclient_schemaencoding"] = ENCODINGS[settings.encoding]
-
     def _spread(self, topic: str, message: pubsub_v1.PubsubMessage, now_ns: int) -> None:
         subscriptions, log = self._of_topic[topic], self.snapshots.logs.get(topic)
         if not subscriptions and log is None:
@@ -354,7 +383,7 @@ class Broker:
             log.add(Entry(raw, key, now_ns, 0, number), now_ns)
 
     def _forward_dead_letter(self, subscription: Subscription, entry: Entry) -> bool:
-        """Publishes to the dead letter topic; False where that is gone, so that the message is tried on."""
+        """Publishes to the dead letter topic; False where that does not take it, so that the message is tried on."""
         target = subscription.settings.dead_letter_policy.dead_letter_topic
         if target not in self._topics:
             return False
@@ -363,9 +392,25 @@ class Broker:
         message.attributes[f"{_DEAD_LETTER}Subscription"] = short_name(subscription.name)
         message.attributes[f"{_DEAD_LETTER}SubscriptionProject"] = project_of(subscription.name)
         message.attributes[f"{_DEAD_LETTER}TopicPublishTime"] = time_text(entry.published_ns)
-        self.publish(target, [message])
+        try:
+            self.publish(target, [message])
+        except StatusError as error:  # the topic's schema refuses it, or its attributes have become too many
+            _log.warning("%s keeps a message that `%s` does not take: %s", subscription.name, target, error)
+            return False
         return True
 
     def _tell_deliverers(self, subscription: Subscription) -> None:
         for deliverer in self.deliverers:
             deliverer.update(subscription)
+
+
+def _name_schema(
+    settings: pubsub_v1.SchemaSettings,
+    published: Sequence[pubsub_v1.PubsubMessage],
+    revisions: Sequence[Revision],
+) -> None:
+    """Subscribers are told which revision each message was held against."""
+    for message, revision in zip(published, revisions, strict=True):
+        message.attributes["googclient_schemaname"] = settings.schema
+        message.attributes["googclient_schemarevisionid"] = revision.revision_id
+        message.attributes["googclient_schemaencoding"] = ENCODINGS[settings.encoding]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +17,12 @@ from afterimage_emulator.pubsub.schemas.avro_binary import check_avro_binary
 from afterimage_emulator.pubsub.schemas.avro_compatibility import why_unreadable
 from afterimage_emulator.pubsub.schemas.avro_json import avro_json_to_binary, avro_number
 from afterimage_emulator.pubsub.schemas.avro_schema import read_avro
-from afterimage_emulator.pubsub.schemas.refusals import MessageRefusedError, SchemaRefusedError
+from afterimage_emulator.pubsub.schemas.definitions import AvroDefinition
+from afterimage_emulator.pubsub.schemas.proto_schema import ProtoSchema
+from afterimage_emulator.pubsub.schemas.refusals import ComparingSteps, MessageRefusedError, SchemaRefusedError
+from tests.emulator.pubsub.serving import finished
 
+TEN_MEGABYTES = 10 * 1024 * 1024
 THING: dict[str, Any] = {
     "type": "record",
     "name": "Thing",
@@ -82,8 +87,8 @@ def test_what_fastavro_writes_is_a_message_in_both_encodings(thing: dict[str, An
     """Binary passes, JSON passes, and the JSON becomes the same bytes."""
     binary = io.BytesIO()
     fastavro.schemaless_writer(binary, PARSED, thing)
-    check_avro_binary(READ, binary.getvalue())
-    assert avro_json_to_binary(READ, json.dumps(in_json(thing)).encode()) == binary.getvalue()
+    finished(check_avro_binary(READ, binary.getvalue()))
+    assert finished(avro_json_to_binary(READ, json.dumps(in_json(thing)).encode())) == binary.getvalue()
 
 
 @given(things(0), st.data())
@@ -96,7 +101,7 @@ def test_broken_bytes_are_refused_or_are_another_value(thing: dict[str, Any], da
         broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
     cut = bytes(broken[: data.draw(st.integers(0, len(broken)))])
     try:
-        check_avro_binary(READ, cut)
+        finished(check_avro_binary(READ, cut))
     except MessageRefusedError:
         return
     read = io.BytesIO(cut)
@@ -132,10 +137,10 @@ def test_json_that_does_not_fit_is_refused_with_its_place(change: Callable[[dict
         "flag": True, "count": 1, "total": 1, "near": 1, "far": 1, "name": "", "raw": "ÿ", "colour": "RED",
         "code": "abc", "tags": [], "sizes": {}, "note": {"string": "x"}, "parent": None,
     }  # fmt: skip
-    avro_json_to_binary(READ, json.dumps(thing).encode())
+    finished(avro_json_to_binary(READ, json.dumps(thing).encode()))
     change(thing)
     with pytest.raises(MessageRefusedError) as refused:
-        avro_json_to_binary(READ, json.dumps(thing).encode())
+        finished(avro_json_to_binary(READ, json.dumps(thing).encode()))
     assert named in str(refused.value)
 
 
@@ -181,26 +186,86 @@ def test_definitions_that_are_none_are_refused(definition: str, named: str) -> N
 
 
 def test_what_is_nested_is_read_without_the_stack() -> None:
-    """A hundred thousand links, an array of 2^62 nothings and blocks that claim too much take no time and no memory."""
+    """Links to a bound, an array of 2^62 nothings and blocks that claim too much take no time and no memory."""
     linked = read_avro(record({"name": "next", "type": ["null", "R"]}))
-    check_avro_binary(linked, b"\x02" * 100_000 + b"\x00")
+    finished(check_avro_binary(linked, b"\x02" * 200 + b"\x00"))
+    finished(avro_json_to_binary(linked, b'{"next":{"R":' * 200 + b'{"next":null}' + b"}}" * 200))
     with pytest.raises(MessageRefusedError, match="ends"):
-        check_avro_binary(linked, b"\x02" * 100_000)
+        finished(check_avro_binary(linked, b"\x02" * 200))
+    for deep in (check_avro_binary(linked, b"\x02" * TEN_MEGABYTES),
+                 avro_json_to_binary(linked, b'{"next":{"R":' * 300 + b'{"next":null}' + b"}}" * 300)):  # fmt: skip
+        with pytest.raises(MessageRefusedError, match="nested deeper than 500"):
+            finished(deep)
     nothings = read_avro(record({"name": "all", "type": {"type": "array", "items": "null"}}))
-    check_avro_binary(nothings, avro_number(1 << 62) + b"\x00")
+    finished(check_avro_binary(nothings, avro_number(1 << 62) + b"\x00"))
     longs = read_avro(record({"name": "all", "type": {"type": "array", "items": "long"}}))
     with pytest.raises(MessageRefusedError, match="longer than the message"):
-        check_avro_binary(longs, avro_number(1 << 62) + b"\x00")
-    for at_the_bottom, named in (([], "too many steps"), ([INT], "ends where a `R`")):
+        finished(check_avro_binary(longs, avro_number(1 << 62) + b"\x00"))
+    for at_the_bottom in ([], [INT]):
         doubling = {"name": "f0", "type": {"type": "record", "name": "R0", "fields": at_the_bottom}}
         for number in range(1, 60):
             fields = [doubling, {"name": "again", "type": f"R{number - 1}"}]
             doubling = {"name": "f", "type": {"type": "record", "name": f"R{number}", "fields": fields}}
-        with pytest.raises(MessageRefusedError, match=named):
-            check_avro_binary(read_avro(record(doubling)), b"")
+        if not at_the_bottom:
+            finished(check_avro_binary(read_avro(record(doubling)), b""))
+            continue
+        with pytest.raises(MessageRefusedError, match="ends where a `R`"):
+            finished(check_avro_binary(read_avro(record(doubling)), b""))
+    chained: dict[str, Any] = INT
+    for number in range(90):
+        chained = {"name": "f", "type": {"type": "record", "name": f"R{number}", "fields": [chained]}}
+    chains = read_avro(record({"name": "all", "type": {"type": "array", "items": chained["type"]}}))
+    finished(check_avro_binary(chains, avro_number(1_000) + b"\x02" * 1_000 + b"\x00"))
+    with pytest.raises(MessageRefusedError, match="too many steps"):
+        finished(check_avro_binary(chains, avro_number(30_000) + b"\x02" * 30_000 + b"\x00"))
 
 
 INT = {"name": "a", "type": "int"}
+LONGS = record({"name": "all", "type": {"type": "array", "items": "long"}})
+PAIRS = record({"name": "all", "type": {"type": "map", "values": {"type": "record", "name": "P", "fields": [INT]}}})
+
+
+@pytest.mark.parametrize(
+    ("definition", "encoding", "data"),
+    [
+        (LONGS, "BINARY", avro_number(TEN_MEGABYTES) + b"\x02" * TEN_MEGABYTES),
+        (PAIRS, "BINARY", (avro_number(TEN_MEGABYTES // 3) + b"\x02a\x00" * (TEN_MEGABYTES // 3))),
+        (LONGS, "JSON", b'{"all":[' + b"1,      " * 900_000 + b"1]}"),
+        (PAIRS, "JSON", b'{"all":{' + b",".join(b'"%06x":{"a":1}' % n for n in range(300_000)) + b"}}"),
+    ],
+)
+def test_ten_megabytes_are_read_in_short_pieces(definition: str, encoding: str, data: bytes) -> None:
+    """Counted in steps: however much a message holds, others wait for two thousand of them at the most."""
+    work = AvroDefinition(read_avro(definition)).check(data, encoding)
+    pieces = list(itertools.islice(work, 100))
+    assert len(pieces) == 100
+    assert max(pieces) <= 2_000, max(pieces)
+    assert sum(pieces) >= 99_000
+
+
+@pytest.mark.parametrize("kind", ["avro", "proto"])
+def test_json_of_too_many_values_is_refused_before_it_is_read(kind: str) -> None:
+    """It would be read in one piece. Commas within a text are none between values, however the text ends."""
+    many = b'{"all":[' + b"1," * 1_000_001 + b"1]}"
+    text = b'{"all":"' + b"," * 2_000_000 + b'"}'
+    avro = AvroDefinition(read_avro(LONGS))
+    proto = ProtoSchema.from_source('syntax = "proto3"; message M { repeated int64 all = 1; }')
+    for data, named in (
+        (many, "more than 1,000,000 values"),
+        (text, "list"),
+        (b'{"' + b"," * 1_000_001 + b'\\"' * 1_500_000, "not JSON"),
+    ):
+        work = avro.check(data, "JSON") if kind == "avro" else proto.check(data, is_json=True)
+        with pytest.raises(MessageRefusedError, match=named):
+            finished(work)
+
+
+def test_no_more_waits_than_the_message_has_bytes() -> None:
+    """A record with thousands of fields and itself at the end of them: each level would have them wait at two bytes."""
+    fields = [{"name": f"f{number}", "type": "int"} for number in range(3_000)]
+    wide = read_avro(record({"name": "next", "type": ["null", "R"]}, *fields))
+    with pytest.raises(MessageRefusedError, match="ends where a"):
+        finished(check_avro_binary(wide, b"\x02" * 20_000))
 
 
 @pytest.mark.parametrize(
@@ -231,5 +296,19 @@ INT = {"name": "a", "type": "int"}
 )
 def test_one_schema_reads_what_another_wrote(new: str, old: str, reads: bool) -> None:
     """By Avro's rules of resolution: defaults, promotions, unions, aliases, symbols."""
-    reason = why_unreadable(read_avro(new), read_avro(old))
+    reason = why_unreadable(read_avro(new), read_avro(old), ComparingSteps())
     assert (reason == "") is reads, reason
+
+
+def test_comparing_takes_a_bounded_number_of_steps() -> None:
+    """Types that name each other are compared once; names that fit each other in all ways end in a refusal."""
+    links = [
+        {"name": f"x{n}", "type": {"type": "record", "name": f"C{n}", "fields": [{"name": "n", "type": ["null", "R"]}]}}
+        for n in range(2_000)
+    ]
+    assert why_unreadable(read_avro(record(*links)), read_avro(record(*links)), ComparingSteps()) == ""
+    named = [{"type": "fixed", "name": f"a{n}", "size": 1, "aliases": [f"b{(n + 1) % 2_000}"]} for n in range(2_000)]
+    others = [{"type": "fixed", "name": f"b{n}", "size": 1} for n in range(2_000)]
+    new, old = (read_avro(record({"name": "u", "type": each})) for each in (named, others))
+    with pytest.raises(SchemaRefusedError, match="too many ways"):
+        why_unreadable(new, old, ComparingSteps())

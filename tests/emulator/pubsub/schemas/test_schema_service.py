@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from google.pubsub_v1 import SchemaServiceClient
 from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrpcTransport
 from google.pubsub_v1.types import Encoding, Schema, SchemaView
 
+from afterimage_emulator.protos import pubsub_v1 as pubsub_protos
 from tests.emulator.pubsub.serving import PROJECT, Serving, new_names
 
 PARENT = f"projects/{PROJECT}"
@@ -165,6 +167,56 @@ def test_a_topic_takes_what_fits_a_revision_of_its_range(
     mask = field_mask_pb2.FieldMask(paths=["schema_settings"])
     publisher.update_topic(request={"topic": {"name": topic}, "update_mask": mask})
     PublisherServiceClient.publish(publisher, topic=topic, messages=[{"data": b"anything"}])
+
+
+def test_others_are_answered_while_a_long_message_is_read(
+    pubsub: Serving, publisher: pubsub_v1.PublisherClient, schemas: SchemaServiceClient
+) -> None:
+    """Long messages are read in turns, one after another; a short one, and whoever else asks, goes between them."""
+    definition = {"type": "record", "name": "R", "fields": [{"name": "all", "type": {"type": "array", "items": "int"}}]}
+    made = create(schemas, json.dumps(definition))
+    topic, _ = new_names()
+    publisher.create_topic(request={"name": topic, "schema_settings": {"schema": made.name, "encoding": 1}})
+    long, short = b'{"all":[' + b"1," * 200_000 + b"1]}", b'{"all":[]}'
+
+    async def all_at_once() -> list[str]:
+        ended: list[str] = []
+
+        async def publish(name: str, data: bytes) -> None:
+            await pubsub.service.broker.publish_in_turns(topic, [pubsub_protos.PubsubMessage(data=data)])
+            ended.append(name)
+
+        await asyncio.gather(publish("long", long), publish("longer", long), publish("short", short))
+        return ended
+
+    assert pubsub.run(all_at_once()) == ["short", "long", "longer"]
+
+
+def test_a_dead_letter_topic_that_does_not_take_a_message_leaves_it_where_it_is(
+    publisher: pubsub_v1.PublisherClient, subscriber: pubsub_v1.SubscriberClient, schemas: SchemaServiceClient
+) -> None:
+    """Its schema refuses the message, or would take too long to be asked: pulling goes on, and nothing is lost."""
+    definition = {"type": "record", "name": "R", "fields": [{"name": "all", "type": {"type": "array", "items": "int"}}]}
+    made = create(schemas, json.dumps(definition))
+    letters, _ = new_names("letters")
+    publisher.create_topic(request={"name": letters, "schema_settings": {"schema": made.name, "encoding": 1}})
+    for data in (b"no JSON", b'{"all":[' + b"1," * 50_000 + b"1]}"):
+        topic, subscription = new_names()
+        publisher.create_topic(name=topic)
+        policy = {"dead_letter_topic": letters, "max_delivery_attempts": 5}
+        subscriber.create_subscription(
+            request={
+                "name": subscription,
+                "topic": topic,
+                "dead_letter_policy": policy,
+                "retry_policy": {"minimum_backoff": {}},
+            }
+        )
+        PublisherServiceClient.publish(publisher, topic=topic, messages=[{"data": data}])
+        for attempt in range(1, 8):
+            [received] = subscriber.pull(subscription=subscription, max_messages=1).received_messages
+            assert (received.message.data, received.delivery_attempt) == (data, attempt)
+            subscriber.modify_ack_deadline(subscription=subscription, ack_ids=[received.ack_id], ack_deadline_seconds=0)
 
 
 def test_a_topic_names_a_schema_that_is_there(
