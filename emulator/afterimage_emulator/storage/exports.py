@@ -121,6 +121,7 @@ class StorageExports:
             metadata,
             contexts=stored_contexts(body.get("contexts")),
             policy=_policy(body),
+            writer=_text(body, "writer"),
             kms_key_name=_text(body, "kmsKeyName"),
             customer_key_sha256=_text(_mapping(body.get("customerEncryption")), "keySha256"),
         )
@@ -283,6 +284,8 @@ def _write_object(directory: Path, file_name: str, record: ObjectRecord, deleted
     body["size"] = record.blob.size
     body["generation"] = record.generation
     body["metageneration"] = record.metageneration
+    if record.metadata.writer is not None:
+        body["writer"] = record.metadata.writer
     if record.hold_released_ns is not None:
         body["holdReleased"] = str(record.hold_released_ns)
     if deleted_bucket is not None:

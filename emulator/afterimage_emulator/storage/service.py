@@ -143,7 +143,7 @@ class StorageService:
         self._control = StorageControlApi(rules=self.rules, exports=self._exports, reset=self.reset, keeping=keeping)
         self._firebase = self._firebase_api(guarded, keeping)
         self._hmac_keys = HmacKeys(clock=clock, touch=touch)
-        lists = AccessLists(writer=account_email(project_id))
+        lists = AccessLists(account=account_email(project_id))
         answers = ObjectAnswers(store=self.store, lists=lists)
         gcs_uploads = GcsUploads(store=self.store, receiver=receiver, resumable=self.resumable, answers=answers)
         self._rewrites = Rewrites(store=self.store, clock=clock, touch=touch)

@@ -17,6 +17,8 @@ AccessList = tuple[AclEntry, ...]
 
 WRITER: Final = "@writer"
 PROJECT_NUMBER: Final = "1"
+FIREBASE_AGENT: Final = f"service-{PROJECT_NUMBER}@gcp-sa-firebasestorage.iam.gserviceaccount.com"
+"""The account by which Firebase writes what its users upload."""
 PUBLIC_ENTITIES: Final = frozenset({"allUsers", "allAuthenticatedUsers"})
 _OWNERS: Final = f"project-owners-{PROJECT_NUMBER}"
 _EDITORS: Final = f"project-editors-{PROJECT_NUMBER}"
@@ -99,6 +101,13 @@ def normal_entity(entity: str) -> str:
     if found is None or (found[1] != "domain" and "@" not in entity):
         raise invalid(f"Invalid value for `entity`: `{entity[:100]}`; write user-ann@example.com or allUsers")
     return entity.lower()
+
+
+def refuse_placeholder(said: object) -> None:
+    """Clients name accounts; the writer's placeholder is the suite's own."""
+    for one in said if isinstance(said, list) else [said]:
+        if isinstance(one, Mapping) and one.get("entity") == WRITER:
+            raise invalid(f"Invalid value for `entity`: `{WRITER}`; write user-ann@example.com or allUsers")
 
 
 def check_count(entries: AccessList) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
+from afterimage_emulator.storage.access.lists import FIREBASE_AGENT
 from afterimage_emulator.storage.errors import invalid
 from afterimage_emulator.storage.messages.object_json import patch_metadata
 from afterimage_emulator.storage.messages.timestamps import print_time
@@ -73,6 +74,7 @@ def firebase_upload_metadata(
             metadata,
             content_type=metadata.content_type or media_type or None,
             content_disposition=metadata.content_disposition or default_disposition(name),
+            writer=FIREBASE_AGENT,
         ),
         download_tokens(metadata) or (token,),
     )

@@ -20,6 +20,7 @@ from afterimage_emulator.storage.access.lists import (
     predefined_list,
     project_owner,
     read_entry,
+    refuse_placeholder,
     told,
 )
 from afterimage_emulator.storage.errors import Reason, StorageError, condition_not_met, invalid
@@ -37,10 +38,11 @@ def predefined_acl(
     request: HttpRequest, body: Mapping[str, object], parameter: str = "predefinedAcl", *, of_bucket: bool = False
 ) -> AccessList | None:
     """The list that a name like `publicRead` stands for; None where the request names none."""
+    field = "defaultObjectAcl" if parameter == "predefinedDefaultObjectAcl" else "acl"
+    refuse_placeholder(body.get(field))
     name = request.query_value(parameter)
     if name is None:
         return None
-    field = "defaultObjectAcl" if parameter == "predefinedDefaultObjectAcl" else "acl"
     if body.get(field):
         raise StorageError(Reason.CONFLICT, f"`{parameter}` cannot stand beside `{field}` in the body")
     return predefined_list(name, parameter, of_bucket=of_bucket)
@@ -61,15 +63,19 @@ def refuse_uniform_access(bucket: BucketRecord) -> None:
 
 
 class AccessLists:
-    """The entries of each list. `writer` is the account that everything here is written by."""
+    """The entries of each list. `account` writes whatever nobody else is known to have written."""
 
-    def __init__(self, *, writer: str) -> None:
-        self.writer = f"user-{writer.lower()}"
+    def __init__(self, *, account: str) -> None:
+        self._account = account
+
+    def writer_of(self, record: ObjectRecord) -> str:
+        """The entity that an object belongs to."""
+        return f"user-{(record.metadata.writer or self._account).lower()}"
 
     def of_object(self, record: ObjectRecord) -> AccessList:
         """One that nobody set is that of a bucket's own default: the project's, then the writer."""
         entries = record.metadata.acl or (*PROJECT_PRIVATE, {"entity": WRITER, "role": "OWNER"})
-        return told(entries, owner=self.writer)
+        return told(entries, owner=self.writer_of(record))
 
     def of_bucket(self, bucket: BucketRecord) -> AccessList:
         return told(bucket.settings.get("acl") or PROJECT_PRIVATE, owner=project_owner())
@@ -83,7 +89,7 @@ class AccessLists:
         place = {"bucket": record.bucket, "object": record.name, "generation": str(record.generation)}
         entries = self.of_object(record)
         resource["acl"] = [printed_entry(one, place, "acl", record.etag, origin) for one in entries]
-        resource["owner"] = {"entity": self.writer}
+        resource["owner"] = {"entity": self.writer_of(record)}
 
     def add_to_bucket(self, resource: dict[str, Any], bucket: BucketRecord, origin: str) -> None:
         place = {"bucket": bucket.name}
@@ -123,6 +129,7 @@ class GcsAcl:
         """POST adds an entry, PUT and PATCH change the one that the path names."""
         body = await json_object(request)
         named = request.params.get("entity")
+        refuse_placeholder({"entity": named or body.get("entity")})
         if named is not None and "entity" in body and body["entity"] != named:
             raise invalid(f"Invalid value for `entity`: the address of the request says `{named}`")
         roles = BUCKET_ROLES if _kind(request) == "storage#bucketAccessControl" else OBJECT_ROLES
@@ -144,7 +151,7 @@ class GcsAcl:
 
     def _owner(self, request: HttpRequest) -> str | None:
         if "object" in request.params:
-            return self._lists.writer
+            return self._lists.writer_of(self._store.read(replace(selection(request), preconditions=NO_PRECONDITIONS)))
         return None if _is_default(request) else project_owner()
 
     def _entries(self, request: HttpRequest) -> AccessList:

@@ -138,6 +138,7 @@ def _updated(old: ObjectMetadata, body: Mapping[str, object]) -> ObjectMetadata:
         kms_key_name=new.kms_key_name or old.kms_key_name,
         customer_key_sha256=old.customer_key_sha256,
         policy=old.policy,
+        writer=old.writer,
         acl=new.acl or old.acl,
         temporary_hold=_off(old.temporary_hold) if new.temporary_hold is None else new.temporary_hold,
         event_based_hold=_off(old.event_based_hold) if new.event_based_hold is None else new.event_based_hold,

@@ -9,11 +9,12 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from afterimage_emulator.clock import NANOS_PER_SECOND
-from afterimage_emulator.storage.errors import invalid, not_implemented
+from afterimage_emulator.linear_patterns import LinearPattern, PatternError
+from afterimage_emulator.storage.errors import invalid
 from afterimage_emulator.storage.messages.timestamps import parse_time
 from afterimage_emulator.storage.objects.records import STORAGE_CLASSES, ObjectRecord
 
-_DAY_NS: Final = 24 * 3600 * NANOS_PER_SECOND
+DAY_NS: Final = 24 * 3600 * NANOS_PER_SECOND
 _RULES: Final = 2_000
 _AFFIXES: Final = 1_000
 _NUMBER_LIMIT: Final = 2**31 - 1
@@ -22,6 +23,7 @@ _COUNTS: Final = ("age", "daysSinceCustomTime", "daysSinceNoncurrentTime", "numN
 _SIZES: Final = ("sizeAboveBytes", "sizeBelowBytes")
 _DATES: Final = ("createdBefore", "customTimeBefore", "noncurrentTimeBefore")
 _LISTS: Final = ("matchesPrefix", "matchesSuffix", "matchesStorageClass")
+_PATTERN_CHARACTERS: Final = 1_024
 _OF_UPLOADS: Final = frozenset({"age", "matchesPrefix", "matchesSuffix"})
 _DATE: Final = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})", re.ASCII)
 _DIGITS: Final = re.compile(r"[0-9]{1,16}", re.ASCII)
@@ -29,15 +31,7 @@ DELETE: Final = "Delete"
 SET_CLASS: Final = "SetStorageClass"
 ABORT: Final = "AbortIncompleteMultipartUpload"
 
-Condition = bool | int | tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Age:
-    """What rules ask of an object that its record alone does not say."""
-
-    now_ns: int
-    newer_versions: int
+Condition = bool | int | tuple[str, ...] | LinearPattern
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,16 +42,24 @@ class LifecycleRule:
     storage_class: str | None
     conditions: Mapping[str, Condition]
 
-    def holds(self, record: ObjectRecord, age: Age) -> bool:
-        return all(_HOLDS[name](value, record, age) for name, value in self.conditions.items())
+    def due_ns(self, record: ObjectRecord, newer_versions: int) -> int | None:
+        """From when on the rule holds of an object as it stands; None where time alone will not bring it about."""
+        due = 0
+        for name, value in self.conditions.items():
+            one = _DUE[name](value, record, newer_versions)
+            if one is None:
+                return None
+            due = max(due, one)
+        return due
 
-    def holds_of_upload(self, name: str, started_ns: int, now_ns: int) -> bool:
+    def due_ns_of_upload(self, name: str, started_ns: int) -> int | None:
         """For an upload in parts that nobody has completed."""
-        return (
-            started_ns + _number(self.conditions.get("age", 0)) * _DAY_NS <= now_ns
-            and name.startswith(_texts(self.conditions.get("matchesPrefix", ("",))))
-            and name.endswith(_texts(self.conditions.get("matchesSuffix", ("",))))
-        )
+        conditions = self.conditions
+        if not name.startswith(_texts(conditions.get("matchesPrefix", ("",)))):
+            return None
+        if not name.endswith(_texts(conditions.get("matchesSuffix", ("",)))):
+            return None
+        return started_ns + _number(conditions.get("age", 0)) * DAY_NS
 
 
 def read_rules(said: object) -> tuple[LifecycleRule, ...]:
@@ -119,8 +121,18 @@ def _condition(name: str, value: object) -> Condition | None:
     if name in _LISTS:
         return _list(name, value, where)
     if name == "matchesPattern":
-        raise not_implemented(where)
+        return _pattern(value, where)
     raise invalid(f"`{name[:100]}` is no condition of lifecycle rules")
+
+
+def _pattern(value: object, where: str) -> LinearPattern | None:
+    """RE2's language, as production has it; an empty pattern is no condition."""
+    if not isinstance(value, str) or len(value) > _PATTERN_CHARACTERS:
+        raise invalid(f"Invalid value for `{where}`: it must be a pattern of at most {_PATTERN_CHARACTERS} characters")
+    try:
+        return LinearPattern(value) if value else None
+    except PatternError as error:
+        raise invalid(f"Invalid value for `{where}`: `{value[:60]}` is no pattern: {error}") from None
 
 
 def _list(name: str, value: object, where: str) -> tuple[str, ...] | None:
@@ -155,30 +167,36 @@ def _texts(value: Condition) -> tuple[str, ...]:
     return value if isinstance(value, tuple) else ()
 
 
-def _days_since(moment_ns: int | None, days: Condition, age: Age) -> bool:
-    return moment_ns is not None and moment_ns + _number(days) * _DAY_NS <= age.now_ns
+def _when(holds: bool) -> int | None:
+    """What time does not change: it holds since ever, or never."""
+    return 0 if holds else None
 
 
-def _before(moment_ns: int | None, limit: Condition) -> bool:
-    return moment_ns is not None and moment_ns < _number(limit)
+def _days_after(moment_ns: int | None, days: int) -> int | None:
+    return None if moment_ns is None else moment_ns + days * DAY_NS
+
+
+def _before(moment_ns: int | None, limit_ns: int) -> int | None:
+    return _when(moment_ns is not None and moment_ns < limit_ns)
 
 
 def _custom_time(record: ObjectRecord) -> int | None:
     return None if record.metadata.custom_time is None else parse_time(record.metadata.custom_time)
 
 
-_HOLDS: Final[Mapping[str, Callable[[Any, ObjectRecord, Age], bool]]] = {
-    "age": lambda value, record, age: _days_since(record.created_ns, value, age),
-    "createdBefore": lambda value, record, age: _before(record.created_ns, value),
-    "customTimeBefore": lambda value, record, age: _before(_custom_time(record), value),
-    "daysSinceCustomTime": lambda value, record, age: _days_since(_custom_time(record), value, age),
-    "daysSinceNoncurrentTime": lambda value, record, age: _days_since(record.deleted_ns, value, age),
-    "noncurrentTimeBefore": lambda value, record, age: _before(record.deleted_ns, value),
-    "isLive": lambda value, record, age: (record.deleted_ns is None) == value,
-    "matchesPrefix": lambda value, record, age: record.name.startswith(value),
-    "matchesSuffix": lambda value, record, age: record.name.endswith(value),
-    "matchesStorageClass": lambda value, record, age: record.storage_class in value,
-    "numNewerVersions": lambda value, record, age: age.newer_versions >= value,
-    "sizeAboveBytes": lambda value, record, age: record.blob.size > value,
-    "sizeBelowBytes": lambda value, record, age: record.blob.size < value,
+_DUE: Final[Mapping[str, Callable[[Any, ObjectRecord, int], int | None]]] = {
+    "age": lambda value, record, newer: _days_after(record.created_ns, value),
+    "createdBefore": lambda value, record, newer: _before(record.created_ns, value),
+    "customTimeBefore": lambda value, record, newer: _before(_custom_time(record), value),
+    "daysSinceCustomTime": lambda value, record, newer: _days_after(_custom_time(record), value),
+    "daysSinceNoncurrentTime": lambda value, record, newer: _days_after(record.deleted_ns, value),
+    "noncurrentTimeBefore": lambda value, record, newer: _before(record.deleted_ns, value),
+    "isLive": lambda value, record, newer: _when((record.deleted_ns is None) == value),
+    "matchesPattern": lambda value, record, newer: _when(value.covers(record.name)),
+    "matchesPrefix": lambda value, record, newer: _when(record.name.startswith(value)),
+    "matchesSuffix": lambda value, record, newer: _when(record.name.endswith(value)),
+    "matchesStorageClass": lambda value, record, newer: _when(record.storage_class in value),
+    "numNewerVersions": lambda value, record, newer: _when(newer >= value),
+    "sizeAboveBytes": lambda value, record, newer: _when(record.blob.size > value),
+    "sizeBelowBytes": lambda value, record, newer: _when(record.blob.size < value),
 }

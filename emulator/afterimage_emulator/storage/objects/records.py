@@ -40,6 +40,8 @@ class ObjectMetadata:
     """The version of the key, which the suite keeps and has no use for."""
     customer_key_sha256: str | None = None
     policy: Policy | None = None
+    writer: str | None = None
+    """The account that made this generation; None is the suite's own, whose token every client here has."""
     acl: AccessList = ()
     """Empty where nobody set one: the bucket's built-in default, and the writer."""
 

@@ -254,13 +254,15 @@ class ObjectStore(BucketIndex):
         )
         self._put_changed(record, new)
 
-    def delete_by_rule(self, record: ObjectRecord) -> None:
+    def delete_by_rule(self, record: ObjectRecord) -> bool:
         """By a rule of the bucket's lifecycle: what is kept stays, and is looked at again the next day."""
         bucket = self._buckets[record.bucket]
         archives = bucket.is_versioned and record.deleted_ns is None
-        if not is_kept(bucket, record, self._clock.now_ns(), archives=archives):
-            generation = None if record.deleted_ns is None else record.generation
-            self.delete(Selection(bucket=record.bucket, name=record.name, generation=generation))
+        if is_kept(bucket, record, self._clock.now_ns(), archives=archives):
+            return False
+        generation = None if record.deleted_ns is None else record.generation
+        self.delete(Selection(bucket=record.bucket, name=record.name, generation=generation))
+        return True
 
     def restore(self, request: Selection, *, keeps_acl: bool = False) -> ObjectRecord:
         """A new live generation of what was deleted; conditions are on the live object that it replaces."""
@@ -271,7 +273,7 @@ class ObjectStore(BucketIndex):
         target = Upload(
             bucket=request.bucket,
             name=request.name,
-            metadata=source.metadata if keeps_acl else replace(source.metadata, acl=()),
+            metadata=source.metadata if keeps_acl else replace(source.metadata, acl=(), writer=None),
             storage_class=source.storage_class,
             preconditions=request.preconditions,
             component_count=source.component_count,
@@ -323,6 +325,7 @@ class ObjectStore(BucketIndex):
                 kms_key_name=said.kms_key_name,
                 customer_key_sha256=said.customer_key_sha256,
                 acl=said.acl,
+                writer=said.writer,
             )
             target = replace(target, metadata=kept)
         if request.keep_contexts:
@@ -458,7 +461,10 @@ class ObjectStore(BucketIndex):
 def _moved(metadata: ObjectMetadata) -> ObjectMetadata:
     """What an object takes with it that a copy would leave."""
     return ObjectMetadata(
-        kms_key_name=metadata.kms_key_name, customer_key_sha256=metadata.customer_key_sha256, acl=metadata.acl
+        kms_key_name=metadata.kms_key_name,
+        customer_key_sha256=metadata.customer_key_sha256,
+        acl=metadata.acl,
+        writer=metadata.writer,
     )
 
 

@@ -37,8 +37,8 @@ class SigningKeys:
         canonical: str | None,
         *,
         is_email_signed: bool,
-    ) -> None:
-        """One of the messages must be what was signed; the first is shown where none is.
+    ) -> str:
+        """The signer's address. One of the messages must be what was signed; the first is shown where none is.
 
         Where the address is part of what is signed, the suite's key proves it, also after a restart. Where it is not
         (V2), it must be one that the key is known to stand for.
@@ -49,11 +49,11 @@ class SigningKeys:
             and (is_known or is_email_signed)
             and any(self._signer.has_signed(signature, wire_bytes(message)) for message in messages)
         ):
-            return
+            return email
         if is_known:
             raise mismatch(messages[0], canonical)
         if self._accept_unknown and signature is not None:
-            return
+            return email
         raise mismatch(messages[0], canonical, unknown=email)
 
     def check_hmac(
@@ -65,12 +65,12 @@ class SigningKeys:
         *,
         scope: Sequence[str] | None,
         scheme: str = "GOOG4",
-    ) -> None:
-        """With the key chain of V4 over `scope`; without a scope by HMAC-SHA1, as V2 has it."""
+    ) -> str:
+        """The address of the account whose key it is. V4 derives the key from `scope`; V2 has none, and HMAC-SHA1."""
         key = self._hmac_keys.find(access_id)
         if key is None:
             if self._accept_unknown and signature is not None:
-                return
+                return access_id
             raise mismatch(messages[0], canonical, unknown=access_id)
         if key.state != "ACTIVE":
             code = "KeyDeleted" if key.state == "DELETED" else "KeyInactive"
@@ -84,7 +84,7 @@ class SigningKeys:
                     derived = hmac.digest(derived, part.encode("latin-1", "replace"), hashlib.sha256)
                 made = hmac.digest(derived, wire_bytes(message), hashlib.sha256)
             if signature is not None and hmac.compare_digest(made, signature):
-                return
+                return key.email
         raise mismatch(messages[0], canonical)
 
 

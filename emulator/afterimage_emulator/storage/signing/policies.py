@@ -56,14 +56,14 @@ class PostPolicies:
         self._clock = clock
         self._keys = keys
 
-    def check(self, fields: Mapping[str, str], *, key: str, bucket: str | None) -> tuple[Policy, str]:
-        """The policy, and the bucket that it is for; `fields` have lower-case names.
+    def check(self, fields: Mapping[str, str], *, key: str, bucket: str | None) -> tuple[Policy, str, str]:
+        """The policy, the bucket that it is for, and the account that signed it; `fields` have lower-case names.
 
         `key` is the object's name, in which the file's has been put; `bucket` is the one of the form's address, None
         where the address names none.
         """
         text = fields.get("policy", "")
-        self._check_signature(fields, text)
+        signer = self._check_signature(fields, text)
         policy = read_policy(text)
         if self._clock.now_ns() > policy.expires_ns:
             raise _refused("Policy expired.")
@@ -73,9 +73,10 @@ class PostPolicies:
         if bucket is not None and named != bucket:
             raise _refused(f"the field `bucket` is `{shown(named)}`, and the form was sent to `{shown(bucket)}`")
         check_form(policy, {**fields, "bucket": named}, key=key)
-        return policy, named
+        return policy, named, signer
 
-    def _check_signature(self, fields: Mapping[str, str], text: str) -> None:
+    def _check_signature(self, fields: Mapping[str, str], text: str) -> str:
+        """The account that signed."""
         if "x-goog-signature" in fields or "x-goog-algorithm" in fields:
             missing = [name for name in _SIGNING_V4 if not fields.get(name)]
             if missing:
@@ -88,7 +89,7 @@ class PostPolicies:
             )
             signature = from_hex(fields["x-goog-signature"])
             if credential.algorithm.is_hmac:
-                self._keys.check_hmac(
+                return self._keys.check_hmac(
                     credential.signer,
                     signature,
                     [text],
@@ -96,18 +97,15 @@ class PostPolicies:
                     scope=credential.scope,
                     scheme=credential.algorithm.scheme,
                 )
-            else:
-                self._keys.check_rsa(credential.signer, signature, [text], None, is_email_signed=True)
-            return
+            return self._keys.check_rsa(credential.signer, signature, [text], None, is_email_signed=True)
         access_id, signed = fields.get("googleaccessid"), fields.get("signature")
         if not access_id or not signed:
             raise _refused(
                 "the form has a policy and no signature: send `x-goog-signature`, or `GoogleAccessId` and `signature`"
             )
         if "@" in access_id:
-            self._keys.check_rsa(access_id, from_base64(signed), [text], None, is_email_signed=False)
-        else:
-            self._keys.check_hmac(access_id, from_base64(signed), [text], None, scope=None)
+            return self._keys.check_rsa(access_id, from_base64(signed), [text], None, is_email_signed=False)
+        return self._keys.check_hmac(access_id, from_base64(signed), [text], None, scope=None)
 
 
 def read_policy(text: str) -> Policy:

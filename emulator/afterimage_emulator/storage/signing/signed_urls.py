@@ -48,8 +48,8 @@ class SignedUrls:
             return True
         return any(name in names for name in _V2)
 
-    def check(self, request: SignedRequest) -> None:
-        """Returns where the signature holds for exactly this request."""
+    def check(self, request: SignedRequest) -> str:
+        """The account that signed, where the signature holds for exactly this request."""
         if request.method not in _METHODS:
             raise SpecificError(Reason.INVALID, "InvalidArgument", f"no URL can be signed for `{request.method}`")
         names = parameters(request.query)
@@ -62,11 +62,10 @@ class SignedUrls:
             )
         for prefix in _PREFIXES:
             if any(prefix + part in names for part in ("algorithm", "credential", "signature")):
-                self._check_v4(request, names, prefix)
-                return
-        self._check_v2(request)
+                return self._check_v4(request, names, prefix)
+        return self._check_v2(request)
 
-    def _check_v4(self, request: SignedRequest, names: Mapping[str, list[str]], prefix: str) -> None:
+    def _check_v4(self, request: SignedRequest, names: Mapping[str, list[str]], prefix: str) -> str:
         said = {part: _only(names, prefix + part) for part in _V4}
         now_ns = self._clock.now_ns()
         credential = read_credential(
@@ -100,7 +99,7 @@ class SignedUrls:
         spelt = {name for name, _ in request.query if name.lower() == f"{prefix}signature"}
         signature = from_hex(said["signature"]) if spelt <= _SIGNATURE_NAMES else None
         if credential.algorithm.is_hmac:
-            self._keys.check_hmac(
+            return self._keys.check_hmac(
                 credential.signer,
                 signature,
                 messages,
@@ -108,10 +107,9 @@ class SignedUrls:
                 scope=credential.scope,
                 scheme=credential.algorithm.scheme,
             )
-        else:
-            self._keys.check_rsa(credential.signer, signature, messages, canonical[0], is_email_signed=True)
+        return self._keys.check_rsa(credential.signer, signature, messages, canonical[0], is_email_signed=True)
 
-    def _check_v2(self, request: SignedRequest) -> None:
+    def _check_v2(self, request: SignedRequest) -> str:
         exact: dict[str, list[str]] = {}
         for name, value in request.query:
             exact.setdefault(name, []).append(value)
@@ -122,9 +120,8 @@ class SignedUrls:
             raise expired(int(expires) * SECOND_NS)
         messages = strings_to_sign_v2(request, expires=expires)
         if "@" in access_id:
-            self._keys.check_rsa(access_id, from_base64(signature), messages, None, is_email_signed=False)
-        else:
-            self._keys.check_hmac(access_id, from_base64(signature), messages, None, scope=None)
+            return self._keys.check_rsa(access_id, from_base64(signature), messages, None, is_email_signed=False)
+        return self._keys.check_hmac(access_id, from_base64(signature), messages, None, scope=None)
 
 
 def _only(names: Mapping[str, list[str]], name: str) -> str:

@@ -97,9 +97,9 @@ class XmlApi:
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         try:
             sent = self._as_sent(request)
-            self._check_signature(sent)
+            signer = self._check_signature(sent)
             bucket, name = _place(sent)
-            request.params = {"bucket": bucket, "object": name}
+            request.params = {"bucket": bucket, "object": name, **({} if signer is None else {"signer": signer})}
             return await self._answer(request)
         except StatusError as error:
             return xml_error(error)
@@ -142,19 +142,20 @@ class XmlApi:
     def _has_bucket(self, name: str) -> bool:
         return self._store.bucket_or_none(name) is not None
 
-    def _check_signature(self, sent: SignedRequest) -> None:
-        """A credential in the header is what counts beside a signature, as in production; it must be a good one."""
+    def _check_signature(self, sent: SignedRequest) -> str | None:
+        """The account that signed, if any. A good credential in the header stands in for it, as in production."""
         if not self._urls.is_signed(sent):
-            return
+            return None
         authorization = sent.headers.get("authorization")
         if authorization is None:
-            self._urls.check(sent)
-        elif not caller_from_authorization(authorization).is_admin:
+            return self._urls.check(sent)
+        if not caller_from_authorization(authorization).is_admin:
             raise StorageError(
                 Reason.LOGIN_REQUIRED,
                 "a signed URL stands for itself, and an Authorization header beside it is asked instead; "
                 "send the request without that header",
             )
+        return None
 
     def _handler(self, request: HttpRequest) -> HttpHandler:
         if self._is_form(request) and not request.params["object"]:

@@ -56,7 +56,8 @@ def upload_of(request: HttpRequest, *, bucket: str, name: str) -> Upload:
         crc32c=crc32c,
         size_range=size_range(headers.get("x-goog-content-length-range")),
     )
-    return replace(upload, metadata=with_keys(upload.metadata, request, {}, "kmsKeyName"))
+    metadata = replace(upload.metadata, writer=request.params.get("signer"))
+    return replace(upload, metadata=with_keys(metadata, request, {}, "kmsKeyName"))
 
 
 def described_upload(fields: Mapping[str, str], *, bucket: str, name: str, **further: Any) -> Upload:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -53,9 +54,9 @@ class FormUploads:
             raise invalid("Invalid form: it has no field `key`")
         key = fields["key"].replace(_FILE_NAME, form.file.name.replace("\\", "/").rpartition("/")[2])
         bucket: str | None = request.params["bucket"] or None
-        size_range = None
+        size_range, signer = None, None
         if "policy" in fields:
-            policy, bucket = self._policies.check(fields, key=key, bucket=bucket)
+            policy, bucket, signer = self._policies.check(fields, key=key, bucket=bucket)
             size_range = policy.size_range
         elif caller_from_authorization(request.headers.get("authorization")).is_admin:
             bucket = bucket or fields.get("bucket")
@@ -66,6 +67,7 @@ class FormUploads:
         if bucket is None:
             raise invalid("Invalid form: neither its address nor its field `bucket` names a bucket")
         upload = described_upload(_described(fields), bucket=bucket, name=key, size_range=size_range)
+        upload = replace(upload, metadata=replace(upload.metadata, writer=signer))
         check_acl_allowed(self._store.bucket_or_none(bucket), upload.metadata.acl)
         answer = _Answer(fields)
         return answer.of(request, await self._receiver.receive(upload, form.content()))

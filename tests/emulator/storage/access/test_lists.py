@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from google.api_core import exceptions
 from google.cloud import storage
 
 from tests.emulator.storage.conftest import RunningStorage
+from tests.emulator.storage.signing.requests_by_hand import local_account, unsigned_client
 
 OWNER = "user-local-suite@demo-suite.iam.gserviceaccount.com"
 TEAM = [("project-owners-1", "OWNER"), ("project-editors-1", "OWNER"), ("project-viewers-1", "READER")]
@@ -108,6 +110,48 @@ def test_an_owner_stays(running: RunningStorage, bucket: storage.Bucket, url: st
     assert requests.delete(f"{url}/defaultObjectAcl/project-owners-1", timeout=30).status_code == 204
 
 
+def test_whoever_wrote_an_object_owns_it(running: RunningStorage, bucket: storage.Bucket, url: str) -> None:
+    """The account that signed the URL or the form, Firebase's own for users, the suite's for every other client."""
+    account, place = local_account(), unsigned_client(running)
+    signed = (
+        place.bucket(bucket.name)
+        .blob("by-url")
+        .generate_signed_url(version="v4", expiration=60, method="PUT", credentials=account)
+    )
+    assert requests.put(signed, b"x", timeout=30).status_code == 200
+    policy = place.generate_signed_post_policy_v4(
+        bucket.name, "by-form", expiration=timedelta(minutes=1), credentials=account
+    )
+    form = requests.post(policy["url"], data=policy["fields"], files={"file": b"x"}, timeout=30)
+    assert form.status_code == 204, form.text
+    assert requests.post(f"{running.origin}/v0/b/{bucket.name}/o?name=by-user", b"x", timeout=30).status_code == 200
+    signer = f"user-{account.service_account_email}"
+    user = "user-service-1@gcp-sa-firebasestorage.iam.gserviceaccount.com"
+    owners = {"by-url": signer, "by-form": signer, "by-user": user}
+    for name, owner in owners.items():
+        found = requests.get(f"{url}/o/{name}?projection=full", timeout=30).json()
+        assert (found["owner"], found["acl"][-1]["entity"]) == ({"entity": owner}, owner)
+        assert requests.delete(f"{url}/o/{name}/acl/{owner}", timeout=30).status_code == 403
+        changed = requests.put(f"{url}/o/{name}?projection=full", json={"contentType": "text/plain"}, timeout=30).json()
+        assert changed["owner"] == {"entity": owner}
+    copy = requests.post(f"{url}/o/by-url/copyTo/b/{bucket.name}/o/copy?projection=full", timeout=30).json()
+    moved = requests.post(f"{url}/o/by-url/moveTo/o/moved?projection=full", timeout=30).json()
+    assert (copy["owner"]["entity"], moved["owner"]["entity"]) == (OWNER, signer)
+
+
+def test_an_export_has_owners(own_service: RunningStorage, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """An object belongs to the same account after an import."""
+    assert requests.post(f"{own_service.origin}/v0/b/owned-bucket/o?name=a", b"x", timeout=30).status_code == 200
+    url = f"{own_service.origin}/storage/v1/b/owned-bucket/o/a?projection=full"
+    before = requests.get(url, timeout=30).json()
+    target = tmp_path_factory.mktemp("export")
+    own_service.run(own_service.service.export_to(target))
+    own_service.call(own_service.service.reset)
+    own_service.run(own_service.service.import_from(target))
+    after = requests.get(url, timeout=30).json()
+    assert (after["owner"], after["acl"]) == (before["owner"], before["acl"])
+
+
 def test_a_default_is_for_objects_to_come(bucket: storage.Bucket) -> None:
     """What is there already keeps its list, and a copy takes that of its new place."""
     before = bucket.blob("before")
@@ -157,6 +201,8 @@ def test_lists_that_cannot_be_are_refused(running: RunningStorage, bucket: stora
         ("PATCH", "/o/a?predefinedAcl=publicReadWrite", {}, 400),
         ("PATCH", "/o/a?predefinedAcl=publicRead", {"acl": [one]}, 409),
         ("PATCH", "?predefinedAcl=bucketOwnerRead", {}, 400),
+        ("PATCH", "/o/a", {"acl": [{"entity": "@writer", "role": "OWNER"}]}, 400),
+        ("POST", "/o/a/acl", {"entity": "@writer", "role": "OWNER"}, 400),
         ("POST", "/o/a/acl", {"entity": "allUsers"}, 400),
         ("POST", "/acl", {"entity": "nobody", "role": "READER"}, 400),
         ("PUT", "/o/a/acl/allUsers", {"entity": "allAuthenticatedUsers", "role": "READER"}, 400),

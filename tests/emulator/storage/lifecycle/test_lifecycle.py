@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from afterimage_emulator.storage.errors import StorageError
 from afterimage_emulator.storage.lifecycle.rules import read_rules
+from afterimage_emulator.storage.objects.records import ObjectRecord
 from tests.emulator.storage.conftest import RunningStorage
 from tests.thoroughness import examples
 
@@ -143,6 +146,8 @@ def test_dates_custom_times_and_sizes(own_service: RunningStorage, own_bucket: s
     assert apply(createdBefore="2999-12-31", matchesPrefix=["s", "l"]) == ["large", "small"]
     assert apply(createdBefore="2001-01-01") == []
     assert apply(matchesStorageClass=["NEARLINE"]) == []
+    assert apply(matchesPattern="(s|la).*l?e?") == ["large", "small"]
+    assert apply(matchesPattern="mall", age=0) == []
     assert apply(matchesStorageClass=["STANDARD"], isLive=True, age="0") == ["large", "middle", "small"]
 
 
@@ -160,6 +165,65 @@ def test_uploads_in_parts_are_given_up(own_service: RunningStorage, own_bucket: 
     assert ("<Key>x<" in text, "<Key>y<" in text) == (False, True)
     own_service.run(own_service.service.files.disk.cleaned())
     assert len(list(own_service.service.files.folder.iterdir())) == 1
+
+
+def fill_for_years(service: RunningStorage) -> None:
+    """Objects, versions, a retained and a held one, and an upload in parts, each with a day of its own."""
+    service.call(lambda: service.clock.freeze(datetime(2030, 1, 1, 12, tzinfo=UTC)))
+    client = storage.Client(
+        project="p", credentials=AnonymousCredentials(), client_options={"api_endpoint": service.origin}
+    )
+    bucket = client.bucket("years")
+    bucket.versioning_enabled = True
+    bucket.create(enable_object_retention=True)
+    bucket.add_lifecycle_set_storage_class_rule("NEARLINE", age=40, matches_suffix=[".txt"])
+    bucket.add_lifecycle_set_storage_class_rule("ARCHIVE", age=400, matches_suffix=[".txt"])
+    bucket.add_lifecycle_delete_rule(age=200, matches_prefix=["tmp/"])
+    bucket.add_lifecycle_delete_rule(days_since_custom_time=10)
+    bucket.add_lifecycle_delete_rule(days_since_noncurrent_time=30, number_of_newer_versions=1)
+    bucket.add_lifecycle_delete_rule(days_since_noncurrent_time=300)
+    bucket.add_lifecycle_abort_incomplete_multipart_upload_rule(age=70)
+    bucket.patch()
+    for name in ("a.txt", "tmp/b", "tmp/b", "tmp/kept", "tmp/held", "c"):
+        bucket.blob(name).upload_from_string("x")
+    kept, held, timed = bucket.blob("tmp/kept"), bucket.blob("tmp/held"), bucket.blob("c")
+    kept.retention.mode, kept.retention.retain_until_time = "Unlocked", datetime(2031, 3, 1, 15, tzinfo=UTC)
+    held.temporary_hold = True
+    timed.custom_time = datetime(2030, 5, 1, tzinfo=UTC)
+    for blob in (kept, held, timed):
+        blob.patch()
+    requests.post(f"{service.origin}/years/parts?uploads", timeout=30)
+    client.close()
+
+
+def test_years_pass_in_as_many_runs_as_have_something_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaping over midnights changes nothing: each object changes at the same one as where every day is waited for."""
+    leaping, waiting = RunningStorage(tmp_path / "leaping"), RunningStorage(tmp_path / "waiting")
+    looked = 0
+    original = leaping.service.store.generations
+
+    def counted(bucket: str) -> list[list[ObjectRecord]]:
+        nonlocal looked
+        looked += 1
+        return original(bucket)
+
+    monkeypatch.setattr(leaping.service.store, "generations", counted)
+    for service in (leaping, waiting):
+        fill_for_years(service)
+    pass_days(leaping, 3650)
+    for _ in range(600):
+        pass_days(waiting, 1)
+    told = [
+        [(event.time, event.type.rpartition(".")[2], event.subject) for event in service.log.events]
+        for service in (leaping, waiting)
+    ]
+    assert len(told[0]) > 12
+    assert [one for one in told[0] if one[0] < "2031-08"] == told[1]
+    assert looked < 60
+    for service in (leaping, waiting):
+        assert not list(service.service.in_parts.of_bucket("years"))
+        assert service.service.store.live("years", "tmp/held") is not None
+        service.stop()
 
 
 BAD: list[Any] = [
@@ -190,6 +254,10 @@ BAD: list[Any] = [
             ("matchesSuffix", ["x" * 1025]),
             ("matchesPrefix", ["x"] * 1001),
             ("matchesStorageClass", ["COOL"]),
+            ("matchesPattern", "("),
+            ("matchesPattern", r"(a)\1"),
+            ("matchesPattern", "x" * 1025),
+            ("matchesPattern", ["a"]),
         )
     ),
 ]
