@@ -139,16 +139,24 @@ class ServiceBuilder:
         )
 
     def _build_pubsub(self) -> Service:
+        from afterimage_emulator.pubsub.delivery.push_targets import PushTargets
         from afterimage_emulator.pubsub.service import PubSubService
 
         parts = self._parts
         storage = parts.services.get("storage")
+
+        def deployed(url: str) -> str:
+            beside = parts.services.get("functions")  # built later
+            path = None if beside is None else beside.task_targets.local_path(url)
+            return f"http://{parts.ports.addresses()['functions']}{path}" if path else ""
+
         return PubSubService(
             clock=parts.clock,
             events=parts.events,
             activity=parts.activity,
             faults=parts.faults,
             storage=storage,
+            push_targets=PushTargets(may_call=self._may_call, deployed=deployed),
         )
 
     def _build_functions(self) -> Service:
@@ -178,7 +186,7 @@ class ServiceBuilder:
             record=parts.attempts,
             note=self._note_change,
             functions=parts.services["functions"].task_targets if "functions" in parts.services else None,
-            may_call=lambda host: is_this_machine(host) or host in parts.allowed.hosts,
+            may_call=self._may_call,
         )
 
     def _build_eventarc(self) -> Service:
@@ -224,6 +232,10 @@ class ServiceBuilder:
         from afterimage_emulator.firestore.rules.project_documents import ProjectDocuments
 
         return ProjectDocuments(firestore.store, parts.configuration.project_id)
+
+    def _may_call(self, host: str) -> bool:
+        """Whether the suite calls there by itself, because somebody asked for it: this machine, and what is allowed."""
+        return is_this_machine(host) or host in self._parts.allowed.hosts
 
     def _journal(self) -> Journal | None:
         return None if self._keeping is None else self._keeping.journal

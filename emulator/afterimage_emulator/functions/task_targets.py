@@ -54,6 +54,15 @@ class TaskTargets:
             return None
         return name, f"/{rest}" + (f"?{parts.query}" if parts.query else "")
 
+    def local_path(self, url: str) -> str:
+        """Where this service has the function that production has at an address; empty where it has none."""
+        found = self.function_at(url)
+        if found is None:
+            return ""
+        host = urlsplit(url).hostname or ""
+        region = host.removesuffix(_PRODUCTION).removesuffix(f"-{self._project_id}")
+        return f"/{self._project_id}/{region}/{found[0]}{found[1]}"
+
     async def call_for_task(
         self,
         function: str,

@@ -20,6 +20,7 @@ from afterimage_emulator.pubsub.api.schema_service import SchemaApi
 from afterimage_emulator.pubsub.api.subscriber import SubscriberApi
 from afterimage_emulator.pubsub.delivery.function_subscriptions import FunctionSubscriptions
 from afterimage_emulator.pubsub.delivery.push import Pushing
+from afterimage_emulator.pubsub.delivery.push_targets import PushTargets
 from afterimage_emulator.pubsub.delivery.storage_exports import BucketExports, Buckets
 from afterimage_emulator.pubsub.exports import broker_state, restore_broker
 from afterimage_emulator.pubsub.topics.broker import Broker
@@ -41,19 +42,21 @@ class PubSubService:
         activity: Activity,
         faults: Faults | None = None,
         storage: Any = None,
+        push_targets: PushTargets | None = None,
     ) -> None:
         """`storage` is the Storage service beside; without one there are no Cloud Storage subscriptions."""
+        push_targets = push_targets or PushTargets()
         buckets = storage and Buckets(exists=storage.has_bucket, write=storage.write_object)
         self._events = events
         self.broker = Broker(clock=clock, events=events, activity=activity, faults=faults)
         self.function_subscriptions = FunctionSubscriptions(broker=self.broker, clock=clock)
-        self._pushing = Pushing(clock=clock)
+        self._pushing = Pushing(clock=clock, targets=push_targets)
         self._exporting = buckets and BucketExports(
             clock=clock, activity=activity, schemas=self.broker.schemas, buckets=buckets
         )
         self.broker.deliverers = (self._pushing, *([self._exporting] if self._exporting else []))
         self.broker.has_buckets = buckets is not None
-        publisher, subscriber = PublisherApi(self.broker), SubscriberApi(self.broker)
+        publisher, subscriber = PublisherApi(self.broker), SubscriberApi(self.broker, push_targets)
         schemas = SchemaApi(self.broker)
         self.grpc: Sequence[GrpcMethod] = tuple(
             with_difference(each)

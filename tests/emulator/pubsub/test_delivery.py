@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -19,8 +18,6 @@ from google.pubsub_v1 import PublisherClient as PublisherServiceClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from afterimage_emulator.faults import FaultRule
-from afterimage_emulator.pubsub.delivery.push import push_request
-from afterimage_emulator.pubsub.topics.backlog import Entry
 from tests.emulator.pubsub.serving import Serving, new_names
 from tests.emulator.pubsub.test_official_client import Endpoint, Publisher, Subscriber, endpoint, pull
 
@@ -221,40 +218,6 @@ def test_what_is_older_than_its_retention_is_gone(
         pubsub.call(partial(pubsub.clock.advance, 6))
         assert [found.message.data for found in pull(subscriber, subscription)] == [b"young"]
         assert len(backlog_of(pubsub, subscription)) == 1
-
-
-def test_an_unwrapped_push_is_the_data_with_its_metadata_beside_it(
-    pubsub: Serving, publisher: Publisher, subscriber: Subscriber, endpoint: Endpoint
-) -> None:
-    """Payload unwrapping as documented; the token is for this endpoint and has a time to end."""
-    topic, subscription = new_names()
-    publisher.create_topic(name=topic)
-    config = {"push_endpoint": endpoint.url, "no_wrapper": {"write_metadata": True}}
-    subscriber.create_subscription(request={"name": subscription, "topic": topic, "push_config": config})
-    message_id = publisher.publish(topic, b"\x00raw", kind="a\r\nb").result(20)
-    pubsub.settled()
-    [(headers, body)] = endpoint.taken
-    assert body == b"\x00raw"
-    assert headers["x-goog-pubsub-message-id"] == message_id
-    assert headers["x-goog-pubsub-subscription-name"] == subscription
-    assert headers["x-goog-pubsub-attr-kind"] == "a  b"
-    assert "authorization" not in headers
-
-
-def test_the_push_token_has_the_claims_that_endpoints_check(
-    pubsub: Serving, publisher: Publisher, subscriber: Subscriber
-) -> None:
-    """Without an audience it is made out to the endpoint; it is an hour's, by the suite's clock."""
-    topic, subscription = new_names()
-    publisher.create_topic(name=topic)
-    subscriber.create_subscription(request={"name": subscription, "topic": topic})
-    found = pubsub.service.broker.subscription(subscription)
-    found.settings.push_config.push_endpoint = "http://127.0.0.1:1/x"
-    found.settings.push_config.oidc_token.service_account_email = "me@demo.iam"
-    _, headers = push_request(found, Entry(b"", "", 0), now_seconds=1_000)
-    payload = headers["authorization"].split(".")[1]
-    claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    assert claims | {"aud": "http://127.0.0.1:1/x", "email": "me@demo.iam", "iat": 1_000, "exp": 4_600} == claims
 
 
 def test_what_is_not_here_says_so(pubsub: Serving, publisher: Publisher, subscriber: Subscriber) -> None:

@@ -11,6 +11,7 @@ from afterimage_emulator.protos.message import Message
 from afterimage_emulator.pubsub.api.acknowledgements import acknowledge, modify_deadline
 from afterimage_emulator.pubsub.api.message_bytes import received_messages
 from afterimage_emulator.pubsub.api.streaming_pull import StreamingPull
+from afterimage_emulator.pubsub.delivery.push_targets import PushTargets
 from afterimage_emulator.pubsub.resource_names import check_project
 from afterimage_emulator.pubsub.topics.broker import Broker
 from afterimage_emulator.status import Code, StatusError
@@ -25,8 +26,9 @@ PULL_BYTES: Final = 8 * 1024 * 1024
 class SubscriberApi:
     """Each method takes the API's own request message."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, push_targets: PushTargets) -> None:
         self._broker = broker
+        self._push_targets = push_targets
         self._streaming = StreamingPull(broker)
 
     def methods(self) -> list[GrpcMethod]:
@@ -57,12 +59,15 @@ class SubscriberApi:
         return [*unary, streaming]
 
     def create_subscription(self, request: pubsub_v1.Subscription, call: Call) -> pubsub_v1.Subscription:
+        self._push_targets.check(request.push_config)
         return self._broker.create_subscription(request).settings
 
     def get_subscription(self, request: pubsub_v1.GetSubscriptionRequest, call: Call) -> pubsub_v1.Subscription:
         return self._broker.subscription(request.subscription).settings
 
     def update_subscription(self, request: pubsub_v1.UpdateSubscriptionRequest, call: Call) -> pubsub_v1.Subscription:
+        if any(path.partition(".")[0] == "push_config" for path in request.update_mask.paths):
+            self._push_targets.check(request.subscription.push_config)
         return self._broker.change_subscription(request.subscription, request.update_mask.paths).settings
 
     def list_subscriptions(
@@ -107,6 +112,7 @@ class SubscriberApi:
         return received_messages((ack_id, entry.raw, entry.attempt if tells else 0) for ack_id, entry in taken)
 
     def modify_push_config(self, request: pubsub_v1.ModifyPushConfigRequest, call: Call) -> bytes:
+        self._push_targets.check(request.push_config)
         settings = pubsub_v1.Subscription(name=request.subscription, push_config=request.push_config)
         self._broker.change_subscription(settings, ["push_config"])
         return b""

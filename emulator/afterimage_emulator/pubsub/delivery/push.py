@@ -5,27 +5,36 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from typing import Any, Final
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
 from afterimage_emulator.credentials.service_tokens import oidc_token
 from afterimage_emulator.protos import pubsub_v1
+from afterimage_emulator.pubsub.delivery.push_targets import PushTargets
 from afterimage_emulator.pubsub.topics.backlog import Entry
-from afterimage_emulator.pubsub.topics.published_messages import message_json
+from afterimage_emulator.pubsub.topics.published_messages import message_json, time_text
 from afterimage_emulator.pubsub.topics.subscriptions import Subscription
 from afterimage_emulator.wire.http_client import send
 from afterimage_emulator.wire.observers import CURRENT_PEER
 
 CONCURRENT_PUSHES: Final = 10
 _ACKNOWLEDGING: Final = frozenset({102, 200, 201, 202, 204})
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
+_OF_THE_REQUEST: Final = frozenset(
+    {"authorization", "connection", "content-length", "expect", "host", "keep-alive", "te", "trailer",
+     "transfer-encoding", "upgrade", "user-agent"}
+)  # fmt: skip
+"""What tells where a request goes, where it ends and who sends it: no attribute says otherwise."""
 _log = logging.getLogger("afterimage_emulator.pubsub")
 
 
 class Pushing:
     """One loop for each subscription that has an endpoint."""
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, *, clock: Clock, targets: PushTargets) -> None:
         self._clock = clock
+        self._targets = targets
         self._loops: dict[Subscription, asyncio.Task[None]] = {}
 
     def update(self, subscription: Subscription) -> None:
@@ -81,7 +90,7 @@ class Pushing:
         try:
             # Real time: the endpoint is outside the suite's clock.
             async with asyncio.timeout(subscription.ack_deadline_seconds):
-                answer = await send("POST", config.push_endpoint, headers.items(), body)
+                answer = await send("POST", self._targets.address(config.push_endpoint), headers.items(), body)
                 status = answer.status
             reason = f"status {status}"
         except TimeoutError:
@@ -109,10 +118,7 @@ def push_request(subscription: Subscription, entry: Entry, *, now_seconds: int) 
     if config.HasField("no_wrapper"):
         headers["content-type"] = "application/octet-stream"
         if config.no_wrapper.write_metadata:
-            headers["x-goog-pubsub-subscription-name"] = subscription.name
-            headers["x-goog-pubsub-message-id"] = message.message_id
-            headers["x-goog-pubsub-publish-time"] = message_json(message, entry.published_ns)["publishTime"]
-            headers |= {f"x-goog-pubsub-attr-{name}": value for name, value in message.attributes.items()}
+            headers |= _metadata(subscription, message, entry)
         return message.data, headers
     wrapped: dict[str, Any] = {
         "message": message_json(message, entry.published_ns),
@@ -121,3 +127,15 @@ def push_request(subscription: Subscription, entry: Entry, *, now_seconds: int) 
     if subscription.has_dead_letters:
         wrapped["deliveryAttempt"] = entry.attempt
     return json.dumps(wrapped, ensure_ascii=False).encode(), headers
+
+
+def _metadata(subscription: Subscription, message: pubsub_v1.PubsubMessage, entry: Entry) -> dict[str, str]:
+    """Attributes are headers by their own names, as far as they can be such; what Pub/Sub says itself comes last."""
+    named = {name.lower(): value for name, value in message.attributes.items() if _HEADER_NAME.fullmatch(name)}
+    found = {name: value for name, value in named.items() if name not in _OF_THE_REQUEST}
+    found["x-goog-pubsub-subscription-name"] = subscription.name
+    found["x-goog-pubsub-message-id"] = message.message_id
+    found["x-goog-pubsub-publish-time"] = time_text(entry.published_ns)
+    if message.ordering_key:
+        found["x-goog-pubsub-ordering-key"] = message.ordering_key
+    return found

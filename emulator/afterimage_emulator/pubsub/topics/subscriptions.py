@@ -284,6 +284,8 @@ def checked_subscription(wanted: pubsub_v1.Subscription) -> pubsub_v1.Subscripti
         _check_range("max_delivery_attempts", policy.max_delivery_attempts, 5, 100)
     if settings.HasField("retry_policy"):
         _check_retry_policy(settings.retry_policy)
+    if settings.push_config.push_endpoint and "x-goog-version" not in settings.push_config.attributes:
+        settings.push_config.attributes["x-goog-version"] = "v1"  # shown always, as production documents it
     settings.state = pubsub_v1.Subscription.State.Value("ACTIVE")
     read_filter(settings.filter)
     return settings
