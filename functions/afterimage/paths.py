@@ -121,12 +121,14 @@ PURGE_WRITTEN: Final = "_purges/{purgeId}"
 CDN_TOKENS: Final = "_cdn/tokens"
 """Not in `_limits`, whose ids are users. How many requests to the CDN's own API are left."""
 
+LIMITS: Final = "_limits"
+"""How often each user may ask just now."""
 OWNED_FILES: Final = ("users", "generating", "artifacts")
 """Folders of which each user owns one."""
 GENERATED_FILES: Final = "generating/"
 """What workers have made, for all users."""
 SHARED_FILES: Final = "media/"
-OWNED_DOCUMENTS: Final = ("users", "ai_outputs", "generations", "players", "quota", "artifacts", "budgets", "_limits")
+OWNED_DOCUMENTS: Final = ("users", "ai_outputs", "generations", "players", "quota", "artifacts", "budgets", LIMITS)
 """Collections in which each user owns one document with everything beneath it, beside the books.
 
 In the order in which they are erased: without an account of bytes, late events about contents write nothing.
@@ -415,7 +417,7 @@ def reservation_path(user: str, name: str) -> str:
 
 
 def rate_limit_path(user: str) -> str:
-    return f"_limits/{user}"
+    return f"{LIMITS}/{user}"
 
 
 def idempotency_path(operation: str) -> str:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from afterimage.api.admission.tokens import CallerTokens
@@ -40,8 +41,9 @@ from afterimage_server.store.local_documents import DocumentChanged
 from afterimage_server.store.machine_folder import MachineFolder, open_folder
 from afterimage_server.work.bookkeeping import Bookkeeping
 from afterimage_server.work.drive_thread import DriveThread
+from afterimage_server.work.erasing import ForgetUser
 from afterimage_server.work.machine_jobs import MachineJobs
-from afterimage_server.work.tasks import Tasks
+from afterimage_server.work.tasks import Tasks, forget_letters
 from afterimage_server.work.tending import Tending
 from afterimage_server.work.worker_thread import WorkerThread
 
@@ -89,7 +91,8 @@ class Machine:
         app = Flask("afterimage_server", static_folder=None)
 
         def answer() -> Any:
-            return doors(request) if doors.serves(request.path) else api(request)
+            with self.folder.erasures.work():
+                return doors(request) if doors.serves(request.path) else api(request)
 
         # Before Flask looks for a route of its own: its `<path:path>` knows no path with a line break in it.
         app.before_request(answer)
@@ -143,12 +146,15 @@ def open_machine(
     links: FileLinks = cloud.links if cloud is not None else local_links
     make_generator = made_once(generator or (lambda: generator_of(settings.api)))
     prices = made_once(Prices)
-    jobs = _jobs(settings, folder, queue, links, make_generator, prices)
+    sessions = UploadSessions(folder.files)
+    forget_user: list[ForgetUser] = [sessions.forget_user, partial(forget_letters, queue)]
+    if cloud is not None:
+        forget_user.append(cloud.conflicts.forget_user)
+    jobs = _jobs(settings, folder, queue, links, make_generator, prices, forget_user)
     tasks = Tasks(folder=folder, queue=queue, jobs=jobs)
     drive_queue = drive_queue_over(folder.documents, folder.files, settings.api)
-    drive = DriveThread(drive_queue) if drive_queue is not None else None
+    drive = DriveThread(drive_queue, folder.erasures) if drive_queue is not None else None
     _follow(folder, tasks, cloud, drive)
-    sessions = UploadSessions(folder.files)
     worker = WorkerThread(queue, tasks.performers())
     services = MachineServices(
         documents=lambda: folder.documents,
@@ -202,6 +208,7 @@ def _jobs(
     links: FileLinks,
     make_generator: Callable[[], Generator],
     prices: Callable[[], Prices],
+    forget_user: Sequence[ForgetUser],
 ) -> MachineJobs:
     workshop = made_once(
         lambda: Workshop(
@@ -224,6 +231,7 @@ def _jobs(
         collector=made_once(lambda: collector_over(library_over(folder.documents, folder.files, settings.api), links)),
         bookkeeping=Bookkeeping(documents=folder.documents, queue=queue, keeper=keeper, prices=prices),
         cache_folder=settings.cache_folder,
+        forget_user=forget_user,
         drive_links=drive_links,
     )
 

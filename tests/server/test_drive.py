@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +19,7 @@ from afterimage.drive_paths import drive_link_path
 from afterimage_client.queue import PostponedError
 from afterimage_server.configuration import read_server_settings
 from afterimage_server.machine import open_machine
+from afterimage_server.store.rescue import DATABASE
 from afterimage_server.work.tasks import JOB
 from tests.client.quick_folder import quick_folder
 from tests.functions.drive.google_server import Fault, GoogleServer, served
@@ -103,11 +106,14 @@ def test_an_erased_user_is_gone_from_the_folder_and_from_google_and_nobody_else_
     other = server.call("POST", f"{ROOT}/storage/save-artifact", user="bob", json={"text": "bob's", "name": "b.txt"})
     server.call("POST", "/generations/generate", json={"prompt": SECRET, "project_id": "the-project"})
     server.until(lambda: linked.contents(file) == [SECRET.encode()])
-    assert SECRET.encode() in everything_below(server.folder)
+    assert files_with(server.folder, SECRET.encode())
     job = server.call("POST", "/api/account/erase", json={"confirm": "ana"}, expect=202)["job"]
     server.until(lambda: linked.google.consents.revoked == ["ana@example.com"])
     server.until(lambda: server.call("GET", f"{ROOT}/storage/files")["files"] == [])
-    server.until(lambda: SECRET.encode() not in everything_below(server.folder))
+    try:
+        server.until(lambda: not files_with(server.folder, SECRET.encode()))
+    except AssertionError as error:
+        raise AssertionError(where_it_is(server.folder)) from error
     assert server.call("GET", "/generations")["generations"] == []
     assert server.call("GET", f"{ROOT}/auth/link")["state"] == "unlinked"
     assert server.call("GET", f"{ROOT}/storage/files", user="bob")["files"][0]["file_id"] == other["file_id"]
@@ -187,12 +193,23 @@ def named_keys(path: Path) -> list[str]:
     return list(json.loads(path.read_text())["keys"])
 
 
-def everything_below(folder: Path) -> bytes:
-    """Every byte of every file, database, its log and journal included."""
-    found = bytearray()
+def files_with(folder: Path, what: bytes) -> list[Path]:
+    """Every file below that holds the bytes, the database, its log and the journal included."""
+    found = []
     for path in sorted(folder.rglob("*")):
         try:
-            found += path.read_bytes() if path.is_file() else b""
+            found += [path] if path.is_file() and what in path.read_bytes() else []
         except FileNotFoundError:
             continue
-    return bytes(found)
+    return found
+
+
+def where_it_is(folder: Path) -> str:
+    """Which files and rows still tell of the secret, and what waits in the queue: a failure that explains itself."""
+    told = [f"{path}: byte {path.read_bytes().find(SECRET.encode())}" for path in files_with(folder, SECRET.encode())]
+    with closing(sqlite3.connect(f"file:{folder / DATABASE}?mode=ro", uri=True)) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            rows = database.execute(f"SELECT * FROM {table}").fetchall()
+            told += [f"{table}: {row}" for row in rows if table == "queue" or SECRET in repr(row)]
+    return "\n".join(told)

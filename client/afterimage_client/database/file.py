@@ -154,6 +154,15 @@ class Database:
         found = self.rows(statement, parameters)
         return found[0] if found else None
 
+    def rebuild(self) -> None:
+        """Writes the file anew, with what is in it and nothing else.
+
+        SQLite moves rows between pages as they grow and go, and leaves copies of them in the room that is free, which
+        no setting has overwritten when the rows themselves are deleted.
+        """
+        with self._writing, _translated(self.path):
+            self._writer.execute("VACUUM")
+
     def data_version(self) -> int:
         """A number that another one takes the place of whenever anybody else commits to the file."""
         found = self.row("PRAGMA data_version")

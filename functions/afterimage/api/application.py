@@ -19,7 +19,7 @@ from afterimage.api.routes import Access, Asked, Caller, Cost, Reply, Route
 from afterimage.api.services import Services
 from afterimage.delivery.handler_names import handler_at
 from afterimage.faults import is_transient
-from afterimage.store.documents import ConflictError, NoRoomError
+from afterimage.store.documents import ConflictError, ErasedError, NoRoomError
 
 if TYPE_CHECKING:
     from flask import Request, Response
@@ -191,6 +191,9 @@ def _refusal_of(error: Exception) -> tuple[ApiError, BaseException | None]:
         return ApiError(code, f"{sentence[:1].lower()}{sentence[1:].rstrip('.')}"), error
     if isinstance(error, NoRoomError):
         return ApiError(ErrorCode.STORAGE_QUOTA_EXCEEDED, str(error), "clean up, or ask whoever runs this"), error
+    if isinstance(error, ErasedError):
+        erased = "the account was erased while this was under way"
+        return ApiError(ErrorCode.CONFLICT, erased, "nothing of it was kept"), error
     if is_transient(error) or isinstance(error, ConflictError):
         refusal = ApiError(ErrorCode.UNAVAILABLE, "this cannot be done now", "try again", headers={"Retry-After": "1"})
         return refusal, error

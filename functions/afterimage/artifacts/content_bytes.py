@@ -12,7 +12,7 @@ from afterimage.artifacts.contents import Content, ContentState
 from afterimage.artifacts.file_types import PACKABLE
 from afterimage.faults import TransientError
 from afterimage.paths import blob_path
-from afterimage.store.documents import ConflictError, Expect
+from afterimage.store.documents import ConflictError, ErasedError, Expect
 from afterimage.store.files import FileAbout, FileStore, GoneError, StoredFile
 
 PIECE_BYTES: Final = 8 * 1024 * 1024
@@ -54,6 +54,8 @@ class ContentBytes:
         for _ in range(_ROUNDS):
             try:
                 stored = self._stored(name, source, content_type, may_pack=may_pack)
+            except ErasedError:
+                raise
             except ConflictError:
                 there = self.files.find(self.bucket, name)
                 if there is None:

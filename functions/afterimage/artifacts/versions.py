@@ -30,6 +30,7 @@ from afterimage.store.documents import (
     ConflictError,
     Document,
     DocumentStore,
+    ErasedError,
     Expect,
     Remove,
     Replace,
@@ -100,6 +101,8 @@ class Rounds:
         for number in range(MOST_ROUNDS):
             try:
                 return attempt(number > 0)
+            except ErasedError:
+                raise
             except (ConflictError, UncertainError):
                 self.wait(self.dice.uniform(0, min(1.0, 0.01 * 2**number)))
         raise TransientError(f"{what} is contended; try again")

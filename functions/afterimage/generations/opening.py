@@ -15,7 +15,16 @@ from afterimage.generations.project_files import MOST_PROJECT_BYTES
 from afterimage.generations.records import MOST_VERSIONS, VersionKey, generation_fields, version_fields
 from afterimage.ledger.prices.pricing import Prices
 from afterimage.paths import budget_path, generation_path, opened_path, project_path
-from afterimage.store.documents import ConflictError, Document, DocumentStore, Expect, Replace, UncertainError, Write
+from afterimage.store.documents import (
+    ConflictError,
+    Document,
+    DocumentStore,
+    ErasedError,
+    Expect,
+    Replace,
+    UncertainError,
+    Write,
+)
 
 _ROUNDS: Final = 24
 """Each lost round means that somebody else's commit went through."""
@@ -121,6 +130,8 @@ def _until_settled(attempt: Callable[[], VersionKey], path: str) -> VersionKey:
     for _ in range(_ROUNDS):
         try:
             return attempt()
+        except ErasedError:
+            raise
         except (ConflictError, UncertainError):
             # Applied or not: the next round reads, and finds what this one has begun.
             continue

@@ -15,6 +15,8 @@ from afterimage.store.links import FileLink, FileLinks
 
 MOST_VERSIONS: Final = 1_000
 PROMPT_SHOWN_CHARACTERS: Final = 500
+ARCHIVE_OF: Final = "afterimage_version"
+"""In an archive's metadata: user, generation and version that it was made for."""
 """How much of a prompt stands in a list; a version holds the whole."""
 
 

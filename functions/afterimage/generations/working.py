@@ -27,6 +27,7 @@ from afterimage.generations.faults import (
 from afterimage.generations.generator import Assignment, Generator, TokensSpent
 from afterimage.generations.project_files import archive_of, checked_files, files_in
 from afterimage.generations.records import (
+    ARCHIVE_OF,
     Archive,
     GenerationStatus,
     VersionKey,
@@ -188,7 +189,7 @@ class Workshop:
             content_type="application/gzip",
             cache_control="private, max-age=3600",
             metadata={
-                "afterimage_version": f"{key.uid}/{key.name}",
+                ARCHIVE_OF: f"{key.uid}/{key.name}",
                 "afterimage_model": made.spent.model,
                 "afterimage_tokens": msgspec.json.encode([made.spent.input_tokens, made.spent.output_tokens]).decode(),
             },
@@ -289,7 +290,7 @@ class Workshop:
 
 def version_of_archive(file: StoredFile) -> VersionKey | None:
     """Whose archive a file is, by what its worker wrote on it; None for one that no worker wrote."""
-    uid, _, name = file.metadata.get("afterimage_version", "").partition("/")
+    uid, _, name = file.metadata.get(ARCHIVE_OF, "").partition("/")
     generation, _, number = name.partition("~v")
     if not (uid and generation and number.isascii() and number.isdigit()):
         return None
@@ -298,7 +299,7 @@ def version_of_archive(file: StoredFile) -> VersionKey | None:
 
 def _is_of(found: StoredFile | None, key: VersionKey) -> bool:
     """Whether it is the archive of this very version, whoever wrote it."""
-    return found is not None and found.metadata.get("afterimage_version") == f"{key.uid}/{key.name}"
+    return found is not None and found.metadata.get(ARCHIVE_OF) == f"{key.uid}/{key.name}"
 
 
 def _is_claimed(fields: Mapping[str, Any], now: datetime) -> bool:

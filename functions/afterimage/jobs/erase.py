@@ -45,7 +45,7 @@ logger = logging.getLogger("afterimage.jobs")
 PAGE: Final = 200
 SHARED_PAGE: Final = 1000
 """As many as Cloud Storage lists at once: nearly all are somebody else's and cost nothing more."""
-
+_ONCE_MORE: Final = "once more"
 
 Emptied = tuple[int, str | None]
 """How many were deleted, and where to go on; None where nothing is left to look at."""
@@ -113,11 +113,11 @@ class Erase:
     def _bucket(self) -> str:
         return self.pipeline.settings.originals_bucket
 
-    def _originals(self, prefix: str, _token: str) -> Emptied:
+    def _originals(self, prefix: str, token: str) -> Emptied:
         found = self._stores.originals.page(self._bucket, prefix, "", self.page)
         for original in found.files:
             self._stores.originals.delete(original.bucket, original.name, generation=original.generation)
-        return len(found.files), _again_after(len(found.files))
+        return len(found.files), _again_after(len(found.files), self.page, token)
 
     def _shared(self, uid: str, token: str) -> Emptied:
         """One page of everybody's files; what was made of each goes with it, as no prefix names the user's alone."""
@@ -132,26 +132,26 @@ class Erase:
                 deleted += 1
         return deleted, found.next_token or None
 
-    def _derived(self, prefix: str, _token: str) -> Emptied:
+    def _derived(self, prefix: str, token: str) -> Emptied:
         files = islice(self._stores.derived.list(f"{self._bucket}/{prefix}"), self.page)
         deleted = 0
         for file in files:
             self._stores.derived.delete(file.name)
             deleted += 1
-        return deleted, _again_after(deleted)
+        return deleted, _again_after(deleted, self.page, token)
 
-    def _withdraw(self, uid: str, _token: str) -> Emptied:
+    def _withdraw(self, uid: str, token: str) -> Emptied:
         withdrawn = self.publications.withdraw_all(uid, self.page)
-        return withdrawn, _again_after(withdrawn)
+        return withdrawn, _again_after(withdrawn, self.page, token)
 
-    def _documents(self, root: str, _token: str, *, with_root: bool = True) -> Emptied:
+    def _documents(self, root: str, token: str, *, with_root: bool = True) -> Emptied:
         """Up to a page of documents, those beneath others first."""
         found = self.documents.paths_below(root, self.page)
         if with_root and len(found) < self.page and self.documents.read(root) is not None:
             found.append(root)
         if found:
             self.documents.commit([Remove(path=path, expected=Expect.ANYTHING) for path in found])
-        return len(found), _again_after(len(found))
+        return len(found), _again_after(len(found), self.page, token)
 
     def _unlink(self, uid: str, _token: str) -> Emptied:
         if self.drive_links is None:
@@ -165,13 +165,13 @@ class Erase:
             logger.error("Google did not take the permission of `%s` back, who is erased: %s", uid, error)
             return 0, None
 
-    def _of_user(self, collection: str, uid: str, _token: str) -> Emptied:
+    def _of_user(self, collection: str, uid: str, token: str) -> Emptied:
         """Up to a page of documents that name the user, in a collection of everybody's."""
         is_its = (Where(field="uid", comparison="==", value=uid),)
         found = self.documents.find(Query(collection=collection, where=is_its, limit=self.page))
         if found:
             self.documents.commit([Remove(path=each.path, expected=Expect.ANYTHING) for each in found])
-        return len(found), _again_after(len(found))
+        return len(found), _again_after(len(found), self.page, token)
 
     def _projects(self, uid: str, _token: str) -> Emptied:
         """Up to a page of the archives of one project; without any left, the project itself."""
@@ -192,6 +192,11 @@ class Erase:
         return 0, None
 
 
-def _again_after(deleted: int) -> str | None:
-    """A place that belongs to the user alone is looked at from its beginning until nothing is found there."""
-    return "" if deleted else None
+def _again_after(deleted: int, page: int, token: str) -> str | None:
+    """Behind a full page there may be more; behind any other something may just have come, which one more look finds.
+
+    Only one, so that a user who goes on writing does not keep the erasure from its end.
+    """
+    if deleted >= page:
+        return ""
+    return _ONCE_MORE if deleted and token != _ONCE_MORE else None

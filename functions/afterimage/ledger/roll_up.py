@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -19,7 +19,7 @@ from typing import Any, Final
 from afterimage.faults import is_transient
 from afterimage.ledger import books
 from afterimage.ledger.book_documents import TOUCHED, addition, books_touched_since, buckets
-from afterimage.ledger.tombstones import revived
+from afterimage.ledger.tombstones import EXPIRES_AT, is_tombstone, revived
 from afterimage.paths import (
     OPERATIONS_TOTALS,
     books_path,
@@ -31,6 +31,7 @@ from afterimage.paths import (
 )
 from afterimage.store.documents import (
     MOST_WRITES,
+    Change,
     ConflictError,
     Document,
     DocumentReader,
@@ -120,6 +121,9 @@ class RollUp:
             if not seen:
                 return len(found)
             main = self.store.read(books_path(user))
+            if main is not None and is_tombstone(main):
+                seen = self._let_go(user, main)
+                continue
             moved = books.total(books.amounts_in(bucket.fields) for bucket in seen)
             after = books.total([books.amounts_in(main.fields) if main else {}, moved])
             expected = main.version if main else Expect.ABSENT
@@ -135,6 +139,17 @@ class RollUp:
                 continue
             return len(found)
         return 0
+
+    def _let_go(self, user: str, main: Document) -> list[Document]:
+        """Deletes what was booked beside a tombstone, by one who was at work while the user was erased.
+
+        Whoever comes back is booked into the books themselves first. Returns what is left, of one who has just come.
+        """
+        untouched = Change(path=main.path, put={EXPIRES_AT: main.fields[EXPIRES_AT]}, expected=main.version)
+        found = self.store.paths_below(main.path, MOST_WRITES - 1)
+        with suppress(ConflictError, UncertainError):
+            self.store.commit([untouched, *(Remove(path=path, expected=Expect.ANYTHING) for path in found)])
+        return self.store.page(buckets_path(user), "", _PAGE)
 
     def publish(self, *, since: datetime, is_over: IsOver = lambda: False) -> Published:
         """Brings the operators' view up to date with users touched since; says how far it has come.

@@ -32,6 +32,11 @@ def record_of_the_erased(seen: Observation, books_of_user: Document | None) -> R
     return Record(retired_through=microseconds if seen.is_object else microseconds * 1000 + 999)
 
 
+def is_tombstone(books_of_user: Document | None) -> bool:
+    """Whether nothing was booked since the user was erased."""
+    return bool(books_of_user and books_of_user.fields.get(ERASED_AT) and books_of_user.fields.get(EXPIRES_AT))
+
+
 def revived(books_of_user: Document | None) -> Mapping[str, Any]:
     """What has to be put into books that are written again, so that they do not expire."""
     return {EXPIRES_AT: None} if books_of_user and books_of_user.fields.get(EXPIRES_AT) else {}

@@ -33,6 +33,10 @@ class ConflictError(Exception):
     """A document (or a file's metadata) was not as expected: nothing was applied; read again and decide again."""
 
 
+class ErasedError(ConflictError):
+    """The user whose it is was erased after this work had begun: nothing was applied, and nothing of it is wanted."""
+
+
 class UncertainError(TransientError):
     """The store was busy or its answer was lost: a commit may or may not have been applied."""
 

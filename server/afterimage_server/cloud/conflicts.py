@@ -12,6 +12,7 @@ from afterimage.store.documents import DocumentStore, Expect, Remove, Replace, W
 from afterimage_client.queue import DurableQueue
 from afterimage_server.cloud.decisions import digest_of
 from afterimage_server.cloud.outbox import DOCUMENT
+from afterimage_server.store.erasures import user_of_document
 from afterimage_server.store.machine_folder import MachineFolder
 
 
@@ -63,6 +64,13 @@ class Conflicts:
                 self.folder.documents.commit([write])
             self.queue.enqueue_once(DOCUMENT, path)
         return True
+
+    def forget_user(self, user: str) -> None:
+        """What both sides had of a user who is erased here is kept no longer."""
+        with self.folder.database.transaction() as transaction:
+            for (path,) in transaction.rows("SELECT path FROM cloud_conflicts"):
+                if user_of_document(path) == user:
+                    transaction.execute("DELETE FROM cloud_conflicts WHERE path = ?", (path,))
 
     def _as_it_comes(self, path: str, theirs: Mapping[str, Any]) -> Mapping[str, Any]:
         """The fields with the generations that files have here, where those are the same files."""

@@ -62,6 +62,12 @@ class KeepingLess:
         write_held(part, pieces_of(data), {"bucket": file.bucket, "name": file.name}, self.folder.vault, packs=False)
         os.replace(part, path)
         flush_folder(self.cache_folder)
+        try:
+            self.folder.files.held_id(file)
+        except GoneError:
+            # Deleted while its bytes came: whoever emptied the cache of them did not see these.
+            path.unlink(missing_ok=True)
+            raise
         return path
 
     def _kept(self, files: list[StoredFile]) -> set[str]:

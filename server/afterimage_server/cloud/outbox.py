@@ -24,6 +24,7 @@ from afterimage.paths import (
     JOBS,
     parse_artifact_file,
 )
+from afterimage.store.files import StoredFile
 from afterimage_client.database import FileTransaction, Schema
 from afterimage_client.queue import DurableQueue
 from afterimage_server.local_tokens import COLLECTION as TOKENS
@@ -73,13 +74,17 @@ class Outbox:
             said: dict[str, Any] = {"bucket": after.bucket, "name": after.name, "generation": after.generation}
             self.queue.enqueue(UPLOAD, change.name, said, priority=5)
         elif before is not None:
-            said = {"bucket": before.bucket, "name": before.name, "md5": before.md5, "size": before.size}
-            self.queue.enqueue(UNSTORE, change.name, said)
+            self.queue.enqueue(UNSTORE, change.name, unstored(before))
 
     def documents_changed(self, _transaction: FileTransaction, changes: Sequence[DocumentChanged]) -> None:
         for change in changes:
             if goes_to_the_cloud(change.path):
                 self.queue.enqueue_once(DOCUMENT, change.path)
+
+
+def unstored(file: StoredFile) -> dict[str, Any]:
+    """What is to be deleted there: these bytes under this name, and no others."""
+    return {"bucket": file.bucket, "name": file.name, "md5": file.md5, "size": file.size}
 
 
 def seed_outbox(folder: MachineFolder, queue: DurableQueue, project_id: str) -> int:

@@ -16,8 +16,9 @@ from afterimage.store.documents import ConflictError, Document, DocumentStore, E
 from afterimage.store.files import FileAbout, FileStore, GoneError, StoredFile
 from afterimage_client.database import FileTransaction
 from afterimage_client.queue import DurableQueue, Entry, OfflineError
-from afterimage_server.cloud.decisions import Verdict, digest_of, verdict_on, write_of
-from afterimage_server.cloud.outbox import DOCUMENT, UNSTORE, UPLOAD
+from afterimage_server.cloud.decisions import NOTHING_THERE, Verdict, digest_of, verdict_on, write_of
+from afterimage_server.cloud.outbox import DOCUMENT, UNSTORE, UPLOAD, unstored
+from afterimage_server.store.erasures import user_of_document
 from afterimage_server.store.machine_folder import MachineFolder
 
 logger = logging.getLogger("afterimage_server.cloud")
@@ -73,7 +74,10 @@ class CloudPush:
         if known:
             return known
         there = self._stored_there(file)
-        self.folder.files.note_in_cloud(file, there.generation)
+        with self.folder.database.transaction():
+            if not self.folder.files.note_in_cloud(file, there.generation):
+                # Deleted while it went there; what was to delete it there may have looked before it came.
+                self.queue.enqueue(UNSTORE, file.name, unstored(file))
         return there.generation
 
     def _stored_there(self, file: StoredFile) -> StoredFile:
@@ -135,7 +139,11 @@ class CloudPush:
                 self.queue.complete(entry)
 
     def _note(self, transaction: FileTransaction, path: str, *, seen: str, sent: str) -> None:
-        transaction.execute("INSERT OR REPLACE INTO cloud_documents VALUES (?, ?, ?)", (path, seen, sent))
+        if seen == sent == NOTHING_THERE:
+            # As if it had never been anywhere.
+            transaction.execute("DELETE FROM cloud_documents WHERE path = ?", (path,))
+        else:
+            transaction.execute("INSERT OR REPLACE INTO cloud_documents VALUES (?, ?, ?)", (path, seen, sent))
 
     def _here(self, paths: Sequence[str]) -> dict[str, Document | None]:
         return dict(zip(paths, self.folder.documents.read_many(paths), strict=True))
@@ -170,6 +178,12 @@ class CloudPush:
             return generation
 
     def _note_conflict(self, transaction: FileTransaction, path: str, theirs: Document | None) -> None:
+        user = user_of_document(path)
+        is_gone = user is not None and self.folder.erasures.is_erased(transaction, user)
+        if is_gone and self.folder.documents.read(path) is None:
+            # Nobody is left here to settle it; what somebody else wrote there is for the cloud's own erasure.
+            logger.warning("`%s` was changed in the cloud by somebody else, and its user is erased here", path)
+            return
         stored = None
         if theirs is not None:
             stored = self.folder.documents.values.sealed(theirs.fields, f"conflict|{path}")

@@ -14,7 +14,13 @@ from afterimage.settings import Settings
 from afterimage.store.documents import ConflictError, NoRoomError
 from afterimage.store.files import GoneError, StoredFile
 from afterimage_server.doors.signed_addresses import FILES, UPLOADS, LocalLinks
-from afterimage_server.doors.upload_sessions import OutOfOrderError, TooManyBytesError, UploadSession, UploadSessions
+from afterimage_server.doors.upload_sessions import (
+    EndedError,
+    OutOfOrderError,
+    TooManyBytesError,
+    UploadSession,
+    UploadSessions,
+)
 from afterimage_server.store.folder_files import FolderFiles
 
 if TYPE_CHECKING:
@@ -129,7 +135,7 @@ class FileDoors:
     def _sent(self, request: Request, identifier: str) -> Response:
         session = self._sessions.find(identifier)
         if session is None:
-            raise ApiError(ErrorCode.NOT_FOUND, "there is no such upload: it has ended, or never began")
+            raise _no_such_upload()
         with self._sessions.alone(session) as is_alone:
             if not is_alone:
                 raise ApiError(ErrorCode.CONFLICT, "another request sends to this upload", "wait for its end")
@@ -154,6 +160,8 @@ class FileDoors:
                 f"{error.received} bytes have come, and these begin at {start}",
                 "ask how far it came",
             ) from error
+        except EndedError as error:
+            raise _no_such_upload() from error
         except TooManyBytesError as error:
             raise _other_size(session) from error
 
@@ -211,6 +219,10 @@ def _sent_range(request: Request, session: UploadSession) -> tuple[int | None, i
         )
     total = None if found[3] == "*" else int(found[3])
     return (None if found[1] is None else int(found[1])), total
+
+
+def _no_such_upload() -> ApiError:
+    return ApiError(ErrorCode.NOT_FOUND, "there is no such upload: it has ended, or never began")
 
 
 def _other_size(session: UploadSession) -> ApiError:

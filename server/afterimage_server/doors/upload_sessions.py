@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from afterimage.paths import parse_artifact_file
 from afterimage.store.documents import Expect
 from afterimage.store.files import FileAbout, StoredFile
 from afterimage_server.store.durable_files import write_all, write_durably
@@ -48,6 +49,10 @@ class OutOfOrderError(Exception):
     def __init__(self, received: int) -> None:
         super().__init__(f"{received} bytes have come")
         self.received = received
+
+
+class EndedError(Exception):
+    """The session has ended meanwhile: nothing of what was sent is kept."""
 
 
 class TooManyBytesError(Exception):
@@ -109,6 +114,10 @@ class UploadSessions:
             raise OutOfOrderError(received)
         descriptor = os.open(self._part(session), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
+            if self.find(session.id) is None:
+                # Forgotten since it was looked for: nobody would look for these bytes.
+                self._part(session).unlink(missing_ok=True)
+                raise EndedError
             while data := body.read(PIECE_BYTES):
                 if received + len(data) > session.size:
                     os.ftruncate(descriptor, start)
@@ -134,6 +143,14 @@ class UploadSessions:
     def forget(self, session: UploadSession) -> None:
         (self._folder / f"{session.id}.json").unlink(missing_ok=True)
         self._part(session).unlink(missing_ok=True)
+
+    def forget_user(self, user: str) -> None:
+        """Ends every session of one user's files, with the bytes that have come."""
+        for path in list(self._folder.glob("*.json")):
+            session = self.find(path.stem)
+            place = parse_artifact_file(session.name) if session is not None else None
+            if session is not None and place is not None and place.user == user:
+                self.forget(session)
 
     def forget_old(self) -> int:
         """Ends sessions that began a week ago, and bytes whose session is gone."""

@@ -153,4 +153,10 @@ def machine_table() -> RouteTable:
     described = [
         replace(row, handler=f"{_HANDLERS}:{DESCRIBED[row.path]}") if row.path in DESCRIBED else row for row in rows
     ]
-    return RouteTable([*described, *MACHINE_ROUTES])
+    # Whoever writes may find the account erased meanwhile, and is told so.
+    told = [
+        row if row.method == "GET" or ErrorCode.CONFLICT in row.refusals
+        else replace(row, refusals=(*row.refusals, ErrorCode.CONFLICT))
+        for row in described
+    ]  # fmt: skip
+    return RouteTable([*told, *MACHINE_ROUTES])

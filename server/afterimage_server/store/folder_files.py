@@ -22,6 +22,7 @@ from afterimage.store.documents import ConflictError, Expect, NoRoomError
 from afterimage.store.files import FileAbout, FilePage, GoneError, StoredFile
 from afterimage_client.database import Database, FileTransaction, Row
 from afterimage_server.store.durable_files import NO_ROOM, flush_folder
+from afterimage_server.store.erasures import Erasures, users_of_file
 from afterimage_server.store.held_bytes import pieces_of, read_held, write_held
 from afterimage_server.store.journal import Journal, text_of
 from afterimage_server.store.local_documents import told_apart
@@ -74,6 +75,7 @@ class FolderFiles:
         self.vault = vault
         self.journal = journal
         self._most_bytes = most_bytes
+        self._erasures = Erasures(database)
         self._follow = follow
         self._fetch_away = fetch_away
         self._clock = clock
@@ -118,6 +120,7 @@ class FolderFiles:
         _refuse_versionless(expected)
         with told_apart(), self.database.transaction() as transaction:
             source = self._live(transaction, file)
+            self._erasures.refuse(transaction, users_of_file(name, about.metadata))
             found = self._expected(transaction, file.bucket, name, expected)
             copied = StoredFile(
                 bucket=file.bucket,
@@ -178,12 +181,13 @@ class FolderFiles:
             )
         return int(row[0]) if row is not None else 0
 
-    def note_in_cloud(self, file: StoredFile, generation: int) -> None:
-        """Keeps the generation that the cloud has confirmed."""
+    def note_in_cloud(self, file: StoredFile, generation: int) -> bool:
+        """Keeps the generation that the cloud has confirmed. False where there is no file of this name any more."""
         with told_apart(), self.database.transaction() as transaction:
             row = self.row_of(transaction, file.bucket, file.name)
             if row is not None and row[2] == file.generation:
                 self._put_row(transaction, self._stored(row), self.cache_control(file), row[7], generation)
+            return row is not None
 
     def confirmed_before(self, moment: int) -> list[StoredFile]:
         """Files whose bytes are here and in the cloud, and were stored before a moment (microseconds)."""
@@ -244,6 +248,7 @@ class FolderFiles:
             length = path.stat().st_size
         try:
             with told_apart(), self.database.transaction() as transaction:
+                self._erasures.refuse(transaction, users_of_file(name, about.metadata))
                 found = self._expected(transaction, bucket, name, expected)
                 self._refuse_full(transaction, length)
                 stored = replace(stored, size=foot.size, generation=self._generation(transaction, found))

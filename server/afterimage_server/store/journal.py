@@ -100,6 +100,9 @@ class Journal:
         self, transaction: FileTransaction, dump: Callable[[FileTransaction], Iterable[tuple[str, Any]]]
     ) -> None:
         """Begins anew with everything that stands in the database now; in its place at once, or not at all."""
+        for left in self.path.parent.glob(f".{JOURNAL}.*"):
+            # One at a time begins anew, in a transaction: whoever left it was killed.
+            left.unlink(missing_ok=True)
         part = self.path.with_name(f".{JOURNAL}.{secrets.token_hex(6)}")
         number = number_noted(transaction, SEQUENCE)
         try:

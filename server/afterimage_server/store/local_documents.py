@@ -28,6 +28,7 @@ from afterimage.store.evaluation import fields_after, is_met
 from afterimage_client.database import Database, FileTransaction, Row
 from afterimage_client.database.errors import StoreBusyError, StoreFullError
 from afterimage_server.store.durable_files import NO_ROOM
+from afterimage_server.store.erasures import Erasures, users_of_writes
 from afterimage_server.store.journal import Journal, text_of
 from afterimage_server.store.ordered_keys import bounds_below, collection_of, key_of, path_of
 from afterimage_server.store.stored_values import IndexedKind, StoredValues, microseconds
@@ -68,6 +69,7 @@ class LocalDocuments:
         self.database = database
         self.values = values
         self._journal = journal
+        self._erasures = Erasures(database)
         self._follow = follow
         self._clock = clock
 
@@ -146,6 +148,7 @@ class LocalDocuments:
         if not writes:
             return []
         with told_apart(), self.database.transaction() as transaction:
+            self._erasures.refuse(transaction, users_of_writes(writes))
             now = self._instant(transaction)
             latest = transaction.row("SELECT max(at) FROM moments")
             changes = [self._applied(transaction, write, now, latest[0] if latest else None) for write in writes]

@@ -13,6 +13,7 @@ from typing import Any
 from afterimage.faults import TransientError
 from afterimage_client.database import Connect, Database, FileTransaction, StoreKey
 from afterimage_server.store.durable_files import NO_ROOM, make_private_folder
+from afterimage_server.store.erasures import Erasures
 from afterimage_server.store.folder_files import FetchAway, FileChanged, FolderFiles, nothing_away
 from afterimage_server.store.folder_keeping import FolderKeeping
 from afterimage_server.store.journal import Journal
@@ -48,6 +49,10 @@ class MachineFolder:
     """What was done where the database was found broken as it was opened."""
 
     @property
+    def erasures(self) -> Erasures:
+        return Erasures(self.database)
+
+    @property
     def keeping(self) -> FolderKeeping:
         return FolderKeeping(files=self.files)
 
@@ -66,7 +71,9 @@ class MachineFolder:
         with self.database.transaction() as transaction:
             self.documents.forget_moments(transaction)
             self._rewrite(transaction)
-        # What was deleted is overwritten in the database (`forgetful`); this empties the log of writes beside it.
+        # What was deleted is overwritten where it stood (`forgetful`); copies of it may lie in the free room of pages.
+        self.database.rebuild()
+        # The log of writes beside the database tells of both.
         [(is_busy, *_)] = self.database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
         if is_busy:
             raise TransientError(f"`{self.database.path}` is being read, and its log cannot be emptied yet: ask again")

@@ -63,7 +63,14 @@ def _made(transaction: FileTransaction) -> int:
     return 1
 
 
-MACHINE: Final = Schema(name="machine", version=1, steps={0: _made})
+def _with_erasures(transaction: FileTransaction) -> int:
+    transaction.execute(
+        "CREATE TABLE erasures (user TEXT PRIMARY KEY, number INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID"
+    )
+    return 2
+
+
+MACHINE: Final = Schema(name="machine", version=2, steps={0: _made, 1: _with_erasures})
 
 
 def noted(transaction: FileTransaction, name: str, value: object) -> None:

@@ -11,6 +11,7 @@ from afterimage.artifacts.drive_notes import WAITING
 from afterimage.drive_paths import DRIVE_QUEUE
 from afterimage.edges.drive.mirroring.queue import DriveQueue
 from afterimage_client.database import FileTransaction
+from afterimage_server.store.erasures import Erasures
 from afterimage_server.store.local_documents import DocumentChanged
 
 logger = logging.getLogger("afterimage_server.drive")
@@ -21,8 +22,11 @@ LOOK_EVERY_SECONDS: Final = 15.0
 class DriveThread:
     """Starts, wakes and stops the work of one queue."""
 
-    def __init__(self, queue: DriveQueue, *, look_every_seconds: float = LOOK_EVERY_SECONDS) -> None:
+    def __init__(
+        self, queue: DriveQueue, erasures: Erasures, *, look_every_seconds: float = LOOK_EVERY_SECONDS
+    ) -> None:
         self._queue = queue
+        self._erasures = erasures
         self._look_every = look_every_seconds
         self._woken = threading.Event()
         self._stopped = threading.Event()
@@ -53,7 +57,8 @@ class DriveThread:
         while not self._stopped.is_set():
             self._woken.clear()
             try:
-                counts = self._queue.run(is_called_off=self._stopped.is_set)
+                with self._erasures.work():
+                    counts = self._queue.run(is_called_off=self._stopped.is_set)
             except Exception:
                 # Every kind: a busy folder or a full disk passes, and the notes are still there at the next look.
                 logger.exception("the work for Drive was cut short")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +29,7 @@ from afterimage.quota.audit import QuotaAuditor
 from afterimage.settings import Settings
 from afterimage_server.store.machine_folder import MachineFolder
 from afterimage_server.work.bookkeeping import Bookkeeping
+from afterimage_server.work.erasing import EraseHere, ForgetUser
 
 ERASE: Final = "user.erase"
 BY_TURN: Final[Mapping[str, str]] = {
@@ -51,6 +52,8 @@ class MachineJobs:
     collector: Callable[[], Collector]
     bookkeeping: Bookkeeping
     cache_folder: Path
+    forget_user: Sequence[ForgetUser]
+    """What keeps something of a user beside documents and files."""
     drive_links: DriveLinks | None = None
     """None where no user can link a Google Drive."""
 
@@ -80,13 +83,6 @@ class MachineJobs:
             found["drive.rewrap"] = lambda: RewrapJob(links=links).turn
         return found
 
-    def forget_the_erased(self) -> None:
-        """What was erased is told of by the journal, remembered for readers of the past, and may lie in the cache."""
-        self.folder.forget_the_past()
-        if self.cache_folder.is_dir():
-            for path in self.cache_folder.iterdir():
-                path.unlink(missing_ok=True)
-
     def _per_user(self, name: str, work: ledger_jobs.Checked) -> PerUser:
         return PerUser(name=name, store=self.folder.documents, work=work, options={"repair": bool})
 
@@ -98,13 +94,14 @@ class MachineJobs:
         stores = media_stores(self.folder.files, self.folder.documents, self.settings.derived_bucket)
         return Pipeline(stores=stores, settings=self.settings)
 
-    def _erase(self) -> Erase:
-        return Erase(
+    def _erase(self) -> EraseHere:
+        erase = Erase(
             pipeline=self._pipeline(),
             documents=self.folder.documents,
             publications=Publications(documents=self.folder.documents, has_cdn=False),
             drive_links=self.drive_links,
         )
+        return EraseHere(erase=erase, folder=self.folder, cache_folder=self.cache_folder, forget_user=self.forget_user)
 
 
 def jobs_due(now: float) -> list[tuple[str, str]]:

@@ -31,6 +31,7 @@ from afterimage.paths import (
 from afterimage.store.documents import Change, Where
 from afterimage_client.database import FileTransaction
 from afterimage_client.queue import DurableQueue, Entry, PostponedError
+from afterimage_server.store.erasures import user_of_document
 from afterimage_server.store.folder_files import FileChanged
 from afterimage_server.store.local_documents import DocumentChanged
 from afterimage_server.store.machine_folder import MachineFolder
@@ -98,7 +99,8 @@ class Tasks:
         return {kind: _in_a_thread(do) for kind, do in self.handlers().items()}
 
     def handlers(self) -> Mapping[str, Callable[[Entry], object]]:
-        return {GENERATE: self._generate, ARRIVED: self._arrived, BOOK: self.jobs.bookkeeping.book, JOB: self._turn}
+        doing = {GENERATE: self._generate, ARRIVED: self._arrived, BOOK: self.jobs.bookkeeping.book, JOB: self._turn}
+        return {kind: partial(self._as_work, do) for kind, do in doing.items()}
 
     def release_claims(self) -> int:
         """Puts down what workers of a process that is gone had taken up; only for one who is alone in the folder."""
@@ -115,6 +117,10 @@ class Tasks:
                 if parts is not None:
                     self.enqueue_version(VersionKey(uid=parts[0], generation=parts[1], version=parts[2]))
         return released
+
+    def _as_work(self, do: Callable[[Entry], object], entry: Entry) -> None:
+        with self.folder.erasures.work():
+            do(entry)
 
     def _generate(self, entry: Entry) -> None:
         said = entry.payload
@@ -139,14 +145,29 @@ class Tasks:
         jobs = Jobs(kind=topic, documents=self.folder.documents, publish=self.publish, keep_for=keep_for)
         try:
             state = jobs.receive(body, entry.idempotency_key, work())
-            if topic == ERASE and state == "done":
-                self.jobs.forget_the_erased()
         except TransientError as error:
             if topic != ERASE:
                 raise
             # However long Google is not there or somebody reads: no attempt is counted, and none is given up.
             raise PostponedError(str(error)) from error
         logger.debug("%s: %s", topic, state)
+
+
+def forget_letters(queue: DurableQueue, user: str) -> None:
+    """Lets go of dead letters about a user who is erased: nobody can make good what they tell of."""
+    for letter in queue.dead_letters():
+        if _user_of(letter) == user:
+            queue.discard(letter.id)
+
+
+def _user_of(entry: Entry) -> str | None:
+    """Whose version, upload or output an entry is about; None for what is nobody's, and for what the cloud has yet."""
+    if entry.kind == GENERATE:
+        return str(entry.payload["uid"])
+    if entry.kind == ARRIVED:
+        place = parse_artifact_file(entry.payload["name"])
+        return place.user if place is not None else None
+    return user_of_document(entry.key) if entry.kind == BOOK else None
 
 
 def _in_a_thread(do: Callable[[Entry], object]) -> Callable[[Entry], Awaitable[None]]:

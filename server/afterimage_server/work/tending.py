@@ -77,6 +77,7 @@ class Tending:
     def tidy(self) -> None:
         """What is due once an hour: expired documents, uploads that nobody finishes, the cache, old bytes."""
         gone = self.forget_expired()
+        self.folder.erasures.forget_old(self.clock())
         ended, cached = self.sessions.forget_old(), self._empty_cache() if self.cleans_up else 0
         away = self.let_go() if self.cleans_up else 0
         swept = self.folder.keeping.sweep(older_than_seconds=LEFT_ALONE_SECONDS)

@@ -100,7 +100,7 @@ def test_a_save_wakes_the_work_that_nobody_else_would_wake(google: GoogleServer,
     with machine(tmp_path, "machine") as folder:
         queue = drive_queue_over(folder.documents, folder.files, settings)
         assert queue is not None
-        thread = DriveThread(queue, look_every_seconds=3600)
+        thread = DriveThread(queue, folder.erasures, look_every_seconds=3600)
         folder.following.documents = thread.documents_changed
         here = Machine(folder, settings)
         here.link(google)

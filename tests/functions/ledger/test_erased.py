@@ -112,6 +112,26 @@ def test_a_hot_user_who_comes_back_is_not_booked_into_what_expires() -> None:
     assert world.books("ana")["totals/generations"] == 20
 
 
+def test_a_booking_that_the_erasure_overtakes_is_let_go_of() -> None:
+    """It was decided by books that are gone, and lies in a bucket beside the tombstone, which it does not lift."""
+    world = World(1, is_hot=True)
+    fields = {"model": "house-model", "cost_usd": 1, "cached": False, "cache_hit_count": 0}
+    world.deliver(world.write("ai_outputs/ana/dialogues/c_0", fields, is_first=True))
+    event = world.write("ai_outputs/ana/dialogues/c_1", fields, is_first=True)
+    overtaken = iter([True])
+
+    def before(call: str) -> None:
+        if call == "commit" and next(overtaken, False):
+            erase(world, "ana")
+
+    world.store.before = before
+    world.keeper.book(event.seen(), is_first=True, comes_alone=True)
+    assert any("/buckets/" in path for path in left_of(world, "ana")), "or this shows nothing"
+    assert RollUp(store=world.store).empty_buckets().faults == 0
+    assert list(left_of(world, "ana")) == [ANA]
+    assert set(world.store.fields(ANA)) == {ERASED_AT, EXPIRES_AT}
+
+
 def test_several_files_at_once_of_a_user_who_comes_back_are_booked_where_nothing_expires() -> None:
     """The first that an instance hears of who was erased may be a whole group, and one that names no model."""
     world = World(1, is_hot=True)

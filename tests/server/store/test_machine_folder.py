@@ -194,6 +194,32 @@ def test_what_is_deleted_is_not_said_to_be_forgotten_while_a_reader_needs_the_lo
         assert [path for path in tmp_path.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()] == []
 
 
+@pytest.mark.parametrize("seed", [6, 7, 10])
+def test_no_copy_of_what_is_deleted_stays_in_the_free_room_of_the_database(tmp_path: Path, seed: int) -> None:
+    """Rows move between pages as they are written anew, and what they leave there is overwritten by nobody."""
+    chance, secret = random.Random(seed), "a word that was deleted"
+    with closing(open_folder(tmp_path)) as folder:
+        paths = [f"{chance.choice(['ana', 'bob'])}/{number}" for number in range(150)]
+        for _ in range(450):
+            path = chance.choice(paths)
+            text = (secret if path.startswith("ana") else "") + "x" * chance.randrange(3000)
+            folder.documents.commit([Replace(path=path, fields={"text": text}, expected=Expect.ANYTHING)])
+        theirs = [path for path in paths if path.startswith("ana")]
+        folder.documents.commit([Remove(path=path, expected=Expect.ANYTHING) for path in theirs])
+        folder.forget_the_past()
+        assert [path for path in tmp_path.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()] == []
+        assert folder.check_invariants() == []
+
+
+def test_a_journal_that_a_kill_left_half_written_goes_with_the_next_one(tmp_path: Path) -> None:
+    """It tells of what was deleted since as well as the whole one did."""
+    with closing(open_folder(tmp_path)) as folder:
+        left = tmp_path / ".commits.log.0123456789ab"
+        left.write_bytes(b"of somebody")
+        folder.forget_the_past()
+        assert not left.exists()
+
+
 @pytest.mark.parametrize("key", [None, KEY], ids=["clear", "sealed"])
 def test_long_and_sealed_texts_are_found_and_come_in_order(tmp_path: Path, key: StoreKey | None) -> None:
     """Whatever the entries hold of them: equal ones are found, and an order of texts is that of the texts."""

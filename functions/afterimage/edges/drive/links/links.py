@@ -42,6 +42,7 @@ from afterimage.store.documents import (
     ConflictError,
     Document,
     DocumentStore,
+    ErasedError,
     Expect,
     Remove,
     Replace,
@@ -188,7 +189,12 @@ class DriveLinks:
             now=now,
         )
         # The look at the link also wakes what waited while it was broken.
-        self._commit([*writes, drive_note(uid, "", now)])
+        try:
+            self._commit([*writes, drive_note(uid, "", now)])
+        except ErasedError:
+            # What nobody keeps nobody could take back later.
+            self.oauth.revoke(granted.refresh_token)
+            raise
         if before is not None and before.fields["account"] != about.user.permission_id:
             # Two permissions of one account are one: to take back the old would take back the new.
             try:
@@ -285,6 +291,8 @@ class DriveLinks:
         for _ in range(_ROUNDS):
             try:
                 self.documents.commit(writes)
+            except ErasedError:
+                raise
             except (ConflictError, UncertainError):
                 continue
             return
