@@ -44,6 +44,7 @@ class Clock:
         self._order = itertools.count()
         self._wakeup: asyncio.TimerHandle | None = None
         self._moving_to_ns: int | None = None
+        self._watchers: list[Callable[[], None]] = []
 
     # -- reading
 
@@ -69,6 +70,26 @@ class Clock:
     def moving_to(self) -> datetime | None:
         """Where somebody is just moving it, for what comes due again and again on the way; None where nobody does."""
         return None if self._moving_to_ns is None else _moment(self._moving_to_ns)
+
+    # -- where it stands
+
+    def watch(self, moved: Callable[[], None]) -> None:
+        """`moved` is called whenever somebody has moved the clock, stopped it or let it run."""
+        self._watchers.append(moved)
+
+    @property
+    def standing(self) -> tuple[int, int | None]:
+        """How far it is from the machine's, and where it stands while it is stopped; for `stand_as`."""
+        return self._offset_ns, self._frozen_ns
+
+    def stand_as(self, offset_ns: int, frozen_ns: int | None) -> None:
+        """As a clock stood in an earlier run."""
+        self._offset_ns, self._frozen_ns = offset_ns, frozen_ns
+        self._run_due()
+
+    def _tell(self) -> None:
+        for moved in self._watchers:
+            moved()
 
     # -- timers
 
@@ -97,6 +118,7 @@ class Clock:
         """Stops the clock, at `at` or where it stands."""
         self._frozen_ns = self.now_ns() if at is None else _to_ns(at)
         self._run_due()
+        self._tell()
 
     def resume(self) -> None:
         """Lets the clock run on from where it stands."""
@@ -104,6 +126,7 @@ class Clock:
             self._offset_ns = self._frozen_ns - time.time_ns()
             self._frozen_ns = None
         self._run_due()
+        self._tell()
 
     def advance(self, seconds: float) -> None:
         """Moves the clock forward, firing what becomes due on the way in the order it becomes due."""
@@ -123,6 +146,7 @@ class Clock:
             self.resume()
         else:
             self._arm()
+            self._tell()
 
     # -- inside
 

@@ -131,14 +131,12 @@ class Suite:
             if self._keep_in is not None:
                 from afterimage_emulator.durable.kept_services import Keeping
 
-                self._keeping = Keeping(self._keep_in)
+                self._keeping = Keeping(self._keep_in, self.clock)
             builder = self._builder(self._data)
             for name in self.only:
                 self.services[name] = builder.build(name)
             if self._keeping is not None:
-                forgotten = self._keeping.take_back(self._exporters())
-                if forgotten:
-                    self.warnings.append(f"what {', '.join(forgotten)} hold is forgotten at the end")
+                self._keeping.take_back(self.services)
             if "functions" in self.services:
                 self.services["functions"].prepare()  # imports the codebases while the ports are being opened
             for name, service in self.services.items():
@@ -152,8 +150,7 @@ class Suite:
                 await self._ports.serve_console(lambda: self._console(hub.http))
                 await self._ports.serve_official_sockets(self.judged)
             self.warnings += exposure_warnings(self.addresses())
-            if self._import_from is not None and not self._is_first_run(self._import_from):
-                await import_services(self._exporters(), self._import_from)
+            await self._import()
             origin = f"http://{self.addresses()['hub']}"
             credentials = self._data / CREDENTIALS_FILE
             credentials.touch(mode=0o600)
@@ -237,6 +234,11 @@ class Suite:
         """Returns when no event is on its way, no function at work and nothing waits to be retried."""
         await self.activity.settled(timeout_seconds)
 
+    async def kept(self) -> None:
+        """Returns when all that was changed so far is on the disk, where data are kept."""
+        if self._keeping is not None:
+            await self._keeping.journal.kept()
+
     def reset(self) -> None:
         """Forgets all data, of all projects. Functions, rules and faults stay."""
         self.attempts.clear()
@@ -247,6 +249,17 @@ class Suite:
     async def export_to(self, directory: Path) -> None:
         async with self._exporting:
             await export_services(self._exporters(), directory)
+
+    async def _import(self) -> None:
+        """Once into a folder that keeps data: what it holds at a later start is newer than the export."""
+        if self._import_from is None or self._is_first_run(self._import_from):
+            return
+        if self._keeping is not None and not self._keeping.is_new:
+            self.warnings.append(f"`{self._import_from}` is not imported, since `{self._keep_in}` holds data already")
+            return
+        with contextlib.nullcontext() if self._keeping is None else self._keeping.importing():
+            await import_services(self._exporters(), self._import_from)
+            await self.kept()
 
     def _is_first_run(self, source: Path) -> bool:
         """Where the export is to be written on exit, there may be none to read yet."""

@@ -78,6 +78,7 @@ class ServiceBuilder:
             guard=parts.ports.guard,
             judged=parts.judged,
             keeping=self._journal(),
+            keeping_rules=self._entries("rules"),
         )
         rules = RulesFiles(
             parts.configuration.firestore,
@@ -157,6 +158,7 @@ class ServiceBuilder:
             faults=parts.faults,
             storage=storage,
             push_targets=PushTargets(may_call=self._may_call, deployed=deployed),
+            keeping=self._entries("pubsub"),
         )
 
     def _build_functions(self) -> Service:
@@ -173,6 +175,7 @@ class ServiceBuilder:
             in_process=self._options.functions_in_process,
             record=parts.attempts,
             subscriptions=parts.services["pubsub"].function_subscriptions if "pubsub" in parts.services else None,
+            keeping=self._entries("functions"),
         )
 
     def _build_tasks(self) -> Service:
@@ -187,6 +190,7 @@ class ServiceBuilder:
             note=self._note_change,
             functions=parts.services["functions"].task_targets if "functions" in parts.services else None,
             may_call=self._may_call,
+            keeping=self._entries("tasks"),
         )
 
     def _build_eventarc(self) -> Service:

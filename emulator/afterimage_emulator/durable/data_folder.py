@@ -5,13 +5,18 @@ lock                held by the suite that uses it
 state-0000000002    everything as it was when journal 2 was begun
 journal-0000000002  what came since
 storage             the bytes of objects, as Storage names them
+importing           there while an import is not finished
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
@@ -23,6 +28,9 @@ _FORMAT_LINE: Final = re.compile(r"afterimage-emulator data, format (\d{1,9})\n"
 _FILE: Final = re.compile(r"(state|journal)-(\d{10})")
 
 
+_log = logging.getLogger("afterimage_emulator.data")
+
+
 class DataFolder:
     """Opened for one suite alone, until it is closed."""
 
@@ -30,6 +38,8 @@ class DataFolder:
         """Raises ConfigurationError for a folder that cannot be used, before anything in it is changed."""
         self.path = path.resolve()
         self._lock: IO[str] | None = None
+        self.is_new = False
+        """Whether no suite used it before."""
         try:
             self._open()
         except OSError as error:
@@ -43,7 +53,11 @@ class DataFolder:
         self._check_format(written)
         self.path.chmod(0o700)  # documents and accounts are nobody else's
         self._take_lock()
-        if not written.exists():
+        if self._importing.exists():
+            _log.warning("the import into `%s` was not finished, so that it begins anew", self.path)
+            self._empty()
+        self.is_new = not written.exists()
+        if self.is_new:
             written.write_text(f"afterimage-emulator data, format {FORMAT}\n")
             sync_folder(self.path)
 
@@ -77,6 +91,26 @@ class DataFolder:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         self._lock = lock
+
+    def _empty(self) -> None:
+        """Half an import is nothing that anybody was told to be kept."""
+        for found in self.path.iterdir():
+            if found.name not in ("lock", self._importing.name):
+                shutil.rmtree(found) if found.is_dir() else found.unlink()
+        self._importing.unlink()
+
+    @property
+    def _importing(self) -> Path:
+        return self.path / "importing"
+
+    @contextmanager
+    def importing(self) -> Iterator[None]:
+        """Whatever ends the suite meanwhile, the next start begins anew."""
+        self._importing.touch()
+        sync_folder(self.path)
+        yield
+        self._importing.unlink()
+        sync_folder(self.path)
 
     def close(self) -> None:
         if self._lock is not None:

@@ -27,6 +27,26 @@ def touch_nothing(key: str) -> None:
     """Where nothing is kept."""
 
 
+class NothingKept:
+    """What a service tells of its changes where nobody keeps them."""
+
+    def touch(self, key: str) -> None: ...
+
+    def touch_all(self) -> None: ...
+
+    def put(self, key: str, value: bytes | None) -> None: ...
+
+
+NOTHING_KEPT: Final = NothingKept()
+
+
+class _Asked:
+    """Stands for a value that is asked for when the turn ends."""
+
+
+_ASKED: Final = _Asked()
+
+
 class KeptEntries:
     """The `Part` of one service. `hold` says where values come from, and who takes them back."""
 
@@ -34,7 +54,7 @@ class KeptEntries:
         self._journal = journal
         self._append = journal.keeper(tag)
         self._entries: dict[str, bytes] = {}
-        self._touched: dict[str, None] = {}
+        self._touched: dict[str, _Asked | bytes | None] = {}
         self._will_tell = False
         self._is_open = False
         self._upto = 0
@@ -49,15 +69,23 @@ class KeptEntries:
 
     def touch(self, key: str) -> None:
         """It may be another now, or gone."""
-        self._touched[key] = None
+        self._note(key, _ASKED)
+
+    def put(self, key: str, value: bytes | None) -> None:
+        """It is this now, or gone: for what only the place of a change can tell."""
+        self._note(key, value)
+
+    def _note(self, key: str, value: _Asked | bytes | None) -> None:
+        self._touched[key] = value
         if self._is_open and not self._will_tell:
             self._will_tell = True
             self._journal.at_turns_end(self._tell)
 
     def touch_all(self) -> None:
-        """Everything may be another now, or gone."""
+        """Everything may be another now, or gone; what is put in this turn stays as it is put."""
         for key in self._entries:
-            self.touch(key)
+            if key not in self._touched:
+                self.touch(key)
 
     def check(self) -> None:
         """Raises where nothing can be kept, to be asked before something is changed."""
@@ -77,8 +105,8 @@ class KeptEntries:
         self._will_tell = False
         touched, self._touched = self._touched, {}
         changed: list[tuple[str, bytes | None]] = []
-        for key in touched:
-            value = self._read(key)
+        for key, told in touched.items():
+            value = self._read(key) if isinstance(told, _Asked) else told
             if value != self._entries.get(key):
                 changed.append((key, value))
                 _apply(self._entries, key, value)
@@ -96,11 +124,15 @@ class KeptEntries:
         """What was touched before is looked at now, when all is back that was kept."""
         self._restore(self._entries)
         self._is_open = True
-        for key in tuple(self._touched):
-            self.touch(key)
+        if self._touched:
+            self._will_tell = True
+            self._journal.at_turns_end(self._tell)
 
     def state(self) -> Iterable[bytes]:
         return _state(tuple(self._entries.items()))
+
+
+Entries = KeptEntries | NothingKept
 
 
 def once_kept(

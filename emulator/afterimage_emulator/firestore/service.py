@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afterimage_emulator.clock import Clock
+from afterimage_emulator.durable.entries import touch_nothing
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.firestore.adapters.control_routes import ControlRoutes
 from afterimage_emulator.firestore.adapters.grpc import grpc_methods
@@ -27,6 +28,7 @@ from afterimage_emulator.firestore.operations.listing import Listings
 from afterimage_emulator.firestore.operations.operations import Operations
 from afterimage_emulator.firestore.operations.partitions import Partitions
 from afterimage_emulator.firestore.operations.reads import Reads
+from afterimage_emulator.firestore.rules.kept_rules import KeptRules
 from afterimage_emulator.firestore.rules.loaded_rules import LoadedRules
 from afterimage_emulator.firestore.transactions.sessions import Sessions
 from afterimage_emulator.firestore.triggers import DEFAULT_LOCATION, Triggers
@@ -37,6 +39,7 @@ from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpHandler
 
 if TYPE_CHECKING:
+    from afterimage_emulator.durable.entries import KeptEntries
     from afterimage_emulator.durable.journal import Journal
     from afterimage_emulator.firestore.documents.kept_documents import KeptDocuments
 
@@ -65,11 +68,14 @@ class FirestoreService:
         patience: Patience | None = None,
         judged: JudgedRequests | None = None,
         keeping: Journal | None = None,
+        keeping_rules: KeptEntries | None = None,
     ) -> None:
         self._project_id = project_id
         self.store = DocumentStore(clock=clock)
         self.sessions = Sessions(self.store, clock)
-        self.rules = rules or LoadedRules()
+        self.rules = rules or LoadedRules(touch=touch_nothing if keeping_rules is None else keeping_rules.touch)
+        if keeping_rules is not None:
+            KeptRules(keeping_rules, self.rules)
         gate = RulesGate(self.rules.in_force, log=_log, record=judged)
         self.missing_indexes = MissingIndexes(declared_indexes or {}, strict=strict_indexes)
         reads = Reads(self.sessions, gate, self.missing_indexes)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
+import secrets
 from collections.abc import Callable
 from typing import Final
 
+from afterimage_emulator.durable.entries import Touch, touch_nothing
 from afterimage_emulator.protos import iam_v1
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.grpc_methods import Call
@@ -17,11 +18,13 @@ NO_POLICY: Final = b"\x00\x20\x01"
 class IamPolicies:
     """`check` raises NOT_FOUND for a resource that is not there; the three methods are handlers of gRPC and REST."""
 
-    def __init__(self, check: Callable[[str], object], *, tests_what_is_missing: bool = False) -> None:
+    def __init__(
+        self, check: Callable[[str], object], *, tests_what_is_missing: bool = False, touch: Touch = touch_nothing
+    ) -> None:
+        self._touch = touch
         self._check = check
         self._tests_what_is_missing = tests_what_is_missing
         self._policies: dict[str, iam_v1.Policy] = {}
-        self._numbers = itertools.count(1)
 
     def get_iam_policy(self, request: iam_v1.GetIamPolicyRequest, call: Call) -> iam_v1.Policy:
         self._check(request.resource)
@@ -36,8 +39,8 @@ class IamPolicies:
             )
         kept = iam_v1.Policy()
         kept.CopyFrom(request.policy)
-        kept.etag = b"%08d" % next(self._numbers)
-        self._policies[request.resource] = kept
+        kept.etag = secrets.token_bytes(8)  # no state of before, of this run or another, has it
+        self.adopt(request.resource, kept)
         return kept
 
     def test_iam_permissions(
@@ -54,7 +57,8 @@ class IamPolicies:
 
     def forget(self, resource: str) -> None:
         """It is deleted: another one of its name begins without a policy."""
-        self._policies.pop(resource, None)
+        if self._policies.pop(resource, None) is not None:
+            self._touch(policy_key(resource))
 
     def clear(self) -> None:
         self._policies.clear()
@@ -64,3 +68,12 @@ class IamPolicies:
 
     def adopt(self, resource: str, policy: iam_v1.Policy) -> None:
         self._policies[resource] = policy
+        self._touch(policy_key(resource))
+
+    def find(self, resource: str) -> iam_v1.Policy | None:
+        return self._policies.get(resource)
+
+
+def policy_key(resource: str) -> str:
+    """Under which its policy is kept."""
+    return f"policy/{resource}"

@@ -14,6 +14,7 @@ from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import AttemptRecord
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.configuration import Codebase
+from afterimage_emulator.durable.entries import NOTHING_KEPT, KeptEntries, touch_nothing
 from afterimage_emulator.environment import NO_DATABASE
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.functions.blocking_functions import BlockingFunctions
@@ -29,6 +30,7 @@ from afterimage_emulator.functions.instances.function_pool import FunctionPool
 from afterimage_emulator.functions.instances.instance_budget import InstanceBudget
 from afterimage_emulator.functions.instances.instances import Instance, MemoryWatch, RunsAt
 from afterimage_emulator.functions.instances.socket_owners import TELLS_OWNERS, inode_of
+from afterimage_emulator.functions.kept_functions import KeptFunctions
 from afterimage_emulator.functions.offered_triggers import OFFERED
 from afterimage_emulator.functions.overview import overview
 from afterimage_emulator.functions.task_targets import TaskTargets
@@ -63,6 +65,7 @@ class FunctionsService:
         retry: RetryPolicy | None = None,
         subscriptions: EventSubscriptions | None = None,
         record: AttemptRecord | None = None,
+        keeping: KeptEntries | None = None,
     ) -> None:
         self.record = AttemptRecord() if record is None else record
         self._project_id = project_id
@@ -89,8 +92,17 @@ class FunctionsService:
             project_id=project_id,
             retry=retry or RetryPolicy(),
             subscriptions=subscriptions,
+            keeping=keeping or NOTHING_KEPT,
         )
-        self._schedules = Schedules(calls=calls, clock=clock, activity=activity, project_id=project_id)
+        self._schedules = Schedules(
+            calls=calls,
+            clock=clock,
+            activity=activity,
+            project_id=project_id,
+            touch=touch_nothing if keeping is None else keeping.touch,
+        )
+        if keeping is not None:
+            KeptFunctions(keeping, self._deliveries, self._schedules)
         self.task_targets = TaskTargets(calls=calls, project_id=project_id, functions=self.functions)
         self.blocking_functions = BlockingFunctions(calls=calls, project_id=project_id, functions=self.functions)
         self._front = FunctionsHttpFront(

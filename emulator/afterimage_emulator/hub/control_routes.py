@@ -76,6 +76,7 @@ class SuiteControl:
                 raise StatusError(Code.INVALID_ARGUMENT, str(error)) from None
         if body.get("resume"):
             clock.resume()
+        await self._suite.kept()
         return await self._read_clock(request)
 
     # -- faults
@@ -110,6 +111,7 @@ class SuiteControl:
 
     async def _reset(self, request: HttpRequest) -> HttpResponse:
         self._suite.reset()
+        await self._suite.kept()
         return json_response({})
 
     async def _indexes(self, request: HttpRequest) -> HttpResponse:

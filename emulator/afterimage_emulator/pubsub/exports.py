@@ -31,6 +31,7 @@ def broker_state(broker: Broker) -> dict[str, Any]:
                 "messages": _entries(subscription.backlog.entries()),
                 "acknowledged": _entries(subscription.kept),
                 "lastUsedNs": subscription.idleness.last_used_ns,
+                "forFunction": subscription.for_function,
             }
             for subscription in broker.all_subscriptions()
         ],
@@ -72,6 +73,10 @@ def _read_subscription(broker: Broker, exported: Mapping[str, Any]) -> None:
     settings = _read(exported["settings"], pubsub_v1.Subscription())
     used_ns = exported.get("lastUsedNs")
     subscription = broker.create_subscription(settings, last_used_ns=used_ns)
+    if exported.get("forFunction"):
+        subscription.serve_function()
+    if settings.detached:
+        broker.detach(subscription)
     for entry in _read_entries(exported["messages"]):
         subscription.accept(entry, pubsub_v1.PubsubMessage.FromString(entry.raw).attributes)
     for entry in _read_entries(exported.get("acknowledged", ())):

@@ -9,6 +9,8 @@ from typing import Any
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
+from afterimage_emulator.durable.entries import NOTHING_KEPT, KeptEntries, once_kept
+from afterimage_emulator.durable.kept_calls import call_once_kept
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.protos import pubsub_v1
@@ -23,12 +25,23 @@ from afterimage_emulator.pubsub.delivery.push import Pushing
 from afterimage_emulator.pubsub.delivery.push_targets import PushTargets
 from afterimage_emulator.pubsub.delivery.storage_exports import BucketExports, Buckets
 from afterimage_emulator.pubsub.exports import broker_state, restore_broker
+from afterimage_emulator.pubsub.kept_broker import KeptBroker
 from afterimage_emulator.pubsub.topics.broker import Broker
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
-from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, is_read
 from afterimage_emulator.wire.offered import Offered
 
 _EXPORT_FILE = "pubsub.json"
+_READS = ("Get", "List", "Pull", "Test", "Validate")
+
+
+def _only_reads(method: str) -> bool:
+    """What was pulled is told to nobody as kept: it comes again."""
+    return method.startswith(_READS)
+
+
+def _only_asks(request: HttpRequest) -> bool:
+    return is_read(request) or request.raw_path.endswith((":pull", ":testIamPermissions", ":validate"))
 
 
 class PubSubService:
@@ -43,12 +56,17 @@ class PubSubService:
         faults: Faults | None = None,
         storage: Any = None,
         push_targets: PushTargets | None = None,
+        keeping: KeptEntries | None = None,
     ) -> None:
         """`storage` is the Storage service beside; without one there are no Cloud Storage subscriptions."""
         push_targets = push_targets or PushTargets()
         buckets = storage and Buckets(exists=storage.has_bucket, write=storage.write_object)
         self._events = events
-        self.broker = Broker(clock=clock, events=events, activity=activity, faults=faults)
+        self.broker = Broker(
+            clock=clock, events=events, activity=activity, faults=faults, keeping=keeping or NOTHING_KEPT
+        )
+        if keeping is not None:
+            KeptBroker(keeping, self.broker)
         self.function_subscriptions = FunctionSubscriptions(broker=self.broker, clock=clock)
         self._pushing = Pushing(clock=clock, targets=push_targets)
         self._exporting = buckets and BucketExports(
@@ -56,10 +74,10 @@ class PubSubService:
         )
         self.broker.deliverers = (self._pushing, *([self._exporting] if self._exporting else []))
         self.broker.has_buckets = buckets is not None
-        publisher, subscriber = PublisherApi(self.broker), SubscriberApi(self.broker, push_targets)
+        publisher, subscriber = PublisherApi(self.broker), SubscriberApi(self.broker, push_targets, keeping)
         schemas = SchemaApi(self.broker)
         self.grpc: Sequence[GrpcMethod] = tuple(
-            with_difference(each)
+            call_once_kept(keeping, with_difference(each), only_reads=_only_reads)
             for each in (
                 *publisher.methods(),
                 *subscriber.methods(),
@@ -68,9 +86,10 @@ class PubSubService:
             )
         )
         self._rest = PubSubRestApi(publisher, subscriber, schemas, self.broker.policies)
+        self._answer = once_kept(keeping, self._rest, only_reads=_only_asks)
 
     async def http(self, request: HttpRequest) -> HttpResponse:
-        return await self._rest(request)
+        return await self._answer(request)
 
     def offered(self) -> Sequence[Offered]:
         return self._rest.offered()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from afterimage_emulator.durable.entries import Touch, touch_nothing
 from afterimage_emulator.front.iam_policies import IamPolicies
 from afterimage_emulator.protos import cloud_tasks_v2, iam_v1
 from afterimage_emulator.protos.message import Message
@@ -23,9 +24,9 @@ _QUEUES_A_PAGE: Final = 9_800
 class CloudTasksApi:
     """Adapters of both wires call the same methods."""
 
-    def __init__(self, queues: Queues) -> None:
+    def __init__(self, queues: Queues, *, touch: Touch = touch_nothing) -> None:
         self._queues = queues
-        self.policies = IamPolicies(lambda name: queues.queue(name))
+        self.policies = IamPolicies(lambda name: queues.queue(name), touch=touch)
 
     def methods(self) -> list[GrpcMethod]:
         table: Mapping[str, tuple[type[Message], UnaryHandler]] = {

@@ -18,6 +18,7 @@ from typing import Final
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import OK, Attempt
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock, Timer
+from afterimage_emulator.durable.entries import Touch, touch_nothing
 from afterimage_emulator.protos import cloud_tasks_v2
 from afterimage_emulator.tasks.new_tasks import set_time, time_ns
 from afterimage_emulator.tasks.queue_settings import is_last_attempt, task_backoff_seconds
@@ -46,6 +47,11 @@ class QueuedTask:
     @property
     def name(self) -> str:
         return str(self.message.name)
+
+    @property
+    def key(self) -> str:
+        """Under which it is kept."""
+        return f"task/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,9 @@ class Queue:
         deliver: Deliver,
         ended: Callable[[Queue, QueuedTask], None],
         holds: Callable[[Queue], bool],
+        touch: Touch = touch_nothing,
     ) -> None:
+        self._touch = touch
         self.settings = settings
         self.declared: object = None
         """What the function says whose queue it is; None for a queue that somebody made."""
@@ -127,6 +135,11 @@ class Queue:
     @property
     def name(self) -> str:
         return str(self.settings.name)
+
+    @property
+    def key(self) -> str:
+        """Under which its settings are kept."""
+        return f"queue/{self.name}"
 
     @property
     def runs(self) -> bool:
@@ -151,12 +164,14 @@ class Queue:
     def change(self, settings: cloud_tasks_v2.Queue) -> None:
         rates = self.settings.rate_limits
         self.settings = settings
+        self._touch(self.key)
         if rates != settings.rate_limits:
             self._bucket = self._new_bucket()
         self.look()
 
     def add(self, task: QueuedTask) -> None:
         self._tasks[task.name] = task
+        self._touch(task.key)
         self._retrying += task.attempts > 0
         self._wait(task)
         self.look()
@@ -257,6 +272,7 @@ class Queue:
         if task.begun_ns is None:
             task.begun_ns = self._clock.now_ns()
         _note_dispatch(task, self._clock.now_ns())
+        self._touch(task.key)
         try:
             delivered = await self._deliver(self, task)
             self._settle(task, delivered)
@@ -273,6 +289,7 @@ class Queue:
     def _settle(self, task: QueuedTask, delivered: Delivered) -> None:
         attempt, now_ns = delivered.attempt, self._clock.now_ns()
         _note_answer(task, delivered, now_ns)
+        self._touch(task.key)
         if self._tasks.get(task.name) is not task:
             if not delivered.succeeded:
                 attempt.consequence = "nothing more, as the task was deleted meanwhile"
@@ -304,11 +321,13 @@ class Queue:
             task.due_ns = self._clock.now_ns() + round(wait_seconds * NANOS_PER_SECOND)
             set_time(task.message.schedule_time, task.due_ns)
             self._wait(task)
+            self._touch(task.key)
 
     def _forget(self, task: QueuedTask) -> bool:
         if self._tasks.get(task.name) is not task:
             return False
         del self._tasks[task.name]
+        self._touch(task.key)
         self._retrying -= task.attempts > 0
         return True
 

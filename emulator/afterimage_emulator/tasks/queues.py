@@ -10,6 +10,7 @@ from typing import Final
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
+from afterimage_emulator.durable.entries import NOTHING_KEPT, Entries
 from afterimage_emulator.events import NoteChange, note_nothing
 from afterimage_emulator.protos import cloud_tasks_v2
 from afterimage_emulator.status import Code, StatusError
@@ -55,7 +56,9 @@ class Queues:
         dispatcher: Dispatcher,
         functions: FunctionTargets | None,
         note: NoteChange = note_nothing,
+        keeping: Entries = NOTHING_KEPT,
     ) -> None:
+        self._keeping = keeping
         self._note = note
         self._clock = clock
         self._activity = activity
@@ -92,6 +95,7 @@ class Queues:
         self._ended_tasks.clear()
         self._kept.clear()
         self._kept_bytes = 0
+        self._keeping.touch_all()
         self.follow_functions()
 
     # -- queues
@@ -145,6 +149,7 @@ class Queues:
         queue = self.queue(name)
         self._all_ended(queue.clear())
         set_time(queue.settings.purge_time, self._clock.now_ns())
+        self._keeping.touch(queue.key)
         return queue
 
     def delete_queue(self, name: str) -> None:
@@ -154,7 +159,7 @@ class Queues:
             raise StatusError(Code.NOT_FOUND, "Requested entity was not found.")
         self._take_away(name)
         if queue.declared is None:
-            self._deleted_queues[name] = self._clock.now_ns() + QUEUE_NAME_SECONDS * NANOS_PER_SECOND
+            self.remember_deleted(name, self._clock.now_ns() + QUEUE_NAME_SECONDS * NANOS_PER_SECOND)
         self.follow_functions()
 
     # -- the queues of functions
@@ -182,6 +187,7 @@ class Queues:
                 settings.state = queue.settings.state
             queue.change(settings)
         queue.declared = declared
+        self._keeping.touch(queue.key)
         if not is_queue_id(last_segment(name)) and name not in self._warned:
             self._warned.add(name)
             _log.warning(
@@ -263,6 +269,21 @@ class Queues:
 
     def remember_ended(self, names: dict[str, int]) -> None:
         self._ended_tasks.update(names)
+        for name in names:
+            self._keeping.touch(f"ended/{name}")
+
+    def remember_deleted(self, name: str, until_ns: int) -> None:
+        """A queue of this name can be made again only then."""
+        self._deleted_queues[name] = until_ns
+        self._keeping.touch(f"deleted/{name}")
+
+    def not_again_before(self, kind: str, name: str) -> int | None:
+        """When the name of an ended task, or of a deleted queue, can be used again; None where it can now."""
+        until_ns = (self._ended_tasks if kind == "ended" else self._deleted_queues).get(name, 0)
+        return until_ns if until_ns > self._clock.now_ns() else None
+
+    def find_queue(self, name: str) -> Queue | None:
+        return self._queues.get(name)
 
     def import_queue(self, settings: cloud_tasks_v2.Queue, *, of_function: bool) -> Queue:
         doublings = settings.retry_config.max_doublings
@@ -273,6 +294,7 @@ class Queues:
             queue.change(completed_settings(settings, doublings=doublings))
         if of_function:
             queue.declared = "imported"
+            self._keeping.touch(queue.key)
         return queue
 
     # -- what must hold
@@ -306,14 +328,17 @@ class Queues:
             deliver=self._dispatcher.deliver,
             ended=lambda queue, task: self._all_ended([task]),
             holds=lambda queue: not self._is_open,
+            touch=self._keeping.touch,
         )
         self._queues[queue.name] = queue
+        self._keeping.touch(queue.key)
         return queue
 
     def _take_away(self, name: str) -> None:
         """Attempts that are under way go on: they are waited for, and ended when the suite stops."""
         queue = self._queues.pop(name)
         queue.clear()
+        self._keeping.touch(queue.key)
         self._gone = [each for each in (*self._gone, queue) if each.is_busy]
 
     def _all_ended(self, tasks: list[QueuedTask]) -> None:
@@ -322,12 +347,14 @@ class Queues:
         for task in tasks:
             self._ended_tasks.pop(task.name, None)  # so that those which end first stand first
             self._ended_tasks[task.name] = until_ns
+            self._keeping.touch(f"ended/{task.name}")
             self._keep(task)
         while self._ended_tasks:
             first = next(iter(self._ended_tasks))
             if self._ended_tasks[first] > now_ns:
                 break
             del self._ended_tasks[first]
+            self._keeping.touch(f"ended/{first}")
 
     def _keep(self, task: QueuedTask) -> None:
         message = cloud_tasks_v2.Task()

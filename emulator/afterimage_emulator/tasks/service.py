@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import heapq
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +14,8 @@ from google.protobuf import json_format
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import AttemptRecord
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
+from afterimage_emulator.durable.entries import NOTHING_KEPT, Entries, KeptEntries, once_kept
+from afterimage_emulator.durable.kept_calls import call_once_kept
 from afterimage_emulator.events import NoteChange, note_nothing
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.front.error_body import error_response
@@ -26,19 +26,18 @@ from afterimage_emulator.tasks.admin_sdk_api import AdminSdkApi
 from afterimage_emulator.tasks.cloud_tasks_api import CloudTasksApi
 from afterimage_emulator.tasks.dispatcher import Dispatcher
 from afterimage_emulator.tasks.function_targets import FunctionTargets
-from afterimage_emulator.tasks.queue import Queue, QueuedTask
+from afterimage_emulator.tasks.kept_queues import KeptQueues, kept_task, task_kept_as
+from afterimage_emulator.tasks.queue import Queue
 from afterimage_emulator.tasks.queues import Queues
 from afterimage_emulator.tasks.rest_api import add_tasks_routes
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
-from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, text_response
+from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, is_read, text_response
 from afterimage_emulator.wire.offered import Offered
 from afterimage_emulator.wire.router import Router
 
 _EXPORT_FILE: Final = "tasks.json"
 _SHOWN_TASKS: Final = 100
-_PROGRESS: Final = tuple(
-    field.name for field in fields(QueuedTask) if field.name not in ("message", "order", "is_under_way")
-)
+_READS: Final = ("Get", "List", "Test")
 
 
 class TasksService:
@@ -54,6 +53,7 @@ class TasksService:
         functions: FunctionTargets | None = None,
         may_call: Callable[[str], bool] = is_this_machine,
         note: NoteChange = note_nothing,
+        keeping: KeptEntries | None = None,
     ) -> None:
         self.record = record or AttemptRecord()
         dispatcher = Dispatcher(
@@ -64,13 +64,22 @@ class TasksService:
             functions=functions,
             may_call=may_call,
         )
-        self.queues = Queues(clock=clock, activity=activity, dispatcher=dispatcher, functions=functions, note=note)
-        self._api = CloudTasksApi(self.queues)
-        self.grpc: Sequence[GrpcMethod] = self._api.methods()
+        kept: Entries = keeping or NOTHING_KEPT
+        self.queues = Queues(
+            clock=clock, activity=activity, dispatcher=dispatcher, functions=functions, note=note, keeping=kept
+        )
+        self._api = CloudTasksApi(self.queues, touch=kept.touch)
+        if keeping is not None:
+            KeptQueues(keeping, self.queues, self._api.policies)
+        self.grpc: Sequence[GrpcMethod] = [
+            call_once_kept(keeping, each, only_reads=lambda name: name.startswith(_READS))
+            for each in self._api.methods()
+        ]
         self._routes = Router()
         self._routes.add("GET", "/", _alive)
         add_tasks_routes(self._routes, self._api)
         AdminSdkApi(self.queues).add_routes(self._routes)
+        self._answer = once_kept(keeping, self._routes, only_reads=is_read)
 
     def start(self) -> None:
         """Once functions are loaded: what waits is dispatched from now on."""
@@ -78,7 +87,7 @@ class TasksService:
 
     async def http(self, request: HttpRequest) -> HttpResponse:
         try:
-            return await self._routes(request)
+            return await self._answer(request)
         except StatusError as error:
             return error_response(error)
 
@@ -111,16 +120,12 @@ class TasksService:
                 {
                     "settings": json_format.MessageToDict(queue.settings),
                     "of_function": queue.declared is not None,
-                    "tasks": [
-                        {"raw": base64.b64encode(task.message.SerializeToString()).decode(),
-                         "progress": {name: getattr(task, name) for name in _PROGRESS}}
-                        for task in queue.tasks()
-                    ],
+                    "tasks": [kept_task(task) for task in queue.tasks()],
                 }
                 for queue in self.queues.all_queues()
             ],
             "ended": self.queues.ended_names(),
-        }  # fmt: skip
+        }
         directory.mkdir(parents=True, exist_ok=True)
         (directory / _EXPORT_FILE).write_text(json.dumps(body, indent=1))
 
@@ -135,8 +140,7 @@ class TasksService:
             settings = json_format.ParseDict(exported["settings"], protos.Queue(), ignore_unknown_fields=True)
             queue = self.queues.import_queue(settings, of_function=exported["of_function"])
             for kept in exported["tasks"]:
-                message = protos.Task.FromString(base64.b64decode(kept["raw"]))
-                queue.add(QueuedTask(message, **kept["progress"]))
+                queue.add(task_kept_as(kept))
 
     async def close(self) -> None:
         await self.queues.close()

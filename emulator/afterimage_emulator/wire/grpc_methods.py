@@ -76,5 +76,10 @@ class GrpcMethod:
     differs: str = ""
     """In what the answer is not production's."""
 
+    @property
+    def name(self) -> str:
+        """Without its service."""
+        return self.path.rpartition("/")[2]
+
     def offered(self) -> Offered:
         return Offered(wire="gRPC", name=self.path.removeprefix("/"), refused=self.refused, differs=self.differs)

@@ -213,3 +213,119 @@ class StorageWorld:
             # Deleted again: what is found next was not asked for by a writer.
             sent(ask("DELETE", f"/storage/v1/b/{BUCKET}/o/{quote(begun['name'], safe='')}"), 204)
         connection.close()
+
+
+# -- Pub/Sub
+
+
+PROJECT = "/v1/projects/demo-kills"
+
+
+class PubSubWorld:
+    """Messages that nobody acknowledged, by what is in them; those of one ordering key are in their order."""
+
+    service = "pubsub"
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+
+    def act(self, ask: Ask, told: Told, who: int, chance: random.Random) -> None:
+        waiting = [name for name, value in told.things.items() if value is not None]
+        if chance.random() < 0.3 and waiting:
+            pulled = sent(ask("POST", f"{PROJECT}/subscriptions/sub-{who}:pull", b'{"maxMessages": 1}'))
+            for one in pulled.get("receivedMessages", []):
+                told.asked = {one["message"]["attributes"]["name"]: None}
+                body = json.dumps({"ackIds": [one["ackId"]]}).encode()
+                sent(ask("POST", f"{PROJECT}/subscriptions/sub-{who}:acknowledge", body))
+        else:
+            name, text = f"{who}/{chance.randrange(10**9)}", str(chance.randrange(10**9))
+            told.asked = {name: text}
+            message = {
+                "data": base64.b64encode(text.encode()).decode(),
+                "attributes": {"name": name},
+                "orderingKey": chance.choice(["", "one", "two"]),
+            }
+            (made,) = sent(ask("POST", f"{PROJECT}/topics/of-{who}:publish", _json({"messages": [message]})))[
+                "messageIds"
+            ]
+            assert made not in self._ids, f"the id {made} is another message's already"
+            self._ids.add(made)
+        told.done()
+
+    def found(self, suite: Killable) -> dict[str, str]:
+        connection = http.client.HTTPConnection(suite.address, timeout=60)
+        ask, found = asking(connection), {}
+        for who in range(WRITERS):
+            sent(ask("PUT", f"{PROJECT}/topics/of-{who}", b"{}"), 200, 409)
+            settings = {"topic": f"projects/demo-kills/topics/of-{who}", "enableMessageOrdering": True}
+            sent(ask("PUT", f"{PROJECT}/subscriptions/sub-{who}", _json(settings)), 200, 409)
+            out: dict[str, list[int]] = {}
+            taken = []
+            while True:
+                asked = _json({"maxMessages": 1000, "returnImmediately": True})
+                pulled = sent(ask("POST", f"{PROJECT}/subscriptions/sub-{who}:pull", asked)).get("receivedMessages", [])
+                taken += [one["ackId"] for one in pulled]
+                for message in (one["message"] for one in pulled):
+                    found[message["attributes"]["name"]] = base64.b64decode(message["data"]).decode()
+                    out.setdefault(message.get("orderingKey", ""), []).append(int(message["messageId"]))
+                if not pulled:
+                    break
+            for key, numbers in out.items():
+                assert not key or numbers == sorted(numbers), f"messages of `{key}` come in another order"
+            if taken:
+                body = _json({"ackIds": taken, "ackDeadlineSeconds": 0})
+                sent(ask("POST", f"{PROJECT}/subscriptions/sub-{who}:modifyAckDeadline", body))
+        connection.close()
+        return found
+
+    def go_on(self, suite: Killable, told: Told) -> None:
+        pass
+
+
+# -- Cloud Tasks
+
+
+QUEUES = "/v2/projects/demo-kills/locations/us-central1/queues"
+
+
+class TasksWorld:
+    """Tasks that wait in a queue that rests, by their addresses; the name of an ended one is used up."""
+
+    service = "tasks"
+
+    def act(self, ask: Ask, told: Told, who: int, chance: random.Random) -> None:
+        waiting = [name for name, value in told.things.items() if value is not None]
+        if chance.random() < 0.4 and waiting:
+            name = chance.choice(waiting)
+            told.asked = {name: None}
+            sent(ask("DELETE", f"{QUEUES}/rests/tasks/{name}"))
+            task = {"name": f"{QUEUES[4:]}/rests/tasks/{name}", "httpRequest": {"url": "http://127.0.0.1:9/"}}
+            assert ask("POST", f"{QUEUES}/rests/tasks", _json({"task": task}))[0] == 409
+        else:
+            name, url = f"{who}-{chance.randrange(10**9)}", f"http://127.0.0.1:9/{chance.randrange(10**9)}"
+            told.asked = {name: url}
+            task = {"name": f"{QUEUES[4:]}/rests/tasks/{name}", "httpRequest": {"url": url}}
+            sent(ask("POST", f"{QUEUES}/rests/tasks", _json({"task": task})))
+        told.done()
+
+    def found(self, suite: Killable) -> dict[str, str]:
+        connection = http.client.HTTPConnection(suite.address, timeout=60)
+        ask, found, token = asking(connection), {}, ""
+        sent(ask("POST", QUEUES, _json({"name": f"{QUEUES[4:]}/rests"})), 200, 409)
+        sent(ask("POST", f"{QUEUES}/rests:pause", b"{}"))
+        while True:
+            page = sent(ask("GET", f"{QUEUES}/rests/tasks?responseView=FULL&pageToken={token}"))
+            for task in page.get("tasks", []):
+                found[task["name"].rpartition("/")[2]] = task["httpRequest"]["url"]
+            token = page.get("nextPageToken", "")
+            if not token:
+                break
+        connection.close()
+        return found
+
+    def go_on(self, suite: Killable, told: Told) -> None:
+        pass
+
+
+def _json(body: object) -> bytes:
+    return json.dumps(body).encode()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.emulator.durable.kill_worlds import StorageWorld, World, survive_kills
+from tests.emulator.durable.kill_worlds import PubSubWorld, StorageWorld, TasksWorld, World, survive_kills
 from tests.emulator.durable.killable import Killable, request
 
 WRITERS = 4
@@ -126,12 +126,12 @@ def test_what_was_acknowledged_survives_two_hundred_kills(tmp_path: Path, seed: 
     survive_kills_of_commits(tmp_path, 20, seed)
 
 
-WORLDS: dict[str, type[World]] = {"storage": StorageWorld}
+WORLDS: dict[str, type[World]] = {"storage": StorageWorld, "pubsub": PubSubWorld, "tasks": TasksWorld}
 
 
 @pytest.mark.parametrize("service", WORLDS)
 def test_each_service_keeps_what_it_told(tmp_path: Path, service: str) -> None:
-    """As for commits: objects with their bytes, uploads that were half way."""
+    """As for commits: objects with their bytes and uploads half way, messages that nobody acknowledged, tasks."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     survive_kills(tmp_path, WORLDS[service](), 2, seed)

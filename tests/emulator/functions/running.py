@@ -14,6 +14,7 @@ from typing import Any
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.configuration import Codebase
+from afterimage_emulator.durable.entries import KeptEntries
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.functions.service import FunctionsService
@@ -99,9 +100,17 @@ def message_event(
     )
 
 
-def new_service(source: Path, out: Path, *, in_process: bool = False, codebase: Codebase | None = None) -> Running:
+def new_service(
+    source: Path,
+    out: Path,
+    *,
+    in_process: bool = False,
+    codebase: Codebase | None = None,
+    keeping: KeptEntries | None = None,
+    clock: Clock | None = None,
+) -> Running:
     """Not started yet."""
-    clock, activity = Clock(), Activity()
+    clock, activity = clock or Clock(), Activity()
     faults = Faults()
     events = EventBus(clock=clock, faults=faults, activity=activity)
     service = FunctionsService(
@@ -111,6 +120,7 @@ def new_service(source: Path, out: Path, *, in_process: bool = False, codebase: 
         events=events,
         activity=activity,
         in_process=in_process,
+        keeping=keeping,
     )
     return Running(service, clock, events, activity, faults, out)
 

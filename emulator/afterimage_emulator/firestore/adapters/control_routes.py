@@ -103,6 +103,7 @@ class ControlRoutes:
         source, file_name = _rules_source(body)
         ignores_errors = isinstance(body, dict) and bool(body.get("ignore_errors", body.get("ignoreErrors")))
         issues = self._rules.load(request.params["project"], source, file_name=file_name)
+        await self._kept()
         if any(issue.get("severity") == "ERROR" for issue in issues) and not ignores_errors:
             first = next(issue for issue in issues if issue.get("severity") == "ERROR")
             message = f"the rules do not compile: {first.get('description')}"

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from afterimage_emulator.durable.entries import Touch, touch_nothing
 from afterimage_emulator.firestore.documents.document_store import Database
 from afterimage_emulator.front.rules_gate import Closed, Rules
 from afterimage_emulator.rules_language import Coverage, Ruleset, RulesetRejected, compile_ruleset
 from afterimage_emulator.status import Code, StatusError
+
+_log = logging.getLogger("afterimage_emulator.firestore")
+
+
+def rules_key(project: str) -> str:
+    """Under which the rules are kept that a tool set for a project."""
+    return f"firestore/{project}"
 
 
 class _Loaded:
@@ -27,9 +37,12 @@ class LoadedRules:
     A database that was closed is the exception: nobody but admins reaches it until rules are loaded.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, touch: Touch = touch_nothing) -> None:
+        self._touch = touch
         self._of_project: dict[str, _Loaded] = {}
         self._of_database: dict[str, _Loaded] = {}
+        self._files_of: dict[str, str] = {}
+        """What the rules of databases were when a tool set those of a project."""
         self._closed: dict[str, Closed] = {}
         self._told: list[Callable[[], None]] = []
 
@@ -42,6 +55,8 @@ class LoadedRules:
         except RulesetRejected as rejected:
             return [issue.to_json() for issue in rejected.issues]
         self._of_project[project] = _Loaded(ruleset, source, file_name)
+        self._files_of[project] = self._digest()
+        self._touch(rules_key(project))
         self._tell()
         return [issue.to_json() for issue in ruleset.issues]
 
@@ -57,8 +72,8 @@ class LoadedRules:
         except RulesetRejected as rejected:
             return [issue.to_json() for issue in rejected.issues]
         self._of_database[database] = _Loaded(ruleset, source, file_name)
-        if over is not None:
-            self._of_project.pop(over, None)
+        if over is not None and self._of_project.pop(over, None) is not None:
+            self._touch(rules_key(over))
         self._tell()
         return [issue.to_json() for issue in ruleset.issues]
 
@@ -83,6 +98,28 @@ class LoadedRules:
         name = database.name
         loaded = self._of_project.get(name.project) or self._of_database.get(name.database)
         return self._closed.get(name.database) if loaded is None else loaded.rules
+
+    # -- what tools set, through the end of a run
+
+    def set_by_tool(self, project: str) -> dict[str, str] | None:
+        """What `restore` takes; None where no tool has set any."""
+        loaded = self._of_project.get(project)
+        if loaded is None:
+            return None
+        return {"source": loaded.text, "file": loaded.file_name, "over": self._files_of[project]}
+
+    def restore(self, project: str, said: Mapping[str, str]) -> None:
+        """Rules that a tool set in an earlier run; they give way once somebody has edited those of firebase.json."""
+        if said["over"] != self._digest():
+            _log.info("the rules of firebase.json are in force, which were edited after a tool had set others")
+            self._touch(rules_key(project))
+            return
+        _log.warning("rules that a tool had set for %s are in force again", project)
+        self.load(project, said["source"], file_name=said["file"])
+
+    def _digest(self) -> str:
+        texts = sorted((database, loaded.text) for database, loaded in self._of_database.items())
+        return hashlib.sha256(repr(texts).encode()).hexdigest()
 
     # -- asking about them
 

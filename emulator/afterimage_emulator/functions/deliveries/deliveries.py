@@ -12,6 +12,8 @@ from typing import Final
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import OK, RUNNING, Attempt, AttemptRecord
 from afterimage_emulator.clock import Clock
+from afterimage_emulator.durable.entries import NOTHING_KEPT, Entries
+from afterimage_emulator.durable.plain_values import written
 from afterimage_emulator.events import CHANNEL_ATTRIBUTE, CloudEvent
 from afterimage_emulator.functions.codebases.manifest import EventTrigger, FunctionSpec
 from afterimage_emulator.functions.deliveries.call_figures import CallFigures
@@ -22,7 +24,7 @@ from afterimage_emulator.functions.deliveries.event_subscriptions import (
     subscription_of,
     topic_of,
 )
-from afterimage_emulator.functions.deliveries.pending_events import HeldEvents, Pending
+from afterimage_emulator.functions.deliveries.pending_events import HeldEvents, Pending, plain_pending
 from afterimage_emulator.functions.instances.function_pool import FunctionFailedError, FunctionPool, PoolRetiredError
 from afterimage_emulator.functions.instances.instance_requests import InstanceAnswer, InstanceRequest, request_head
 from afterimage_emulator.functions.instances.streamed_answers import StreamedAnswer
@@ -167,7 +169,9 @@ class Deliveries:
         project_id: str,
         retry: RetryPolicy,
         subscriptions: EventSubscriptions | None,
+        keeping: Entries = NOTHING_KEPT,
     ) -> None:
+        self._keeping = keeping
         self._calls = calls
         self._clock = clock
         self._activity = activity
@@ -178,7 +182,7 @@ class Deliveries:
             subscriptions.declare(self._declared)
         self._wanted: dict[str, list[tuple[FunctionSpec, Matches]]] = {}
         self._under_way: dict[asyncio.Task[None], Pending] = {}
-        self._held = HeldEvents()
+        self._held = HeldEvents(keeping)
         self._resumed: list[Pending] = []
         self._known: set[str] = set()
         self._said_held = False
@@ -220,6 +224,7 @@ class Deliveries:
             elif self._unloaded:
                 self._resumed.append(pending)
             else:
+                self._keeping.put(pending.key, None)
                 _log.warning("event %s is dropped, as its function is gone", pending)
         if waiting and not self._resumed:
             self._activity.end(CARRIED_OVER)
@@ -246,6 +251,18 @@ class Deliveries:
         if pending and not self._resumed:
             self._activity.begin(CARRIED_OVER)
         self._resumed += pending
+        for one in pending:
+            self._keep(one)
+
+    def hold_again(self, event: CloudEvent, *, was_starting: bool) -> None:
+        """One that waited for code when an earlier run ended."""
+        if not len(self._held):
+            self._activity.begin(HELD)
+        self._held.hold(event, was_starting=was_starting)
+
+    def _keep(self, pending: Pending) -> None:
+        if self._keeping is not NOTHING_KEPT:
+            self._keeping.put(pending.key, written(plain_pending(pending)))
 
     def pending(self) -> list[Pending]:
         """Every event that some function has still to take, whatever it waits for."""
@@ -298,7 +315,13 @@ class Deliveries:
         self._activity.begin(spec.name)
         task = asyncio.get_running_loop().create_task(self._deliver(spec, pending))
         self._under_way[task] = pending
-        task.add_done_callback(lambda done: self._under_way.pop(done, None))
+        self._keep(pending)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        pending = self._under_way.pop(task, None)
+        if pending is not None and not self._closed:
+            self._keeping.put(pending.key, None)
 
     async def close(self) -> None:
         self._closed = True
@@ -337,6 +360,7 @@ class Deliveries:
         task = asyncio.current_task()
         if task in self._under_way:
             self._under_way[task] = pending
+            self._keep(pending)
 
     def _request(self, spec: FunctionSpec, event: CloudEvent, subscription: str) -> InstanceRequest | None:
         """None for an event that cannot be put into a request: the record says so."""

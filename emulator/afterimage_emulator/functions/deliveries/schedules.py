@@ -13,6 +13,7 @@ from typing import Final
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.attempts import OK
 from afterimage_emulator.clock import Clock, Timer
+from afterimage_emulator.durable.entries import Touch, touch_nothing
 from afterimage_emulator.functions.codebases.manifest import FunctionSpec, RetrySchedule, ScheduleTrigger
 from afterimage_emulator.functions.deliveries.deliveries import FunctionCalls
 from afterimage_emulator.functions.deliveries.time_tables import ScheduleError, TimeTable, first_after, read_schedule
@@ -32,13 +33,32 @@ class _Job:
     """None for a schedule that cannot be read: it runs only by hand."""
     timer: Timer | None = None
     due: datetime | None = None
-    is_running: bool = False
+    running: datetime | None = None
+    """The due time of the run that is under way."""
+
+    @property
+    def is_running(self) -> bool:
+        return self.running is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptSchedule:
+    """When a schedule comes due next, and which run of it is under way. Times are in ISO's form."""
+
+    schedule: str
+    time_zone: str
+    due: str | None
+    running: str | None
 
 
 class Schedules:
     """One timer a schedule; `plan` replaces them all."""
 
-    def __init__(self, *, calls: FunctionCalls, clock: Clock, activity: Activity, project_id: str) -> None:
+    def __init__(
+        self, *, calls: FunctionCalls, clock: Clock, activity: Activity, project_id: str, touch: Touch = touch_nothing
+    ) -> None:
+        self._touch = touch
+        self._kept: dict[str, KeptSchedule] = {}
         self._calls = calls
         self._clock = clock
         self._activity = activity
@@ -59,9 +79,44 @@ class Schedules:
                 continue
             _stop(known)
             job = self._jobs[spec.name] = _Job(spec, spec.trigger, _table(spec.name, spec.trigger))
-            self._set_timer(job, self._clock.now())
+            self._begin_plan(job, self._kept.pop(spec.name, None))
         for job in previous.values():
             _stop(job)
+            self._touch(f"schedule/{job.spec.name}")
+
+    def _begin_plan(self, job: _Job, kept: KeptSchedule | None) -> None:
+        """From when the suite was started, or in the rhythm of an earlier run, which did not bring all to its end."""
+        now = self._clock.now()
+        if kept is None or (kept.schedule, kept.time_zone) != (job.trigger.schedule, job.trigger.time_zone):
+            self._set_timer(job, now)
+            return
+        due = None if kept.due is None else datetime.fromisoformat(kept.due)
+        if due is None:
+            self._set_timer(job, now)
+        elif due > now:
+            self._wait_until(job, due)
+        else:
+            self._set_timer(job, now, since=due)
+        if kept.running is not None:
+            _log.warning(
+                "[%s] the run of %s was not done when the suite ended: it runs again", job.spec.name, kept.running
+            )
+            self._begin(job, datetime.fromisoformat(kept.running))
+
+    def kept(self, name: str) -> KeptSchedule | None:
+        job = self._jobs.get(name)
+        if job is None:
+            return self._kept.get(name)
+        return KeptSchedule(
+            schedule=job.trigger.schedule,
+            time_zone=job.trigger.time_zone,
+            due=None if job.due is None else job.due.isoformat(),
+            running=None if job.running is None else job.running.isoformat(),
+        )
+
+    def restore(self, name: str, kept: KeptSchedule) -> None:
+        """What an earlier run said of a schedule; it counts once its function is loaded."""
+        self._kept[name] = kept
 
     def due(self, name: str) -> datetime | None:
         """When it runs next; None for one that runs only by hand."""
@@ -95,7 +150,12 @@ class Schedules:
             job.due = None
             _log.error("[%s] comes due no more: %s", job.spec.name, error)
             return
-        wait_seconds = (job.due - self._clock.now()).total_seconds()
+        self._wait_until(job, job.due)
+
+    def _wait_until(self, job: _Job, due: datetime) -> None:
+        job.due = due
+        self._touch(f"schedule/{job.spec.name}")
+        wait_seconds = (due - self._clock.now()).total_seconds()
         job.timer = self._clock.call_later(wait_seconds, lambda: self._come_due(job))
 
     def _come_due(self, job: _Job) -> None:
@@ -115,7 +175,8 @@ class Schedules:
         self._begin(job, due)
 
     def _begin(self, job: _Job, due: datetime) -> None:
-        job.is_running = True
+        job.running = due
+        self._touch(f"schedule/{job.spec.name}")
         self._activity.begin(job.spec.name)
         task = asyncio.get_running_loop().create_task(self._run(job, due))
         self._under_way.add(task)
@@ -145,7 +206,8 @@ class Schedules:
                     return
                 await self._clock.sleep(wait_seconds)
         finally:
-            job.is_running = False
+            job.running = None
+            self._touch(f"schedule/{spec.name}")
             self._activity.end(spec.name)
 
     def _request(self, spec: FunctionSpec, due: datetime) -> InstanceRequest:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
+from afterimage_emulator.durable.entries import KeptEntries
 from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.api.acknowledgements import check_ids
 from afterimage_emulator.pubsub.api.message_bytes import received_messages
@@ -23,8 +24,9 @@ UNSENT_BYTES: Final = 4 * 1024 * 1024
 class StreamingPull:
     """Serves the streams of all subscriptions."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, keeping: KeptEntries | None = None) -> None:
         self._broker = broker
+        self._keeping = keeping
 
     async def serve(self, stream: MessageStream) -> None:
         requests = stream.__aiter__()
@@ -38,7 +40,7 @@ class StreamingPull:
         subscription.check_pullable()
         _check_deadline(first.stream_ack_deadline_seconds)
         with subscription.idleness.connected():
-            await self._serve(_Puller(stream, subscription, first), requests)
+            await self._serve(_Puller(stream, subscription, first, self._keeping), requests)
 
     async def _serve(self, puller: _Puller, requests: AsyncIterator[pubsub_v1.StreamingPullRequest]) -> None:
         sending = asyncio.ensure_future(puller.send_all())
@@ -58,8 +60,13 @@ class _Puller:
     """One stream: what is out on it counts against what its client is willing to hold."""
 
     def __init__(
-        self, stream: MessageStream, subscription: Subscription, first: pubsub_v1.StreamingPullRequest
+        self,
+        stream: MessageStream,
+        subscription: Subscription,
+        first: pubsub_v1.StreamingPullRequest,
+        keeping: KeptEntries | None,
     ) -> None:
+        self._keeping = keeping
         self._stream = stream
         self._subscription = subscription
         self._deadline_seconds = first.stream_ack_deadline_seconds
@@ -76,12 +83,12 @@ class _Puller:
         self._subscription.backlog.release(self._settled)
 
     async def receive_all(self, requests: AsyncIterator[pubsub_v1.StreamingPullRequest]) -> None:
-        self._obey(self._first)
+        await self._obey(self._first)
         async for request in requests:
             for name in ("max_outstanding_messages", "max_outstanding_bytes", "protocol_version"):
                 if getattr(request, name):
                     raise StatusError(Code.INVALID_ARGUMENT, f"`{name}` is set by the first request of a stream alone")
-            self._obey(request)
+            await self._obey(request)
 
     async def send_all(self) -> None:
         subscription = self._subscription
@@ -121,7 +128,7 @@ class _Puller:
             self._out_bytes += len(entry.raw)
         return taken
 
-    def _obey(self, request: pubsub_v1.StreamingPullRequest) -> None:
+    async def _obey(self, request: pubsub_v1.StreamingPullRequest) -> None:
         backlog = self._subscription.backlog
         if request.stream_ack_deadline_seconds:
             _check_deadline(request.stream_ack_deadline_seconds)
@@ -135,7 +142,7 @@ class _Puller:
         self._subscription.idleness.touch()
         deadlines = zip(request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=True)
         if self._subscription.is_exactly_once:
-            self._confirm(request.ack_ids, deadlines)
+            await self._confirm(request.ack_ids, deadlines)
             return
         check_ids(request.ack_ids)
         check_ids(request.modify_deadline_ack_ids)
@@ -144,7 +151,7 @@ class _Puller:
         for ack_id, seconds in deadlines:
             backlog.modify([ack_id], seconds)
 
-    def _confirm(self, ack_ids: Sequence[str], deadlines: Iterable[tuple[str, int]]) -> None:
+    async def _confirm(self, ack_ids: Sequence[str], deadlines: Iterable[tuple[str, int]]) -> None:
         """A stream is not ended by an id that fails: it is told of each."""
         confirmations, answer = self._subscription.confirmations, pubsub_v1.StreamingPullResponse()
         if ack_ids:
@@ -158,6 +165,8 @@ class _Puller:
             answer.modify_ack_deadline_confirmation.invalid_ack_ids.extend(outcome.invalid)
         if answer.ByteSize():
             self._describe(answer)
+            if self._keeping is not None:
+                await self._keeping.kept()
             self._stream.send(answer)
 
     def _properties(self) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import uuid4
 
+from afterimage_emulator.durable.entries import KeptEntries
 from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.protos.message import Message
 from afterimage_emulator.pubsub.api.acknowledgements import acknowledge, modify_deadline
@@ -26,10 +27,10 @@ PULL_BYTES: Final = 8 * 1024 * 1024
 class SubscriberApi:
     """Each method takes the API's own request message."""
 
-    def __init__(self, broker: Broker, push_targets: PushTargets) -> None:
+    def __init__(self, broker: Broker, push_targets: PushTargets, keeping: KeptEntries | None = None) -> None:
         self._broker = broker
         self._push_targets = push_targets
-        self._streaming = StreamingPull(broker)
+        self._streaming = StreamingPull(broker, keeping)
 
     def methods(self) -> list[GrpcMethod]:
         table: Mapping[str, tuple[type[Message], UnaryHandler]] = {

@@ -86,8 +86,7 @@ class FunctionSubscriptions:
             wanted = pubsub_v1.Subscription(name=name, topic=topic)
             wanted.message_retention_duration.seconds = RETENTION_SECONDS
             found = self._broker.create_subscription(wanted)
-        found.for_function = True  # also one that was imported
-        found.idleness.stop()
+        found.serve_function()  # also one that was imported
 
     def _published_ns(self, event: CloudEvent) -> int:
         try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
+from afterimage_emulator.durable.entries import Touch, touch_nothing
 from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.resource_names import already_exists, check_name, not_found
 from afterimage_emulator.pubsub.schemas.definitions import ENCODINGS, AvroDefinition, Definition, read_definition
@@ -59,7 +60,8 @@ class Schema:
 
 
 class Schemas:
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, *, clock: Clock, touch: Touch = touch_nothing) -> None:
+        self._touch = touch
         self._clock = clock
         self._schemas: dict[str, Schema] = {}
         self._numbers = itertools.count(1)
@@ -73,6 +75,9 @@ class Schemas:
 
     def of_project(self, project: str) -> list[Schema]:
         return [schema for schema in self.all() if schema.name.startswith(f"{project}/schemas/")]
+
+    def find(self, name: str) -> Schema | None:
+        return self._schemas.get(name)
 
     def exists(self, name: str) -> bool:
         return name in self._schemas
@@ -111,6 +116,7 @@ class Schemas:
             raise StatusError(Code.RESOURCE_EXHAUSTED, f"`{project}` has {SCHEMAS_LIMIT} schemas, which is the limit")
         made = self._revision(name, wanted)
         self._schemas[name] = Schema(name, [made])
+        self._touch(schema_key(name))
         return made
 
     def commit(self, name: str, wanted: pubsub_v1.Schema) -> Revision:
@@ -133,6 +139,7 @@ class Schemas:
                     f"Revision is incompatible with previous revision: {older.revision_id}. {shortened(reason)}",
                 )
         schema.revisions.append(made)
+        self._touch(schema_key(name))
         return made
 
     def rollback(self, name: str, revision_id: str) -> Revision:
@@ -144,6 +151,7 @@ class Schemas:
         _check_room(schema)
         made = self._revision(name, old.shown)
         schema.revisions.append(made)
+        self._touch(schema_key(name))
         return made
 
     def delete_revision(self, name: str, revision_id: str) -> Revision:
@@ -156,11 +164,13 @@ class Schemas:
         if len(schema.revisions) == 1:
             raise StatusError(Code.FAILED_PRECONDITION, f"`{plain}` has this revision alone: delete the schema instead")
         schema.revisions.remove(found)
+        self._touch(schema_key(plain))
         return schema.revisions[-1]
 
     def delete(self, name: str) -> None:
         self.schema(name)
         del self._schemas[name]
+        self._touch(schema_key(name))
 
     def clear(self) -> None:
         self._schemas.clear()
@@ -168,6 +178,7 @@ class Schemas:
     def adopt(self, name: str, shown: Sequence[pubsub_v1.Schema]) -> None:
         """Revisions as an export kept them, with their own ids and times."""
         self._schemas[name] = Schema(name, [Revision(each, _read(each)) for each in shown])
+        self._touch(schema_key(name))
 
     # -- messages
 
@@ -218,6 +229,11 @@ class Schemas:
         seconds, nanos = divmod(self._clock.now_ns(), NANOS_PER_SECOND)
         shown.revision_create_time.seconds, shown.revision_create_time.nanos = seconds, nanos
         return Revision(shown, definition)
+
+
+def schema_key(name: str) -> str:
+    """Under which a schema is kept with all its revisions."""
+    return f"schema/{name}"
 
 
 def invalid_message(reason: str) -> StatusError:

@@ -67,6 +67,7 @@ class Backlog:
         finished: Callable[[Entry], None] = lambda entry: None,
         loses_acknowledgement: Callable[[Entry], float | None] = lambda entry: None,
         acknowledged: Callable[[Entry], None] | None = None,
+        attempted: Callable[[Entry], None] = lambda entry: None,
     ) -> None:
         self.ordered = ordered
         self.retention_seconds = retention_seconds
@@ -77,6 +78,7 @@ class Backlog:
         self._finished = finished
         self._loses_acknowledgement = loses_acknowledgement
         self._acknowledged = acknowledged
+        self._attempted = attempted
         self._queue: deque[Entry | str] = deque()
         self._lanes: dict[str, _Lane] = {}
         self._out: dict[str, _Out] = {}
@@ -135,6 +137,7 @@ class Backlog:
                 self._finished(entry)
                 continue
             entry.attempt += 1
+            self._attempted(entry)
             size_bytes -= len(entry.raw)
             ack_id = self._send_out(entry, now_ns + round(deadline_seconds * NANOS_PER_SECOND), settled)
             if lane is not None:

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock
+from afterimage_emulator.durable.entries import NOTHING_KEPT, Entries
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.front.iam_policies import IamPolicies
@@ -52,6 +53,15 @@ _FIXED: Final = (
 """What of a subscription no update changes."""
 
 
+LAST_NUMBER_KEY: Final = "number/last"
+"""Under which the id of the newest message is kept."""
+
+
+def topic_key(name: str) -> str:
+    """Under which the settings of a topic are kept."""
+    return f"topic/{name}"
+
+
 class Deliverer(Protocol):
     """Whoever takes the messages of some subscriptions to where they are sent unasked."""
 
@@ -65,7 +75,16 @@ class Deliverer(Protocol):
 class Broker:
     """The state of the service. Adapters translate; this decides."""
 
-    def __init__(self, *, clock: Clock, events: EventBus, activity: Activity, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        events: EventBus,
+        activity: Activity,
+        faults: Faults | None = None,
+        keeping: Entries = NOTHING_KEPT,
+    ) -> None:
+        self._keeping = keeping
         self._clock = clock
         self._faults = faults
         self._events = events
@@ -76,9 +95,9 @@ class Broker:
         self._topics: dict[str, pubsub_v1.Topic] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._of_topic: dict[str, list[Subscription]] = {}
-        self.schemas = Schemas(clock=clock)
-        self.snapshots = Snapshots(clock=clock)
-        self.policies = IamPolicies(self.check_exists, tests_what_is_missing=True)
+        self.schemas = Schemas(clock=clock, touch=keeping.touch)
+        self.snapshots = Snapshots(clock=clock, keeping=keeping)
+        self.policies = IamPolicies(self.check_exists, tests_what_is_missing=True, touch=keeping.touch)
         self.snapshots.forgotten = self.policies.forget
         self.deliverers: Sequence[Deliverer] = ()
         """Told of subscriptions that are made, changed and ended; set once by the service."""
@@ -103,6 +122,7 @@ class Broker:
         topic.state = pubsub_v1.Topic.State.Value("ACTIVE")
         self._topics[topic.name] = topic
         self._of_topic[topic.name] = []
+        self._keeping.touch(topic_key(topic.name))
         self._apply_retention(topic)
         return topic
 
@@ -129,6 +149,7 @@ class Broker:
         copy_fields(wanted, changed, paths, fixed=("name", "kms_key_name", "state", "satisfies_pzs"))
         self._check_topic(changed)
         topic.CopyFrom(changed)
+        self._keeping.touch(topic_key(topic.name))
         self._apply_retention(topic)
         return topic
 
@@ -155,10 +176,12 @@ class Broker:
         for topic in self._topics.values():
             if topic.schema_settings.schema == name:
                 topic.schema_settings.schema = DELETED_SCHEMA
+                self._keeping.touch(topic_key(topic.name))
 
     def delete_topic(self, name: str) -> None:
         self.topic(name)
         del self._topics[name]
+        self._keeping.touch(topic_key(name))
         for subscription in self._of_topic.pop(name):
             subscription.settings.topic = DELETED_TOPIC
             subscription.keep_as_long_as(None)
@@ -190,8 +213,10 @@ class Broker:
             activity=self._activity,
             forward_dead_letter=self._forward_dead_letter,
             faults=self._faults,
+            keeping=self._keeping,
         )
         self._subscriptions[settings.name] = subscription
+        self._keeping.touch(subscription.key)
         if settings.topic != DELETED_TOPIC:
             self._of_topic[settings.topic].append(subscription)
             self._apply_retention(self._topics[settings.topic])
@@ -233,6 +258,7 @@ class Broker:
         subscription = self.subscription(name)
         self.detach(subscription)
         del self._subscriptions[name]
+        self._keeping.touch(subscription.key)
         self.policies.forget(name)
 
     def _watch_idleness(self, subscription: Subscription) -> None:
@@ -246,6 +272,7 @@ class Broker:
         if subscription in listed:
             listed.remove(subscription)
         subscription.settings.detached = True
+        self._keeping.touch(subscription.key)
         for deliverer in self.deliverers:
             deliverer.stop(subscription)
         subscription.close()
@@ -254,6 +281,12 @@ class Broker:
         self.before_looking()
         prefix = f"{project}/subscriptions/"
         return [self._subscriptions[name] for name in sorted(self._subscriptions) if name.startswith(prefix)]
+
+    def find_topic(self, name: str) -> pubsub_v1.Topic | None:
+        return self._topics.get(name)
+
+    def find_subscription(self, name: str) -> Subscription | None:
+        return self._subscriptions.get(name)
 
     def all_topics(self) -> list[pubsub_v1.Topic]:
         return list(self._topics.values())
@@ -270,6 +303,7 @@ class Broker:
         self.snapshots.clear()
         self.schemas.clear()
         self.policies.clear()
+        self._keeping.touch_all()
 
     def check_exists(self, name: str) -> None:
         """Raises NOT_FOUND for a name of nothing, whatever kind of resource it names."""
@@ -366,6 +400,7 @@ class Broker:
             message.message_id = str(self.last_number)
             message.publish_time.seconds, message.publish_time.nanos = divmod(now_ns // 1000 * 1000, NANOS_PER_SECOND)
             ids.append(message.message_id)
+            self._keeping.touch(LAST_NUMBER_KEY)
             self._spread(topic, message, now_ns)
             if wanted_by_functions:
                 self._events.publish(event_of_message(topic, message, now_ns))

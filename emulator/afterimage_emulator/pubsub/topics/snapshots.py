@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from afterimage_emulator.clock import NANOS_PER_SECOND, Clock, Timer
+from afterimage_emulator.durable.entries import NOTHING_KEPT, Entries
 from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.resource_names import DELETED_TOPIC, already_exists, check_name, not_found
 from afterimage_emulator.pubsub.topics.backlog import Entry
@@ -33,6 +34,11 @@ class Snapshot:
         return self.shown.name
 
     @property
+    def key(self) -> str:
+        """Under which it is kept."""
+        return f"snapshot/{self.name}"
+
+    @property
     def expire_ns(self) -> int:
         return self.shown.expire_time.seconds * NANOS_PER_SECOND + self.shown.expire_time.nanos
 
@@ -40,7 +46,8 @@ class Snapshot:
 class Snapshots:
     """Topics' logs are here too, since snapshots decide with the topics' retention what they keep."""
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, *, clock: Clock, keeping: Entries = NOTHING_KEPT) -> None:
+        self._keeping = keeping
         self._clock = clock
         self._snapshots: dict[str, Snapshot] = {}
         self.logs: dict[str, TopicLog] = {}
@@ -52,24 +59,32 @@ class Snapshots:
 
     def keep(self, topic: str, retention_ns: int) -> None:
         """What a topic's settings say, whenever they may have changed."""
-        log = self.logs.get(topic) or TopicLog()
+        log = self._log_of(topic)
         log.retention_ns = retention_ns
         self._settle(topic, log)
 
     def drop_topic(self, topic: str) -> None:
         """Its snapshots stay, for nobody."""
-        self.logs.pop(topic, None)
+        if topic in self.logs:
+            self.logs.pop(topic).clear()
         for snapshot in self._snapshots.values():
             if snapshot.shown.topic == topic:
                 snapshot.shown.topic = DELETED_TOPIC
+                self._keeping.touch(snapshot.key)
 
     def _settle(self, topic: str, log: TopicLog) -> None:
         log.after_number = min((each.last_number for each in self.of_topic(topic)), default=None)
         if log.is_needed:
             self.logs[topic] = log
             log.trim(self._clock.now_ns())
-        else:
-            self.logs.pop(topic, None)
+        elif topic in self.logs:
+            self.logs.pop(topic).clear()
+
+    def _log_of(self, topic: str) -> TopicLog:
+        keeping, found = self._keeping, self.logs.get(topic)
+        if found is None:  # an empty one has its retention all the same
+            return TopicLog(lambda number, raw: keeping.put(f"log/{topic}#{number}", raw))
+        return found
 
     # -- snapshots
 
@@ -78,6 +93,9 @@ class Snapshots:
 
     def of_topic(self, topic: str) -> list[Snapshot]:
         return [snapshot for snapshot in self.all() if snapshot.shown.topic == topic]
+
+    def find(self, name: str) -> Snapshot | None:
+        return self._snapshots.get(name)
 
     def snapshot(self, name: str) -> Snapshot:
         check_name(name, "snapshots")
@@ -116,7 +134,8 @@ class Snapshots:
         self._snapshots[snapshot.name] = snapshot
         topic = snapshot.shown.topic
         if topic != DELETED_TOPIC:
-            self._settle(topic, self.logs.get(topic) or TopicLog())
+            self._settle(topic, self._log_of(topic))
+        self._keeping.touch(snapshot.key)
         self._watch(snapshot)
         return snapshot
 
@@ -130,6 +149,7 @@ class Snapshots:
         if expire_ns != snapshot.expire_ns and not now_ns < expire_ns <= now_ns + LIFE_NS:
             raise StatusError(Code.INVALID_ARGUMENT, "`expire_time` must be in the next seven days")
         snapshot.shown.CopyFrom(changed)
+        self._keeping.touch(snapshot.key)
         self._watch(snapshot)
         return snapshot
 
@@ -138,6 +158,7 @@ class Snapshots:
         if snapshot.timer is not None:
             snapshot.timer.cancel()
         del self._snapshots[name]
+        self._keeping.touch(snapshot.key)
         topic = snapshot.shown.topic
         if topic in self.logs:
             self._settle(topic, self.logs[topic])
@@ -146,6 +167,8 @@ class Snapshots:
     def clear(self) -> None:
         for name in list(self._snapshots):
             self.delete(name)
+        for log in self.logs.values():
+            log.clear()
         self.logs.clear()
 
     def _watch(self, snapshot: Snapshot) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from afterimage_emulator.activity import Activity
 from afterimage_emulator.clock import Clock
+from afterimage_emulator.durable.entries import NOTHING_KEPT, Entries
 from afterimage_emulator.faults import Faults
 from afterimage_emulator.protos import pubsub_v1, well_known
 from afterimage_emulator.pubsub.resource_names import DELETED_TOPIC, check_name, short_name
@@ -39,7 +40,9 @@ class Subscription:
         activity: Activity,
         forward_dead_letter: ForwardDeadLetter,
         faults: Faults | None = None,
+        keeping: Entries = NOTHING_KEPT,
     ) -> None:
+        self._keeping = keeping
         self.settings = settings
         self.for_function = False
         """Whether it is a function's own, to which its messages come as events: none waits here."""
@@ -50,7 +53,7 @@ class Subscription:
         self._waiting: list[asyncio.Future[None]] = []
         self._listeners: list[Callable[[], None]] = []
         self._counted: set[Entry] = set()
-        self.kept = AcknowledgedMessages()
+        self.kept = AcknowledgedMessages(lambda number, raw: keeping.put(f"acked/{self.name}#{number}", raw))
         self.idleness = Idleness(clock)
         self._topic_retention_seconds = 0.0
         self.backlog = Backlog(
@@ -63,12 +66,18 @@ class Subscription:
             available=self._wake,
             finished=self._finished,
             loses_acknowledgement=self._loses_acknowledgement,
+            attempted=self._attempted,
         )
         self.confirmations = Confirmations(self.backlog)
 
     @property
     def name(self) -> str:
         return str(self.settings.name)
+
+    @property
+    def key(self) -> str:
+        """Under which its settings are kept."""
+        return f"subscription/{self.name}"
 
     @property
     def ack_deadline_seconds(self) -> int:
@@ -90,6 +99,13 @@ class Subscription:
     def idle_limit_seconds(self) -> float:
         """0 where it never ends by itself: its settings say so, or a function uses it."""
         return 0.0 if self.for_function else _seconds(self.settings.expiration_policy.ttl)
+
+    def serve_function(self) -> None:
+        """From now on it is a function's own, and never ends by itself."""
+        if not self.for_function:
+            self.for_function = True
+            self._keeping.touch(self.key)
+        self.idleness.stop()
 
     def accept(self, entry: Entry, attributes: Mapping[str, str]) -> None:
         if self.for_function or self.settings.detached or not self._filter(attributes):
@@ -120,13 +136,20 @@ class Subscription:
         if self.pushes and entry not in self._counted:  # nobody has to ask for it: it is on its way
             self._activity.begin(f"push to {self.name}")
             self._counted.add(entry)
+        self._keeping.put(f"message/{self.name}#{entry.number}", entry.raw)
+        self._attempted(entry)
         self.backlog.add(entry)
+
+    def _attempted(self, entry: Entry) -> None:
+        tried = str(entry.attempt).encode() if entry.attempt else None
+        self._keeping.put(f"attempts/{self.name}#{entry.number}", tried)
 
     def keep_as_long_as(self, topic_retention: well_known.Duration | None) -> None:
         """What the topic says of retention; it is shown among the settings."""
         self.settings.ClearField("topic_message_retention_duration")
         if topic_retention is not None:
             self.settings.topic_message_retention_duration.CopyFrom(topic_retention)
+        self._keeping.touch(self.key)
         self._topic_retention_seconds = 0.0 if topic_retention is None else _seconds(topic_retention)
         own = _seconds(self.settings.message_retention_duration) or WEEK_SECONDS
         self.backlog.retention_seconds = max(own, self._topic_retention_seconds)
@@ -140,7 +163,7 @@ class Subscription:
             self.kept.take_all()
         if not self.pushes:
             for entry in tuple(self._counted):
-                self._finished(entry)
+                self._uncount(entry)
         self._wake()
 
     def show_bucket(self, *, found: bool) -> None:
@@ -148,6 +171,7 @@ class Subscription:
         config = self.settings.cloud_storage_config
         config.state = config.ACTIVE if found else config.NOT_FOUND
         self.settings.state = self.settings.ACTIVE if found else self.settings.RESOURCE_ERROR
+        self._keeping.touch(self.key)
 
     @property
     def exports(self) -> bool:
@@ -218,6 +242,11 @@ class Subscription:
             listener()
 
     def _finished(self, entry: Entry) -> None:
+        for kind in ("message", "attempts"):
+            self._keeping.put(f"{kind}/{self.name}#{entry.number}", None)
+        self._uncount(entry)
+
+    def _uncount(self, entry: Entry) -> None:
         if entry in self._counted:
             self._counted.discard(entry)
             self._activity.end(f"push to {self.name}")
