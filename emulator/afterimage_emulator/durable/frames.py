@@ -1,7 +1,8 @@
 """The bytes of a journal: frames that are whole or not there, each with records of services in it.
 
 A frame is written after the one before it is safely on disk. A broken frame is therefore the last one, which nobody was
-told of, unless a whole one follows: then the disk has changed what it had kept.
+told of, unless a whole one follows: then the disk has changed what it had kept. Zeros behind the last frame are room
+that the writer had made for the next ones.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ class JournalFile:
                 self.end += size
 
     def _check_torn(self, content: mmap.mmap) -> None:
-        """A whole frame behind a broken one means that the broken one was once whole."""
+        """A whole frame behind a broken one means that the broken one was once whole. Zeros are room without use."""
+        if not content[self.end :].strip(b"\0"):
+            return
         found = content.find(MAGIC, self.end + 1)
         while found >= 0:
             if _whole_frame(content, found) is not None:

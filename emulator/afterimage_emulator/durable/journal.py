@@ -12,6 +12,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from queue import SimpleQueue
 from typing import Final, Protocol
 
 from afterimage_emulator.configuration import ConfigurationError
@@ -20,13 +21,18 @@ from afterimage_emulator.durable.disk import sync_file, sync_folder
 from afterimage_emulator.durable.frames import DamagedJournalError, JournalFile, frames_of, journal_frame, record
 from afterimage_emulator.status import Code, StatusError
 
-RENEWED_AT_BYTES: Final = 64 * 1024 * 1024
-"""A journal that has grown beyond this, and beyond the state, gives way to a new state."""
+RENEWED_AT_BYTES: Final = 160 * 1024 * 1024
+"""A journal that has grown beyond this, and beyond the state, gives way to a state: a start reads this in a second."""
+ROOM_BYTES: Final = 1024 * 1024
+"""How much of the file is written ahead as zeros: what fills it need not wait until the file has grown."""
 RETRY_SECONDS: Final = 1.0
 """How long a full disk is left alone: real time, since disks live in it."""
 _NEXT: Final = b""
 """Stands among records where the next journal begins; no record is empty."""
 _log = logging.getLogger("afterimage_emulator.data")
+
+_Turn = tuple[list[bytes], int]
+"""The records of one turn of the loop, and how many there are with them in all."""
 
 
 class Part(Protocol):
@@ -58,9 +64,9 @@ class Journal:
         self._number = 1
         self._file = -1
         self._end = 0
-        self._lock = threading.Condition()
-        self._waiting_records: list[bytes] = []
-        self._handed_over = 0
+        self._room_end = 0
+        self._handed_over: SimpleQueue[_Turn | None] = SimpleQueue()
+        self._ends = threading.Event()
         self._turn: list[bytes] = []
         self._at_turns_end: list[Callable[[], None]] = []
         self._ends_turn = False
@@ -87,6 +93,7 @@ class Journal:
         self._file = os.open(self._folder.journal(self._number), os.O_WRONLY | os.O_CREAT, 0o600)
         os.ftruncate(self._file, self._end)
         os.lseek(self._file, self._end, os.SEEK_SET)
+        self._room_end = self._end
         sync_folder(self._folder.path)
         self._thread = threading.Thread(target=self._write_all, name="local-firebase-journal", daemon=True)
         self._thread.start()
@@ -199,11 +206,8 @@ class Journal:
         self._once_kept.clear()
         if not self._turn:
             return
-        with self._lock:
-            self._waiting_records += self._turn
-            self._handed_over = upto
-            self._lock.notify()
-        self._turn.clear()
+        self._handed_over.put((self._turn, upto))
+        self._turn = []
 
     def _call_once_kept(self, upto: int, then: Callable[[], None]) -> None:
         if upto <= self._synced:
@@ -215,14 +219,15 @@ class Journal:
         """Writes what is left, and takes nothing more."""
         if self._loop is not None:
             self._end_turn()
-        with self._lock:
-            self._is_closed = True
-            self._lock.notify()
+        self._is_closed = True
+        self._ends.set()
+        self._handed_over.put(None)
         for thread in (self._thread, self._renewing):
             if thread is not None:
                 thread.join()
         self._thread = self._renewing = None
         if self._file >= 0:
+            os.ftruncate(self._file, self._end)
             os.close(self._file)
             self._file = -1
         self._folder.close()
@@ -230,13 +235,15 @@ class Journal:
     # -- the writer's thread
 
     def _write_all(self) -> None:
-        while True:
-            with self._lock:
-                while not self._waiting_records and not self._is_closed:
-                    self._lock.wait()
-                records, self._waiting_records, upto = self._waiting_records, [], self._handed_over
-            if not records:
-                return
+        while (turn := self._handed_over.get()) is not None:
+            records, upto = turn
+            ends = False
+            while not ends and not self._handed_over.empty():  # all that came meanwhile
+                further = self._handed_over.get()
+                ends = further is None
+                if further is not None:
+                    records += further[0]
+                    upto = further[1]
             before, after = _parted(records)
             if before and not self._write_until_kept(b"".join(before)):
                 return
@@ -245,6 +252,8 @@ class Journal:
                 if after and not self._write_until_kept(b"".join(after)):
                     return
             self._tell(self._on_synced, upto)
+            if ends:
+                return
 
     def _write_until_kept(self, records: bytes) -> bool:
         """Tries again where the disk is full; gives up when the suite ends meanwhile."""
@@ -254,27 +263,40 @@ class Journal:
                 return True
             except OSError as error:
                 self._tell(self._on_failed, error)
-                with self._lock:
-                    if self._is_closed or self._lock.wait_for(lambda: self._is_closed, RETRY_SECONDS):
-                        _log.error("what nobody was told to be kept is not: %s", error.strerror)
-                        return False
+                if self._ends.wait(RETRY_SECONDS):
+                    _log.error("what nobody was told to be kept is not: %s", error.strerror)
+                    return False
+                os.lseek(self._file, self._end, os.SEEK_SET)
 
     def _write(self, framed: bytes) -> None:
         """A frame that fails half way is written again over its remains: what the disk forgot of it does not matter."""
-        os.lseek(self._file, self._end, os.SEEK_SET)
+        if self._end + len(framed) > self._room_end and len(framed) < ROOM_BYTES // 16:
+            self._make_room()
         view = memoryview(framed)
         while view:
             view = view[os.write(self._file, view) :]
         sync_file(self._file)
         self._end += len(framed)
+        self._room_end = max(self._room_end, self._end)
         self._journal_bytes += len(framed)
+
+    def _make_room(self) -> None:
+        """For small frames, which wait for the disk the longest; where there is none, they grow the file themselves."""
+        try:
+            os.lseek(self._file, self._room_end, os.SEEK_SET)
+            self._room_end += os.write(self._file, bytes(ROOM_BYTES))
+        except OSError:
+            _log.debug("no room is made ahead in `%s`", self._folder.path)
+        finally:
+            os.lseek(self._file, self._end, os.SEEK_SET)
 
     def _begin_next(self) -> None:
         """What comes now stands behind the state that is being written."""
+        os.ftruncate(self._file, self._end)
         os.close(self._file)
         self._number += 1
         self._file = os.open(self._folder.journal(self._number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        self._end = self._journal_bytes = 0
+        self._end = self._room_end = self._journal_bytes = 0
         sync_folder(self._folder.path)
 
     def _tell(self, what: Callable[..., None], *arguments: object) -> None:
@@ -305,11 +327,8 @@ class Journal:
             return
         self._end_turn()  # what this turn appended stands in the journal that ends here
         states = [(tag, part.state()) for tag, part in self._parts.items()]
-        with self._lock:
-            self._waiting_records.append(_NEXT)
-            self._appended += 1
-            self._handed_over = self._appended
-            self._lock.notify()
+        self._appended += 1
+        self._handed_over.put(([_NEXT], self._appended))
         self._renewing = threading.Thread(target=self._write_state, args=(self._number + 1, states), daemon=True)
         self._renewing.start()
 

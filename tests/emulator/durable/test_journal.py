@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -95,12 +96,12 @@ async def test_what_is_kept_is_there_at_every_instant_after(tmp_path: Path) -> N
         for number in range(40):
             texts.put(journal, f"n{number}", "x" * (number * 7 % 50))
             await journal.kept()
-            sizes.append(journal_file.stat().st_size)
+            sizes.append(journal._end)
     whole = journal_file.read_bytes()
     chance = random.Random(5)
     for number, size in enumerate(sizes):
         beyond = whole[size : size + chance.randrange(60)]
-        for tail in (b"", beyond, bytes(len(beyond)), chance.randbytes(30)):
+        for tail in (b"", beyond, bytes(len(beyond)), bytes(9_000), beyond + bytes(9_000), chance.randbytes(30)):
             journal_file.write_bytes(whole[:size] + tail)
             read = JournalFile(journal_file)
             names = [payload.decode().partition("=")[0] for _, payload in read.records()]
@@ -166,6 +167,26 @@ async def test_those_who_come_together_wait_for_the_disk_together(tmp_path: Path
 
         await asyncio.gather(*(put(number) for number in range(100)))
         assert journal.writes <= 3
+
+
+async def test_room_that_was_made_ahead_is_neither_damage_nor_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A killed suite leaves zeros behind its last frame; the next start goes on in front of them, and says nothing."""
+    left = tmp_path / "left"
+    with opened(tmp_path / "data") as (journal, texts):
+        texts.put(journal, "a", "1")
+        await journal.kept()
+        assert (tmp_path / "data/journal-0000000001").stat().st_size > 500_000
+        shutil.copytree(tmp_path / "data", left)
+    assert (tmp_path / "data/journal-0000000001").stat().st_size < 500
+    with opened(left) as (journal, texts):
+        assert texts.texts == {"a": "1"}
+        texts.put(journal, "b", "2")
+        await journal.kept()
+    assert "were not finished" not in caplog.text
+    with opened(left) as (_, texts):
+        assert texts.texts == {"a": "1", "b": "2"}
 
 
 async def test_a_journal_that_has_grown_gives_way_to_a_state(tmp_path: Path) -> None:
