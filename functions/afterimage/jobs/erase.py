@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from afterimage.drive_paths import DRIVE_BEGUN, DRIVE_QUEUE, drive_link_path, drive_path
 from afterimage.faults import PermanentError
 from afterimage.jobs.progress import Page, Turn
+from afterimage.ledger.roll_up import RollUp
 from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
 from afterimage.media.pipeline import Pipeline
 from afterimage.media.stores import MediaStores
@@ -101,6 +102,8 @@ class Erase:
             ("project files deleted", partial(self._projects, uid)),
             # From now on events about what was deleted open no books; again, for one that was at work meanwhile.
             ("books buried", partial(self._bury, books_path(uid))),
+            # The operators' sums are of those who are there; behind the first burial nobody publishes any more.
+            ("books withdrawn", partial(self._withdraw_books, uid)),
             ("documents deleted", partial(self._documents, books_path(uid), with_root=False)),
             ("books buried", partial(self._bury, books_path(uid))),
         ]
@@ -143,6 +146,10 @@ class Erase:
     def _withdraw(self, uid: str, token: str) -> Emptied:
         withdrawn = self.publications.withdraw_all(uid, self.page)
         return withdrawn, _again_after(withdrawn, self.page, token)
+
+    def _withdraw_books(self, uid: str, _token: str) -> Emptied:
+        RollUp(store=self.documents).withdraw(uid)
+        return 0, None
 
     def _documents(self, root: str, token: str, *, with_root: bool = True) -> Emptied:
         """Up to a page of documents, those beneath others first."""

@@ -16,7 +16,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
 
-from afterimage.faults import is_transient
+from afterimage.faults import TransientError, is_transient
 from afterimage.ledger import books
 from afterimage.ledger.book_documents import TOUCHED, addition, books_touched_since, buckets
 from afterimage.ledger.tombstones import EXPIRES_AT, is_tombstone, revived
@@ -46,6 +46,8 @@ from afterimage.store.documents import (
 logger = logging.getLogger("afterimage.ledger")
 IsOver = Callable[[], bool]
 _PUBLISHED: Final = (books.TOTALS, books.DAYS, books.STORAGE)
+ERASED: Final = "erased"
+"""In the operators' view: what users who are erased had spent, beside the sums of those who are there."""
 _SET_ASIDE: Final = (books.TOTALS, "users_set_aside")
 _PAGE: Final = 300
 _TOGETHER: Final = 200
@@ -226,6 +228,30 @@ class RollUp:
             return True
         return False
 
+    def withdraw(self, user: str) -> None:
+        """Takes what the books of a user who is erased gave to the operators' view out of its sums.
+
+        What was spent stays known, as `erased`, beside the sums of those who are there; what was stored is gone.
+        """
+        tries = 0
+        while tries < _MOST_TRIES:
+            before = self.store.read(published_path(user))
+            if before is None:
+                return
+            held = books.amounts_in(before.fields, _PUBLISHED)
+            by_document = _by_document(held)
+            # Years of a user have more days than one commit takes.
+            taken = sorted(by_document)[: MOST_WRITES - 1]
+            rest = {path: amount for path, amount in held.items() if _document_of(path) not in taken}
+            left: Write = Remove(path=before.path, expected=before.version)
+            if rest:
+                left = Replace(path=before.path, fields=_published_fields(rest), expected=before.version)
+            try:
+                self.store.commit([left, *(addition(path, _as_erased(by_document[path])) for path in taken)])
+            except (ConflictError, UncertainError):
+                tries += 1
+        raise TransientError(f"`{published_path(user)}` is contended; try again")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Share:
@@ -238,17 +264,16 @@ class _Share:
 
 
 def _share(user: str, main: Document | None, before: Document | None) -> _Share:
-    held = books.amounts_in(main.fields, _PUBLISHED) if main else {}
+    # The books of a user who is being erased are taken back by the erasure, which notes what they were.
+    source = before if is_tombstone(main) else main
+    held = books.amounts_in(source.fields, _PUBLISHED) if source else {}
     now = books.for_operators(held)
     delta = books.difference(now, books.amounts_in(before.fields, _PUBLISHED) if before else {})
-    fields: dict[str, Any] = {scope: {} for scope in _PUBLISHED}
-    for place, amount in now.items():
-        _set(fields, place, amount)
     if delta.get(_SET_ASIDE, 0) > 0:
         why = books.beyond_belief(held)
         logger.warning("books of `%s` are beyond belief (%s): the operators' view leaves them out", user, why)
     expected = before.version if before else Expect.ABSENT
-    write = Replace(path=published_path(user), fields=fields, expected=expected)
+    write = Replace(path=published_path(user), fields=_published_fields(now), expected=expected)
     return _Share(user=user, moves=_by_document(delta), write=write)
 
 
@@ -294,16 +319,31 @@ def _by_document(delta: books.Amounts) -> dict[str, books.Amounts]:
     """What each document of the operators' view takes of a difference."""
     found: dict[str, books.Amounts] = {}
     for path, amount in delta.items():
-        if path[0] == books.DAYS:
-            found.setdefault(operations_day(path[1]), {})[books.TOTALS, path[2]] = amount
-        else:
-            found.setdefault(OPERATIONS_TOTALS, {})[path] = amount
+        place = (books.TOTALS, path[2]) if path[0] == books.DAYS else path
+        found.setdefault(_document_of(path), {})[place] = amount
     return found
+
+
+def _document_of(path: books.Path) -> str:
+    return operations_day(path[1]) if path[0] == books.DAYS else OPERATIONS_TOTALS
+
+
+def _as_erased(amounts: books.Amounts) -> books.Amounts:
+    """Out of the sums, and to what the erased had spent."""
+    spent = {path: amount for path, amount in amounts.items() if path[0] == books.TOTALS and path != _SET_ASIDE}
+    return {path: -amount for path, amount in amounts.items()} | {(ERASED, *path[1:]): n for path, n in spent.items()}
 
 
 def _operators_share(shares: Sequence[_Share]) -> list[Write]:
     paths = sorted({path for share in shares for path in share.moves})
     return [addition(path, books.total(share.moves.get(path, {}) for share in shares)) for path in paths]
+
+
+def _published_fields(amounts: books.Amounts) -> dict[str, Any]:
+    fields: dict[str, Any] = {scope: {} for scope in _PUBLISHED}
+    for place, amount in amounts.items():
+        _set(fields, place, amount)
+    return fields
 
 
 def _set(fields: dict[str, Any], path: books.Path, amount: int) -> None:

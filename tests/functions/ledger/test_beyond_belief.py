@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from afterimage.faults import TransientError
+from afterimage.jobs.erase import Erase
+from afterimage.jobs.progress import Turn
 from afterimage.ledger import books
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.closing import LIVE_DAYS, Closing
@@ -17,11 +20,18 @@ from afterimage.ledger.contribution import (
     Facts,
     OutputStatus,
 )
+from afterimage.ledger.observing import observe_object
 from afterimage.ledger.prices.money import MOST_COST_NANO_USD, MOST_SAVED_NANO_USD, NANO
 from afterimage.ledger.roll_up import RollUp
+from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
+from afterimage.media.pipeline import Pipeline
 from afterimage.paths import OPERATIONS_TOTALS, books_path, operations_day
+from afterimage.publications.publications import Publications
+from afterimage.settings import read_settings
+from afterimage.store.documents import ConflictError
 from afterimage.store.memory_documents import EPOCH
-from tests.functions.ledger.simulation import PRICES, World
+from tests.functions.ledger.simulation import PRICES, KilledError, World
+from tests.functions.media_world import World as MediaWorld
 
 DAY = "2026-11-01"
 LARGEST = {"model": "m", "cost_usd": 1000, "cached": True, "cache_hit_count": 1_000_000, "latency_ms": 86_400_000}
@@ -92,6 +102,62 @@ def test_absurd_claims_are_exact_in_ones_own_books_and_nothing_to_the_operators(
     world.store.bill.taken()
     roll_up.publish(since=EPOCH)
     assert world.store.bill.taken()[1:] == (0, 0)
+
+
+def test_erasing_a_user_mends_the_operators_view() -> None:
+    """Its sums are of those who are there, whatever the erased had claimed or stored; what they spent stands apart.
+
+    The job is killed between any two writes, runs again, runs twice, and the roll-up runs whenever it likes.
+    """
+    world = World(1)
+    roll_up = RollUp(store=world.store, wait=lambda _seconds: None)
+    claimed(world, "ana", 3, HONEST)
+    roll_up.publish(since=EPOCH)
+    before = operators_view(world)
+    claimed(world, "bob", 5, HONEST)
+    claimed(world, "liar", 2, LARGEST)
+    claimed(world, "mal", 101, LARGEST)
+    stored = observe_object(
+        "b", "users/bob/ai_generated/images/a_portrait.webp", generation=world.store.moment() // 1000, size=700,
+        happened=world.store.at, is_deleted=False,
+    )  # fmt: skip
+    assert stored is not None
+    world.keeper.book(stored)
+    roll_up.publish(since=EPOCH)
+    assert world.store.fields(OPERATIONS_TOTALS)["storage"]["bytes"] == {"images": 700}
+    media = MediaWorld()
+    settings = read_settings({"GCLOUD_PROJECT": "p"})
+    pipeline = Pipeline(stores=media.stores(), settings=settings, workers=1)
+    erase = Erase(
+        pipeline=pipeline, documents=world.store, publications=Publications(documents=world.store, has_cdn=False)
+    )
+    assert world.store.fields(OPERATIONS_TOTALS)["totals"]["users_set_aside"] == 1
+    world.store.put(books_path("bob"), {ERASED_AT: world.store.at, EXPIRES_AT: world.store.at + KEPT_FOR})
+    assert not roll_up.publish_user("bob"), "one who had read the books before, when they are buried"
+    world.faults.share = world.faults.kills = 0.1
+    for uid in ("bob", "liar", "mal", "bob"):
+        cursor: str | None = ""
+        while cursor is not None:
+            try:
+                cursor = erase.turn(Turn(request={"uid": uid}, cursor=cursor, counts={})).next_cursor
+                roll_up.publish(since=EPOCH)
+            except (TransientError, ConflictError, KilledError):
+                continue
+    world.faults.share = world.faults.kills = 0.0
+    roll_up.publish(since=EPOCH)
+    assert operators_view(world) == before
+    spent = world.store.fields(OPERATIONS_TOTALS)["erased"]
+    assert (spent["generations"], spent["reported_whole_usd"], spent["reported_nano_usd"]) == (7, 2000, 1_250_000_000)
+    assert world.store.fields(operations_day(DAY))["erased"]["generations"] == 7
+
+
+def operators_view(world: World) -> dict[str, Any]:
+    """The sums of each of its documents, without what is nought."""
+    return {
+        path: books.amounts_in(fields, (books.TOTALS, books.STORAGE))
+        for path, (fields, _, _) in world.store.documents.items()
+        if path.startswith("operations/")
+    }
 
 
 def test_books_that_were_filled_to_the_end_come_right_at_one_audit() -> None:
