@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from google.cloud import firestore
@@ -21,6 +22,7 @@ from afterimage.ledger.roll_up import RollUp, held_by
 from afterimage.store.firestore_documents import FirestoreDocuments
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.events import CloudEvent
+from tests.functions.delivered import Delivered
 from tests.functions.ledger.simulation import PRICES, Event, due_for
 
 WRITTEN = "google.cloud.firestore.document.v1.written"
@@ -41,6 +43,7 @@ class Crowd:
             gathering=Gathering(most=3, apart_seconds=0.01),
             wait=lambda _seconds: None,
         )
+        self.delivered = Delivered(self.store)
         self.history: list[Event] = []
         self.raised: queue.Queue[CloudEvent] = queue.Queue()
         self.created: dict[str, int] = {}
@@ -117,7 +120,7 @@ class Crowd:
             nonlocal again
             for _ in range(50):
                 try:
-                    book_document(event, self.keeper, PRICES)
+                    self.delivered.once("ledger_written", event.change.path, partial(self._book, event))
                 except Exception as error:
                     if not is_transient(error):
                         raise
@@ -131,6 +134,9 @@ class Crowd:
             list(pool.map(until_done, events))
         return again
 
+    def _book(self, event: DocumentEvent) -> None:
+        book_document(event, self.keeper, PRICES)
+
     def roll_up(self) -> None:
         RollUp(store=self.store).empty_buckets()
 
@@ -138,7 +144,8 @@ class Crowd:
         return Auditor(keeper=self.keeper, prices=PRICES).audit(user).is_clean
 
     def mismatches(self, users: list[str]) -> list[str]:
-        found = []
+        """Where the books differ from what clients did, and what no delivery could mend."""
+        found = self.delivered.open_letters()
         for user in users:
             held = {"/".join(path): amount for path, amount in held_by(self.store, user).items()}
             due = due_for(user, self.history)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from afterimage.delivery.gathering import Gathering
@@ -22,6 +23,7 @@ from afterimage.ledger.records import Observation
 from afterimage.ledger.roll_up import RollUp, held_by
 from afterimage.store.documents import ConflictError, Document, UncertainError
 from afterimage.store.memory_documents import MemoryDocuments
+from tests.functions.delivered import Delivered
 
 USERS = ("ana", "борис")
 MODELS = ("gemini-2.5-flash", "gemini-2.5-pro", "house-model", "another one")
@@ -91,6 +93,7 @@ class World:
     is_hot: bool = False
     store: MemoryDocuments = field(default_factory=MemoryDocuments)
     events: list[Event] = field(default_factory=list)
+    delivered: Delivered = field(default_factory=Delivered)
     told: set[tuple[str, int, int]] = field(default_factory=set)
     """Which versions the ledger was told of, by an event or by the audit."""
     told_before: set[tuple[str, int, int]] = field(default_factory=set)
@@ -164,14 +167,17 @@ class World:
         """The platform's part: again and again, until the handler succeeds."""
         while True:
             try:
-                self.keeper.book(event.seen(), is_first=event.is_first)
-            except (TransientError, ConflictError, UncertainError):
+                self.delivered.once("ledger_written", event.path, partial(self._handle, event))
+            except TransientError:
                 continue
             except KilledError:
                 # Its first call, too: another cold start.
                 self.start()
                 continue
             return
+
+    def _handle(self, event: Event) -> None:
+        self.keeper.book(event.seen(), is_first=event.is_first)
 
     def deliver_together(self, events: Sequence[Event]) -> None:
         """What an instance is told at the same time; one by one, where that was no success."""
@@ -231,8 +237,8 @@ class World:
         return {"/".join(path): amount for path, amount in held_by(self.store, user).items()}
 
     def mismatches(self, *, heard_of_all: bool = True) -> list[str]:
-        """Where the books differ from what the oracle knows, to the last nano-dollar."""
-        found = []
+        """Where the books differ from what the oracle knows, to the last nano-dollar; and every open letter."""
+        found = self.delivered.open_letters()
         for user in USERS:
             due, held = oracle(self, user, heard_of_all=heard_of_all), self.books(user)
             found += [

@@ -15,6 +15,7 @@ from afterimage.faults import TransientError
 from afterimage.media.pipeline import MediaOutcome, Pipeline
 from afterimage.paths import object_id
 from afterimage.settings import Settings, read_settings
+from tests.functions.delivered import Delivered
 from tests.functions.interleaving import Turns
 from tests.functions.media_world import Crash, World
 
@@ -42,6 +43,7 @@ class Simulation:
     world: World = field(default_factory=World)
     turns: Turns = field(default_factory=Turns)
     random: Random = field(default_factory=Random)
+    delivered: Delivered = field(default_factory=Delivered)
     waiting: list[Event] = field(default_factory=list)
     """Events that are still to be delivered: each one to three times, and again after a kill."""
 
@@ -75,7 +77,7 @@ class Simulation:
 
         def work() -> None:
             try:
-                handle("uploads", name, generation)
+                self.delivered.once(f"media_{kind}", name, lambda: handle("uploads", name, generation))
             except (TransientError, Crash):
                 self.waiting.append(event)
 
@@ -130,6 +132,7 @@ def test_every_order_of_events_ends_in_the_same_state(batch: int) -> None:
         documents, derived = oracle(simulation.world)
         assert settled(simulation.world) == documents, f"seed {seed}"
         assert simulation.world.derived == derived, f"seed {seed}"
+        assert simulation.delivered.open_letters() == [], f"seed {seed}"
         for original, _ in simulation.world.originals.values():
             assert original.metadata["afterimage_status"] in {"ready", "quarantined"}, f"seed {seed}"
 

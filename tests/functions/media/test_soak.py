@@ -30,6 +30,7 @@ def test_twenty_thousand_events_leave_nothing_behind() -> None:
 
         vars(simulation)["raise_event"] = counting
         play(simulation, simulation.random)
+        assert simulation.delivered.open_letters() == [], f"seed {seed}"
         assert (settled(simulation.world), simulation.world.derived) == oracle(simulation.world), f"seed {seed}"
         worlds += 1
     sys.stdout.write(
