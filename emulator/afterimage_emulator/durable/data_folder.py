@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from afterimage_emulator.configuration import ConfigurationError
-from afterimage_emulator.durable.disk import sync_folder
+from afterimage_emulator.durable.disk import sync_file, sync_folder
 
 FORMAT: Final = 1
 _FORMAT_LINE: Final = re.compile(r"afterimage-emulator data, format (\d{1,9})\n")
@@ -58,7 +58,10 @@ class DataFolder:
             self._empty()
         self.is_new = not written.exists()
         if self.is_new:
-            written.write_text(f"afterimage-emulator data, format {FORMAT}\n")
+            with written.open("w") as file:
+                file.write(f"afterimage-emulator data, format {FORMAT}\n")
+                file.flush()
+                sync_file(file.fileno())
             sync_folder(self.path)
 
     def _check_format(self, written: Path) -> None:
