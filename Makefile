@@ -44,6 +44,7 @@ check: setup
 	@$(PY) -m pytest tests/structure
 
 bench: setup node
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	@for module in $(filter-out measuring __init__,$(basename $(notdir $(wildcard bench/*.py)))); do \
 	  echo; echo "== bench/$$module.py"; $(PY) -m bench.$$module || exit 1; done
 

@@ -61,6 +61,11 @@ class Body(Protocol):
         ...
 
 
+def _refuse_constant(name: str) -> object:
+    """NaN and infinities are Python's own: no answer that repeats them would be JSON."""
+    raise ValueError(f"`{name}` is no JSON number")
+
+
 @dataclass(slots=True)
 class HttpRequest:
     """One request. `raw_path` is still percent-encoded: only the route knows which slashes belong to a name."""
@@ -97,7 +102,7 @@ class HttpRequest:
             return None
         try:
             text = raw.decode("utf-8-sig")
-            value = json.loads(text)
+            value = json.loads(text, parse_constant=_refuse_constant)
             if _SURROGATE.search(text):  # half of a pair has no UTF-8: it could neither be stored nor answered
                 json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:

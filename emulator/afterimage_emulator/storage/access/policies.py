@@ -52,7 +52,7 @@ def default_policy(project: str, *, has_uniform_access: bool) -> Policy:
 
 def read_bindings(body: Mapping[str, object], *, has_uniform_access: bool, forbids_public: bool) -> Policy:
     """A policy without bindings takes everything away; bindings of one role and condition become one."""
-    said = body.get("bindings") or []
+    said = [] if body.get("bindings") is None else body["bindings"]
     if not isinstance(said, list) or len(said) > _BINDINGS:
         raise invalid(f"Invalid value for `bindings`: it must be a list of at most {_BINDINGS}")
     version = body.get("version", 1)
@@ -140,7 +140,8 @@ def read_permissions(wanted: Sequence[str]) -> list[str]:
 def _binding(said: object) -> Binding:
     if not isinstance(said, Mapping):
         raise invalid("Invalid value for `bindings[]`: it must be an object")
-    role, members, condition = said.get("role"), said.get("members") or [], said.get("condition")
+    role, condition = said.get("role"), said.get("condition")
+    members = [] if said.get("members") is None else said["members"]
     if not isinstance(role, str) or not _ROLE.fullmatch(role):
         raise invalid(f"Invalid value for `bindings[].role`: `{str(role)[:100]}`; write roles/storage.objectViewer")
     if not isinstance(members, list):

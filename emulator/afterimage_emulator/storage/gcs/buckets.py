@@ -41,7 +41,7 @@ class GcsBuckets:
         name = body.get("name")
         if not isinstance(name, str):
             raise StorageError(Reason.REQUIRED, "Required parameter: name")
-        location = body.get("location") or "US"
+        location = "US" if body.get("location") in (None, "") else body["location"]
         if not isinstance(location, str):
             raise invalid(f"Invalid value for `location`: it must be a string, not `{location!r}`")
         settings = created_settings(

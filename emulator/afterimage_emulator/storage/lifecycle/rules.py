@@ -66,7 +66,7 @@ def read_rules(said: object) -> tuple[LifecycleRule, ...]:
     """From `lifecycle` of a bucket; whatever production would refuse is refused here."""
     if not isinstance(said, Mapping):
         raise invalid(f"Invalid value for `lifecycle`: it must be an object, not `{str(said)[:60]}`")
-    entries = said.get("rule") or []
+    entries = [] if said.get("rule") is None else said["rule"]
     if not isinstance(entries, list) or len(entries) > _RULES:
         raise invalid(f"Invalid value for `lifecycle.rule`: it must be a list of at most {_RULES} rules")
     rules = tuple(_rule(entry) for entry in entries)
@@ -87,7 +87,7 @@ def _rule(entry: object) -> LifecycleRule:
     if not isinstance(conditions, Mapping):
         raise invalid("Invalid value for `lifecycle.rule[].condition`: it must be an object")
     kind, storage_class = str(action["type"]), action.get("storageClass")
-    if kind == SET_CLASS and storage_class not in STORAGE_CLASSES:
+    if kind == SET_CLASS and (not isinstance(storage_class, str) or storage_class not in STORAGE_CLASSES):
         raise invalid(f"Invalid value for `lifecycle.rule[].action.storageClass`: `{storage_class}`")
     if kind != SET_CLASS and storage_class is not None:
         raise invalid(f"`{kind}` takes no `storageClass`")

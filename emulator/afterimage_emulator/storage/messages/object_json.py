@@ -168,7 +168,7 @@ def patch_metadata(old: ObjectMetadata, body: Mapping[str, Any]) -> ObjectMetada
         changes["custom"] = _patched_custom(old.custom, body["metadata"])
     if "customTime" in body:
         changes["custom_time"] = _custom_time(old.custom_time, body["customTime"])
-    if body.get("acl"):  # an empty list changes nothing, as in production
+    if body.get("acl") not in (None, []):  # an empty list changes nothing, as in production
         changes["acl"] = read_list(body["acl"], OBJECT_ROLES)
     for field, attribute in _HOLDS.items():
         if field in body:
@@ -191,7 +191,7 @@ def says_metadata(body: Mapping[str, object]) -> bool:
 
 def read_storage_class(body: Mapping[str, object]) -> str | None:
     value = body.get("storageClass")
-    if value is not None and value not in STORAGE_CLASSES:
+    if value is not None and (not isinstance(value, str) or value not in STORAGE_CLASSES):
         raise invalid(f"Invalid storage class `{value}`; choose one of {', '.join(sorted(STORAGE_CLASSES))}")
     return value
 

@@ -64,10 +64,10 @@ def read_configuration(body: Mapping[str, object], identity: str = "") -> Notifi
         raise StorageError(Reason.REQUIRED, "Required parameter: payload_format")
     if payload_format not in _FORMATS:
         raise invalid(f"Invalid value for `payload_format`: `{str(payload_format)[:60]}`; use {' or '.join(_FORMATS)}")
-    types = body.get("event_types") or []
+    types = [] if body.get("event_types") is None else body["event_types"]
     if not isinstance(types, list) or not all(isinstance(one, str) for one in types):
         raise invalid("Invalid value for `event_types`: it must be a list of strings")
-    prefix = body.get("object_name_prefix") or ""
+    prefix = "" if body.get("object_name_prefix") is None else body["object_name_prefix"]
     if not isinstance(prefix, str) or len(prefix.encode(errors="replace")) > 1024:
         raise invalid("Invalid value for `object_name_prefix`: it must be a string of at most 1,024 bytes")
     return NotificationConfiguration(

@@ -24,6 +24,7 @@ _MERGED: Final = ("labels", "versioning", "website", "logging", "iamConfiguratio
 _REPLACED: Final = ("cors", "acl", "defaultObjectAcl", "defaultEventBasedHold", "lifecycle", "rpo")
 _ONLY_AT_CREATION: Final = ("objectRetention", "hierarchicalNamespace", "customPlacementConfig")
 _FLAGS: Final = ("defaultEventBasedHold",)
+_INNER_FLAGS: Final = (("versioning", "enabled"), ("billing", "requesterPays"))
 _SWITCHED_OFF: Final[Mapping[str, Callable[[Mapping[str, object]], bool]]] = {
     "ipFilter": lambda said: said.get("mode") in (None, "Disabled"),
 }
@@ -109,6 +110,13 @@ def _check(settings: dict[str, object]) -> None:
         value = settings.get(field, [])
         if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
             raise invalid(f"Invalid value for `{field}`: it must be a list of objects")
+    for field, inner in _INNER_FLAGS:
+        _check_flag(settings.get(field), field, inner)
+    for field in ("uniformBucketLevelAccess", "bucketPolicyOnly"):
+        access = (_mapping(settings.get("iamConfiguration")) or {}).get(field)
+        if access is not None and not isinstance(access, Mapping):
+            raise invalid(f"Invalid value for `iamConfiguration.{field}`: it must be an object")
+        _check_flag(access, f"iamConfiguration.{field}", "enabled")
     for field in _FLAGS:
         if not isinstance(settings.get(field, False), bool):
             raise invalid(f"Invalid value for `{field}`: `{settings[field]!r}` is neither true nor false")
@@ -141,6 +149,12 @@ def _check_together(settings: Mapping[str, Any]) -> None:
                 f"Autoclass chooses the classes of objects: no lifecycle rule may name `{SET_CLASS}` or "
                 "`matchesStorageClass` beside it"
             )
+
+
+def _check_flag(holder: object, field: str, inner: str) -> None:
+    value = holder.get(inner) if isinstance(holder, Mapping) else None
+    if value is not None and not isinstance(value, bool):
+        raise invalid(f"Invalid value for `{field}.{inner}`: `{str(value)[:60]}` is neither true nor false")
 
 
 def _placement(said: object) -> object:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from afterimage_emulator.clock import Clock
+from afterimage_emulator.front.json_reading import UnreadableJsonError, read_json
 from afterimage_emulator.storage.errors import Reason, SpecificError
 from afterimage_emulator.storage.signing.credentials import SECOND_NS, read_credential, shown
 from afterimage_emulator.storage.signing.keys import SigningKeys, from_base64, from_hex
@@ -116,8 +117,8 @@ def read_policy(text: str) -> Policy:
     if raw is None:
         raise _refused("the field `policy` is not base64")
     try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError):
+        document = read_json(raw)
+    except UnreadableJsonError:
         raise _refused("the policy is not JSON") from None
     if not isinstance(document, dict) or not isinstance(document.get("conditions"), list):
         raise _refused("a policy is an object with `expiration` and a list `conditions`")

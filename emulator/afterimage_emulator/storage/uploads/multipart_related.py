@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterator
 from typing import Final
 
+from afterimage_emulator.front.json_reading import UnreadableJsonError, read_json
 from afterimage_emulator.storage.errors import Reason, StorageError, invalid
 from afterimage_emulator.storage.uploads.bounded_body import HEAD_LIMIT_BYTES, BoundedBody
 
@@ -35,8 +35,8 @@ class MultipartRelated:
         raw = await self._body.read_until(self._body.mark, _METADATA_LIMIT_BYTES)
         self.media_type = await self._part_head()
         try:
-            metadata = json.loads(raw) if raw.strip() else {}
-        except (ValueError, RecursionError) as error:
+            metadata = read_json(raw) if raw.strip() else {}
+        except UnreadableJsonError as error:
             raise invalid(f"Invalid multipart request: its first part is not JSON: {error}") from None
         if not isinstance(metadata, dict):
             raise invalid("Invalid multipart request: its first part must be a JSON object")

@@ -193,6 +193,10 @@ def test_lists_that_cannot_be_are_refused(running: RunningStorage, bucket: stora
     many: Any = [{"entity": f"user-{number}@example.com", "role": "READER"} for number in range(101)]
     refused: list[tuple[str, str, Any, int]] = [
         ("PATCH", "/o/a", {"acl": "public"}, 400),
+        ("PATCH", "/o/a", {"acl": 0}, 400),
+        ("PATCH", "/o/a", {"acl": {}}, 400),
+        ("PUT", "/iam", {"bindings": 0}, 400),
+        ("PUT", "/iam", {"bindings": [{"role": "roles/storage.admin", "members": ""}]}, 400),
         ("PATCH", "/o/a", {"acl": [{"entity": "allUsers"}]}, 400),
         ("PATCH", "/o/a", {"acl": [{**one, "role": "WRITER"}]}, 400),
         ("PATCH", "/o/a", {"acl": [{**one, "entity": "everybody"}]}, 400),

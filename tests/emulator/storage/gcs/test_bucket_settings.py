@@ -52,6 +52,14 @@ def test_autoclass_is_switched_on_and_off_with_the_servers_times(bucket: storage
 @pytest.mark.parametrize(
     "setting",
     [
+        {"versioning": {"enabled": "yes"}},
+        {"billing": {"requesterPays": 1}},
+        {"storageClass": {}},
+        {"lifecycle": {"rule": 0}},
+        {"lifecycle": {"rule": ""}},
+        {"iamConfiguration": {"uniformBucketLevelAccess": "//x"}},
+        {"iamConfiguration": {"uniformBucketLevelAccess": {"enabled": 0}}},
+        {"lifecycle": {"rule": [{"action": {"type": "SetStorageClass", "storageClass": []}, "condition": {"age": 1}}]}},
         {"autoclass": {"enabled": "yes"}},
         {"autoclass": {"enabled": True, "terminalStorageClass": "COLDLINE"}},
         {"autoclass": 5},

@@ -188,6 +188,8 @@ def test_configurations_that_cannot_be_are_refused(notified: Notified) -> None:
         {**good, "topic": f"projects/{PROJECT}/topics/no-such-topic"},
         {**good, "payload_format": "XML"},
         {**good, "event_types": "OBJECT_DELETE"},
+        {**good, "event_types": 0},
+        {**good, "object_name_prefix": 0},
         {**good, "custom_attributes": {"a": 1}},
         {**good, "custom_attributes": {"a": "x" * 1025}},
         {**good, "custom_attributes": {f"{number}": "x" for number in range(11)}},

@@ -62,6 +62,15 @@ def test_no_body_breaks_the_parser(body: bytes, cuts: list[int]) -> None:
         parse(body, cuts)
 
 
+@pytest.mark.parametrize(
+    "metadata", [b'{"name": "\xed\xa0\x80"}', b'{"name": NaN}', b'{"name": "\\ud800"}', b"[]", b"\xff"]
+)
+def test_metadata_that_no_answer_could_repeat_is_refused(metadata: bytes) -> None:
+    """Half of a surrogate pair, as an escape or as bytes, has no UTF-8; NaN is no JSON."""
+    with pytest.raises(StorageError):
+        parse(body_of(b"media").replace(b'{"name": "n"}', metadata), [9])
+
+
 @given(st.integers(0, 120))
 def test_a_body_cut_short_is_refused(length: int) -> None:
     """Half an upload is never an object."""
