@@ -90,6 +90,8 @@ READS: dict[str, tuple[str, ...]] = {
     "ledger/book_documents.py books_touched_since: find(BOOKS)": ("usage/alice",),
     "ledger/book_documents.py ids_in: page(collection)": ("usage/alice", "quota/alice"),
     "ledger/closing.py compact: every(self.store)": ("usage/alice/records/x",),
+    "ledger/roll_up.py _let_go: page(buckets_path(user))": ("usage/alice/buckets/x",),
+    "ledger/roll_up.py _let_go: paths_below(main.path)": ("usage/alice/buckets/x", "usage/alice/records/x"),
     "ledger/roll_up.py held_by: every(reader)": ("usage/alice/buckets/x", "usage/alice/days/x"),
     "ledger/survey.py owed_by_records: every(reader)": ("usage/alice/records/x",),
     "ledger/survey.py owed_by_days: every(reader)": ("usage/alice/days/x",),
