@@ -257,7 +257,7 @@ def test_a_booking_of_a_busy_user_that_is_under_way_opens_no_books(machine: Mach
     store: Any = Overtaken()
     keeper = Bookkeeper(store=store, hot_users=HotUsers(burst=-math.inf), wait=lambda _seconds: None)
     with machine.folder.erasures.work():
-        keeper.book(seen, comes_alone=True)
+        keeper.book(seen)
     assert left_of_the_user(machine) == []
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
@@ -16,60 +17,97 @@ T = TypeVar("T")
 MOST_TOGETHER: Final = 16
 """Fewer than an instance serves at once, so that a full group never waits for calls that cannot come."""
 APART_SECONDS: Final = 1.0
+CROWD: Final = 4
+"""So many calls that met others within `APART_SECONDS` say that more are on their way: to wait for them pays."""
 _KEYS_KEPT: Final = 10_000
 
 
 @dataclass(eq=False)
 class _Group(Generic[T]):
     items: list[T] = field(default_factory=list)
-    is_full: threading.Event = field(default_factory=threading.Event)
+    is_due: threading.Event = field(default_factory=threading.Event)
     is_done: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(eq=False)
+class _Key(Generic[T]):
+    crowd: int
+    open: _Group[T] | None = None
+    working: int = 0
+    """How many groups are being worked off."""
+    worked: float = 0.0
+    """When a group was last closed or worked off."""
+    met: deque[float] = field(init=False)
+    """When the latest calls came that found others here."""
+
+    def __post_init__(self) -> None:
+        self.met = deque(maxlen=self.crowd)
 
 
 @dataclass(kw_only=True)
 class Gathering(Generic[T]):
-    """Groups by key. The first group of a key begins at once, the next when it is full or `apart_seconds` later."""
+    """Groups by key.
+
+    Whoever comes alone begins at once. Who comes while a group is worked off begins when that is done, together with
+    all who have come by then. Only where a crowd comes does a group wait until it is full, or until `apart_seconds`
+    after the one before it.
+    """
 
     most: int = MOST_TOGETHER
     apart_seconds: float = APART_SECONDS
+    crowd: int = CROWD
     monotonic: Callable[[], float] = time.monotonic
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _open: dict[str, _Group[T]] = field(default_factory=dict)
-    _worked: dict[str, float] = field(default_factory=dict)
-    """When a group of a key was last closed or worked off."""
+    _keys: dict[str, _Key[T]] = field(default_factory=dict)
 
     def work(self, key: str, item: T, together: Callable[[list[T]], None]) -> None:
         """Returns when `item` has been worked off, by this call or another; an error goes to the one that works."""
         with self._lock:
-            group = self._open.get(key)
-            leads = group is None
-            if group is None:
-                group = self._open[key] = _Group()
-            group.items.append(item)
-            if len(group.items) >= self.most:
-                del self._open[key]
-                group.is_full.set()
+            here, group, leads = self._join(key, item)
+            seconds = max(0.0, here.worked + self.apart_seconds - self.monotonic())
         if not leads:
             group.is_done.wait()
             return
         try:
-            group.is_full.wait(self._seconds_until_due(key))
-            self._close(key, group)
+            group.is_due.wait(seconds)
+            with self._lock:
+                self._close(here, group)
             together(group.items)
         finally:
-            self._close(key, group)
+            with self._lock:
+                self._close(here, group)
+                here.working -= 1
+                here.worked = self.monotonic()
+                if here.open is not None:
+                    self._let_begin(here, here.open)
             group.is_done.set()
 
-    def _seconds_until_due(self, key: str) -> float:
-        with self._lock:
-            worked = self._worked.get(key)
-        return 0.0 if worked is None else max(0.0, worked + self.apart_seconds - self.monotonic())
+    def _join(self, key: str, item: T) -> tuple[_Key[T], _Group[T], bool]:
+        here = self._keys.get(key)
+        if here is None:
+            if len(self._keys) >= _KEYS_KEPT:
+                self._keys = {name: kept for name, kept in self._keys.items() if kept.open or kept.working}
+            here = self._keys[key] = _Key(crowd=self.crowd)
+        if here.open is not None or here.working:
+            here.met.append(self.monotonic())
+        leads = here.open is None
+        group = here.open = here.open or _Group()
+        group.items.append(item)
+        if len(group.items) >= self.most:
+            group.is_due.set()
+            self._close(here, group)
+        else:
+            self._let_begin(here, group)
+        return here, group, leads
 
-    def _close(self, key: str, group: _Group[T]) -> None:
+    def _let_begin(self, here: _Key[T], group: _Group[T]) -> None:
+        is_crowded = len(here.met) == self.crowd and self.monotonic() - here.met[0] < self.apart_seconds
+        if not here.working and not is_crowded:
+            group.is_due.set()
+
+    def _close(self, here: _Key[T], group: _Group[T]) -> None:
         """Nobody joins from here on."""
-        with self._lock:
-            if self._open.get(key) is group:
-                del self._open[key]
-            if len(self._worked) >= _KEYS_KEPT:
-                self._worked.clear()
-            self._worked[key] = self.monotonic()
+        if here.open is group:
+            here.open = None
+            here.working += 1
+            here.worked = self.monotonic()

@@ -217,10 +217,10 @@ class LedgerReplay:
         keeper = self.auditor.keeper
         if letter.trigger in DOCUMENT_TRIGGERS:
             event = decode_document_event(letter.attributes, letter.raw_data())
-            book_document(event, keeper, self.auditor.prices, comes_alone=True)
+            book_document(event, keeper, self.auditor.prices)
             return "booked"
         stored = decode_object_event(letter.attributes, letter.raw_data())
-        book_object(stored, keeper, is_deleted=letter.trigger != "ledger_object_finalized", comes_alone=True)
+        book_object(stored, keeper, is_deleted=letter.trigger != "ledger_object_finalized")
         return "booked"
 
 

@@ -136,12 +136,8 @@ class Bookkeeper:
         reprice: bool = False,
         from_audit: bool = False,
         is_restored: bool = False,
-        comes_alone: bool = False,
     ) -> BookingOutcome:
-        """Books what was seen. `is_first` says that there is probably no record yet, which saves reading it.
-
-        `comes_alone` says that this caller has one after the other, so that waiting for company would only take time.
-        """
+        """Books what was seen. `is_first` says that there is probably no record yet, which saves reading it."""
         is_counted = not (reprice or from_audit) and (seen.is_object or seen.kind in _CLIENTS_KINDS)
         if self.allowance is None or not is_counted:
             return self._book(
@@ -150,7 +146,6 @@ class Bookkeeper:
                 reprice=reprice,
                 from_audit=from_audit,
                 is_restored=is_restored,
-                comes_alone=comes_alone,
             )
         if not self.allowance.take(seen.user):
             return BookingOutcome.PUT_OFF
@@ -162,7 +157,6 @@ class Bookkeeper:
                 reprice=False,
                 from_audit=False,
                 is_restored=False,
-                comes_alone=comes_alone,
             )
             return outcome
         finally:
@@ -177,10 +171,9 @@ class Bookkeeper:
         reprice: bool,
         from_audit: bool,
         is_restored: bool,
-        comes_alone: bool,
     ) -> BookingOutcome:
         is_hot = not (reprice or from_audit) and self.hot_users.is_hot(seen.user, self.monotonic())
-        if is_hot and not comes_alone:
+        if is_hot:
             arrival = Awaiting(seen=seen, is_first=is_first)
             self.gathering.work(seen.user, arrival, self.book_together)
             if arrival.outcome is not None:

@@ -33,7 +33,7 @@ def object_deleted(event: ObjectEvent) -> None:
     book_object(event, bookkeeper(), is_deleted=True)
 
 
-def book_document(event: DocumentEvent, keeper: Bookkeeper, price: Prices, *, comes_alone: bool = False) -> None:
+def book_document(event: DocumentEvent, keeper: Bookkeeper, price: Prices) -> None:
     change = event.change
     fields = change.after if change.after is not None else change.before
     if fields is None:
@@ -48,7 +48,7 @@ def book_document(event: DocumentEvent, keeper: Bookkeeper, price: Prices, *, co
         before=_replaced(change),
     )
     if seen is not None:
-        outcome = keeper.book(seen, is_first=change.before is None, comes_alone=comes_alone)
+        outcome = keeper.book(seen, is_first=change.before is None)
         logger.info("document `%s` version %d: %s", change.path, change.version, outcome)
 
 
@@ -58,7 +58,7 @@ def _replaced(change: DocumentChange) -> tuple[int, Mapping[str, Any]] | None:
     return change.version_before, change.before
 
 
-def book_object(event: ObjectEvent, keeper: Bookkeeper, *, is_deleted: bool, comes_alone: bool = False) -> None:
+def book_object(event: ObjectEvent, keeper: Bookkeeper, *, is_deleted: bool) -> None:
     seen = observe_object(
         event.bucket,
         event.name,
@@ -68,7 +68,7 @@ def book_object(event: ObjectEvent, keeper: Bookkeeper, *, is_deleted: bool, com
         is_deleted=is_deleted,
     )
     if seen is not None:
-        outcome = keeper.book(seen, is_first=not is_deleted, comes_alone=comes_alone)
+        outcome = keeper.book(seen, is_first=not is_deleted)
         logger.info("object `%s` generation %d: %s", event.name, event.generation, outcome)
 
 

@@ -53,4 +53,4 @@ class Bookkeeping:
         found = self.documents.read(entry.key)
         seen = found and observe_live(found, self.prices())
         if seen:
-            logger.info("`%s`: %s", entry.key, self.keeper.book(seen, comes_alone=True))
+            logger.info("`%s`: %s", entry.key, self.keeper.book(seen))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -36,21 +37,97 @@ def test_each_item_is_worked_off_once_and_before_its_call_returns() -> None:
     assert max(sizes) <= 8
 
 
-def test_the_first_begins_at_once_and_a_full_group_waits_for_nobody() -> None:
-    """With an hour between groups: one call alone returns, and so do as many more as fill a group."""
-    gathering: Gathering[int] = Gathering(most=4, apart_seconds=3600)
+class Busy:
+    """Works groups off, each when the test lets it: a group that is worked off is there until then."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.has_begun = threading.Semaphore(0)
+        self.may_end = threading.Semaphore(0)
+
+    def together(self, items: list[int]) -> None:
+        self.groups.append(sorted(items))
+        self.has_begun.release()
+        assert self.may_end.acquire(timeout=60)
+
+
+def until_waiting(gathering: Gathering[int], key: str, items: int) -> None:
+    """Returns when so many calls have joined the group that is open."""
+    give_up = time.monotonic() + 60
+    while (group := gathering._keys[key].open) is None or len(group.items) < items:
+        assert time.monotonic() < give_up, "they do not gather"
+        time.sleep(0.001)
+
+
+def test_calls_that_come_one_after_the_other_never_wait() -> None:
+    """With an hour between groups, a hundred calls of one key return, each worked off by itself."""
+    gathering: Gathering[int] = Gathering(apart_seconds=3600)
     groups: list[list[int]] = []
-    gathering.work("k", 0, groups.append)
-    assert groups == [[0]]
+    for number in range(100):
+        gathering.work("k", number, groups.append)
+    assert groups == [[number] for number in range(100)]
+
+
+def test_a_few_that_come_while_one_is_worked_off_go_together_when_it_is_done() -> None:
+    """With an hour between groups: three that find one at work wait for its end, and for nothing else."""
+    gathering: Gathering[int] = Gathering(apart_seconds=3600)
+    busy = Busy()
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda number: gathering.work("k", number, groups.append), range(1, 5)))
-    assert [sorted(group) for group in groups] == [[0], [1, 2, 3, 4]]
+        calls = [pool.submit(gathering.work, "k", 0, busy.together)]
+        assert busy.has_begun.acquire(timeout=60)
+        calls += [pool.submit(gathering.work, "k", number, busy.together) for number in range(1, 4)]
+        until_waiting(gathering, "k", 3)
+        assert busy.groups == [[0]]
+        busy.may_end.release(2)
+        for call in calls:
+            call.result(60)
+    assert busy.groups == [[0], [1, 2, 3]]
+
+
+def test_a_crowd_is_waited_for_until_a_group_is_full() -> None:
+    """Four that met others foretell more: the next group waits although nothing is worked off, and goes when full."""
+    gathering: Gathering[int] = Gathering(most=5, apart_seconds=3600)
+    busy = Busy()
+    with ThreadPoolExecutor(10) as pool:
+        calls = [pool.submit(gathering.work, "k", 0, busy.together)]
+        assert busy.has_begun.acquire(timeout=60)
+        calls += [pool.submit(gathering.work, "k", number, busy.together) for number in range(1, 5)]
+        until_waiting(gathering, "k", 4)
+        busy.may_end.release()
+        calls[0].result(60)
+        assert busy.groups == [[0]]
+        calls.append(pool.submit(gathering.work, "k", 5, busy.together))
+        busy.may_end.release()
+        for call in calls:
+            call.result(60)
+    assert busy.groups == [[0], [1, 2, 3, 4, 5]]
+
+
+def test_a_crowd_that_ends_is_waited_for_once_and_no_longer() -> None:
+    """When the time between groups is over, those who are there go, and whoever comes then begins at once."""
+    now = [100.0]
+    gathering: Gathering[int] = Gathering(apart_seconds=0.05, monotonic=lambda: now[0])
+    busy = Busy()
+    with ThreadPoolExecutor(6) as pool:
+        calls = [pool.submit(gathering.work, "k", 0, busy.together)]
+        assert busy.has_begun.acquire(timeout=60)
+        calls += [pool.submit(gathering.work, "k", number, busy.together) for number in range(1, 6)]
+        until_waiting(gathering, "k", 5)
+        busy.may_end.release(2)
+        for call in calls:
+            call.result(60)
+        assert busy.groups == [[0], [1, 2, 3, 4, 5]]
+    now[0] += 3600.0
+    gathering.apart_seconds = 3599.0
+    busy.may_end.release()
+    gathering.work("k", 6, busy.together)
+    assert busy.groups[2:] == [[6]]
 
 
 def test_a_call_that_works_and_fails_lets_the_others_go_on() -> None:
     """What it raises is its own; those who waited return, and the key takes the next calls."""
     gathering: Gathering[int] = Gathering(most=2, apart_seconds=3600)
-    gathering.work("k", 0, lambda _items: None)
+    busy = Busy()
 
     def fail(_items: list[int]) -> None:
         raise RuntimeError("no")
@@ -63,9 +140,14 @@ def test_a_call_that_works_and_fails_lets_the_others_go_on() -> None:
         return "returned"
 
     worked: list[int] = []
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(gathering.work, "k", 0, busy.together)
+        assert busy.has_begun.acquire(timeout=60)
         assert sorted(pool.map(call, range(1, 3))) == ["raised", "returned"]
-        list(pool.map(lambda number: gathering.work("k", number, worked.extend), range(3, 5)))
-    assert sorted(worked) == [3, 4]
+        busy.may_end.release()
+        first.result(60)
+    for number in range(3, 5):
+        gathering.work("k", number, worked.extend)
+    assert worked == [3, 4]
     with pytest.raises(RuntimeError):
         Gathering[int]().work("k", 0, fail)

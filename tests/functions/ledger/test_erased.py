@@ -125,7 +125,7 @@ def test_a_booking_that_the_erasure_overtakes_is_let_go_of() -> None:
             erase(world, "ana")
 
     world.store.before = before
-    world.keeper.book(event.seen(), is_first=True, comes_alone=True)
+    world.keeper.book(event.seen(), is_first=True)
     assert any("/buckets/" in path for path in left_of(world, "ana")), "or this shows nothing"
     assert RollUp(store=world.store).empty_buckets().faults == 0
     assert list(left_of(world, "ana")) == [ANA]

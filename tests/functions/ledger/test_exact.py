@@ -326,17 +326,12 @@ def test_what_an_instance_hears_of_a_hot_user_together_is_one_write_of_the_books
 
 
 def test_whoever_has_one_after_the_other_waits_for_no_company() -> None:
-    """A replay of a hot user's letters: none joins a group, each is booked at once, into a bucket."""
+    """A replay of a hot user's letters: with an hour between groups, each is booked at once, into a bucket."""
     world = World(19, is_hot=True)
-
-    def waits(*_args: object) -> None:
-        raise AssertionError("it waits for company")
-
-    world.keeper.gathering = Gathering()
-    vars(world.keeper.gathering).update(work=waits)
+    world.keeper.gathering = Gathering(apart_seconds=3600.0)
     for number in range(20):
         event = world.write(f"ai_outputs/ana/dialogues/a_{number}", output(), is_first=True)
-        assert world.keeper.book(event.seen(), is_first=True, comes_alone=True) is BookingOutcome.BOOKED
+        assert world.keeper.book(event.seen(), is_first=True) is BookingOutcome.BOOKED
     assert world.books("ana")["totals/generations"] == 20
     assert world.store.fields(books_path("ana"))["totals"]["generations"] == 1
 
