@@ -295,7 +295,7 @@ def public_names_mean_one_thing(graph: Graph) -> Iterator[str]:
 
 def one_module_spells_paths(graph: Graph) -> Iterator[str]:
     for module in graph.in_room("functions"):
-        if module.name in PATHS:
+        if any(is_within(module.name, one) for one in PATHS):
             continue
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and _A_PATH.match(node.value):

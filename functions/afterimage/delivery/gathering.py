@@ -48,9 +48,8 @@ class _Key(Generic[T]):
 class Gathering(Generic[T]):
     """Groups by key.
 
-    Whoever comes alone begins at once. Who comes while a group is worked off begins when that is done, together with
-    all who have come by then. Only where a crowd comes does a group wait until it is full, or until `apart_seconds`
-    after the one before it.
+    A call that comes alone begins at once. Calls that come while a group is worked off begin together when that is
+    done. Only where a crowd comes does a group wait until it is full, or until `apart_seconds` after the one before it.
     """
 
     most: int = MOST_TOGETHER
