@@ -45,8 +45,8 @@ check: setup
 
 bench: setup node
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
-	@for module in $(filter-out measuring __init__,$(basename $(notdir $(wildcard bench/*.py)))); do \
-	  echo; echo "== bench/$$module.py"; $(PY) -m bench.$$module || exit 1; done
+	@for script in $(filter-out %/measuring.py %/__init__.py,$(wildcard bench/*.py bench/suite/*.py)); do \
+	  module=$${script%.py}; echo; echo "== $$script"; $(PY) -m $${module//\//.} || exit 1; done
 
 conformance: setup node
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r tests/conformance/requirements.txt -c constraints.txt

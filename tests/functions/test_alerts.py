@@ -10,9 +10,9 @@ import pytest
 
 from afterimage.delivery import events
 from afterimage.jobs.progress import Page, Turn
+from tests.functions.delivery.test_delivery import Letters, failing, receiver, storage_event
 from tests.functions.jobs.job_runner import Topic
 from tests.functions.media_world import World
-from tests.functions.test_delivery import Letters, failing, receiver, storage_event
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/deploy.md"
 

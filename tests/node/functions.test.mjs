@@ -1,4 +1,4 @@
-// The official JavaScript SDK calling Python functions. Run by tests/emulator/functions/test_javascript_sdk.py, which starts
+// The official JavaScript SDK calling Python functions. Run by tests/emulator/functions/requests/test_javascript_sdk.py, which starts
 // a suite with the codebase `callables` and names its addresses in the environment.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

@@ -14,9 +14,9 @@ from tests.structure.import_graph import Graph, Module, dotted_name, read_graph
 MODULE_LINES = 600
 FUNCTION_LINES = 80
 FLOOR_MODULES = 15
-"""So many modules of a package lie side by side; what begins it and the tables of its names are not counted."""
+"""So many modules of a package lie side by side; what begins it, tables of its names and fixtures are not counted."""
 ANY_PER_HUNDRED_LINES = 1
-ROOMS_IN_FLOORS = ("emulator", "functions", "client", "server")
+ROOMS_IN_FLOORS = ("emulator", "functions", "client", "server", "rules", "demo", "bench", "tests")
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 LONGEST_POLL_SECONDS = 0.05
 
@@ -47,7 +47,7 @@ def places_of_any(graph: Graph) -> Iterator[str]:
 def crowded_floors(graph: Graph) -> Iterator[str]:
     floors: dict[Path, int] = {}
     for module in graph.in_room(*ROOMS_IN_FLOORS):
-        if module.path.stem not in ("__init__", "__main__"):
+        if module.path.stem not in ("__init__", "__main__", "conftest"):
             floors[module.path.parent] = floors.get(module.path.parent, 0) + 1
     for folder, modules in sorted(floors.items()):
         if modules > FLOOR_MODULES:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.emulator.functions.running import serving
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 CODEBASE = """
 import os
 from firebase_admin import initialize_app

@@ -17,7 +17,7 @@ from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.commands.command_line import command_parser
 from afterimage_emulator.configuration import Codebase, Configuration
 from afterimage_emulator.suite import Suite
-from tests.emulator.functions.debug_adapter_client import DebugAdapterClient
+from tests.emulator.functions.processes.debug_adapter_client import DebugAdapterClient
 from tests.emulator.functions.running import PATIENCE_SECONDS, message_event
 
 PROJECT = "demo-debugging"

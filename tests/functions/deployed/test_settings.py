@@ -13,7 +13,7 @@ import pytest
 from afterimage.deployment import check_settings
 from afterimage.settings import SettingsError, read_settings
 
-FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
+FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
 
 
 def test_defaults_need_nothing_but_a_project() -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import google_crc32c
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 OURS, BARE, SUMMING, THREADED = "ours", "bare", "bare with sums", "bare with sums in two threads"
 PEER_DISK, PEER_MEMORY = "fake-gcs-server on disk", "fake-gcs-server in memory"
 _PATIENCE_SECONDS = 20.0
@@ -129,7 +129,7 @@ class Server:
             )
             _make_bucket(self.port)
         else:
-            command = [sys.executable, "-m", "bench.storage", "--serve", kind, str(directory)]
+            command = [sys.executable, "-m", "bench.suite.storage", "--serve", kind, str(directory)]
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
             assert self._process.stdout is not None
             self.port = int(self._process.stdout.readline())

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
+FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
     "GCLOUD_PROJECT": "demo-x",

@@ -16,7 +16,7 @@ import firebase_functions.alerts
 
 from tests.emulator.functions.running import CODEBASES
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 PROJECT = f"demo-every-trigger-{os.getpid()}"
 """Of this process: a running suite is found by its project, and several may run these tests."""
 CAT = "photos/cat.jpg"
@@ -82,7 +82,7 @@ def test_every_trigger_runs_its_handler_with_the_real_payload(tmp_path: Path) ->
         "emulators": {name: {"port": 0} for name in services},
     }))  # fmt: skip
     notes = tmp_path / "notes"
-    program = shlex.join([sys.executable, "-m", "tests.emulator.functions.raise_every_event"])
+    program = shlex.join([sys.executable, "-m", "tests.emulator.functions.events.raise_every_event"])
     ended = subprocess.run(
         [sys.executable, "-m", "afterimage_emulator", "exec",
          "--project", PROJECT, "--config", str(tmp_path / "firebase.json"), program],

@@ -22,7 +22,7 @@ from afterimage_emulator.protos import pubsub_v1
 from afterimage_emulator.pubsub.topics.broker import Broker
 from tests.emulator.functions.running import Running, environment_for, new_service, serving
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 HEARD = """
 import os
 from firebase_functions import options, pubsub_fn

@@ -1,6 +1,6 @@
 """Measures Cloud Storage against its floor, and against fake-gcs-server where bench/requirements.txt is installed.
 
-    python -m bench.storage [--megabytes 1024] [--small 1000] [--listed 100000] [--peer-listed 5000]
+    python -m bench.suite.storage [--megabytes 1024] [--small 1000] [--listed 100000] [--peer-listed 5000]
 
 The floor is a bare asyncio HTTP server that puts the same bytes on the same disk, and flushes a file before it answers.
 Client and servers share the machine; each figure is printed with its ratio to the others of the same run, by the clock
@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.storage_parts.servers import (
+from bench.suite.storage_parts.servers import (
     BARE,
     OURS,
     PEER_DISK,

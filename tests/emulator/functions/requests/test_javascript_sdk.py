@@ -15,7 +15,7 @@ from afterimage_emulator.suite import Suite
 from tests.emulator.functions.running import CODEBASES
 
 PROJECT = "demo-callables-node"
-NODE_TESTS = Path(__file__).resolve().parents[2] / "node"
+NODE_TESTS = Path(__file__).resolve().parents[3] / "node"
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")

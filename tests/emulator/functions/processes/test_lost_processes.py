@@ -32,8 +32,8 @@ from afterimage_emulator.functions.deliveries.deliveries import FunctionCalls
 from afterimage_emulator.functions.instances.function_pool import FunctionFailedError, FunctionPool, PoolRetiredError
 from afterimage_emulator.functions.instances.instance_requests import InstanceRequest, request_head
 from afterimage_emulator.functions.instances.instances import Instance
+from tests.emulator.functions.processes.test_life_of_a_codebase import all_processes, codebase_of, is_alive
 from tests.emulator.functions.running import PATIENCE_SECONDS, PROJECT, Running, message_event, serving
-from tests.emulator.functions.test_life_of_a_codebase import all_processes, codebase_of, is_alive
 
 CODEBASE = """
 import os, signal, stat

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BY_FUNCTIONS = {
     ("_events", "status"),  # replay: the open letters
     ("files", "status"),  # expiry: what is being made, of all users

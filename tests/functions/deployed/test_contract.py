@@ -12,7 +12,7 @@ from tests.functions.artifacts.desk import Desk
 from tests.functions.media.test_once import NAMES, PICTURES, SETTINGS
 from tests.functions.media_world import World
 
-CONTRACT = (Path(__file__).resolve().parents[2] / "docs" / "contract.md").read_text()
+CONTRACT = (Path(__file__).resolve().parents[3] / "docs" / "contract.md").read_text()
 FREE_PARTS = {"card_id", "image_type", "asset_id", "file_uid", "index", "attempts", "claimed_at"}
 
 

@@ -291,7 +291,7 @@ ORPHANED = """
 import asyncio, sys
 from pathlib import Path
 from tests.emulator.functions.running import serving
-from tests.emulator.functions.test_life_of_a_codebase import all_processes
+from tests.emulator.functions.processes.test_life_of_a_codebase import all_processes
 
 async def main():
     async with serving(Path(sys.argv[1]), Path(sys.argv[2])) as running:
@@ -307,7 +307,7 @@ asyncio.run(main())
 def test_nothing_is_left_when_the_suite_is_killed(write_codebase: Callable[[str], Path], tmp_path: Path) -> None:
     """Even a suite that is killed without warning takes its hosts and their instances along."""
     arguments = [sys.executable, "-c", ORPHANED, str(write_codebase(with_child())), str(tmp_path / "notes")]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]) as suite:
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, cwd=Path(__file__).parents[4]) as suite:
         try:
             assert suite.stdout is not None
             processes = [int(word) for word in suite.stdout.readline().split()]

@@ -11,15 +11,15 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import grpc
 
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import Configuration
 from afterimage_emulator.suite import Suite
-from bench.firestore import A_COMMIT, PREFIX, commit_request, document
 from bench.measuring import Figure, percentile, show, takes_no_options
+from bench.suite.firestore import A_COMMIT, PREFIX, commit_request, document
 from tests.browser.chromium import Chromium, why_no_browser
 from tests.browser.page import Browser, Page, PageServer
 

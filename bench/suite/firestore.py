@@ -19,7 +19,7 @@ from typing import Any
 
 import grpc
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from afterimage_emulator.protos import messages
 from bench.measuring import Figure, median_seconds, show, takes_no_options

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import grpc
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from bench.firestore import (
+from bench.measuring import Figure, median_seconds, show, takes_no_options
+from bench.suite.firestore import (
     A_COMMIT,
     CALLS,
     DATABASE,
@@ -33,7 +34,6 @@ from bench.firestore import (
     repeated,
     sample,
 )
-from bench.measuring import Figure, median_seconds, show, takes_no_options
 
 PROJECT = DATABASE.split("/")[1]
 SYNCS = 200

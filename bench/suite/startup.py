@@ -20,7 +20,7 @@ from typing import Any
 
 from bench.measuring import Figure, show, takes_no_options
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 REPEATS = 5
 SERVICES = "firestore,storage,auth,pubsub,tasks"
 LIBRARIES = "import asyncio, h2.connection, httptools, google.protobuf.message_factory, google_crc32c, sortedcontainers"

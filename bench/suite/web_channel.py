@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import grpc
 
-from bench.firestore import (
+from bench.measuring import Figure, show, takes_no_options
+from bench.suite.firestore import (
     DATABASE,
     PREFIX,
     ROOT,
@@ -35,7 +36,6 @@ from bench.firestore import (
     serving,
     stop,
 )
-from bench.measuring import Figure, show, takes_no_options
 from tests.browser.chromium import NODE_MODULES, Chromium, why_no_browser
 from tests.browser.page import Browser, PageServer
 

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from afterimage_emulator.functions.instances import instances
+from tests.emulator.functions.processes.test_life_of_a_codebase import is_alive
 from tests.emulator.functions.running import PROJECT, Running, serving
-from tests.emulator.functions.test_life_of_a_codebase import is_alive
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CODEBASE = """

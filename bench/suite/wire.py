@@ -65,7 +65,7 @@ def measure(target: str) -> dict[str, float]:
 
 @contextmanager
 def serving(server: str) -> Iterator[str]:
-    process = subprocess.Popen([sys.executable, "-m", "bench.wire", server], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-m", "bench.suite.wire", server], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield f"127.0.0.1:{process.stdout.readline().strip()}"

@@ -1,0 +1,1 @@
+"""What the local suite costs: each service beside its peer, and what starting it takes."""
