@@ -18,8 +18,11 @@ class SuiteFolder:
     def __init__(self) -> None:
         _sweep(Path(tempfile.gettempdir()))
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
-        self._lock = (self.path / _OWNER).open("w")
+        unnamed = self.path / f"{_OWNER}.new"
+        self._lock = unnamed.open("w")
         _is_free(self._lock)
+        if sys.platform != "win32":
+            unnamed.rename(self.path / _OWNER)  # a sweep finds it locked, or does not find it
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
