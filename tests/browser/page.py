@@ -75,7 +75,9 @@ class PageServer:
 
     def __init__(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="pages", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="pages", daemon=True
+        )
         self._thread.start()
         self.origin = f"http://localhost:{self._server.server_port}"
 

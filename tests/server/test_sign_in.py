@@ -97,7 +97,7 @@ def published(keys: Keys) -> Iterator[str]:
             """Nothing is told."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/certificates"
     server.shutdown()
     server.server_close()

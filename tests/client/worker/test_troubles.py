@@ -128,7 +128,7 @@ class Gate:
             setattr(Handler, f"do_{verb}", Handler._answer)
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def lets_in(self, token: str) -> bool:
         with self.lock:

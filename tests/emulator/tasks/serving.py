@@ -81,7 +81,7 @@ def handling() -> Iterator[TaskHandler]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Requests)
     server.daemon_threads = True
     handler.url = f"http://127.0.0.1:{server.server_address[1]}/work"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
         yield handler

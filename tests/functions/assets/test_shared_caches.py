@@ -54,7 +54,7 @@ def served(origin: Origin) -> Iterator[ServedOrigin]:
 
     app.add_url_rule("/<path:path>", "any", serve, methods=["GET", "HEAD", "POST"], provide_automatic_options=False)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Silent)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     found.port = server.server_port
     try:

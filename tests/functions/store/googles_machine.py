@@ -34,7 +34,7 @@ class GooglesMachine:
         self.tokens = 0
         self.tls = _certified(folder)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     @property
     def environment(self) -> dict[str, str]:
