@@ -94,6 +94,7 @@ class Suite:
         self._ports = Ports(
             configuration, allowed=self._allowed, faults=self.faults, observer=self.observer, are_free=free_ports
         )
+        self._hub: Hub | None = None
         self.services: dict[str, Any] = {}
         self._notices = Notices(configuration.warnings)
         self.warnings, self.broken_rules = self._notices.warnings, self._notices.broken_rules
@@ -144,7 +145,7 @@ class Suite:
             if "hosting" in self.services:
                 hosting = self.services["hosting"]
                 await self._ports.serve_further_sites(hosting.further_sites(), hosting.is_admin_route)
-            hub = Hub(self, is_named=self._ports.guard.is_named)
+            self._hub = hub = Hub(self, is_named=self._ports.guard.is_named)
             await self._ports.serve("hub", hub.http, (), hub.is_admin_route)
             if self._wants_console:
                 await self._ports.serve_console(lambda: self._console(hub.http))
@@ -282,6 +283,13 @@ class Suite:
         functions, tasks = self.services.get("functions"), self.services.get("tasks")
         count = 0 if functions is None else await functions.replay(event_id)
         return int(count or (0 if tasks is None else tasks.replay(event_id)))
+
+    def capabilities(self) -> dict[str, list[dict[str, str]]]:
+        """Every operation of the services and of the hub, with what becomes of it."""
+        # Few suites are ever asked: the others start without it.
+        from afterimage_emulator.hub.capabilities import capabilities
+
+        return capabilities({**self.services, **({} if self._hub is None else {"hub": self._hub})})
 
     def missing_indexes(self) -> list[dict[str, Any]]:
         """What queries needed since the start and no indexes file declares."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from afterimage_emulator.composition.services import SERVICES
 from afterimage_emulator.configuration import Configuration
-from afterimage_emulator.hub.capabilities import capabilities, capabilities_document
+from afterimage_emulator.hub.capabilities import capabilities_document
 from afterimage_emulator.suite import Suite
 
 
@@ -37,4 +37,4 @@ async def _of_every_service() -> dict[str, list[dict[str, str]]]:
     with tempfile.TemporaryDirectory(prefix="capabilities-") as folder:
         configuration = Configuration(root=Path(folder), project_id=f"demo-capabilities-{os.getpid()}")
         async with Suite(configuration, only=SERVICES, free_ports=True) as suite:
-            return capabilities(suite.services)
+            return suite.capabilities()

@@ -174,10 +174,7 @@ class SuiteControl:
         )
 
     async def _capabilities(self, request: HttpRequest) -> HttpResponse:
-        # Few suites are ever asked: the others start without it.
-        from afterimage_emulator.hub.capabilities import capabilities
-
-        return json_response({"services": capabilities(self._suite.services)})
+        return json_response({"services": self._suite.capabilities()})
 
     # -- rules
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,9 @@ from afterimage_emulator.hub.iam_credentials import IamCredentials
 from afterimage_emulator.hub.locator import VERSION
 from afterimage_emulator.hub.suite_view import SuiteView
 from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
+from afterimage_emulator.wire.offered import Offered
 from afterimage_emulator.wire.router import Router
 
 _DATABASE_PATHS: Final = (".json", "/.ws", "/.lp")
@@ -29,6 +31,8 @@ _FOR_PAGES: Final = _LOCATORS | _SWITCHES
 
 class Hub:
     """Answers on the hub's port."""
+
+    grpc: Sequence[GrpcMethod] = ()
 
     def __init__(self, suite: SuiteView, *, is_named: Callable[[str], bool]) -> None:
         """`is_named` says whether whoever started the suite named an origin as one that may ask."""
@@ -60,6 +64,10 @@ class Hub:
                 "programs, such as what runs your tests, need neither",
             )
         return await self._routes(request)
+
+    def offered(self) -> Sequence[Offered]:
+        asked = "GET PUT POST PATCH DELETE /{path}.json?ns={database}"
+        return [*self._routes.offered(), Offered(wire="HTTP", name=asked, refused=NO_DATABASE)]
 
     def _is_of_strange_page(self, request: HttpRequest) -> bool:
         if not is_of_page(request) or shows_token(request, self._suite.token):
