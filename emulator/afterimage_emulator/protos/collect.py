@@ -18,6 +18,7 @@ from afterimage_emulator.protos.pool import DESCRIPTORS
 
 MODULES = (
     "google.cloud.firestore_v1.types",
+    "google.cloud.location.locations_pb2",
     "google.cloud.tasks_v2.types",
     "google.pubsub_v1.types",
     "google.events.cloud.firestore_v1",

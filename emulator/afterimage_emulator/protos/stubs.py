@@ -21,6 +21,7 @@ MODULES: Final = {
     "google.events.cloud.firestore.v1": "firestore_events_v1",
     "google.pubsub.v1": "pubsub_v1",
     "google.cloud.tasks.v2": "cloud_tasks_v2",
+    "google.cloud.location": "cloud_location",
     "google.iam.v1": "iam_v1",
     "google.rpc": "rpc",
     "google.protobuf": "well_known",

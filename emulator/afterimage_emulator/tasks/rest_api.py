@@ -8,21 +8,23 @@ from typing import Any, Final
 from google.protobuf import json_format
 
 from afterimage_emulator.front.json_requests import read_message
-from afterimage_emulator.protos import cloud_tasks_v2, iam_v1
+from afterimage_emulator.protos import cloud_location, cloud_tasks_v2, iam_v1
 from afterimage_emulator.tasks.cloud_tasks_api import CloudTasksApi
+from afterimage_emulator.tasks.locations import Locations
 from afterimage_emulator.wire.grpc_methods import Call
 from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.router import Router
 
 BODY_LIMIT_BYTES: Final = 16 * 1024 * 1024
-_LOCATION: Final = "/v2/projects/{project}/locations/{location}"
+_PROJECT: Final = "/v2/projects/{project}"
+_LOCATION: Final = _PROJECT + "/locations/{location}"
 _QUEUE: Final = _LOCATION + "/queues/{queue}"
 _TASK: Final = _QUEUE + "/tasks/{task}"
 
 Handler = Callable[[Any, Call], Any]
 
 
-def add_tasks_routes(routes: Router, api: CloudTasksApi) -> None:
+def add_tasks_routes(routes: Router, api: CloudTasksApi, locations: Locations) -> None:
     """Verbs go before plain names, which would take them for parts of an id."""
 
     def add(method: str, pattern: str, request_class: Any, field: str, handler: Handler, body: str = "*") -> None:
@@ -41,6 +43,8 @@ def add_tasks_routes(routes: Router, api: CloudTasksApi) -> None:
         api.policies.test_iam_permissions,
     )
     add("POST", f"{_TASK}:run", cloud_tasks_v2.RunTaskRequest, "name", api.run_task)
+    add("GET", _PROJECT + "/locations", cloud_location.ListLocationsRequest, "name", locations.list_locations)
+    add("GET", _LOCATION, cloud_location.GetLocationRequest, "name", locations.get_location)
     add("GET", f"{_LOCATION}/queues", cloud_tasks_v2.ListQueuesRequest, "parent", api.list_queues)
     add("POST", f"{_LOCATION}/queues", cloud_tasks_v2.CreateQueueRequest, "parent", api.create_queue, "queue")
     add("GET", f"{_QUEUE}/tasks", cloud_tasks_v2.ListTasksRequest, "parent", api.list_tasks)
@@ -55,8 +59,8 @@ def add_tasks_routes(routes: Router, api: CloudTasksApi) -> None:
 def resource_name(request: HttpRequest) -> str:
     """From the parts of the path; an encoded slash stays where it is and fits no name."""
     parts = request.params
-    name = f"projects/{parts['project']}/locations/{parts['location']}"
-    for collection in ("queue", "task"):
+    name = f"projects/{parts['project']}"
+    for collection in ("location", "queue", "task"):
         if collection in parts:
             name += f"/{collection}s/{parts[collection]}"
     return name

@@ -27,8 +27,10 @@ from afterimage_emulator.tasks.cloud_tasks_api import CloudTasksApi
 from afterimage_emulator.tasks.dispatcher import Dispatcher
 from afterimage_emulator.tasks.function_targets import FunctionTargets
 from afterimage_emulator.tasks.kept_queues import KeptQueues, kept_task, task_kept_as
+from afterimage_emulator.tasks.locations import Locations
 from afterimage_emulator.tasks.queue import Queue
 from afterimage_emulator.tasks.queues import Queues
+from afterimage_emulator.tasks.refused_methods import add_refused_routes, refused_methods
 from afterimage_emulator.tasks.rest_api import add_tasks_routes
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, is_read, text_response
@@ -69,15 +71,17 @@ class TasksService:
             clock=clock, activity=activity, dispatcher=dispatcher, functions=functions, note=note, keeping=kept
         )
         self._api = CloudTasksApi(self.queues, touch=kept.touch)
+        locations = Locations(self.queues)
         if keeping is not None:
             KeptQueues(keeping, self.queues, self._api.policies)
         self.grpc: Sequence[GrpcMethod] = [
             call_once_kept(keeping, each, only_reads=lambda name: name.startswith(_READS))
-            for each in self._api.methods()
+            for each in (*self._api.methods(), *locations.methods(), *refused_methods())
         ]
         self._routes = Router()
         self._routes.add("GET", "/", _alive)
-        add_tasks_routes(self._routes, self._api)
+        add_refused_routes(self._routes)
+        add_tasks_routes(self._routes, self._api, locations)
         AdminSdkApi(self.queues).add_routes(self._routes)
         self._answer = once_kept(keeping, self._routes, only_reads=is_read)
 

@@ -156,7 +156,8 @@ class Http2Connection(asyncio.Protocol):
             return
         method = self._methods.get(path)
         if method is None:
-            message = f"unknown method `{path}`"
+            here = ", ".join(sorted({known.split("/")[1] for known in self._methods}))
+            message = f"unknown method `{path[:200]}`: this port serves {here or 'no gRPC'}"
             self._reject(stream_id, StatusError(Code.UNIMPLEMENTED, message))
             return
         fault = self._faults.for_request(

@@ -6,9 +6,12 @@ import re
 from datetime import timedelta
 from typing import Any
 
+import grpc
 import pytest
 from google.api_core import exceptions
-from google.cloud import tasks_v2
+from google.cloud import tasks_v2, tasks_v2beta2, tasks_v2beta3
+from google.cloud.tasks_v2beta2.services.cloud_tasks import transports as tasks_v2beta2_transports
+from google.cloud.tasks_v2beta3.services.cloud_tasks import transports as tasks_v2beta3_transports
 from google.protobuf import field_mask_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -178,3 +181,41 @@ def test_permissions_are_kept_and_asked_by_nobody(client: tasks_v2.CloudTasksCli
     assert client.get_iam_policy(request={"resource": queue}).bindings[0].members == ["user:a@b.c"]
     asked = ["cloudtasks.tasks.create"]
     assert client.test_iam_permissions(request={"resource": queue, "permissions": asked}).permissions == asked
+
+
+def test_locations_are_listed_and_all_are_there(client: tasks_v2.CloudTasksClient) -> None:
+    """What asks for a location before it makes a queue finds one; those with queues are listed too."""
+    project = PARENT.partition("/locations/")[0]
+    elsewhere = f"{project}/locations/europe-west1"
+    assert client.get_location({"name": elsewhere}).location_id == "europe-west1"
+    assert [found.location_id for found in client.list_locations({"name": project}).locations] == ["us-central1"]
+    client.create_queue(parent=elsewhere, queue={"name": f"{elsewhere}/queues/q"})
+    listed = client.list_locations({"name": project}).locations
+    assert [found.name for found in listed] == [elsewhere, f"{project}/locations/us-central1"]
+    assert next(iter(client.list_locations({"name": "projects/demo-other"}).locations)).location_id == "us-central1"
+
+
+def test_methods_that_are_not_here_are_refused_by_name(client: tasks_v2.CloudTasksClient) -> None:
+    """Over both wires, with the reason and, where there is one, another way."""
+    queue = new_queue(client)
+    for call, named in (
+        (lambda: client.batch_create_tasks(parent=queue, requests=[]), "one by one"),
+        (lambda: client.batch_delete_tasks({"parent": queue, "names": []}), "one by one"),
+        (lambda: client.get_cmek_config(name=f"{PARENT}/cmekConfig"), "Cloud KMS"),
+        (lambda: client.update_cmek_config(cmek_config={"name": f"{PARENT}/cmekConfig"}), "Cloud KMS"),
+        (lambda: client.get_operation({"name": f"{PARENT}/operations/1"}), "operation"),
+    ):
+        with pytest.raises(exceptions.MethodNotImplemented, match=named):
+            call()
+
+
+def test_older_versions_hear_which_one_is_served(suite: BackgroundSuite) -> None:
+    """v2beta2 and v2beta3 come with the same package; both are told the service that this port has."""
+    for beta, transport in (
+        (tasks_v2beta2, tasks_v2beta2_transports.CloudTasksGrpcTransport),
+        (tasks_v2beta3, tasks_v2beta3_transports.CloudTasksGrpcTransport),
+    ):
+        with grpc.insecure_channel(suite.address("tasks")) as channel:
+            client = beta.CloudTasksClient(transport=transport(channel=channel))
+            with pytest.raises(exceptions.MethodNotImplemented, match=r"serves .*google\.cloud\.tasks\.v2\.CloudTasks"):
+                client.get_queue(name=f"{PARENT}/queues/q")

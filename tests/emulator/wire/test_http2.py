@@ -395,7 +395,7 @@ async def test_an_unknown_method_and_a_broken_message_are_named(serve: Serve) ->
             await connected.unary_unary("/test.Service/Echo")(b"\xff\xff\xff")
     assert (unknown.value.code(), unknown.value.details()) == (
         grpc.StatusCode.UNIMPLEMENTED,
-        "unknown method `/test.Service/Nope`",
+        "unknown method `/test.Service/Nope`: this port serves test.Service",
     )
     assert "google.firestore.v1.Value" in (broken.value.details() or "")
 
