@@ -101,4 +101,50 @@ for (const wire of ["grpc", "rest"]) {
     await client.purgeQueue({ name });
     await client.deleteQueue({ name });
   });
+
+  test(`every other call of @google-cloud/tasks over ${wire}`, async () => {
+    const client = clients[wire];
+    const name = `${parent}/queues/every-${wire}`;
+    const listed = async (listing) => {
+      const found = [];
+      if (typeof listing.on === "function") {
+        await new Promise((resolve, reject) =>
+          listing.on("error", reject).on("end", resolve).on("data", (each) => found.push(each.name)),
+        );
+      } else {
+        for await (const each of listing) found.push(each.name);
+      }
+      return found;
+    };
+    if (wire === "grpc") assert.equal(await client.getProjectId(), projectId); // its stand-in for credentials knows none
+    await client.createQueue({ parent, queue: { name } });
+    await client.pauseQueue({ name });
+    const changed = { queue: { name, retryConfig: { maxAttempts: 7 } }, updateMask: { paths: ["retry_config.max_attempts"] } };
+    assert.equal((await client.updateQueue(changed))[0].retryConfig.maxAttempts, 7);
+    assert.equal((await client.getQueue({ name }))[0].state, "PAUSED");
+    const policy = { bindings: [{ role: "roles/viewer", members: ["allUsers"] }] };
+    await client.setIamPolicy({ resource: name, policy });
+    assert.equal((await client.getIamPolicy({ resource: name }))[0].bindings.length, 1);
+    const permissions = ["cloudtasks.queues.get"];
+    assert.deepEqual((await client.testIamPermissions({ resource: name, permissions }))[0].permissions, permissions);
+    const httpRequest = {
+      url: handler,
+      httpMethod: "POST",
+      headers: { "content-type": "application/json" },
+      body: Buffer.from(JSON.stringify({ data: `by ${wire}` })).toString("base64"),
+    };
+    const [task] = await client.createTask({ parent: name, task: { httpRequest } });
+    await client.runTask({ name: task.name });
+    await control("settled", {});
+    const later = { httpRequest, scheduleTime: { seconds: Math.floor(Date.now() / 1000) + 36_000 } };
+    const [waits] = await client.createTask({ parent: name, task: later });
+    assert.deepEqual(await listed(client.listTasksAsync({ parent: name })), [waits.name]);
+    assert.deepEqual(await listed(client.listTasksStream({ parent: name })), [waits.name]);
+    assert.ok((await listed(client.listQueuesAsync({ parent }))).includes(name));
+    assert.ok((await listed(client.listQueuesStream({ parent }))).includes(name));
+    assert.equal((await client.getLocation({ name: parent }))[0].locationId, "us-central1");
+    assert.ok((await listed(client.listLocationsAsync({ name: `projects/${projectId}` }))).includes(parent));
+    await client.deleteTask({ name: waits.name });
+    await client.deleteQueue({ name });
+  });
 }

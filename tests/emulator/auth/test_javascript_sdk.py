@@ -20,7 +20,14 @@ NODE_TESTS = Path(__file__).resolve().parents[2] / "node"
 def test_the_javascript_sdks_work_against_this_service(running: RunningAuth) -> None:
     """Client and admin SDK, unmodified and over real sockets, do what apps do every day."""
     finished = subprocess.run(
-        ["node", "--test", "--test-reporter=spec", "auth.test.mjs", "auth_providers.test.mjs"],
+        [
+            "node",
+            "--test",
+            "--test-reporter=spec",
+            "auth.test.mjs",
+            "auth_providers.test.mjs",
+            "auth_every_call.test.mjs",
+        ],
         cwd=NODE_TESTS,
         env={**os.environ, "FIREBASE_AUTH_EMULATOR_HOST": running.address, "GCLOUD_PROJECT": PROJECT},
         capture_output=True,

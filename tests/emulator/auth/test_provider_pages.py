@@ -94,6 +94,12 @@ def test_a_popup_signs_in_and_offers_the_account_later(browser: Browser, suite: 
     linking.run(FILL_IN, "linked@example.com", "")
     assert page.run("() => done")["uid"] == made["uid"]
     assert page.run("() => auth.currentUser.providerData.map((one) => one.providerId)") == ["google.com", "oidc.own"]
+    asked = popup_of(browser, page, "oidc.own", "reauthenticateWithPopup(window.auth.currentUser")
+    asked.run(
+        """() => [...document.querySelectorAll("#accounts-list button")]
+          .find((button) => button.textContent.includes("linked@example.com")).click()"""
+    )
+    assert page.run("() => done")["uid"] == made["uid"]
 
 
 def test_a_popup_that_is_cancelled_says_so(browser: Browser, suite: BackgroundSuite) -> None:
@@ -121,6 +127,55 @@ def test_a_redirect_comes_back_signed_in(browser: Browser, suite: BackgroundSuit
     assert page.run("async () => [shown(await sdk.getRedirectResult(auth)), auth.currentUser.email]") == [
         None, f"redirect-{sdk}@example.com",
     ]  # fmt: skip
+
+
+def test_a_redirect_links_and_asks_again(browser: Browser, suite: BackgroundSuite) -> None:
+    """Whoever is signed in comes back with another provider linked, and comes back as the one who left."""
+    page = started(browser, suite)
+    uid = page.run("async () => (await sdk.signInAnonymously(auth)).user.uid")
+    for call, fill in (("linkWithRedirect", True), ("reauthenticateWithRedirect", False)):
+        page.run(f"() => {{ sdk.{call}(auth.currentUser, new sdk.OAuthProvider('oidc.back')); }}")
+        page.until("() => location.pathname === '/emulator/auth/handler' && document.readyState === 'complete'")
+        if fill:
+            page.run(FILL_IN, "back@example.com", "Back")
+        else:
+            page.run(
+                """() => [...document.querySelectorAll("#accounts-list button")]
+                  .find((button) => button.textContent.includes("back@example.com")).click()"""
+            )
+        page.until("() => location.pathname === '/12/' && document.readyState === 'complete'")
+        page.run(START, auth_of(suite))
+        assert page.run("async () => shown(await sdk.getRedirectResult(auth))")["uid"] == uid
+
+
+def test_a_phone_is_linked_asked_for_again_and_exchanged(browser: Browser, suite: BackgroundSuite) -> None:
+    """Each with a code of its own; the widget's persistences and clean-up are the SDK's own."""
+    page = started(browser, suite)
+    first, second = "+15557770011", "+15557770012"
+    page.run("""async () => {
+      window.verifier = () => {
+        const place = document.body.appendChild(document.createElement("div"));
+        return new sdk.RecaptchaVerifier(auth, place, { size: "invisible" });
+      };
+      await sdk.setPersistence(auth, sdk.browserLocalPersistence);
+      window.user = (await sdk.signInAnonymously(auth)).user;
+      window.asked = await sdk.linkWithPhoneNumber(user, "+15557770011", verifier());
+    }""")
+    confirm = "async (code) => (await asked.confirm(code)).user.uid"
+    uid = page.run(confirm, sms_to(suite, first))
+    page.run("""async () => {
+      window.asked = await sdk.reauthenticateWithPhoneNumber(user, "+15557770011", verifier());
+    }""")
+    assert page.run(confirm, sms_to(suite, first)) == uid
+    page.run("""async () => {
+      window.id = await new sdk.PhoneAuthProvider(auth).verifyPhoneNumber("+15557770012", verifier());
+    }""")
+    changed = """async (code) => {
+      await sdk.updatePhoneNumber(user, sdk.PhoneAuthProvider.credential(id, code));
+      await user.reload();
+      return [user.uid, user.phoneNumber];
+    }"""
+    assert page.run(changed, sms_to(suite, second)) == [uid, second]
 
 
 def sms_to(suite: BackgroundSuite, number: str) -> str:

@@ -1,4 +1,4 @@
-"""The cases of tests/node/pubsub.test.mjs, in Node with @google-cloud/pubsub."""
+"""The cases of tests/node/pubsub*.test.mjs, in Node with @google-cloud/pubsub."""
 
 from __future__ import annotations
 
@@ -17,9 +17,16 @@ NODE_TESTS = Path(__file__).resolve().parents[2] / "node"
     not (NODE_TESTS / "node_modules/@google-cloud/pubsub").is_dir(), reason="`make node` installs the SDKs"
 )
 def test_the_javascript_client_sets_up_publishes_seeks_and_confirms(pubsub: Serving) -> None:
-    """What its own system tests list and set up, schemas, snapshots and exactly-once delivery."""
+    """What its own system tests list and set up, schemas, snapshots, exactly-once delivery, and every other call."""
     ran = subprocess.run(
-        ["node", "--test", "--test-reporter=spec", "--test-timeout=60000", "pubsub.test.mjs"],
+        [
+            "node",
+            "--test",
+            "--test-reporter=spec",
+            "--test-timeout=60000",
+            "pubsub.test.mjs",
+            "pubsub_every_call.test.mjs",
+        ],
         cwd=NODE_TESTS,
         env={**os.environ, "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{pubsub.port}", "METADATA_SERVER_DETECTION": "none"},
         capture_output=True,

@@ -47,8 +47,9 @@ class SchemaApi:
         ]
 
     def create_schema(self, request: pubsub_v1.CreateSchemaRequest, call: Call) -> pubsub_v1.Schema:
-        check_project(request.parent)
-        return self._schemas.create(f"{request.parent}/schemas/{request.schema_id}", request.schema).shown
+        collection = f"{check_project(request.parent)}/schemas/"
+        # `Schema.create` of @google-cloud/pubsub sends the whole name as the id.
+        return self._schemas.create(collection + request.schema_id.removeprefix(collection), request.schema).shown
 
     def get_schema(self, request: pubsub_v1.GetSchemaRequest, call: Call) -> pubsub_v1.Schema:
         return _viewed(self._schemas.revision(request.name).shown, request.view or _FULL)
