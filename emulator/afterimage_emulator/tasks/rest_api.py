@@ -16,8 +16,7 @@ from afterimage_emulator.wire.http_messages import HttpHandler, HttpRequest, Htt
 from afterimage_emulator.wire.router import Router
 
 BODY_LIMIT_BYTES: Final = 16 * 1024 * 1024
-_PROJECT: Final = "/v2/projects/{project}"
-_LOCATION: Final = _PROJECT + "/locations/{location}"
+_LOCATION: Final = "/v2/projects/{project}/locations/{location}"
 _QUEUE: Final = _LOCATION + "/queues/{queue}"
 _TASK: Final = _QUEUE + "/tasks/{task}"
 
@@ -43,8 +42,10 @@ def add_tasks_routes(routes: Router, api: CloudTasksApi, locations: Locations) -
         api.policies.test_iam_permissions,
     )
     add("POST", f"{_TASK}:run", cloud_tasks_v2.RunTaskRequest, "name", api.run_task)
-    add("GET", _PROJECT + "/locations", cloud_location.ListLocationsRequest, "name", locations.list_locations)
-    add("GET", _LOCATION, cloud_location.GetLocationRequest, "name", locations.get_location)
+    for version in ("v2", "v1"):  # the JavaScript client asks for locations by v1
+        listed = f"/{version}/projects/{{project}}/locations"
+        add("GET", listed, cloud_location.ListLocationsRequest, "name", locations.list_locations)
+        add("GET", f"{listed}/{{location}}", cloud_location.GetLocationRequest, "name", locations.get_location)
     add("GET", f"{_LOCATION}/queues", cloud_tasks_v2.ListQueuesRequest, "parent", api.list_queues)
     add("POST", f"{_LOCATION}/queues", cloud_tasks_v2.CreateQueueRequest, "parent", api.create_queue, "queue")
     add("GET", f"{_QUEUE}/tasks", cloud_tasks_v2.ListTasksRequest, "parent", api.list_tasks)

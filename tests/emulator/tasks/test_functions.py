@@ -299,6 +299,6 @@ def test_the_sdks_for_node_fill_the_queues(running: Running) -> None:
         check=False,
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert "pass 6" in finished.stdout, finished.stdout
+    assert "pass 8" in finished.stdout, finished.stdout
     heard = sorted(note[1] for note in running.notes() if note[0] == "plain")
-    assert heard == ["by admin", "by grpc", "by rest", "later"]
+    assert heard == ["by admin", "by grpc", "by grpc", "by rest", "by rest", "later"]

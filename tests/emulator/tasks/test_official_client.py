@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -198,13 +199,14 @@ def test_locations_are_listed_and_all_are_there(client: tasks_v2.CloudTasksClien
 def test_methods_that_are_not_here_are_refused_by_name(client: tasks_v2.CloudTasksClient) -> None:
     """Over both wires, with the reason and, where there is one, another way."""
     queue = new_queue(client)
-    for call, named in (
+    calls: tuple[tuple[Callable[[], object], str], ...] = (
         (lambda: client.batch_create_tasks(parent=queue, requests=[]), "one by one"),
         (lambda: client.batch_delete_tasks({"parent": queue, "names": []}), "one by one"),
         (lambda: client.get_cmek_config(name=f"{PARENT}/cmekConfig"), "Cloud KMS"),
         (lambda: client.update_cmek_config(cmek_config={"name": f"{PARENT}/cmekConfig"}), "Cloud KMS"),
         (lambda: client.get_operation({"name": f"{PARENT}/operations/1"}), "operation"),
-    ):
+    )
+    for call, named in calls:
         with pytest.raises(exceptions.MethodNotImplemented, match=named):
             call()
 
