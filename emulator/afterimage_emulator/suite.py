@@ -146,7 +146,7 @@ class Suite:
                 hosting = self.services["hosting"]
                 await self._ports.serve_further_sites(hosting.further_sites(), hosting.is_admin_route)
             self._hub = hub = Hub(self, is_named=self._ports.guard.is_named)
-            await self._ports.serve("hub", hub.http, (), hub.is_admin_route)
+            await self._ports.serve("hub", hub.http, (), hub.is_admin_route, upgrades=True)
             if self._wants_console:
                 await self._ports.serve_console(lambda: self._console(hub.http))
                 await self._ports.serve_official_sockets(self.judged)

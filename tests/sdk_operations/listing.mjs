@@ -40,7 +40,10 @@ function methods(made) {
 
 // Names of paths are put together and taken apart without a request.
 const asks = (name) => !/Path$|^match[A-Z]\w+From|^(checkForIncremental|initialize$)/.test(name);
-const functionsOf = (module) => Object.keys(module).filter((name) => isName(name) && typeof module[name] === "function").sort();
+// Classes are what functions answer with, but for those that make credentials.
+const isCall = (name) => /^[a-z]|(Provider|Generator|Verifier)$/.test(name);
+const functionsOf = (module) =>
+  Object.keys(module).filter((name) => isName(name) && isCall(name) && typeof module[name] === "function").sort();
 
 const found = {};
 for (const name of CLIENT) found[`firebase/${name}`] = functionsOf(require(`firebase/${name}`));

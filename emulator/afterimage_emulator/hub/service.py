@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -53,7 +54,9 @@ class Hub:
 
     async def http(self, request: HttpRequest) -> HttpResponse:
         if request.raw_path.endswith(_DATABASE_PATHS) and "ns" in request.query:
-            return json_response({"error": NO_DATABASE}, status=501)
+            return _no_database(request)
+        if "upgrade" in request.headers:
+            raise StatusError(Code.INVALID_ARGUMENT, "the hub speaks HTTP/1.1, no upgrades")
         if request.raw_path in _FOR_PAGES:
             return await answer_pages(request, self._routes)
         if self._is_of_strange_page(request):
@@ -125,3 +128,18 @@ class Hub:
     async def _token(self, request: HttpRequest) -> HttpResponse:
         """What the token endpoint of the local service account answers: the services take `owner` for an admin."""
         return json_response({"access_token": "owner", "token_type": "Bearer", "expires_in": 3600})
+
+
+def _no_database(request: HttpRequest) -> HttpResponse:
+    """On a socket in the database's own words for an end that is final: its clients show them and ask no more."""
+    if "upgrade" not in request.headers:
+        return json_response({"error": NO_DATABASE}, status=501)
+
+    # Few suites are ever asked: the others start without it.
+    from afterimage_emulator.hub.websocket import websocket_answer
+
+    def end(tell: Callable[[str], None]) -> Callable[[], None]:
+        tell(json.dumps({"t": "c", "d": {"t": "s", "d": NO_DATABASE}}))
+        return lambda: None
+
+    return websocket_answer(request, end)

@@ -202,6 +202,32 @@ def test_import_keeps_hashes_claims_and_identities(app: firebase_admin.App) -> N
     assert [user.uid for user in found.users] == ["imported"]
 
 
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        auth.UserImportHash.hmac_sha512(b"key"),
+        auth.UserImportHash.hmac_sha256(b"key"),
+        auth.UserImportHash.hmac_sha1(b"key"),
+        auth.UserImportHash.hmac_md5(b"key"),
+        auth.UserImportHash.md5(0),
+        auth.UserImportHash.sha1(1),
+        auth.UserImportHash.sha256(1),
+        auth.UserImportHash.sha512(1),
+        auth.UserImportHash.pbkdf_sha1(0),
+        auth.UserImportHash.pbkdf2_sha256(1),
+        auth.UserImportHash.scrypt(b"key", 8, 14, b"Bw=="),
+        auth.UserImportHash.bcrypt(),
+        auth.UserImportHash.standard_scrypt(1024, 16, 8, 32),
+    ],
+    ids=lambda algorithm: str(algorithm.to_dict()["hashAlgorithm"]),
+)
+def test_every_algorithm_of_the_sdk_is_imported(app: firebase_admin.App, algorithm: auth.UserImportHash) -> None:
+    """The hash is kept as it is, whatever made it."""
+    record = auth.ImportUserRecord("hashed", email="hashed@example.com", password_hash=b"hash", password_salt=b"salt")
+    assert auth.import_users([record], hash_alg=algorithm, app=app).failure_count == 0
+    assert auth.get_user("hashed", app=app).email == "hashed@example.com"
+
+
 def test_a_reset_password_unlinks_other_identities(app: firebase_admin.App, client: RestClient) -> None:
     """Whoever proves to own the mailbox gets the account to themselves: identities linked before are gone."""
     record = auth.ImportUserRecord(
@@ -295,6 +321,9 @@ def test_providers_are_described_and_listed(app: firebase_admin.App) -> None:
         callback_url="https://app.example/__/auth/handler", app=app,
     )  # fmt: skip
     assert auth.update_saml_provider_config("saml.n", idp_entity_id="j", app=app).x509_certificates == ["CERT"]
+    assert auth.get_oidc_provider_config("oidc.n0", app=app).issuer == "https://issuer.example"
+    auth.delete_oidc_provider_config("oidc.n0", app=app)
+    assert [one.provider_id for one in auth.list_saml_provider_configs(app=app).provider_configs] == ["saml.n"]
     auth.delete_saml_provider_config("saml.n", app=app)
     with pytest.raises(auth.ConfigurationNotFoundError):
         auth.get_saml_provider_config("saml.n", app=app)

@@ -61,7 +61,9 @@ def run_in_node(cases: str, address: str, *options: str, settings: str = "{}") -
 
 
 @needs_node
-@pytest.mark.parametrize("cases", ["firestore.test.mjs", "firestore_persistence.test.mjs"])
+@pytest.mark.parametrize(
+    "cases", ["firestore.test.mjs", "firestore_persistence.test.mjs", "firestore_every_call.test.mjs"]
+)
 def test_the_javascript_sdks_work_against_this_service(running: RunningFirestore, cases: str) -> None:
     """Client, Lite and admin SDK, unmodified and over real sockets: listeners, transactions, offline, persistence."""
     run_in_node(cases, running.address)
