@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,9 +29,11 @@ from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import Codebase, Configuration
 from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.suite import Suite
+from tests.functions.jobs.test_nights import NIGHTS
 from tests.functions.media.pictures import encoded
 from tests.functions.media.test_once import oracle, settled
 from tests.functions.media_world import World
+from tests.waiting import waited_for
 
 FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
 PICTURES = [
@@ -226,8 +229,58 @@ def test_a_backfill_first_counts_then_derives_what_events_have_missed(running: B
     assert again["seen"] == again["as it should be"]
 
 
+@pytest.mark.soak
+@pytest.mark.usefixtures("environment")
+def test_a_job_that_dies_in_the_middle_of_its_turn_leaves_the_others_of_that_night_alone(
+    running: BackgroundSuite,
+) -> None:
+    """One hangs in the middle of a commit while the others end; its process is killed, and it ends like them."""
+    apps = Apps(running, "nina")
+    apps.act(Random(1), actions=6)
+    running.settled(60)
+    topics = sorted({topic for night in NIGHTS.values() for topic in night})
+    # Behind the commits with which most jobs open their documents: whichever comes then never gets its answer.
+    running.add_fault(
+        FaultRule(
+            action="stall", match={"service": "firestore", "method": "Commit"}, skip=len(topics), times=1, seconds=3600
+        )
+    )
+    publisher = pubsub_v1.PublisherClient()
+    for topic in topics:
+        path = publisher.topic_path(running.project_id, topic)
+        publisher.publish(path, json.dumps({"job": f"{topic}-night"}).encode()).result(timeout=30)
+
+    def states() -> dict[str, str]:
+        documents = [apps.firestore.document(f"_jobs/{topic}-night").get() for topic in topics]
+        return {document.id: (document.to_dict() or {}).get("state", "") for document in documents}
+
+    def has_struck() -> bool:
+        [fault] = running.call(lambda: running.suite.faults.listing())
+        return bool(fault["struck"])
+
+    # A schedule of that minute may be the one that hangs; then all of the night's are done.
+    waited_for(lambda: has_struck() and list(states().values()).count("done") >= len(topics) - 1)
+    hung = [job for job, state in states().items() if state != "done"]
+    running.clear_faults()
+    os.kill(process_of_functions(), signal.SIGKILL)
+    running.settled(60)
+    assert set(states().values()) == {"done"}, hung
+    letters = DeadLetters(FirestoreDocuments(apps.firestore)).open_letters(after="", limit=50)
+    assert letters == []
+
+
+def process_of_functions() -> int:
+    """The process that the suite has started for the functions, which this one's tests are in."""
+    return max(family_of_functions().items(), key=lambda process: process[1])[0]
+
+
 def memory_of_functions_mib() -> int:
     """What the largest process started by this one holds."""
+    return max(family_of_functions().values())
+
+
+def family_of_functions() -> dict[int, int]:
+    """Processes started by this one, and what each holds in MiB."""
     parents, sizes = {}, {}
     for status in Path("/proc").glob("[0-9]*/status"):
         with suppress(OSError, IndexError):
@@ -237,7 +290,7 @@ def memory_of_functions_mib() -> int:
     family = {os.getpid()}
     for _ in parents:
         family |= {pid for pid, parent in parents.items() if parent in family}
-    return max(sizes.get(pid, 0) for pid in family - {os.getpid()})
+    return {pid: sizes.get(pid, 0) for pid in family - {os.getpid()}}
 
 
 @pytest.mark.soak
