@@ -4,48 +4,16 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { deleteApp, initializeApp } from "firebase/app";
-import { connectAuthEmulator, createUserWithEmailAndPassword, inMemoryPersistence, initializeAuth } from "firebase/auth";
 import {
-  collection, connectFirestoreEmulator, doc, getDoc, getDocs, increment, initializeFirestore, onSnapshot, runTransaction,
-  serverTimestamp, setDoc, updateDoc, writeBatch,
+  collection, doc, getDoc, getDocs, increment, runTransaction, serverTimestamp, setDoc, updateDoc, writeBatch,
 } from "firebase/firestore";
 import {
-  connectStorageEmulator, deleteObject, getBytes, getDownloadURL, getMetadata, getStorage, listAll, ref, uploadBytes,
-  uploadBytesResumable,
+  deleteObject, getBytes, getDownloadURL, getMetadata, listAll, ref, uploadBytes, uploadBytesResumable,
 } from "firebase/storage";
 
-const projectId = process.env.GCLOUD_PROJECT;
-const bucket = process.env.STORAGE_BUCKET;
-const WEBP = Uint8Array.from(atob(process.env.WEBP), (character) => character.charCodeAt(0));
-const apps = [];
+import { bucket, connected, disconnected, until, WEBP } from "./clients_of_old.mjs";
+
 let db, storage, userId, stranger;
-
-async function connected(name) {
-  const app = initializeApp({ apiKey: "any", projectId, storageBucket: bucket }, name);
-  apps.push(app);
-  const auth = initializeAuth(app, { persistence: inMemoryPersistence });
-  connectAuthEmulator(auth, `http://${process.env.FIREBASE_AUTH_EMULATOR_HOST}`, { disableWarnings: true });
-  const { user } = await createUserWithEmailAndPassword(auth, `${name}-${crypto.randomUUID()}@example.com`, "six or more");
-  const store = initializeFirestore(app, JSON.parse(process.env.FIRESTORE_SETTINGS ?? "{}"));
-  const [host, port] = process.env.FIRESTORE_EMULATOR_HOST.split(":");
-  connectFirestoreEmulator(store, host, Number(port));
-  const files = getStorage(app);
-  const [filesHost, filesPort] = process.env.FIREBASE_STORAGE_EMULATOR_HOST.split(":");
-  connectStorageEmulator(files, filesHost, Number(filesPort));
-  return { store, files, uid: user.uid };
-}
-
-// The first state of a document that meets a condition, as a listener sees it.
-function until(target, met) {
-  return new Promise((resolve, reject) => {
-    const stop = onSnapshot(target, (snapshot) => {
-      if (!met(snapshot)) return;
-      setTimeout(() => stop());
-      resolve(snapshot.data());
-    }, reject);
-  });
-}
 
 // The books follow a busy user within a minute; here that minute's roll-up runs as soon as every event has been booked.
 async function rollUp() {
@@ -61,9 +29,7 @@ before(async () => {
   stranger = await connected("stranger");
 });
 
-after(async () => {
-  await Promise.all(apps.map(deleteApp));
-});
+after(disconnected);
 
 class FirestoreAIService {
   constructor(firestore, uid) {
@@ -184,6 +150,67 @@ async function retryWithBackoff({ operation, maxRetries = 3, initialDelay = 1000
     }
   }
 }
+
+class AIOutputSyncService {
+  constructor(services, second) {
+    Object.assign(this, { services, second, queue: [], syncing: false, lost: [] });
+  }
+
+  queueForSync(task) {
+    this.queue.push(task);
+    this.processSyncQueue();
+  }
+
+  async processSyncQueue() {
+    if (this.syncing || !this.queue.length) return;
+    this.syncing = true;
+    while (this.queue.length) {
+      const task = this.queue.shift();
+      try {
+        await task.execute(this.services);
+      } catch {
+        if (task.retryCount < 3) {
+          await new Promise((resolve) => setTimeout(resolve, this.second * (2 << task.retryCount)));
+          this.requeue({ ...task, retryCount: task.retryCount + 1 });
+        } else this.lost.push(task.id);
+      }
+    }
+    this.syncing = false;
+  }
+
+  requeue(task) {
+    this.queue.push(task);
+  }
+
+  async syncAll() {
+    while (this.queue.length) await this.processSyncQueue();
+  }
+
+  get stats() {
+    return { queueSize: this.queue.length, isSyncing: this.syncing };
+  }
+}
+
+// With the lines that docs/contract.md says to change.
+class MendedSyncService extends AIOutputSyncService {
+  queueForSync(task) {
+    this.queue = this.queue.filter((each) => each.id !== task.id);
+    super.queueForSync(task);
+  }
+
+  requeue(task) {
+    if (!this.queue.some((each) => each.id === task.id)) super.requeue(task);
+  }
+
+  processSyncQueue() {
+    return (this.running ??= super.processSyncQueue().finally(() => (this.running = null)));
+  }
+}
+
+const task = (id, execute) => ({ id, retryCount: 0, execute });
+const idle = async (service) => {
+  while (service.stats.queueSize || service.stats.isSyncing) await new Promise((resolve) => setTimeout(resolve, 5));
+};
 
 function dialogue(number) {
   return {
@@ -307,4 +334,52 @@ test("ten transactions at once on one document each count once, and whoever was 
   await Promise.all(Array.from({ length: 10 }, (_, number) => edit(number % 2 ? db : stranger.store)));
   assert.deepEqual((await getDoc(scene)).data(), { rev: 10, order: 10 });
   for (const code of refusals) assert.ok(["permission-denied", "failed-precondition", "aborted"].includes(code), code);
+});
+
+test("what is queued is synced, four kinds in their order, and given up after three retries", async () => {
+  const services = { firestore: new FirestoreAIService(db, userId), storage: new CloudStorageAIService(storage, userId) };
+  const service = new AIOutputSyncService(services, 1);
+  const bytes = (text) => new TextEncoder().encode(text);
+  service.queueForSync(task("line", ({ firestore }) => firestore.saveDialogue(dialogue("queued"))));
+  service.queueForSync(task("image", ({ storage }) => storage.uploadImage({ cardId: "q", imageType: "action", imageBytes: WEBP })));
+  service.queueForSync(task("film", ({ storage }) => storage.uploadVideo({ sceneId: "q", videoBytes: bytes("\0\0\0\x18ftypisom\0\0\0\0isom") })));
+  service.queueForSync(task("stem", ({ storage }) => storage.uploadAudioStem({ stemId: "q", stemType: "bass", audioBytes: bytes("OggS") })));
+  assert.deepEqual(service.stats, { queueSize: 3, isSyncing: true });
+  await idle(service);
+  const root = `users/${userId}/ai_generated`;
+  for (const name of ["images/q_action.webp", "videos/q.mp4", "audio/stems/bass_q.opus"]) await getMetadata(ref(storage, `${root}/${name}`));
+  assert.equal((await services.firestore.getDialogue("card", "iqueued")).text, "line queued");
+  let attempts = 0;
+  const refused = ({ firestore }) => (attempts += 1, new FirestoreAIService(db, stranger.uid)).saveDialogue(dialogue(1), firestore);
+  service.queueForSync(task("not theirs", refused));
+  await service.processSyncQueue();
+  await idle(service);
+  assert.deepEqual([attempts, service.lost], [4, ["not theirs"]]);
+});
+
+test("what the sync service of old gets wrong, and what it does with the lines that have to change", async () => {
+  const texts = {};
+  for (const Service of [AIOutputSyncService, MendedSyncService]) {
+    const firestore = new FirestoreAIService(db, userId);
+    const service = new Service({ firestore }, 20);
+    const saved = (text) => firestore.saveDialogue({ ...dialogue(Service.name), text });
+    let isAway = true;
+    service.queueForSync(task("line", async () => {
+      if (isAway) throw new Error((isAway = false, "the network is away"));
+      await saved("older");
+    }));
+    service.queueForSync(task("line", () => saved("newer")));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    if (Service === AIOutputSyncService) {
+      // It comes back at once while others wait: `syncAll` would ask again for ever, and nothing else would be done.
+      await service.processSyncQueue();
+      assert.deepEqual(service.stats, { queueSize: 1, isSyncing: true });
+    } else {
+      await service.syncAll();
+      assert.deepEqual(service.stats, { queueSize: 0, isSyncing: false });
+    }
+    await idle(service);
+    texts[Service.name] = (await firestore.getDialogue("card", `i${Service.name}`)).text;
+  }
+  assert.deepEqual(texts, { AIOutputSyncService: "older", MendedSyncService: "newer" });
 });

@@ -1,4 +1,7 @@
-"""The apps that the contract was made from still work, call by call: tests/node/apps_of_old.test.mjs has the calls."""
+"""The apps that the contract was made from still work, call by call: tests/node has the calls of each.
+
+`apps_of_old.test.mjs` stores outputs and queues them; `content_of_old.test.mjs` writes content offline first.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from tests.functions.clients.worker_of_old import Worker, serving
 from tests.functions.media.pictures import encoded
 
 NODE_TESTS = Path(__file__).resolve().parents[2] / "node"
+CALLS = ("apps_of_old.test.mjs", "content_of_old.test.mjs")
 REACT_NATIVE = ("--import", "./browser_build.mjs", "--test-force-exit")
 
 
@@ -29,8 +33,10 @@ REACT_NATIVE = ("--import", "./browser_build.mjs", "--test-force-exit")
 def test_every_call_of_the_apps_of_old_does_what_it_did(
     functions_suite: BackgroundSuite, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], settings: str
 ) -> None:
-    """Dialogues, files, analytics, retries and a worker's pictures, under the deployed rules, with the functions at
-    work; what has to change is refused or wrong in the way that docs/contract.md says."""
+    """Dialogues, files, analytics, retries, syncs, content, media and a worker's pictures, with the functions at work.
+
+    The deployed rules hold; what has to change is refused or wrong in the way that docs/contract.md says.
+    """
     functions_suite.clear_faults()
     environment = functions_suite.environment()
     for name, value in environment.items():
@@ -39,7 +45,7 @@ def test_every_call_of_the_apps_of_old_does_what_it_did(
     key = Path(environment["GOOGLE_APPLICATION_CREDENTIALS"]).read_text()
     with serving(Worker(key, bucket, f"http://{functions_suite.address('storage')}")) as address:
         finished = subprocess.run(
-            ["node", *options, "--test", "--test-reporter=spec", "--test-timeout=100000", "apps_of_old.test.mjs"],
+            ["node", *options, "--test", "--test-reporter=spec", "--test-timeout=100000", *CALLS],
             cwd=NODE_TESTS,
             env={
                 **os.environ,
@@ -56,4 +62,4 @@ def test_every_call_of_the_apps_of_old_does_what_it_did(
             check=False,
         )
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert "pass 5" in finished.stdout, finished.stdout
+    assert "pass 9" in finished.stdout, finished.stdout
