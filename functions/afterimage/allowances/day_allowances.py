@@ -32,6 +32,7 @@ _KEPT_FOR: Final = timedelta(days=2)
 _ROUNDS: Final = 10
 _LONGEST_PAUSE_SECONDS: Final = 0.5
 _MEGA: Final = 1_000_000
+_MOST_ASKED: Final = 1_000
 
 
 class UsedUpError(Exception):
@@ -57,15 +58,33 @@ class DayAllowances:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     wait: Callable[[float], None] = time.sleep
     dice: random.Random = field(default_factory=random.Random)
+    _asked: dict[str, bool | None] = field(default_factory=dict, init=False, repr=False)
+
+    def check(self, account: str, use: Use) -> None:
+        """Raises UsedUpError where a use would be refused now, before anything is done for it."""
+        self._check_limits(use)
+        self._counted(account, use)
+
+    def _is_anonymous(self, account: str) -> bool | None:
+        """Asked once for a check and the charge that follows it."""
+        if account in self._asked:
+            return self._asked.pop(account)
+        if len(self._asked) >= _MOST_ASKED:
+            self._asked.clear()
+        found = self._asked[account] = self.is_anonymous(account)
+        return found
+
+    def _check_limits(self, use: Use) -> None:
+        for name, amount in use.items():
+            if amount > self.limits[name]:
+                raise UsedUpError(f"more than {_spelt(name, self.limits)} in a day", is_for_good=True)
 
     def charge(self, account: str, use: Use, beside: Sequence[Write] = ()) -> list[Version]:
         """Counts a use and commits what it is for; returns the versions of `beside`. Nothing is done if it is refused.
 
         Raises UsedUpError, and ConflictError where `beside` was not as expected or others went first again and again.
         """
-        for name, amount in use.items():
-            if amount > self.limits[name]:
-                raise UsedUpError(f"more than {_spelt(name, self.limits)} in a day", is_for_good=True)
+        self._check_limits(use)
         for attempt in range(_ROUNDS):
             counted = self._counted(account, use)
             try:
@@ -81,7 +100,7 @@ class DayAllowances:
         own = self.documents.read(path)
         is_anonymous = own.fields["is_anonymous"] if own else None
         if is_anonymous is None:
-            is_anonymous = account == NOBODY or self.is_anonymous(account)
+            is_anonymous = account == NOBODY or self._is_anonymous(account)
         used = _sum(_figures(own, "used"), use)
         if account != NOBODY:
             for name in use:

@@ -1,4 +1,4 @@
-"""From whatever a file holds to what a screen shows: modes, bit depths, palettes and profiles become sRGB."""
+"""From whatever a file holds to what a screen shows: modes, bit depths, palettes and profiles become sRGB, upright."""
 
 from __future__ import annotations
 
@@ -60,3 +60,19 @@ def _through_profile(image: Image, profile: bytes) -> Image:
     except (ImageCms.PyCMSError, OSError, ValueError):
         return image
     return image if converted is None else converted
+
+
+def upright(image: Image, orientation: int | None) -> Image:
+    """As its orientation says that it is to be seen."""
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    return image.transpose(turns[orientation]) if orientation in turns else image

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,7 +20,7 @@ from typing import Any, Final
 from afterimage.allowances.day_allowances import NOBODY, DayAllowances, UsedUpError
 from afterimage.faults import FaultKind, PermanentError, TransientError, kind_of
 from afterimage.media import records
-from afterimage.media.inspection.inspect import Verdict
+from afterimage.media.inspection.inspect import Inspection, Verdict
 from afterimage.media.inspection.stored_files import inspect_original
 from afterimage.media.limits import limits_for
 from afterimage.media.plan import Plan, PlanOptions, digest_of, make_plan, options_for
@@ -55,6 +56,19 @@ class MediaOutcome(StrEnum):
 
 class _SupersededError(Exception):
     """Somebody else owns the record now."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Task:
+    """What a delivery found out before it claims the record."""
+
+    fields: records.Fields
+    """What the claim says; all there is to say where there is no plan."""
+    use: Mapping[str, int]
+    """What of it is to be counted in its owner's day."""
+    inspection: Inspection | None = None
+    data: bytes = b""
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +168,8 @@ class Pipeline:
             return MediaOutcome.SUPERSEDED
         if step is Step.NOTHING and record is not None:
             # A delivery that died after its last write has told nobody.
+            if record.fields["status"] == MediaStatus.QUARANTINED:
+                self._take_back_own(subject)
             self._followed(subject)
             self._stamp(subject, record.fields)
             return MediaOutcome.ALREADY
@@ -163,18 +179,19 @@ class Pipeline:
         fields = records.claimed(record, subject, now=now, timeout=timeout)
         claim = record
         try:
-            size = {"files": 1, "bytes": subject.original.size} if is_counted else {}
-            claim = self._write_counted(subject, fields, record, size)
             if step is Step.GIVE_UP:
                 raise PermanentError(f"gave up: {records.MOST_ATTEMPTS} attempts ended without a word")
-            done = self._work(subject, claim, is_counted=is_counted)
+            task = self._inspected(subject, fields, is_counted=is_counted)
+            fields = task.fields
+            claim = self._write_counted(subject, fields, record, task.use)
+            done = claim if task.plan is None else self._publish(subject, claim, task.plan, self._rendered(task))
         except UsedUpError as error:
-            return self._put_off(subject, claim, fields, error)
+            return self._put_off(subject, record, fields, error)
         except (ConflictError, GoneError, _SupersededError):
             raise
         except Exception as error:
-            if claim is not None and kind_of(error) is FaultKind.PERMANENT:
-                self._fail(subject, claim, error)
+            if kind_of(error) is FaultKind.PERMANENT:
+                self._fail(subject, fields, claim, error)
                 self._followed(subject)
             raise
         self._followed(subject)
@@ -195,13 +212,12 @@ class Pipeline:
     def _write_counted(
         self, subject: Subject, fields: records.Fields, expected: Document | None, use: Mapping[str, int]
     ) -> Document:
-        """Writes the record, and in the same commit counts what of this use is not counted yet."""
-        more = {name: amount for name, amount in use.items() if name not in records.charged_for(fields)}
-        if self.allowances is None or not more:
+        """Writes the record, and counts the use in the same commit."""
+        if self.allowances is None or not use:
             return self.stores.records.write(subject.record, fields, expected)
-        fields = records.charged(fields, more)
+        fields = records.charged(fields, use)
         write = Replace(path=subject.record, fields=fields, expected=expected.version if expected else Expect.ABSENT)
-        [version] = self.allowances.charge(subject.place.owner or NOBODY, more, [write])
+        [version] = self.allowances.charge(subject.place.owner or NOBODY, use, [write])
         return Document(path=subject.record, fields=fields, version=version)
 
     def _put_off(
@@ -211,44 +227,52 @@ class Pipeline:
         status = MediaStatus.UNSUPPORTED if error.is_for_good else MediaStatus.WAITING
         # Only over what this delivery has read: another one of the same may have been counted meanwhile.
         done = records.finished(fields, status, str(error), self.now())
-        self.stores.records.write(subject.record, done, record)
+        try:  # it was looked at, whatever is lacking to work on it
+            self._write_counted(subject, done, record, _size_of(subject, fields))
+        except UsedUpError:
+            self.stores.records.write(subject.record, done, record)
         self._followed(subject)
         self._stamp(subject, done, proving=True)
         return MediaOutcome.SETTLED if error.is_for_good else MediaOutcome.WAITING
 
-    def _work(self, subject: Subject, claim: Document, *, is_counted: bool) -> Document:
-        """Inspect, plan, render, publish; returns the completed record."""
+    def _inspected(self, subject: Subject, fields: records.Fields, *, is_counted: bool) -> _Task:
+        """Reads and inspects the file, and makes a plan; what is beyond its owner's day is not even read."""
+        use = _size_of(subject, fields) if is_counted else {}
+        if self.allowances is not None and use:
+            self.allowances.check(subject.place.owner or NOBODY, use)
         limits = limits_for(self.settings.memory_mib)
         inspection, data = inspect_original(self.stores.originals, subject.original, limits)
-        fields = records.with_inspection(claim.fields, inspection)
-        if inspection.verdict is Verdict.ACCEPT and data is None:
-            return self._finish(subject, claim, fields, MediaStatus.READY, None)
-        if inspection.verdict is Verdict.ACCEPT and data is not None:
-            if _leaves_no_room(subject):
-                return self._finish(
-                    subject, claim, fields, MediaStatus.UNSUPPORTED, "the name leaves no room for variants"
-                )
+        fields = records.with_inspection(fields, inspection)
+        status, reason = MediaStatus.READY, inspection.reason
+        if inspection.verdict is not Verdict.ACCEPT:
+            is_broken = inspection.verdict is Verdict.QUARANTINE
+            status = MediaStatus.QUARANTINED if is_broken else MediaStatus.UNSUPPORTED
+        elif data is not None and _leaves_no_room(subject):
+            status, reason = MediaStatus.UNSUPPORTED, "the name leaves no room for variants"
+        elif data is not None:
             plan = make_plan(self.options(subject.place), inspection, limits)
-            fields = records.with_plan(fields, plan)
             if is_counted:
-                claim = self._write_counted(subject, fields, claim, {"pixels": records.pixels_of(inspection, plan)})
-                fields = dict(claim.fields)
-            results = render(data, inspection, plan, limits, workers=self.workers)
-            return self._publish(subject, claim, fields, plan, results)
-        status = MediaStatus.QUARANTINED if inspection.verdict is Verdict.QUARANTINE else MediaStatus.UNSUPPORTED
-        return self._finish(subject, claim, fields, status, inspection.reason)
+                use |= _not_counted(fields, {"pixels": records.pixels_of(inspection, plan)})
+            return _Task(fields=records.with_plan(fields, plan), use=use, inspection=inspection, data=data, plan=plan)
+        return _Task(fields=records.finished(fields, status, reason, self.now()), use=use)
+
+    def _rendered(self, task: _Task) -> Iterator[Doubt | Placeholder | RenderedFile]:
+        assert task.inspection is not None
+        assert task.plan is not None
+        limits = limits_for(self.settings.memory_mib)
+        return render(task.data, task.inspection, task.plan, limits, workers=self.workers)
 
     def _publish(
         self,
         subject: Subject,
         record: Document,
-        fields: records.Fields,
         plan: Plan,
         results: Iterator[Doubt | Placeholder | RenderedFile],
     ) -> Document:
         """Stores each file as it is done; the first one is shown at once, the others when all are there."""
         done: list[RenderedFile] = []
         bucket = self.settings.derived_bucket
+        claimed = fields = dict(record.fields)
         try:
             for result in results:
                 if isinstance(result, Doubt):
@@ -266,7 +290,10 @@ class Pipeline:
                     shown = records.with_variants(fields, subject, plan, done, bucket)
                     record = self._write(subject, shown, record)
         except BrokenImageError as error:
-            return self._finish(subject, record, fields, MediaStatus.QUARANTINED, str(error))
+            # Only the whole picture tells: what was shown of it ahead is taken back.
+            quarantined = self._finish(subject, record, claimed, MediaStatus.QUARANTINED, str(error))
+            self._take_back_own(subject)
+            return quarantined
         fields = records.with_variants(fields, subject, plan, done, bucket)
         return self._finish(subject, record, fields, MediaStatus.READY, None)
 
@@ -301,14 +328,13 @@ class Pipeline:
         ):
             self.stores.derived.delete(file.name)
 
-    def _fail(self, subject: Subject, claim: Document, error: Exception) -> None:
+    def _fail(self, subject: Subject, fields: records.Fields, claim: Document | None, error: Exception) -> None:
         """Says so in the record, as far as it can be said; the event itself is recorded by the delivery."""
         logger.exception("`%s` failed", subject.original.name)
-        fields = {**claim.fields, "variants": []}
-        try:
-            self._finish(subject, claim, fields, MediaStatus.FAILED, f"{type(error).__name__}: {error}"[:300])
-        except (ConflictError, _SupersededError):
-            return
+        reason = f"{type(error).__name__}: {error}"[:300]
+        failed = records.finished({**fields, "variants": []}, MediaStatus.FAILED, reason, self.now())
+        with suppress(ConflictError):  # somebody else is at work on it, and has the last word
+            self.stores.records.write(subject.record, failed, claim)
 
     def _stamp(self, subject: Subject, fields: Mapping[str, Any], *, proving: bool = False) -> None:
         """Writes the result into the original's metadata, keeping what others wrote there.
@@ -330,6 +356,16 @@ class Pipeline:
                     raise GoneError from None
                 original = found
         raise TransientError(f"the metadata of `{original.name}` is contended; deliver again")
+
+
+def _size_of(subject: Subject, fields: Mapping[str, Any]) -> dict[str, int]:
+    """What is counted for looking at it."""
+    return _not_counted(fields, {"files": 1, "bytes": subject.original.size})
+
+
+def _not_counted(fields: Mapping[str, Any], use: Mapping[str, int]) -> dict[str, int]:
+    counted = records.charged_for(fields)
+    return {name: amount for name, amount in use.items() if name not in counted}
 
 
 def _stamp_of(subject: Subject, fields: Mapping[str, Any]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from afterimage.media.inspection.inspect import Inspection
 from afterimage.media.limits import Limits
 from afterimage.paths import Family
 
-RENDERER_VERSION: Final = 4
+RENDERER_VERSION: Final = 5
 """Grows when the same options make other bytes, so that the digest changes with them."""
 DIGEST_LENGTH: Final = 12
 

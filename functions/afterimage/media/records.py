@@ -102,7 +102,9 @@ def charged_for(fields: Mapping[str, Any]) -> dict[str, int]:
 
 
 def charged(fields: Mapping[str, Any], use: Mapping[str, int]) -> Fields:
-    return {**fields, "work": {**fields["work"], CHARGED: charged_for(fields) | dict(use)}}
+    """Says so as long as the work is under way."""
+    work = fields["work"]
+    return {**fields, "work": work and {**work, CHARGED: charged_for(fields) | dict(use)}}
 
 
 def waits_today(record: Document | None, subject: Subject, now: datetime) -> bool:

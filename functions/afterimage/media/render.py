@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from afterimage.media.animation import Movement, frames_of_webp, frames_shown, loops_of, with_clear_ground
-from afterimage.media.color import to_screen
+from afterimage.media.color import to_screen, upright
+from afterimage.media.early import early_level, small, smallest_of
 from afterimage.media.inspection.inspect import Inspection, open_image
 from afterimage.media.jpeg_pixels import decode_jpeg
 from afterimage.media.limits import Limits
@@ -74,57 +77,141 @@ def render(
     if not plan.variants:
         return
     threads = workers or available_cpus()
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        if any(variant.animated for variant in plan.variants):
-            encodes = _Encodes(pool, *_animation_levels(data, inspection, plan, limits, pool))
-        else:
-            encodes = _Encodes(pool, {}, None)
-            image, doubt = _decoded(data, inspection, _sizes(plan)[0], limits)
-            if doubt:
-                yield Doubt(text=doubt)
-            if threads > 1:
-                # One encode takes longer than all the rest, so it starts before anything else is made.
-                encodes.start_largest(image, plan.variants)
-            encodes.levels.update((size, [level]) for size, level in _pyramid(image, _sizes(plan)).items())
-            del image
+    with ThreadPoolExecutor(max_workers=threads) as pool, ThreadPoolExecutor(max_workers=1) as preparer:
+        encodes = _Encodes(pool, len(data))
+        prepare = _prepare_animation if any(variant.animated for variant in plan.variants) else _prepare_still
+        encodes.prepare_with(preparer.submit(prepare, encodes, data, inspection, plan, limits, threads))
+        yield from encodes.news(len(plan.variants))
+
+
+def _prepare_still(
+    encodes: _Encodes, data: bytes, inspection: Inspection, plan: Plan, limits: Limits, threads: int
+) -> None:
+    """Decodes, makes all sizes, and starts every encode as soon as there is something to encode."""
+    was_early = _begin_early(encodes, data, inspection, plan, limits, threads)
+    image, doubt, check = _decoded(data, inspection, _sizes(plan)[0], limits)
+    if doubt:
+        encodes.tell(Doubt(text=doubt))
+    if threads > 1:
+        # One encode takes longer than all the rest, so it starts before anything else is made.
+        encodes.start_largest(image, plan.variants)
+    if not was_early():
+        smallest = smallest_of(plan)
+        size = smallest.width, smallest.height
+        level = small(image, size)
         if plan.placeholder:
-            yield Placeholder(blurhash=placeholder_of(encodes.levels[_sizes(plan)[-1]][0]))
-        for variant in _in_order_of_work(plan.variants, threads):
-            encodes.start(variant)
-        encodes.levels.clear()
-        for done in as_completed(encodes.running):
-            yield _finished(encodes.running.pop(done), done.result(), len(data))
+            encodes.tell(Placeholder(blurhash=placeholder_of(level)))
+        encodes.start(smallest, [level])
+    levels = _pyramid(image, _sizes(plan))
+    del image
+    for variant in _in_order_of_work(plan.variants, threads):
+        encodes.start(variant, [levels[variant.width, variant.height]])
+    del levels
+    _checked(check)
+
+
+def _begin_early(
+    encodes: _Encodes, data: bytes, inspection: Inspection, plan: Plan, limits: Limits, threads: int
+) -> Callable[[], bool]:
+    """Ahead of all else, or beside it where there is a thread to spare; asks later whether it went well."""
+    if threads > 1:
+        return encodes.pool.submit(_early, encodes, data, inspection, plan, limits).result
+    is_done = _early(encodes, data, inspection, plan, limits)
+    return lambda: is_done
+
+
+def _early(encodes: _Encodes, data: bytes, inspection: Inspection, plan: Plan, limits: Limits) -> bool:
+    """Makes the smallest file from a decode of its own, where that goes well."""
+    level = early_level(data, inspection, plan, limits)
+    if level is None:
+        return False
+    if plan.placeholder:
+        encodes.tell(Placeholder(blurhash=placeholder_of(level)))
+    variant = smallest_of(plan)
+    encodes.finish(variant, _encode([level], variant, None))
+    return True
+
+
+def _prepare_animation(
+    encodes: _Encodes, data: bytes, inspection: Inspection, plan: Plan, limits: Limits, threads: int
+) -> None:
+    levels, movement = _animation_levels(data, inspection, plan, limits, encodes.pool)
+    if plan.placeholder:
+        encodes.tell(Placeholder(blurhash=placeholder_of(levels[_sizes(plan)[-1]][0])))
+    for variant in _in_order_of_work(plan.variants, threads):
+        encodes.start(variant, levels[variant.width, variant.height], movement)
 
 
 class _Encodes:
     """The encodes of one picture: each variant once, and never two of them from the same image object."""
 
-    def __init__(self, pool: ThreadPoolExecutor, levels: dict[Size, list[Image]], movement: Movement | None) -> None:
-        self._pool = pool
-        self._movement = movement
+    def __init__(self, pool: ThreadPoolExecutor, source_bytes: int) -> None:
+        self.pool = pool
+        self._source_bytes = source_bytes
+        self._lock = Lock()
+        self._begun: set[str] = set()
         self._taken: set[Size] = set()
-        self.levels = levels
-        self.running: dict[Future[bytes], Variant] = {}
+        self._news: SimpleQueue[Doubt | Placeholder | RenderedFile | BaseException | None] = SimpleQueue()
+
+    def tell(self, news: Doubt | Placeholder) -> None:
+        self._news.put(news)
+
+    def news(self, files: int) -> Iterator[Doubt | Placeholder | RenderedFile]:
+        """All that is told until so many files are there and nothing more is to come; raises what went wrong."""
+        is_prepared = False
+        while files or not is_prepared:
+            news = self._news.get()
+            if isinstance(news, BaseException):
+                raise news
+            if news is None:
+                is_prepared = True
+                continue
+            files -= isinstance(news, RenderedFile)
+            yield news
+
+    def prepare_with(self, preparing: Future[None]) -> None:
+        """The work that starts all others; it has its own say in whether the picture is whole."""
+        preparing.add_done_callback(self._ended)
+        preparing.add_done_callback(lambda _done: self._news.put(None))
+
+    def _ended(self, work: Future[None]) -> None:
+        error = None if work.cancelled() else work.exception()
+        if error is not None:
+            self._news.put(error)
 
     def start_largest(self, image: Image, variants: Iterable[Variant]) -> None:
         """Starts one of the variants that show the whole picture as it was decoded, if there are any."""
         for variant in variants:
             if (variant.width, variant.height) == image.size:
-                self.levels[image.size] = [image]
-                self.start(variant)
+                self.start(variant, [image])
                 return
 
-    def start(self, variant: Variant) -> None:
-        if variant in self.running.values():
+    def start(self, variant: Variant, level: list[Image], movement: Movement | None = None) -> None:
+        if not self._begin(variant):
             return
-        size = variant.width, variant.height
-        level = self.levels[size]
-        if size in self._taken:
+        if level[0].size in self._taken:
             # Pillow keeps an encoder's options on the image it saves, so two threads must never save the same one. That
             # is the first frame; the others are only read.
             level = [level[0].copy(), *level[1:]]
-        self._taken.add(size)
-        self.running[self._pool.submit(_encode, level, variant, self._movement)] = variant
+        self._taken.add(level[0].size)
+        self.pool.submit(self._make, variant, level, movement).add_done_callback(self._ended)
+
+    def _make(self, variant: Variant, level: list[Image], movement: Movement | None) -> None:
+        self._tell_of(variant, _encode(level, variant, movement))
+
+    def finish(self, variant: Variant, encoded: bytes) -> None:
+        """Takes over a file that was made elsewhere."""
+        if self._begin(variant):
+            self._tell_of(variant, encoded)
+
+    def _begin(self, variant: Variant) -> bool:
+        with self._lock:
+            is_new = variant.name not in self._begun
+            self._begun.add(variant.name)
+        return is_new
+
+    def _tell_of(self, variant: Variant, encoded: bytes) -> None:
+        self._news.put(_finished(variant, encoded, self._source_bytes))
 
 
 def _in_order_of_work(variants: tuple[Variant, ...], threads: int) -> list[Variant]:
@@ -145,17 +232,36 @@ def _sizes(plan: Plan) -> list[Size]:
     return sorted({(variant.width, variant.height) for variant in plan.variants}, reverse=True)
 
 
-def _decoded(data: bytes, inspection: Inspection, largest: Size, limits: Limits) -> tuple[Image, str | None]:
-    """The picture upright and in sRGB, at least as large as the largest output; and what is doubtful about it."""
+def _decoded(
+    data: bytes, inspection: Inspection, largest: Size, limits: Limits
+) -> tuple[Image, str | None, Callable[[], None]]:
+    """The picture upright and in sRGB, at least as large as the largest output; what is doubtful about it; and a check.
+
+    The check tells whether all of it was there. It may take as long as the decode, so that it is made last.
+    """
     try:
         pillow_format, doubt = inspection.file_type.pillow_format or "", None
+        check: Callable[[], None] = _nothing
         if pillow_format == "JPEG":
-            turned = inspection.orientation in {5, 6, 7, 8}
-            image, doubt = decode_jpeg(data, limits, (largest[1], largest[0]) if turned else largest)
+            decoded = decode_jpeg(data, limits, largest[::-1] if inspection.is_turned else largest)
+            image, doubt, check = decoded.image, decoded.doubt, decoded.check
         else:
             image = open_image(io.BytesIO(data), pillow_format, limits)
             image.load()
-        return _upright(to_screen(image), inspection.orientation), doubt
+        return upright(to_screen(image), inspection.orientation), doubt, check
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise BrokenImageError(_reason(error)) from error
+
+
+def _nothing() -> None:
+    """There is nothing to be checked."""
+
+
+def _checked(check: Callable[[], None]) -> None:
+    try:
+        check()
     except MemoryError:
         raise
     except Exception as error:
@@ -184,21 +290,6 @@ def _resampling(source: Size, target: Size, *, is_first: bool) -> Resampling:
     return Resampling.LANCZOS
 
 
-def _upright(image: Image, orientation: int | None) -> Image:
-    from PIL.Image import Transpose
-
-    turns = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    return image.transpose(turns[orientation]) if orientation in turns else image
-
-
 def _animation_levels(
     data: bytes, inspection: Inspection, plan: Plan, limits: Limits, pool: ThreadPoolExecutor
 ) -> tuple[dict[Size, list[Image]], Movement]:
@@ -212,7 +303,7 @@ def _animation_levels(
     try:
         with open_image(io.BytesIO(data), inspection.file_type.pillow_format or "", limits) as image:
             for shown, duration in frames_shown(image, inspection.frames or 1):
-                frame = _upright(to_screen(shown), inspection.orientation)
+                frame = upright(to_screen(shown), inspection.orientation)
                 frame = frame.convert("RGB") if frame.mode == "L" else frame
                 durations.append(duration)
                 if len(pyramids) >= FRAMES_AHEAD:

@@ -166,7 +166,7 @@ def test_unnamed_accounts_have_a_share_together_and_take_nothing_from_others() -
 
 def test_an_account_of_which_nothing_can_be_told_now_is_served_out_of_what_unnamed_ones_have() -> None:
     """As soon as it can be told that it has a name, it has a day of its own."""
-    day, answers = Day(), [None, None, False]
+    day, answers = Day(), [None, False]
     vars(day.allowances)["is_anonymous"] = lambda _account: answers.pop(0)
     assert day.store(image("ana", 1)) is MediaOutcome.SETTLED
     pots = {path for path in day.world.documents if "pot-" in path}

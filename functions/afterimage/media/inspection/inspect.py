@@ -52,6 +52,11 @@ class Inspection:
     duration_seconds: float | None = None
     note: str | None = None
 
+    @property
+    def is_turned(self) -> bool:
+        """Whether what is wide in the file is high as it is shown."""
+        return self.orientation in {5, 6, 7, 8}
+
 
 def inspect_image(data: bytes, *, declared_type: str, limits: Limits) -> Inspection:
     """Looks at a whole image file."""

@@ -12,8 +12,9 @@ from typing import Final
 MOST_MARKERS: Final = 100_000
 """With more of them nothing is told. Encoders write a few dozen, and a restart for each row of blocks at most."""
 
-# With the fill bytes in front of it. A run of them is looked at from its first alone, and once, whatever follows.
-_MARKER: Final = re.compile(rb"(?<!\xff)\xff++([^\x00\xff])")
+# With the fill bytes in front of it. A run of them is looked at from its first alone, and once, whatever follows. It
+# begins with a byte as it is, which is looked for twenty times as fast as anything else.
+_MARKER: Final = re.compile(rb"\xff(?<!\xff\xff)\xff*+([^\x00\xff])")
 _RESTARTS: Final = range(0xD0, 0xD8)
 _END: Final = 0xD9
 _SCAN: Final = 0xDA

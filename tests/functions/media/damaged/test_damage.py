@@ -173,6 +173,7 @@ def test_the_record_says_what_became_of_it(lost: int, status: str, said: tuple[s
 def test_the_pixels_are_those_that_every_decoder_shows(way: str) -> None:
     """Looking closely changes nothing about a sound picture."""
     found = inspect_image(WAYS[way], declared_type="", limits=LIMITS)
-    image, doubt = decode_jpeg(WAYS[way], LIMITS, (found.width or 0, found.height or 0))
-    assert doubt is None
-    assert image.tobytes() == decoded(WAYS[way]).tobytes()
+    shown = decode_jpeg(WAYS[way], LIMITS, (found.width or 0, found.height or 0))
+    shown.check()
+    assert shown.doubt is None
+    assert shown.image.tobytes() == decoded(WAYS[way]).tobytes()
