@@ -46,6 +46,8 @@ def animation(width: int, height: int, frames: int) -> bytes:
 
 INPUTS: dict[str, Callable[[], bytes]] = {
     "photo 12 MP JPEG": lambda: encoded(photograph(4000, 3000), "JPEG", quality=92),
+    "photo 12 MP progressive JPEG": lambda: encoded(photograph(4000, 3000), "JPEG", quality=92, progressive=True),
+    "photo 12 MP WebP": lambda: encoded(photograph(4000, 3000), "WEBP", quality=90),
     "photo 8 MP JPEG": lambda: encoded(photograph(3840, 2160), "JPEG", quality=92),
     "picture 12 MP PNG": lambda: encoded(photograph(4000, 3000, grain=0), "PNG", compress_level=3),
     "avatar 1 MP JPEG": lambda: encoded(photograph(1000, 1000), "JPEG", quality=92),

@@ -30,12 +30,18 @@ def plan_of(data: bytes, options: dict[str, Any]) -> Plan:
     return make_plan(PlanOptions(**options), inspect_image(data, declared_type="", limits=LIMITS), LIMITS)
 
 
-def rendered(data: bytes, options: dict[str, Any], workers: int | None = None) -> dict[str, bytes]:
-    """Everything between the bytes of the upload and the bytes of the variants."""
+def rendered(data: bytes, options: dict[str, Any], first: list[float], workers: int | None = None) -> dict[str, bytes]:
+    """Everything between the bytes of the upload and the bytes of the variants; notes when the first one was there."""
+    started = time.perf_counter()
     inspection = inspect_image(data, declared_type="", limits=LIMITS)
     plan = make_plan(PlanOptions(**options), inspection, LIMITS)
-    files = [file for file in render(data, inspection, plan, LIMITS, workers=workers) if isinstance(file, RenderedFile)]
-    return {file.variant.name: file.data for file in files if file.data is not None}
+    files: dict[str, bytes] = {}
+    for file in render(data, inspection, plan, LIMITS, workers=workers):
+        if isinstance(file, RenderedFile) and file.data is not None:
+            files[file.variant.name] = file.data
+            if len(files) == 1:
+                first.append((time.perf_counter() - started) * 1000)
+    return files
 
 
 def floor_of(data: bytes, options: dict[str, Any]) -> Callable[[], dict[str, bytes]]:
@@ -87,7 +93,8 @@ def main(request: dict[str, Any]) -> None:
     options = request["options"]
     suit_pictures()
     workers = 1 if request["flow"] == "one thread" else None
-    work = floor_of(data, options) if request["flow"] == "floor" else lambda: rendered(data, options, workers)
+    first: list[float] = []
+    work = floor_of(data, options) if request["flow"] == "floor" else lambda: rendered(data, options, first, workers)
     wall = cpu = float("inf")
     files: dict[str, bytes] = {}
     for _ in range(request["repeats"]):
@@ -98,7 +105,8 @@ def main(request: dict[str, Any]) -> None:
     for name, content in files.items():
         (Path(request["folder"]) / name).write_bytes(content)
     memory = peak_memory_mib()
-    sys.stdout.write(json.dumps({"wall": wall, "cpu": cpu, "memory": memory, "names": sorted(files)}))
+    found = {"wall": wall, "cpu": cpu, "memory": memory, "first": min(first, default=0.0)}
+    sys.stdout.write(json.dumps(found | {"names": sorted(files)}))
 
 
 if __name__ == "__main__":

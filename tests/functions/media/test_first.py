@@ -18,8 +18,8 @@ from afterimage.media.plan import Plan, PlanOptions, make_plan
 from afterimage.media.render import BrokenImageError, Doubt, Placeholder, RenderedFile, render
 from afterimage.paths import object_id
 from afterimage.settings import read_settings
+from tests.functions.media.damaged.test_damage import END, photo
 from tests.functions.media.pictures import corners, encoded
-from tests.functions.media.test_damage import END, photo
 from tests.functions.media_world import World
 
 LIMITS = limits_for(512)
