@@ -24,6 +24,12 @@ settings.register_profile("without a clock", deadline=None, max_examples=example
 settings.load_profile("without a clock")
 
 
+def pytest_collection_finish() -> None:
+    """What collecting has made, thousands of modules and tests, is never garbage: no collection looks at it again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker of a parallel run ends in silence, also on a loaded machine.

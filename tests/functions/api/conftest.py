@@ -118,7 +118,7 @@ class ServedApi:
         # Before Flask looks for a route of its own: its `<path:path>` knows no path with a line break in it.
         flask.before_request(lambda: api(request))
         server = make_server("127.0.0.1", 0, flask, threaded=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         self.servers.append(server)
         return f"http://127.0.0.1:{server.server_port}"
 
