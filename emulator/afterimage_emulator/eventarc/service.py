@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from afterimage_emulator.clock import Clock
@@ -10,6 +11,7 @@ from afterimage_emulator.eventarc.published_events import google_events, publish
 from afterimage_emulator.events import CloudEvent, EventBus
 from afterimage_emulator.front.error_body import error_response
 from afterimage_emulator.status import StatusError
+from afterimage_emulator.turns import elsewhere, in_turns
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response, text_response
 from afterimage_emulator.wire.offered import Offered
@@ -48,7 +50,8 @@ class EventarcService:
 
     async def _publish_of_google(self, request: HttpRequest) -> HttpResponse:
         """Events as Google's own services send them: functions hear them by type and filters, whatever the channel."""
-        for event in google_events(await request.json(), now=self._clock.now()):
+        read = partial(google_events, await request.json(), now=self._clock.now())
+        async for event in in_turns(await elsewhere(request.read_bytes, read)):
             self._send(event, "google")
         return json_response({})
 
@@ -59,7 +62,8 @@ class EventarcService:
     async def _publish(self, request: HttpRequest) -> HttpResponse:
         names = request.params
         channel = f"projects/{names['project']}/locations/{names['location']}/channels/{names['channel']}"
-        for event in published_events(await request.json(), channel=channel, now=self._clock.now()):
+        read = partial(published_events, await request.json(), channel=channel, now=self._clock.now())
+        async for event in in_turns(await elsewhere(request.read_bytes, read)):
             self._send(event, names["channel"])
         return json_response({})
 

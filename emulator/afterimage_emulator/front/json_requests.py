@@ -9,6 +9,7 @@ from typing import Any, Final
 from google.protobuf import json_format
 
 from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.turns import elsewhere
 from afterimage_emulator.wire.http_messages import HttpRequest
 
 _SNAKE: Final = re.compile(r"_([a-z0-9])")
@@ -37,7 +38,7 @@ async def read_message(request: HttpRequest, request_class: Any, body_field: str
         if isinstance(mask, str) and field.message_type is not None and field.message_type.full_name == _MASK:
             whole[name] = _camel(mask)  # Google's APIs take both spellings, protobuf's reader only this one
     try:
-        return json_format.ParseDict(whole, request_class())
+        return await elsewhere(request.read_bytes, json_format.ParseDict, whole, request_class())
     except (json_format.ParseError, ValueError, RecursionError) as error:
         raise StatusError(Code.INVALID_ARGUMENT, f"Invalid JSON payload received. {error}") from None
 

@@ -14,17 +14,24 @@ from google.protobuf.message import DecodeError
 
 from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.turns import LongTurns
 from afterimage_emulator.wire.grpc_framing import frame, parse_timeout, take_message
 from afterimage_emulator.wire.grpc_methods import Call, GrpcMethod, Message, Reply
 
 REPLY_QUEUE_BYTES = 256 * 1024
 REQUEST_QUEUE_MESSAGES = 64
+UNFINISHED_BYTES = 64 * 1024 * 1024
+"""How much of messages that have begun and not ended one connection may have here: two of the largest."""
 
 
 class Carrier(Protocol):
     """What a call needs of its connection."""
 
     def flush_soon(self, call: GrpcCall) -> None: ...
+
+    def unfinished_bytes(self) -> int:
+        """How much of messages it holds that have begun and not ended, of all its calls."""
+        ...
 
     def acknowledge(self, stream_id: int, received_bytes: int) -> None: ...
 
@@ -42,7 +49,9 @@ class GrpcCall:
         peer: str,
         fault: FaultRule | None,
         message_limit_bytes: int,
+        turns: LongTurns,
     ) -> None:
+        self._turns = turns
         self.stream_id = stream_id
         self.method = method
         self.call = Call(method.path, metadata, peer, parse_timeout(metadata.get("grpc-timeout")))
@@ -68,9 +77,14 @@ class GrpcCall:
         if method.stream is not None:
             self._start(self._run_stream)
 
+    @property
+    def unfinished_bytes(self) -> int:
+        return len(self._buffer)
+
     # -- fed by the connection
 
     def receive(self, data: bytes, flow_controlled_bytes: int) -> None:
+        self._turns.at_work = self.method.path
         self._buffer += data
         self._unacknowledged += flow_controlled_bytes
         try:
@@ -82,6 +96,15 @@ class GrpcCall:
         except StatusError as error:
             self.fail(error)
             return
+        if self._buffer and self._carrier.unfinished_bytes() > UNFINISHED_BYTES:
+            self.fail(
+                StatusError(
+                    Code.RESOURCE_EXHAUSTED,
+                    f"messages of this connection that have begun are larger than {UNFINISHED_BYTES} bytes together; "
+                    "send fewer at once",
+                )
+            )
+            return
         if self._requests:
             self._wake()
         # A handler that lags behind stops the client here: what is not acknowledged cannot be sent again.
@@ -92,6 +115,7 @@ class GrpcCall:
         if self.is_finished:
             return
         self.half_closed = True
+        self._turns.at_work = self.method.path
         if self.method.stream is not None:
             self._wake()
         elif len(self._requests) != 1:
@@ -196,7 +220,7 @@ class GrpcCall:
 
     async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work()
+            await self._turns.over(self.method.path, work())
         except asyncio.CancelledError:
             self.fail(StatusError(Code.CANCELLED, "the call was cancelled"))
         except Exception as error:

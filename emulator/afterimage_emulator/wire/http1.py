@@ -9,6 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import cast
@@ -28,6 +29,9 @@ from afterimage_emulator.wire.http_messages import (
 from afterimage_emulator.wire.observers import FAULTS, RequestObserver
 
 HEAD_LIMIT_BYTES = 64 * 1024
+LINGER_SECONDS = 2.0
+LINGER_BYTES = 64 * 1024 * 1024
+"""How much is read away for a client that sends on after it was refused, so that it hears of it."""
 BODY_BUFFER_BYTES = 512 * 1024
 STALL_SECONDS = 30.0
 IDLE_SECONDS = 120.0
@@ -59,6 +63,7 @@ class IncomingBody:
         self._buffered_bytes = 0
         self._ended = False
         self._lost = False
+        self._spoilt: StatusError | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     # -- fed by the connection
@@ -77,6 +82,11 @@ class IncomingBody:
     def lose(self) -> None:
         """The client is gone: whoever reads on is told."""
         self._lost = not self._ended
+        self._wake()
+
+    def spoil(self, error: StatusError) -> None:
+        """What comes is no body any more: whoever reads on is told, and can answer."""
+        self._spoilt = error
         self._wake()
 
     @property
@@ -99,6 +109,8 @@ class IncomingBody:
                 yield chunk
             elif self._ended:
                 return
+            elif self._spoilt is not None:
+                raise self._spoilt
             elif self._lost:
                 raise StatusError(Code.CANCELLED, "the client went away before the end of the request body")
             else:
@@ -179,6 +191,11 @@ class Http1Connection(asyncio.Protocol):
         self._streaming = False
         self._lost = False
         self._reading_paused = False
+        self._leaves_unread = False
+        self._lingering: asyncio.Future[None] | None = None
+        self._lingering_bytes = LINGER_BYTES
+        self._bytes_of_no_body = 0
+        """How much came since the last byte of a body: heads, trailers, what stands between chunks."""
 
     # -- the transport's side
 
@@ -190,10 +207,16 @@ class Http1Connection(asyncio.Protocol):
         self._task = asyncio.get_running_loop().create_task(self._serve())
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering is not None:
+            self._lingering_bytes -= len(data)
+            if self._lingering_bytes < 0:
+                self._end_lingering()
+            return
         if self._feed_upgraded(data):
             return
         if self._body is None:
             self._head_bytes += len(data)
+        self._bytes_of_no_body += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -205,6 +228,8 @@ class Http1Connection(asyncio.Protocol):
         else:
             if self._body is None and self._head_bytes > HEAD_LIMIT_BYTES:
                 self._refuse(431, f"the request's head is larger than {HEAD_LIMIT_BYTES} bytes")
+            elif self._body is not None and self._bytes_of_no_body > HEAD_LIMIT_BYTES:
+                self._refuse(431, f"what stands between or behind the chunks is larger than {HEAD_LIMIT_BYTES} bytes")
 
     def _feed_upgraded(self, data: bytes) -> bool:
         """Whether another protocol is spoken by now."""
@@ -224,6 +249,7 @@ class Http1Connection(asyncio.Protocol):
         for body in (self._body, self._upgraded):
             if body is not None:
                 body.lose()
+        self._end_lingering()
         self.resume_writing()
         # A handler at work is left to finish what it began; only an answer nobody reads any more is cut off.
         if self._streaming or not self._observer.is_busy(self):
@@ -249,6 +275,11 @@ class Http1Connection(asyncio.Protocol):
 
     def _refuse(self, status: int, message: str) -> None:
         self.will_close = True
+        if not self._lost and self._body is not None and not self._body.is_ended and self._observer.is_busy(self):
+            self.pause_reading()
+            self._leaves_unread = True
+            self._body.spoil(StatusError(Code.INVALID_ARGUMENT, message))
+            return
         if not self._lost and not self._observer.is_busy(self):
             self._transport.write(_head(status, [("content-type", "text/plain")], len(message.encode()), close=True))
             self._transport.write(message.encode())
@@ -297,6 +328,7 @@ class Http1Connection(asyncio.Protocol):
             self._arrived.set_result(None)
 
     def on_body(self, chunk: bytes) -> None:
+        self._bytes_of_no_body = 0
         if self._body is not None:
             self._body.feed(chunk)
 
@@ -321,9 +353,23 @@ class Http1Connection(asyncio.Protocol):
                 request, body = self._waiting.popleft()
                 await self._answer(request, body)
                 self.resume_reading()
+            if self._leaves_unread and not self._lost and not self._transport.is_closing():
+                await self._linger()
         finally:
             if not self._transport.is_closing():
                 self._transport.close()
+
+    async def _linger(self) -> None:
+        """Reads what still comes, and drops it: a connection closed before would take the answer with it."""
+        self._lingering = asyncio.get_running_loop().create_future()
+        self._transport.write_eof()
+        self.resume_reading()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._lingering, LINGER_SECONDS)
+
+    def _end_lingering(self) -> None:
+        if self._lingering is not None and not self._lingering.done():
+            self._lingering.set_result(None)
 
     async def _answer(self, request: HttpRequest, body: IncomingBody) -> None:
         fault = None
@@ -339,8 +385,10 @@ class Http1Connection(asyncio.Protocol):
                 seen.message = _message_of(response)
             if not request.keep_alive:
                 self.will_close = True
-            if body is self._upgraded or (not body.is_ended and not await body.discard()):
+            if body is self._upgraded:
                 self.will_close = True
+            elif not body.is_ended and not await body.discard():
+                self.will_close = self._leaves_unread = True
             if self._lost:
                 await _close(response.body)
             else:
@@ -352,7 +400,8 @@ class Http1Connection(asyncio.Protocol):
                 raise StatusError(fault.code, fault.message)
             if fault is not None and fault.action == "stall":
                 await asyncio.sleep(fault.seconds)
-            response = await self._handler(request)
+            name = f"{self._service}: {request.method} {request.raw_path[:100]}"
+            response = await self._observer.turns.over(name, self._handler(request))
             if fault is not None and fault.action == "apply_then_fail":
                 await _close(response.body)
                 raise StatusError(fault.code, fault.message)

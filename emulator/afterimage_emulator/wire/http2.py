@@ -176,6 +176,7 @@ class Http2Connection(asyncio.Protocol):
             peer=self._peer,
             fault=fault,
             message_limit_bytes=MESSAGE_LIMIT_BYTES,
+            turns=self._observer.turns,
         )
 
     def _reject(self, stream_id: int, error: StatusError) -> None:
@@ -184,6 +185,9 @@ class Http2Connection(asyncio.Protocol):
         self._conn.send_headers(stream_id, error_trailers(error), end_stream=True)
 
     # -- what calls ask for
+
+    def unfinished_bytes(self) -> int:
+        return sum(call.unfinished_bytes for call in self._calls.values())
 
     def acknowledge(self, stream_id: int, received_bytes: int) -> None:
         if self._lost:

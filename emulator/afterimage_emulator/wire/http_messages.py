@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Protocol
 from urllib.parse import parse_qsl
 
 from afterimage_emulator.status import Code, StatusError
+from afterimage_emulator.turns import elsewhere
 from afterimage_emulator.wire.link_free_files import open_below
 
 DEFAULT_BODY_LIMIT_BYTES = 16 * 1024 * 1024
@@ -81,6 +82,9 @@ class HttpRequest:
     version_1_0: bool = False
     keep_alive: bool = True
 
+    read_bytes: int = 0
+    """How long the text was that `json` has read."""
+
     _query: dict[str, list[str]] | None = None
 
     @property
@@ -100,18 +104,15 @@ class HttpRequest:
         raw = await self.body.read(limit_bytes)
         if not raw:
             return None
+        self.read_bytes = len(raw)
         try:
-            text = raw.decode("utf-8-sig")
-            value = json.loads(text, parse_constant=_refuse_constant)
-            if _SURROGATE.search(text):  # half of a pair has no UTF-8: it could neither be stored nor answered
-                json.dumps(value, ensure_ascii=False).encode()
+            return await elsewhere(len(raw), _value_of, raw)
         except UnicodeEncodeError:
             raise StatusError(
                 Code.INVALID_ARGUMENT, "the request body is not JSON: a string holds half of a surrogate pair"
             ) from None
         except (ValueError, RecursionError) as error:
             raise StatusError(Code.INVALID_ARGUMENT, f"the request body is not JSON: {error}") from error
-        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,14 @@ class HttpResponse:
 
 
 HttpHandler = Callable[[HttpRequest], Awaitable[HttpResponse]]
+
+
+def _value_of(raw: bytes) -> Any:
+    text = raw.decode("utf-8-sig")
+    value = json.loads(text, parse_constant=_refuse_constant)
+    if _SURROGATE.search(text):  # half of a pair has no UTF-8: it could neither be stored nor answered
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def is_read(request: HttpRequest) -> bool:

@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
+from afterimage_emulator.turns import LongTurns
+
 _log = logging.getLogger("afterimage_emulator.requests")
 
 
@@ -74,6 +76,7 @@ class RequestObserver:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._busy: set[int] = set()
         self._told = ToldOnce()
+        self.turns = LongTurns()
 
     def is_busy(self, connection: object) -> bool:
         return id(connection) in self._busy

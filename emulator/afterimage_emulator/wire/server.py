@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -54,6 +55,7 @@ class WireServer:
         self._methods = {method.path: method for method in grpc}
         self._faults = faults or Faults()
         self._observer = observer or RequestObserver()
+        self.turns = self._observer.turns
         self._limits = limits or Http1Limits()
         self._worded = worded or _bare
         self._check_grpc_origin = check_grpc_origin
@@ -126,6 +128,12 @@ class _Sniffer(asyncio.Protocol):
         self._silence = asyncio.get_running_loop().call_later(30, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
+        turns, began = self._server.turns, time.thread_time()
+        turns.at_work = ""
+        self._receive(data)
+        turns.note(turns.at_work or f"bytes for {self._server.name}", time.thread_time() - began)
+
+    def _receive(self, data: bytes) -> None:
         CURRENT_PEER.set(self._peer)  # each time: a transport that read nothing for a while goes on in another context
         if self._spoken is None:
             self._first += data

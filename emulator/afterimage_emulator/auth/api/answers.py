@@ -10,6 +10,7 @@ from afterimage_emulator.front.callers import caller_from_authorization
 from afterimage_emulator.front.error_body import error_body_with, respond_with_error
 from afterimage_emulator.front.json_reading import UnreadableJsonError, read_json
 from afterimage_emulator.status import HTTP_STATUS, Code, StatusError
+from afterimage_emulator.turns import elsewhere
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
 
 _SEE = (
@@ -68,7 +69,7 @@ async def json_body(request: HttpRequest) -> Mapping[str, object]:
     if not raw:
         return {}
     try:
-        value = read_json(raw)
+        value = await elsewhere(len(raw), read_json, raw)
     except UnreadableJsonError as error:
         raise unreadable(str(error)) from None
     if isinstance(value, list):

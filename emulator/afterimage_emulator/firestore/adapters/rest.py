@@ -19,6 +19,7 @@ from afterimage_emulator.front.error_body import error_body, respond_with_error
 from afterimage_emulator.protos import firestore_v1
 from afterimage_emulator.protos.message import Message
 from afterimage_emulator.status import HTTP_STATUS, Code, StatusError
+from afterimage_emulator.turns import elsewhere
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse, json_response
 from afterimage_emulator.wire.offered import Offered
 
@@ -148,7 +149,7 @@ class _Parameters:
 
 async def _from_body(request: HttpRequest, request_class: type[M], place: str = "", resource: str = "") -> M:
     body = await request.json()
-    message = message_from_json({} if body is None else body, request_class())
+    message: M = await elsewhere(request.read_bytes, message_from_json, {} if body is None else body, request_class())
     if place == "database":
         setattr(message, place, resource.removesuffix("/documents"))
     elif place:
