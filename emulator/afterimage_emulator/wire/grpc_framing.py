@@ -63,7 +63,11 @@ def _decompress(payload: bytes, encoding: str, limit_bytes: int) -> bytes:
 
 def parse_timeout(value: str | None) -> float | None:
     """Seconds from a `grpc-timeout` header such as `500m`; None where there is none or it cannot be read."""
-    if not value or value[-1] not in _TIMEOUT_UNITS or not value[:-1].isdigit():
+    if (
+        not value
+        or value[-1] not in _TIMEOUT_UNITS
+        or not (value.isascii() and value[:-1].isdecimal() and len(value) <= 20)
+    ):
         return None
     return int(value[:-1]) * _TIMEOUT_UNITS[value[-1]]
 

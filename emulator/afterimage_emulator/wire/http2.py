@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 import h2.config
@@ -53,7 +53,7 @@ class Http2Connection(asyncio.Protocol):
         self._conn = h2.connection.H2Connection(
             h2.config.H2Configuration(
                 client_side=False,
-                header_encoding="utf-8",
+                header_encoding=None,  # text is made of them here: what is no UTF-8 costs no connection
                 validate_inbound_headers=False,
                 normalize_inbound_headers=False,
                 validate_outbound_headers=False,
@@ -124,7 +124,7 @@ class Http2Connection(asyncio.Protocol):
             else:
                 call.receive(event.data or b"", event.flow_controlled_length)
         elif isinstance(event, h2.events.RequestReceived):
-            self._open(event.stream_id, dict(cast(list[tuple[str, str]], event.headers)))
+            self._open(event.stream_id, _texts(event.headers))
         elif isinstance(event, h2.events.StreamEnded):
             call = self._calls.get(event.stream_id)
             if call is not None:
@@ -290,3 +290,7 @@ def _take(call: GrpcCall, limit_bytes: int) -> bytes:
         size += len(piece)
         pieces.append(piece)
     return first if len(pieces) == 1 else b"".join(pieces)
+
+
+def _texts(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in headers}
