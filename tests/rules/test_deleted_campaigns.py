@@ -108,6 +108,40 @@ def test_an_owner_who_left_does_not_come_back(environment: RulesEnvironment) -> 
     assert_outside(alice)
 
 
+def test_a_campaign_that_a_server_makes_anew_is_its_new_owners_at_once(environment: RulesEnvironment) -> None:
+    """What is kept of the owners before lets none of them in; it only holds a deletion up, until it is brought up to
+    date, by functions or with the deletion.
+    """
+    environment.seed({"campaigns/c": {"rev": 0, "ownerId": "bob", "members": ["bob"]}})
+    alice, bob, mallory = (environment.as_user(name) for name in ("alice", "bob", "mallory"))
+    for stranger in (alice, mallory):
+        assert_outside(stranger)
+        assert_denied(stranger.get("campaigns/c"))
+        assert_denied(stranger.update("campaigns/c", {"members": ["alice", "mallory"], "rev": 1}))
+        assert_denied(stranger.delete("campaigns/c"))
+        assert_denied(stranger.set("campaignOwners/c", OWNERS))
+    assert_allowed(bob.get("scenes/s"))
+    assert_allowed(bob.update("campaigns/c", {"name": "Mine", "rev": 1}))
+    assert_denied(bob.delete("campaigns/c"))
+    kept = {"ownerId": "bob", "members": ["bob"]}
+    assert_allowed(*bob.commit([("set", "campaignOwners/c", kept), ("delete", "campaigns/c", None)]))
+    for stranger in (alice, mallory):
+        assert_denied(stranger.create("campaigns/c", {"rev": 0, "ownerId": "alice", "members": ["alice"]}))
+        assert_outside(stranger)
+
+
+def test_a_server_that_deletes_what_it_made_anew_too_soon_leaves_the_owner_before(
+    environment: RulesEnvironment,
+) -> None:
+    """No rule holds a server up: it waits until the new owners are kept, or writes them along. No stranger gains."""
+    del environment.documents["campaigns/c"]
+    mallory, bob, alice = (environment.as_user(name) for name in ("mallory", "bob", "alice"))
+    for other in (mallory, bob):
+        assert_denied(other.create("campaigns/c", {"rev": 0, "members": ["mallory", "bob"]}))
+        assert_outside(other)
+    assert_allowed(alice.create("campaigns/c", {"rev": 0, "ownerId": "alice"}))
+
+
 def test_clients_that_were_offline_lose_nothing_of_their_own(environment: RulesEnvironment) -> None:
     """What they still hold of a deleted campaign does not bring it back; their own scenes they take out."""
     assert_allowed(environment.as_user("alice").delete("campaigns/c"))

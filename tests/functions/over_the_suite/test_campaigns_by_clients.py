@@ -60,3 +60,23 @@ def test_a_deleted_campaign_stays_its_owners(
         client.get(bob, f"scenes/{name}")
     client.commit(alice, made)
     assert client.get(alice, f"scenes/{name}").fields["campaignId"].string_value == name
+
+
+def test_a_campaign_that_a_server_makes_anew_is_its_new_owners(
+    functions_suite: BackgroundSuite, server: firestore.Client, client: Client
+) -> None:
+    """Deleted and made again before any function has run: the owner before is out at once, and stays out."""
+    name = f"c-{uuid.uuid4().hex[:8]}"
+    alice, bob = (token(uid, functions_suite.project_id) for uid in ("alice", "bob"))
+    client.commit(alice, campaign(client, f"campaigns/{name}", "alice", "alice"))
+    document = server.document(f"campaigns/{name}")
+    document.delete()
+    document.set({"rev": 0, "ownerId": "bob", "members": ["bob"]})
+    with pytest.raises(PermissionDenied):
+        client.get(alice, f"campaigns/{name}")
+    functions_suite.settled(PATIENCE_SECONDS)
+    kept = server.document(f"campaignOwners/{name}").get().to_dict() or {}
+    assert (kept["ownerId"], kept["members"]) == ("bob", ["bob"])
+    client.commit(bob, types.Write(delete=client.name(f"campaigns/{name}")))
+    with pytest.raises(PermissionDenied):
+        client.commit(alice, campaign(client, f"campaigns/{name}", "alice", "alice"))
