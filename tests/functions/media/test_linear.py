@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from afterimage.media.inspection.containers import duration_of
+from afterimage.media.inspection.containers import played_of
 from afterimage.media.inspection.gif_blocks import GifError, count_frames
 from afterimage.media.inspection.inspect import Verdict, inspect_image
 from afterimage.media.inspection.signatures import HEAD_BYTES, identify
@@ -133,7 +133,7 @@ def test_a_duration_is_read_in_a_bounded_number_of_steps(name: str) -> None:
             reads.append(len(data[start:end]))
             return data[start:end]
 
-        return steps_of(lambda: duration_of(content_type, len(data), read)), sum(reads)
+        return steps_of(lambda: played_of(content_type, len(data), read)), sum(reads)
 
     (small, read_of_small), (large, read_of_large) = work(1 << 20), work(1 << 22)
     assert large <= small + 200

@@ -151,6 +151,8 @@ PICTURES: Final[Mapping[str, Make]] = {
 CONTAINERS: Final[Mapping[str, tuple[str, Make]]] = {
     "boxes of nothing": ("video/mp4", _repeated(b"\0\0\0\x08free")),
     "a film without its head": ("video/mp4", _repeated(b"mvhx", start=b"\xff\xff\xff\0moov")),
+    "tracks without end": ("video/mp4", _repeated(b"\0\0\0\x08trak", start=b"\xff\xff\xff\0moov")),
+    "elements of nothing": ("video/webm", _repeated(b"\xec\x80", start=b"\x1aE\xdf\xa3\x80")),
     "pages": ("audio/opus", _repeated(b"OggS", start=b"OggS" + bytes(22) + b"\1\x13OpusHead\1\2\0\0")),
     "chunks of nothing": ("audio/wav", _repeated(b"junk\0\0\0\0", start=b"RIFF\0\0\0\0WAVE")),
 }

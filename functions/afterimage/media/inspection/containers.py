@@ -1,68 +1,37 @@
 """How long a video or a sound plays, from its container's own words; nothing is decoded, and little is read.
 
-MP4 and QuickTime say it in `mvhd`, Ogg by the position of its last page, WAV by its sizes, FLAC in its first block.
-Other containers are not read: a library that reads them all would weigh more than everything else here together.
+Films have a module of their own. Ogg says it by the position of its last page, WAV by its sizes, FLAC in its first
+block. Other containers are not read: a library that reads them all would weigh more than all else here together.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from typing import Final
 
-Reader = Callable[[int, int], bytes]
-"""Bytes of the file from one position up to, not including, another; fewer where the file ends."""
+from afterimage.media.inspection.films import Played, Reader, mp4_played, webm_played
 
-_MOST_BOXES: Final = 64
-_BOX_HEAD: Final = 16
-_MOVIE_BYTES: Final = 4096
 _OGG_TAIL: Final = 65_536
 _OPUS_RATE: Final = 48_000
 _MP4_TYPES: Final = frozenset({"video/mp4", "audio/mp4", "video/quicktime", "video/3gpp"})
 
 
-def duration_of(content_type: str, size: int, read: Reader) -> float | None:
-    """The duration in seconds; None where it is not said, or not in a way that is read here."""
+def played_of(content_type: str, size: int, read: Reader) -> Played:
+    """What the container says; nothing where it says nothing, or not in a way that is read here."""
     try:
         if content_type in _MP4_TYPES:
-            return _mp4_duration(size, read)
+            return mp4_played(size, read)
+        if content_type == "video/webm":
+            return webm_played(read)
         if content_type in {"audio/opus", "audio/ogg"}:
-            return _ogg_duration(size, read)
+            return Played(duration_seconds=_ogg_duration(size, read))
         if content_type == "audio/wav":
-            return _wav_duration(read)
+            return Played(duration_seconds=_wav_duration(read))
         if content_type == "audio/flac":
-            return _flac_duration(read)
+            return Played(duration_seconds=_flac_duration(read))
     except (struct.error, IndexError, ZeroDivisionError):
-        return None
-    return None
-
-
-def _mp4_duration(size: int, read: Reader) -> float | None:
-    at = 0
-    for _ in range(_MOST_BOXES):
-        head = read(at, at + _BOX_HEAD)
-        length, kind = struct.unpack_from(">I4s", head)
-        body = at + 8
-        if length == 1:
-            length, body = struct.unpack_from(">Q", head, 8)[0], at + 16
-        if kind == b"moov":
-            return _movie_duration(read(body, body + _MOVIE_BYTES))
-        if length < 8 or at + length >= size:
-            return None
-        at += length
-    return None
-
-
-def _movie_duration(movie: bytes) -> float | None:
-    """Reads `mvhd`, which every writer puts first."""
-    at = movie.find(b"mvhd")
-    if at < 0:
-        return None
-    if movie[at + 4] == 1:
-        scale, duration = struct.unpack_from(">IQ", movie, at + 24)
-    else:
-        scale, duration = struct.unpack_from(">II", movie, at + 16)
-    return round(duration / scale, 3) or None
+        return Played()
+    return Played()
 
 
 def _ogg_duration(size: int, read: Reader) -> float | None:

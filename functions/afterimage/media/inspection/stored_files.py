@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from afterimage.media.inspection.containers import duration_of
+from afterimage.media.inspection.containers import played_of
 from afterimage.media.inspection.inspect import Inspection, Verdict, gunzip, inspect_image, is_mismatch
 from afterimage.media.inspection.signatures import HEAD_BYTES, UNKNOWN, FileType, Kind, identify
 from afterimage.media.limits import Limits
@@ -41,7 +41,7 @@ def _inspect_packed(originals: FileStore, original: StoredFile, limits: Limits) 
 
 
 def _inspect_playable(originals: FileStore, original: StoredFile, file_type: FileType, data: bytes) -> Inspection:
-    """Video and sound: the type and, where the container says it, the duration; no posters or waveforms yet."""
+    """Video and sound: the type and, where the container says them, duration and size; no posters or waveforms."""
 
     def read(start: int, end: int) -> bytes:
         end = min(end, original.size)
@@ -54,10 +54,9 @@ def _inspect_playable(originals: FileStore, original: StoredFile, file_type: Fil
         reason = f"declared {original.content_type}, but the bytes are {file_type.content_type}"
         return Inspection(verdict=Verdict.QUARANTINE, reason=reason, file_type=file_type, mismatch=mismatch)
     found = Inspection(verdict=Verdict.ACCEPT, file_type=file_type, mismatch=mismatch)
-    duration = duration_of(file_type.content_type, original.size, read)
-    if duration is None:
-        return replace(found, note="the duration of this kind of file is not read")
-    return replace(found, duration_seconds=duration)
+    played = played_of(file_type.content_type, original.size, read)
+    note = "its container does not say how long it plays" if played.duration_seconds is None else None
+    return replace(found, duration_seconds=played.duration_seconds, width=played.width, height=played.height, note=note)
 
 
 def _too_large(original: StoredFile, file_type: FileType, limits: Limits) -> Inspection:

@@ -22,7 +22,7 @@ from PIL import Image
 from afterimage.delivery import events
 from afterimage.delivery.dead_letters import DeadLetters
 from afterimage.delivery.receiver import Receiver
-from afterimage.media.inspection.containers import duration_of
+from afterimage.media.inspection.containers import played_of
 from afterimage.media.inspection.gif_blocks import GifError, count_frames
 from afterimage.media.inspection.inspect import Verdict, gunzip, inspect_image
 from afterimage.media.inspection.jpeg_scans import scans_of
@@ -183,8 +183,8 @@ def test_every_reader_of_bytes_ends(dice: random.Random) -> None:
                     refuse_overload(data, kind)
             with suppress(GifError, OverloadError):
                 count_frames(data, 300)
-            for kind in ("video/mp4", "audio/opus", "audio/wav", "audio/flac"):
-                duration_of(kind, len(data), partial(part, data))
+            for kind in ("video/mp4", "video/webm", "audio/opus", "audio/wav", "audio/flac"):
+                played_of(kind, len(data), partial(part, data))
 
 
 LETTERS = "ab_./-~#[]*?%0129 \0\n\u202eäß\U0001f600"
