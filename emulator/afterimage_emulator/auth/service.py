@@ -20,6 +20,7 @@ from afterimage_emulator.auth.exported_accounts import read_projects, write_proj
 from afterimage_emulator.auth.tokens.sessions import SignedInUsers
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import NoteChange, note_nothing
+from afterimage_emulator.front.local_hosts import is_this_machine
 from afterimage_emulator.front.pages import answer_pages
 from afterimage_emulator.wire.grpc_methods import GrpcMethod
 from afterimage_emulator.wire.http_messages import HttpRequest, HttpResponse
@@ -52,6 +53,7 @@ class AuthService:
         clock: Clock,
         app_check_debug_tokens: Collection[str] | None = None,
         functions: Callable[[], BlockingTargets | None] = lambda: None,
+        may_call: Callable[[str], bool] = is_this_machine,
         note: NoteChange = note_nothing,
         keeping: Journal | None = None,
     ) -> None:
@@ -68,7 +70,7 @@ class AuthService:
         self._toolkit = IdentityToolkitApi(
             projects=self.projects,
             sessions=self._sessions,
-            functions=AskedFunctions(clock=clock, beside=functions),
+            functions=AskedFunctions(clock=clock, beside=functions, may_call=may_call),
             addressed=addressed,
         )
         self._toolkit.add_routes(self._router)

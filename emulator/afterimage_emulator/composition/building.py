@@ -135,6 +135,7 @@ class ServiceBuilder:
             project_id=parts.configuration.project_id,
             clock=parts.clock,
             functions=functions,
+            may_call=self._may_call,
             note=self._note_change,
             keeping=self._journal(),
         )

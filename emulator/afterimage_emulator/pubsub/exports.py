@@ -72,7 +72,7 @@ def restore_broker(broker: Broker, body: Mapping[str, Any]) -> None:
 def _read_subscription(broker: Broker, exported: Mapping[str, Any]) -> None:
     settings = _read(exported["settings"], pubsub_v1.Subscription())
     used_ns = exported.get("lastUsedNs")
-    subscription = broker.create_subscription(settings, last_used_ns=used_ns)
+    subscription = broker.create_subscription(settings, last_used_ns=used_ns, restored=True)
     if exported.get("forFunction"):
         subscription.serve_function()
     if settings.detached:

@@ -95,7 +95,7 @@ class KeptBroker:
         for name, value in found.get("subscription", {}).items():
             settings = pubsub_v1.Subscription.FromString(value[1:])
             try:
-                subscription = self._broker.create_subscription(settings)
+                subscription = self._broker.create_subscription(settings, restored=True)
             except StatusError as error:
                 _log.warning("`%s` waits for another start: %s", name, error.message)
                 continue

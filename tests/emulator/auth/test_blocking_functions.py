@@ -219,4 +219,8 @@ def test_an_admin_names_functions_by_url(asked: Asked) -> None:
     assert kept.json()["blockingFunctions"]["triggers"]["beforeCreate"]["functionUri"] == "http://127.0.0.1:9/x"
     answer = asked.client.ask("signUp", email="url@example.com", password="secret-1")
     assert (answer.status_code, "Failed to make request to http://127.0.0.1:9/x" in answer.text) == (500, True)
+    told({"beforeCreate": {"functionUri": "https://us-central1-real.cloudfunctions.net/beforeCreate"}})
+    answer = asked.client.ask("signUp", email="elsewhere@example.com", password="secret-1")
+    assert answer.status_code == 500
+    assert "`us-central1-real.cloudfunctions.net` is not on this machine" in answer.json()["error"]["message"]
     assert "Event type is invalid" in told({"beforeSendEmail": {"functionUri": "http://127.0.0.1:9/x"}}).text

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 from afterimage_emulator.auth.accounts.accounts import Account
 from afterimage_emulator.auth.accounts.custom_claims import check_serialized_claims
@@ -16,6 +17,7 @@ from afterimage_emulator.auth.errors import AuthError, malformed, refused
 from afterimage_emulator.auth.tokens.unsigned_jwt import unsigned_jwt
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.front.json_reading import UnreadableJsonError, read_json_object
+from afterimage_emulator.front.local_hosts import is_this_machine
 from afterimage_emulator.status import Code
 from afterimage_emulator.wire.http_client import send
 
@@ -59,8 +61,11 @@ class AskedFunctions:
         *,
         clock: Clock,
         beside: Callable[[], BlockingTargets | None],
+        may_call: Callable[[str], bool] = is_this_machine,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
+        """`may_call` says of a host's name whether users' data may be sent there."""
+        self._may_call = may_call
         self._patience_seconds = patience_seconds
         self._clock = clock
         self._beside = beside
@@ -91,6 +96,7 @@ class AskedFunctions:
             if answer is None:
                 raise _failed(f"Deadline exceeded making request to {url}.")
         else:
+            self._check_reach(url)
             answer = await _send(url, body, self._patience_seconds)
         status, content = answer
         if not 200 <= status < 300:
@@ -102,6 +108,14 @@ class AskedFunctions:
             return _answered(event, read_json_object(content))
         except UnreadableJsonError:
             raise _failed("Response body is not valid JSON.") from None
+
+    def _check_reach(self, url: str) -> None:
+        host = urlsplit(url).hostname or ""
+        if not self._may_call(host):
+            raise _failed(
+                f"`{host}` is not on this machine, and the suite calls nothing else; name an address of this machine, "
+                f"or start the suite with `--allow-host {host}`"
+            )
 
 
 async def _send(url: str, body: bytes, patience_seconds: float) -> tuple[int, bytes]:

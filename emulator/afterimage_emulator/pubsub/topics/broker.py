@@ -182,9 +182,11 @@ class Broker:
         self.topic(name)
         del self._topics[name]
         self._keeping.touch(topic_key(name))
-        for subscription in self._of_topic.pop(name):
-            subscription.settings.topic = DELETED_TOPIC
-            subscription.keep_as_long_as(None)
+        del self._of_topic[name]
+        for subscription in self._subscriptions.values():  # a detached one is in no list of a topic's
+            if subscription.settings.topic == name:
+                subscription.settings.topic = DELETED_TOPIC
+                subscription.keep_as_long_as(None)
         self.snapshots.drop_topic(name)
         self.policies.forget(name)
 
@@ -199,13 +201,18 @@ class Broker:
 
     # -- subscriptions
 
-    def create_subscription(self, wanted: pubsub_v1.Subscription, *, last_used_ns: int | None = None) -> Subscription:
-        settings = self._checked(wanted)
+    def create_subscription(
+        self, wanted: pubsub_v1.Subscription, *, last_used_ns: int | None = None, restored: bool = False
+    ) -> Subscription:
+        """`restored` takes what an earlier state allowed: its dead letter topic may be gone, and its buckets."""
+        settings = checked_subscription(wanted) if restored else self._checked(wanted)
         if settings.name in self._subscriptions:
             raise already_exists(settings.name)
+        if restored and settings.topic not in self._topics:
+            settings.topic = DELETED_TOPIC
         if settings.topic != DELETED_TOPIC:
             self.topic(settings.topic)
-        if settings.dead_letter_policy.dead_letter_topic:
+        if settings.dead_letter_policy.dead_letter_topic and not restored:
             self.topic(settings.dead_letter_policy.dead_letter_topic)
         subscription = Subscription(
             settings,

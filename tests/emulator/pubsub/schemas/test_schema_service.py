@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -260,3 +261,70 @@ def test_rest_has_schemas_too(pubsub: Serving) -> None:
     assert any(each["name"] == name for each in pubsub.rest("GET", f"{PARENT}/schemas?pageSize=1000")[1]["schemas"])
     assert pubsub.rest("DELETE", name) == (200, {})
     assert pubsub.rest("GET", name)[0] == 404
+
+
+def test_schemas_come_back_from_an_export_as_they_were(
+    pubsub: Serving,
+    publisher: pubsub_v1.PublisherClient,
+    subscriber: pubsub_v1.SubscriberClient,
+    schemas: SchemaServiceClient,
+    tmp_path: Path,
+) -> None:
+    """Revisions with their ids and times; topics go on holding messages against theirs, and commits are compared."""
+    made = create(schemas)
+    wider = commit(schemas, made.name, WIDER)
+    proto = create(schemas, PROTO, Schema.Type.PROTOCOL_BUFFER)
+    gone = create(schemas)
+    topics = [new_names("restored")[0] for _ in range(3)]
+    subscription = new_names("restored")[1]
+    settings = (
+        {"schema": made.name, "encoding": Encoding.JSON, "last_revision_id": made.revision_id},
+        {"schema": proto.name, "encoding": Encoding.BINARY},
+        {"schema": gone.name, "encoding": Encoding.JSON},
+    )
+    for topic, each in zip(topics, settings, strict=True):
+        publisher.create_topic(request={"name": topic, "schema_settings": each})
+    schemas.delete_schema(name=gone.name)
+    subscriber.create_subscription(name=subscription, topic=topics[0])
+    PublisherServiceClient.publish(publisher, topic=topics[0], messages=[{"data": b'{"id": 1}'}])
+    before = list(schemas.list_schema_revisions(request={"name": made.name, "view": SchemaView.FULL}))
+    pubsub.run(pubsub.service.export_to(tmp_path))
+    pubsub.call(pubsub.service.reset)
+    with pytest.raises(exceptions.NotFound):
+        schemas.get_schema(name=made.name)
+    pubsub.run(pubsub.service.import_from(tmp_path))
+    assert list(schemas.list_schema_revisions(request={"name": made.name, "view": SchemaView.FULL})) == before
+    assert schemas.get_schema(name=f"{made.name}@{wider.revision_id}").definition == WIDER
+    [received] = subscriber.pull(subscription=subscription, max_messages=5).received_messages
+    assert received.message.attributes["googclient_schemarevisionid"] == made.revision_id
+    with pytest.raises(exceptions.InvalidArgument, match="schema validation"):
+        PublisherServiceClient.publish(publisher, topic=topics[0], messages=[{"data": b'{"id": 1, "note": ""}'}])
+    PublisherServiceClient.publish(publisher, topic=topics[1], messages=[{"data": b"\x08\x01"}])
+    with pytest.raises(exceptions.InvalidArgument, match="schema validation"):
+        PublisherServiceClient.publish(publisher, topic=topics[1], messages=[{"data": b"\x10\x01"}])
+    with pytest.raises(exceptions.FailedPrecondition, match="schema is deleted"):
+        PublisherServiceClient.publish(publisher, topic=topics[2], messages=[{"data": b"{}"}])
+    with pytest.raises(exceptions.InvalidArgument, match="incompatible"):
+        commit(schemas, proto.name, PROTO.replace("int64", "string"), Schema.Type.PROTOCOL_BUFFER)
+    assert commit(schemas, made.name, AVRO).revision_id not in {each.revision_id for each in before}
+
+
+def test_a_subscription_comes_back_although_its_topics_are_gone(
+    pubsub: Serving, publisher: pubsub_v1.PublisherClient, subscriber: pubsub_v1.SubscriberClient, tmp_path: Path
+) -> None:
+    """Deleting topics is allowed, so an export without them is one that starts a suite."""
+    (topic, subscription), (letters, detached) = new_names(), new_names("letters")
+    for name in (topic, letters):
+        publisher.create_topic(name=name)
+    subscriber.create_subscription(name=detached, topic=letters)
+    publisher.detach_subscription(request={"subscription": detached})
+    policy = {"dead_letter_topic": letters}
+    subscriber.create_subscription(request={"name": subscription, "topic": topic, "dead_letter_policy": policy})
+    publisher.delete_topic(topic=letters)
+    assert subscriber.get_subscription(subscription=detached).topic == "_deleted-topic_"
+    publisher.publish(topic, b"x").result(20)
+    pubsub.run(pubsub.service.export_to(tmp_path))
+    pubsub.call(pubsub.service.reset)
+    pubsub.run(pubsub.service.import_from(tmp_path))
+    assert subscriber.pull(subscription=subscription, max_messages=1).received_messages[0].message.data == b"x"
+    assert subscriber.get_subscription(subscription=detached).detached
