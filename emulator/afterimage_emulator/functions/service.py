@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from afterimage_emulator.functions.deliveries.deliveries import Deliveries, Func
 from afterimage_emulator.functions.deliveries.event_subscriptions import EventSubscriptions
 from afterimage_emulator.functions.deliveries.pending_events import read_pending, write_pending
 from afterimage_emulator.functions.deliveries.schedules import Schedules
+from afterimage_emulator.functions.host.suite_clock import is_asked_for
 from afterimage_emulator.functions.http_front import FunctionsHttpFront
 from afterimage_emulator.functions.instances.function_pool import FunctionPool
 from afterimage_emulator.functions.instances.instance_budget import InstanceBudget
@@ -82,7 +84,11 @@ class FunctionsService:
         self._routed = asyncio.Event()
         self._causes = Causes(self.record, self._runs_at)
         calls = FunctionCalls(
-            clock=clock, record=self.record, find=lambda name: self._pools.get(name), replaced=self._next_route
+            clock=clock,
+            record=self.record,
+            find=lambda name: self._pools.get(name),
+            replaced=self._next_route,
+            tells_clock=is_asked_for(os.environ) and not in_process,
         )
         self.figures = calls.figures
         self._deliveries = Deliveries(

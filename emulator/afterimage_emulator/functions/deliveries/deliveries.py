@@ -25,6 +25,7 @@ from afterimage_emulator.functions.deliveries.event_subscriptions import (
     topic_of,
 )
 from afterimage_emulator.functions.deliveries.pending_events import HeldEvents, Pending, plain_pending
+from afterimage_emulator.functions.host.suite_clock import HEADER
 from afterimage_emulator.functions.instances.function_pool import FunctionFailedError, FunctionPool, PoolRetiredError
 from afterimage_emulator.functions.instances.instance_requests import InstanceAnswer, InstanceRequest, request_head
 from afterimage_emulator.functions.instances.streamed_answers import StreamedAnswer
@@ -58,8 +59,10 @@ class FunctionCalls:
         record: AttemptRecord,
         find: Callable[[str], FunctionPool | None],
         replaced: Callable[[], Awaitable[None]],
+        tells_clock: bool = False,
     ) -> None:
-        """`replaced` returns when other pools than now may be found."""
+        """`replaced` returns when other pools than now may be found; `tells_clock`: to functions that follow it."""
+        self._tells_clock = tells_clock
         self.record = record
         self.figures = CallFigures()
         self._replaced = replaced
@@ -143,10 +146,17 @@ class FunctionCalls:
             if pool is None:
                 raise FunctionFailedError("gone", f"there is no function `{name}` any more")
             try:
-                return await pool.call(request, attempt)
+                return await pool.call(self._told_of_clock(request), attempt)
             except PoolRetiredError:  # its codebase was reloaded, or its process has died and is started again
                 if self._find(name) is pool:
                     await self._replaced()
+
+    def _told_of_clock(self, request: InstanceRequest) -> InstanceRequest:
+        if not self._tells_clock:
+            return request
+        line, _, rest = request.head.partition(b"\r\n")
+        stands = " frozen" if self._clock.is_frozen else ""
+        return replace(request, head=line + f"\r\n{HEADER}: {self._clock.now_ns()}{stands}\r\n".encode() + rest)
 
 
 def _reason(attempt: Attempt, answer: InstanceAnswer) -> str:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from . import wsgi_server
+from . import suite_clock, wsgi_server
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -59,6 +59,9 @@ class AsgiServer:
         self._server.should_exit = True
 
 
+_CLOCK = suite_clock.HEADER.encode()
+
+
 class _Guarded:
     """The application, for requests that are whole and in the process that was asked."""
 
@@ -73,6 +76,8 @@ class _Guarded:
         whole = await _whole_body(receive)
         if whole is None:
             return
+        suite_clock.stand(next((value.decode("latin-1") for name, value in scope["headers"] if name == _CLOCK), ""))
+        scope["headers"] = [(name, value) for name, value in scope["headers"] if name != _CLOCK]
         # A Unix socket has neither; handlers read both, as the WSGI server's do.
         scope["client"], scope["server"] = ("127.0.0.1", 0), ("127.0.0.1", 8080)
         served_by = os.getpid()

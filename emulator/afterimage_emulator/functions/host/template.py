@@ -15,7 +15,7 @@ import socket
 import sys
 from typing import Any
 
-from . import instance, loading, parent_death
+from . import instance, loading, parent_death, suite_clock
 
 _ROUNDS = 100
 _IMPORT_SHARE = 0.75  # of the machine's memory
@@ -23,6 +23,7 @@ _IMPORT_SHARE = 0.75  # of the machine's memory
 
 def run_template(text: str) -> None:
     options: dict[str, Any] = json.loads(text)
+    suite_clock.follow()
     parent_death.die_with_parent(options["parent_pid"])
     control = socket.socket(fileno=options["control_fd"])
     before = loading.open_sockets()

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from . import suite_clock
+
 _WITHOUT_BODY = frozenset({204, 304})
 _HEAD_LIMIT_BYTES = 1024 * 1024
 
@@ -64,12 +66,17 @@ def _serve_request(application: Any, reader: Any, connection: socket.socket) -> 
         return False
     method, target, _ = line.decode("latin-1").split(" ", 2)
     headers: list[tuple[str, str]] = []
+    clock = ""
     while True:
         line = reader.readline(_HEAD_LIMIT_BYTES)
         if line in (b"\r\n", b""):
             break
         name, _, value = line.decode("latin-1").partition(":")
-        headers.append((name.strip().lower(), value.strip()))
+        if name.strip().lower() == suite_clock.HEADER:
+            clock = clock or value.strip()  # the suite's own stands first
+        else:
+            headers.append((name.strip().lower(), value.strip()))
+    suite_clock.stand(clock)
     length = int(next((value for name, value in headers if name == "content-length"), "0"))
     body = reader.read(length) if length else b""
     if len(body) < length:
