@@ -48,6 +48,7 @@ from afterimage_emulator.storage.objects.records import ObjectMetadata
 from afterimage_emulator.storage.objects.requests import Upload
 from afterimage_emulator.storage.objects.store import ObjectStore
 from afterimage_emulator.storage.origins import origin_of
+from afterimage_emulator.storage.retry_tests.resource import RetryTests
 from afterimage_emulator.storage.rules.bucket_rules import BucketRules
 from afterimage_emulator.storage.rules.guarded_objects import GuardedObjects
 from afterimage_emulator.storage.signing.hmac_keys import HmacKeys
@@ -150,6 +151,7 @@ class StorageService:
         composer = Composer(store=self.store, files=self.files)
         self.in_parts = UploadsInParts(store=self.store, files=self.files, composer=composer, clock=clock, touch=touch)
         LifecycleRuns(store=self.store, in_parts=self.in_parts, clock=clock)
+        self._retry_tests = RetryTests(clock)
         self._operations = OperationsApi(store=self.store, clock=clock)
         self._gcs = GcsApi(
             buckets=GcsBuckets(store=self.store, clock=clock, lists=lists),
@@ -209,10 +211,20 @@ class StorageService:
         """Pages that the port's guard lets pass may read every answer, with all that SDKs look at."""
         if request.method == "OPTIONS":
             return preflight(request)
+        answer = await self._retry_tests.around(request, self._answered)(request)
+        if "origin" not in request.headers:
+            answer.headers.append(VARY)  # what a browser keeps of a picture is no answer to a script that asks for it
+            return answer
+        answer.with_header("access-control-expose-headers", _EXPOSED)
+        return readable(request, answer)
+
+    async def _answered(self, request: HttpRequest) -> HttpResponse:
         path = request.raw_path
         self._object_events.origin = origin_of(request)
         if path.startswith("/v0/"):
             answer = await self._firebase(request)
+        elif self._retry_tests.owns(request):
+            answer = await self._retry_tests(request)
         elif path.startswith("/internal/"):
             answer = await self._control(request)
         elif path == "/" and is_read(request) and not request.raw_query:
@@ -221,11 +233,7 @@ class StorageService:
             answer = await self._gcs(request)
         else:
             answer = await self._xml(request)
-        if "origin" not in request.headers:
-            answer.headers.append(VARY)  # what a browser keeps of a picture is no answer to a script that asks for it
-            return answer
-        answer.with_header("access-control-expose-headers", _EXPOSED)
-        return readable(request, answer)
+        return answer
 
     def has_bucket(self, name: str) -> bool:
         return self.store.bucket_or_none(name) is not None
@@ -241,7 +249,13 @@ class StorageService:
 
     def offered(self) -> Sequence[Offered]:
         """All dialects: Firebase's, Cloud Storage's JSON and XML, and the routes of tools."""
-        return (*self._firebase.offered(), *self._gcs.offered(), *self._xml.offered(), *self._control.offered())
+        return (
+            *self._firebase.offered(),
+            *self._gcs.offered(),
+            *self._xml.offered(),
+            *self._control.offered(),
+            *self._retry_tests.offered(),
+        )
 
     def is_admin_route(self, request: HttpRequest) -> bool:
         """All but the Firebase dialect, which asks the rules, and what shows by itself that it may do what it does.
@@ -254,7 +268,7 @@ class StorageService:
             return False
         if path.startswith(_UPLOAD_PREFIXES):
             return not self.resumable.is_open(request.query_value("upload_id"))
-        if path.startswith(_API_PREFIXES) or path in _API_ROOTS:
+        if path.startswith(_API_PREFIXES) or path in _API_ROOTS or self._retry_tests.owns(request):
             return True
         return not is_read(request) and not self._xml.carries_its_own_proof(request)
 
@@ -267,6 +281,7 @@ class StorageService:
         self._hmac_keys.reset()
         self._folders.reset()
         self._operations.reset()
+        self._retry_tests.reset()
         self.files.reset()
         if self._keeping is not None:
             self._keeping.touch_all()

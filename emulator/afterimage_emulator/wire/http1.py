@@ -6,6 +6,8 @@ import asyncio
 import functools
 import json
 import logging
+import socket
+import struct
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +22,7 @@ from afterimage_emulator.faults import FaultRule, Faults
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import (
     DEFAULT_BODY_LIMIT_BYTES,
+    ConnectionCutError,
     FileSlice,
     Headers,
     HttpHandler,
@@ -379,7 +382,11 @@ class Http1Connection(asyncio.Protocol):
             if fault is not None and fault.action == "disconnect":
                 self._transport.abort()
                 return
-            response = await self._respond(request, fault)
+            try:
+                response = await self._respond(request, fault)
+            except ConnectionCutError as cut:
+                self._cut(cut)
+                return
             seen.status = response.status
             if response.status in FAULTS:
                 seen.message = _message_of(response)
@@ -406,6 +413,8 @@ class Http1Connection(asyncio.Protocol):
                 await _close(response.body)
                 raise StatusError(fault.code, fault.message)
             return response
+        except ConnectionCutError:
+            raise
         except StatusError as error:
             return self._worded(request, error)
         except Exception:
@@ -473,6 +482,8 @@ class Http1Connection(asyncio.Protocol):
                         await self._drain()
                 if chunked:
                     self._transport.write(b"0\r\n\r\n")
+        except ConnectionCutError as cut:
+            self._cut(cut)
         except Exception:
             # The head is gone already: only a cut connection can still tell the client that the body is not whole.
             logging.getLogger("afterimage_emulator").exception(
@@ -482,6 +493,16 @@ class Http1Connection(asyncio.Protocol):
         finally:
             self._streaming = False
             await _close(body)
+
+    def _cut(self, cut: ConnectionCutError) -> None:
+        self.will_close = True
+        if not cut.resets:
+            self._transport.close()
+            return
+        connection = self._transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
 
     async def _drain(self) -> None:
         if self._writable is not None:

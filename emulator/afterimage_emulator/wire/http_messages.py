@@ -147,6 +147,15 @@ class HttpResponse:
         return self
 
 
+class ConnectionCutError(Exception):
+    """Raised instead of an answer, or in the midst of one, to end the connection as a broken network would."""
+
+    def __init__(self, *, resets: bool = False) -> None:
+        """`resets`: what was sent and not read yet is lost too."""
+        super().__init__("the connection is cut on purpose")
+        self.resets = resets
+
+
 HttpHandler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 

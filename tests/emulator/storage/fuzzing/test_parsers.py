@@ -67,7 +67,9 @@ def kept_of(sent: bytes, resource: Mapping[str, Any], fields: Mapping[str, Any],
         return
     for field, known in fields.items():
         said = body.get(field)
-        says_nothing = isinstance(said, dict) and all(said.get(name) in (None, [], {}) for name in known)
+        says_nothing = isinstance(said, dict) and all(
+            said.get(name) in (None, [], {}) for name in known if isinstance(name, str)
+        )
         if said not in (None, "", []) and not says_nothing:
             assert field in resource, f"`{field}` was taken and dropped: {answer}"
             if isinstance(body[field], str):
