@@ -27,7 +27,9 @@ _AT_ONCE_BYTES: Final = 256 * 1024
 _PACKED_FROM_BYTES: Final = 1024
 _REVALIDATE: Final = ("cache-control", "no-cache")
 """Production lets caches keep files for an hour; here an edit must be seen at once."""
-_GZIP: Final = re.compile(r"(?:^|[,\s])(?:gzip|x-gzip|\*)\s*(?:;\s*q=(?P<quality>[0-9.]+))?\s*(?:,|$)", re.IGNORECASE)
+_GZIP: Final = re.compile(
+    r"(?:^|[,\s])(?:gzip|x-gzip|\*)\s*+(?:;\s*+q=(?P<quality>[0-9.]++))?+\s*+(?:,|$)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)

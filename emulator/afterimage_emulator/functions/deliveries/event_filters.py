@@ -10,7 +10,7 @@ from afterimage_emulator.events import CHANNEL_ATTRIBUTE
 from afterimage_emulator.functions.codebases.manifest import EventTrigger
 from afterimage_emulator.linear_patterns import LinearPattern
 
-_CAPTURE: Final = re.compile(r"\{\s*[^/{}=]+(?:=([^{}]*))?\s*\}")
+_CAPTURE: Final = re.compile(r"\{[^/{}=]+(?:=([^{}]*))?\}")
 _CHANNEL_LOCATION: Final = "us-central1"
 PUBSUB_MESSAGE: Final = "google.cloud.pubsub.topic.v1.messagePublished"
 
