@@ -18,6 +18,9 @@ from google.pubsub_v1 import PublisherClient as PublisherServiceClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from afterimage_emulator.faults import FaultRule
+from afterimage_emulator.protos import pubsub_v1 as pubsub_protos
+from afterimage_emulator.pubsub.topics.published_messages import check_message
+from afterimage_emulator.status import StatusError
 from tests.emulator.pubsub.serving import Serving, new_names
 from tests.emulator.pubsub.test_official_client import Endpoint, Publisher, Subscriber, endpoint, pull
 
@@ -244,3 +247,13 @@ def test_what_is_not_here_says_so(pubsub: Serving, publisher: Publisher, subscri
             publisher.update_topic(request={"topic": {"name": topic, **more}, "update_mask": mask})
     with pytest.raises(exceptions.NotFound):
         subscriber.get_subscription(subscription=subscription)
+
+
+def test_attributes_are_counted_before_they_are_looked_at() -> None:
+    """Thirty megabytes of a message may be millions of them."""
+    message = pubsub_protos.PubsubMessage(attributes={"k" * 300: "", **{str(number): "" for number in range(100)}})
+    with pytest.raises(StatusError, match="at most 100 attributes"):
+        check_message(message)
+    del message.attributes["0"]
+    with pytest.raises(StatusError, match="is too long"):
+        check_message(message)

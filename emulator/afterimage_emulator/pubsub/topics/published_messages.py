@@ -61,6 +61,8 @@ def check_message(message: pubsub_v1.PubsubMessage) -> None:
         raise StatusError(
             Code.INVALID_ARGUMENT, "The message is empty: give it non-empty data or at least one attribute."
         )
+    if len(message.attributes) > 100:  # before each is looked at: there may be millions
+        raise StatusError(Code.INVALID_ARGUMENT, "a message has at most 100 attributes")
     size = len(message.data)
     for key, value in message.attributes.items():
         if not key or len(key.encode()) > 256 or len(value.encode()) > 1024:
@@ -69,8 +71,6 @@ def check_message(message: pubsub_v1.PubsubMessage) -> None:
                 f"the attribute `{key[:60]}` is too long: keys have 1 to 256 bytes, values up to 1024",
             )
         size += len(key) + len(value)
-    if len(message.attributes) > 100:
-        raise StatusError(Code.INVALID_ARGUMENT, "a message has at most 100 attributes")
     if size > _LIMIT_BYTES:
         raise StatusError(Code.INVALID_ARGUMENT, f"The value for message is too large: {size:,} of 10 MB are allowed.")
     if len(message.ordering_key.encode()) > 1024:
