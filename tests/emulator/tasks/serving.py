@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import grpc
@@ -16,6 +16,7 @@ from google.cloud import tasks_v2
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
 from afterimage_emulator.background import BackgroundSuite
+from tests.listening import listening
 
 PROJECT = "demo-tasks"
 PARENT = f"projects/{PROJECT}/locations/us-central1"
@@ -78,18 +79,12 @@ def handling() -> Iterator[TaskHandler]:
 
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"):
         setattr(Requests, f"do_{method}", Requests.answer)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Requests)
-    server.daemon_threads = True
-    handler.url = f"http://127.0.0.1:{server.server_address[1]}/work"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield handler
-    finally:
-        handler.gate.set()
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+    with listening(Requests) as address:
+        handler.url = f"{address}/work"
+        try:
+            yield handler
+        finally:
+            handler.gate.set()
 
 
 def client_of(suite: BackgroundSuite, wire: str) -> tasks_v2.CloudTasksClient:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,11 +25,11 @@ from afterimage_emulator.configuration import Codebase, Configuration
 from afterimage_emulator.suite import Suite
 from tests.emulator.functions.running import CODEBASES
 from tests.emulator.tasks.serving import client_of, http_task, records_of, records_of_now, until
+from tests.node_tests import NODE_TESTS, all_pass
 
 PROJECT = "demo-task-functions"
 QUEUES = f"projects/{PROJECT}/locations/us-central1/queues"
 STUBBORN = f"projects/{PROJECT}/locations/europe-west1/queues/stubborn"
-NODE_TESTS = Path(__file__).resolve().parents[2] / "node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,16 +287,7 @@ def test_a_function_that_outlasts_the_dispatch_deadline_is_stopped(running: Runn
 )
 def test_the_sdks_for_node_fill_the_queues(running: Running) -> None:
     """firebase-admin and @google-cloud/tasks over both wires; the cases stand in tests/node/tasks.test.mjs."""
-    finished = subprocess.run(
-        ["node", "--test", "--test-reporter=spec", "--test-timeout=60000", "tasks.test.mjs"],
-        cwd=NODE_TESTS,
-        env={**os.environ, "HUB": running.suite.address("hub"), "FUNCTIONS_HOST": running.suite.address("functions")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert "pass 8" in finished.stdout, finished.stdout
+    addresses = {"HUB": running.suite.address("hub"), "FUNCTIONS_HOST": running.suite.address("functions")}
+    all_pass("tasks.test.mjs", addresses, count=8)
     heard = sorted(note[1] for note in running.notes() if note[0] == "plain")
     assert heard == ["by admin", "by grpc", "by grpc", "by rest", "by rest", "later"]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from uuid import uuid4
 
 import firebase_admin
 from firebase_admin import credentials, firestore, storage
 from PIL import Image
+
+from tests.listening import listening
 
 
 class Worker:
@@ -68,13 +69,8 @@ def serving(worker: Worker) -> Iterator[str]:
         def log_message(self, *_words: Any) -> None:
             """Nothing: the tests speak for themselves."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        with listening(Endpoint) as address:
+            yield address
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
         firebase_admin.delete_app(worker.app)

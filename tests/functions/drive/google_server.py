@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,6 +23,7 @@ from tests.functions.cdn.contract_server import Answer, Asked
 from tests.functions.drive.consent import Consents, OAuthRefusalError
 from tests.functions.drive.drive_model import START, Drive, DriveFaultError, KeptFile, Revision
 from tests.functions.drive.published_contract import ContractError, check_answer, check_request, drive_method
+from tests.listening import listening
 
 UNIT = 256 * 1024
 SESSION_LIVES = timedelta(days=7)
@@ -414,14 +415,5 @@ def served(server: GoogleServer) -> Iterator[GoogleServer]:
 
     for verb in ("GET", "POST", "PATCH", "PUT", "DELETE"):
         setattr(Handler, f"do_{verb}", Handler.serve)
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listening.daemon_threads = True
-    thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    server.url = f"http://127.0.0.1:{listening.server_address[1]}"
-    try:
+    with listening(Handler) as server.url:
         yield server
-    finally:
-        listening.shutdown()
-        listening.server_close()
-        thread.join()

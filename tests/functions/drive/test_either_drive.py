@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
@@ -42,6 +42,13 @@ class EitherDrive:
     def revisions(self, file: str) -> list[DriveRevision]:
         found = self.api.revisions(self.world.mirror(file)["drive_id"])
         return sorted(found, key=lambda revision: revision.modified_time or self.world.now)
+
+    def dies_at(self, step: Callable[[str], None]) -> None:
+        """Its work, until that step raises; what comes afterwards is undisturbed."""
+        self.world.step = step
+        with pytest.raises(Crash):
+            self.world.work()
+        self.world.step = quiet
 
     def settle(self) -> None:
         for _ in range(20):
@@ -153,10 +160,7 @@ def test_an_upload_that_was_cut_goes_on_from_what_drive_holds(either: EitherDriv
         if pieces == 2:
             raise Crash(what)
 
-    either.world.step = step
-    with pytest.raises(Crash):
-        either.world.work()
-    either.world.step = quiet
+    either.dies_at(step)
     either.settle()
     assert [revision.md5_checksum for revision in either.revisions(file)] == [md5(data)]
 
@@ -171,10 +175,7 @@ def test_an_answer_that_was_lost_makes_no_second_revision(either: EitherDrive) -
         if what.startswith("after PUT"):
             raise Crash(what)
 
-    either.world.step = step
-    with pytest.raises(Crash):
-        either.world.work()
-    either.world.step = quiet
+    either.dies_at(step)
     either.settle()
     assert [revision.md5_checksum for revision in either.revisions(file)] == [md5(b"one"), md5(b"two")]
 
