@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -35,6 +36,23 @@ def median_seconds(work: Callable[[], object], *, repeats: int, warmup: int = 1)
         work()
         taken.append(time.perf_counter() - started)
     return statistics.median(taken)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a piece of work took: of processors, with those of its own processes, and by the clock."""
+
+    processor_seconds: float
+    clock_seconds: float
+
+
+def spent_on(work: Callable[[], object]) -> Spent:
+    """Work whose processes end with it. Its processor time hardly moves with what else a machine does."""
+    began, started = os.times(), time.perf_counter()
+    work()
+    ended = os.times()
+    of_processors = sum(ended[:4]) - sum(began[:4])  # of this process and of those it waited for
+    return Spent(of_processors, time.perf_counter() - started)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
