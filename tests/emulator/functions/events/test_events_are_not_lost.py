@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from afterimage_emulator.activity import Activity
+from afterimage_emulator.attempts import KEPT_ATTEMPTS
 from afterimage_emulator.clock import Clock
 from afterimage_emulator.events import EventBus
 from afterimage_emulator.faults import Faults
@@ -85,6 +86,19 @@ async def test_what_comes_while_code_is_loaded_for_the_first_time_is_brought(
         assert sorted(running.notes()) == [f"hasty {event_id}", f"patient {event_id}"]
     finally:
         await running.service.close()
+
+
+async def test_counts_are_true_beyond_what_the_record_holds(tmp_path: Path, write_codebase: Write) -> None:
+    """The record ends after a thousand attempts; how many there were, and how many failed, is counted on."""
+    source = write_codebase(HEARD.replace('note("hasty " + event.id)', 'raise RuntimeError("too hasty")'))
+    async with serving(source, tmp_path / "out", in_process=True) as running:
+        for _ in range(600):
+            running.publish("kept")
+        await running.settled()
+        assert len(running.service.records(failed_only=False)) == KEPT_ATTEMPTS
+        assert running.service.figures.outcomes.total() == 1_200
+        assert running.service.figures.outcomes["hasty", "failed"] == 600
+        assert len(running.notes()) == 600
 
 
 async def test_pending_events_go_on_in_the_next_run_with_their_attempts(tmp_path: Path, write_codebase: Write) -> None:
