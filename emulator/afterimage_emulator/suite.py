@@ -33,7 +33,7 @@ from afterimage_emulator.front.allowed_pages import AllowedPages
 from afterimage_emulator.front.judged_requests import JudgedRequests
 from afterimage_emulator.hub.locator import remove_locator, write_locator
 from afterimage_emulator.hub.service import Hub
-from afterimage_emulator.hub.suite_folders import SuiteFolder
+from afterimage_emulator.hub.suite_folders import SOCKETS_PREFIX, SuiteFolder
 from afterimage_emulator.status import Code, StatusError
 from afterimage_emulator.wire.http_messages import HttpHandler
 from afterimage_emulator.wire.observers import RequestObserver
@@ -111,6 +111,7 @@ class Suite:
         """What POST /shutdown does; set by whoever can end the process that the suite runs in."""
         self._data: Path | None = None
         self._folder_of_run: SuiteFolder | None = None
+        self._folder_of_sockets: SuiteFolder | None = None
         self._located = False
 
     # -- life
@@ -139,7 +140,9 @@ class Suite:
             if self._keeping is not None:
                 self._keeping.take_back(self.services)
             if "functions" in self.services:
-                self.services["functions"].prepare()  # imports the codebases while the ports are being opened
+                self._folder_of_sockets = SuiteFolder(SOCKETS_PREFIX)
+                # Imports the codebases while the ports are being opened.
+                self.services["functions"].prepare(self._folder_of_sockets.path)
             for name, service in self.services.items():
                 await self._ports.serve(name, service.http, service.grpc, service.is_admin_route)
             if "hosting" in self.services:
@@ -184,8 +187,9 @@ class Suite:
                     await self.services[name].close()
             await self._ports.stop()
             self.services.clear()
-            if self._folder_of_run is not None:
-                self._folder_of_run.remove()
+            for folder in (self._folder_of_run, self._folder_of_sockets):
+                if folder is not None:
+                    folder.remove()
 
     def _builder(self, folder_of_run: Path) -> ServiceBuilder:
         parts = SharedParts(

@@ -119,10 +119,12 @@ class FunctionsService:
 
     # -- life
 
-    def prepare(self) -> None:
-        """May be called before `start`, in the running loop: the imports then happen while other services start."""
-        # Short, since the path of a Unix socket may have no more than about a hundred characters.
-        self._sockets = Path(tempfile.mkdtemp(prefix="fn-"))
+    def prepare(self, sockets: Path | None = None) -> None:
+        """May be called before `start`, in the running loop: the imports then happen while other services start.
+
+        `sockets` is an empty folder with a short path, for the sockets of instances; it is gone when the service ends.
+        """
+        self._sockets = sockets or Path(tempfile.mkdtemp(prefix="fn-"))
         self._running = [
             RunningCodebase(
                 codebase,

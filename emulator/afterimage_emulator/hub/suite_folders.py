@@ -1,4 +1,4 @@
-"""The folder that a suite has while it runs, and what becomes of those whose suite was killed."""
+"""The folders that a suite has while it runs, and what becomes of those whose suite was killed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import IO, Final
 
 PREFIX: Final = "local-firebase-"
+SOCKETS_PREFIX: Final = "fn-"
+"""Short, since the path of a Unix socket may have no more than about a hundred characters."""
 _OWNER: Final = "owner"
 
 
 class SuiteFolder:
-    """Made anew, with a key and files of objects in it. Its lock lasts exactly as long as the suite's process."""
+    """Made anew: one with a key and files of objects in it, another for the sockets of functions.
 
-    def __init__(self) -> None:
-        _sweep(Path(tempfile.gettempdir()))
-        self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
+    Its lock lasts exactly as long as the suite's process.
+    """
+
+    def __init__(self, prefix: str = PREFIX) -> None:
+        _sweep(Path(tempfile.gettempdir()), prefix)
+        self.path = Path(tempfile.mkdtemp(prefix=prefix))
         unnamed = self.path / f"{_OWNER}.new"
         self._lock = unnamed.open("w")
         _is_free(self._lock)
@@ -29,11 +34,11 @@ class SuiteFolder:
         self._lock.close()
 
 
-def _sweep(folder: Path) -> None:
+def _sweep(folder: Path, prefix: str) -> None:
     """Removes what killed suites left. A folder without a lock in it is being made, or is somebody else's."""
     if sys.platform == "win32":
         return
-    for left in folder.glob(f"{PREFIX}*"):
+    for left in folder.glob(f"{prefix}*"):
         try:
             with (left / _OWNER).open("r+") as lock:
                 is_left = not left.is_symlink() and _is_free(lock)

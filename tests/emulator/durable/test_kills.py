@@ -171,6 +171,22 @@ def test_what_a_killed_suite_left_is_swept_up_by_the_next(tmp_path: Path, monkey
     assert folders() == set()
 
 
+def test_the_sockets_of_a_killed_suite_are_swept_up_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of functions' sockets has an owner as well; one that nobody owns stays."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    for name in ("killed", "next", "fn-of-another"):
+        (tmp_path / name).mkdir()
+    killed = Killable(tmp_path / "killed", "firestore", also=("functions",))
+    left = set(tmp_path.glob("fn-*"))
+    assert len(left) == 2
+    killed.kill()
+    following = Killable(tmp_path / "next", "firestore", also=("functions",))
+    now = set(tmp_path.glob("fn-*"))
+    assert now & left == {tmp_path / "fn-of-another"}
+    following.stop()
+    assert set(tmp_path.glob("fn-*")) == {tmp_path / "fn-of-another"}
+
+
 def test_a_full_disk_is_said_and_costs_nothing(tmp_path: Path) -> None:
     """What finds no room is refused, what was told stays, and once there is room the suite goes on by itself."""
     suite = Killable(tmp_path)
