@@ -34,14 +34,13 @@ from afterimage.ledger.records import Observation
 from afterimage.ledger.roll_up import RollUp, held_by
 from afterimage.store.documents import Document, Remove, Version, Write
 from afterimage.store.firestore_documents import FirestoreDocuments
+from afterimage.store.operation_prices import document_dollars
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.configuration import load_configuration
 from afterimage_emulator.suite import Suite
 from bench.measuring import Figure, percentile, show
 
 ROOT = Path(__file__).resolve().parents[1]
-READ, WRITE, DELETE = 0.30, 0.90, 0.10
-"""Dollars for a million operations: list prices of a tier 1 region, 2026."""
 PRICES = Prices()
 THREADS = 20
 """As many events as an instance serves at once (`LIGHT_WORK`)."""
@@ -58,7 +57,7 @@ class Bill:
     deletes: int = 0
 
     def per_million(self, events: int) -> float:
-        return (self.reads * READ + self.writes * WRITE + self.deletes * DELETE) / events
+        return document_dollars(self.reads, self.writes, self.deletes) / events * 1e6
 
     def text(self, events: int) -> str:
         return f"{self.reads / events:.2f} R  {self.writes / events:.2f} W  {self.deletes / events:.2f} D"

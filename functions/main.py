@@ -28,6 +28,7 @@ from afterimage.deployment import (
     ERASE_WORK,
     IMAGE_WORK,
     LIGHT_WORK,
+    ROUND_WORK,
     TASK_WORK,
     UPLOAD_WORK,
     WEB_WORK,
@@ -182,6 +183,7 @@ ledger_roll_up = on_schedule(
     **(LIGHT_WORK | {"max_instances": 1}),
     **AS_LEDGER,
 )
+rollup = on_task("rollup", "afterimage.jobs.ledger_handlers:second_round", **ROUND_WORK, **AS_LEDGER)
 ledger_nightly = on_schedule(
     "40 3 * * *", "ledger_nightly", "afterimage.jobs.ledger_handlers:start_nightly_audit", **LIGHT_WORK, **AS_SCHEDULES
 )

@@ -11,7 +11,7 @@ set -euo pipefail
 MEDIA="media_finalized media_deleted media_archived"
 MEDIA_JOBS="media_backfill media_replay media_sweep"
 ERASE="user_erase generations_expire"
-LEDGER="ledger_output_written ledger_generation_written ledger_object_finalized ledger_object_deleted ledger_object_archived ledger_roll_up campaign_written"
+LEDGER="ledger_output_written ledger_generation_written ledger_object_finalized ledger_object_deleted ledger_object_archived ledger_roll_up rollup campaign_written"
 LEDGER_JOBS="ledger_audit ledger_rebuild ledger_close_day ledger_reprice ledger_replay"
 ARTIFACTS="artifact_finalized artifact_deleted artifact_archived quota_alert_written budget_alert_written artifacts_cleanup quota_audit"
 API_WORK="generate versions_expire"
@@ -94,9 +94,11 @@ before() {
   done
   in_project api roles/datastore.user
   in_project api roles/eventarc.eventReceiver
-  in_project api roles/cloudtasks.enqueuer
-  # Its tasks call functions as itself.
-  as_itself api roles/iam.serviceAccountUser
+  # Their tasks call functions as themselves.
+  for name in api ledger; do
+    in_project "$name" roles/cloudtasks.enqueuer
+    as_itself "$name" roles/iam.serviceAccountUser
+  done
   in_project assets roles/datastore.viewer
   # Whether an account has a name: those without one share what is done for them in a day.
   for name in media media-jobs ledger; do in_project "$name" roles/firebaseauth.viewer; done

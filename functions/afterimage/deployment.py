@@ -122,6 +122,16 @@ DAY_ANONYMOUS_ACCOUNTS: Final = params.IntParam(
     default=20,
     description="All accounts without a name together have for a day what so many accounts have; at least 8.",
 )
+AUDIT_ROTATION_NIGHTS: Final = params.IntParam(
+    "AUDIT_ROTATION_NIGHTS",
+    default=30,
+    description="In how many nights everybody's books are audited once, also where nothing has touched them.",
+)
+AUDIT_MOST_READS: Final = params.IntParam(
+    "AUDIT_MOST_READS",
+    default=100_000_000,
+    description="How many documents one night's audit reads, at most; a million are about 0.30 $.",
+)
 QUOTA_GB: Final = params.IntParam(
     "QUOTA_GB",
     default=5,
@@ -353,6 +363,15 @@ TASK_WORK: Final[dict[str, Any]] = {
     "secrets": GENERATOR_SECRETS,
 }
 """Work that a queue hands out."""
+
+ROUND_WORK: Final[dict[str, Any]] = LIGHT_WORK | {
+    "concurrency": 1,
+    "max_instances": 1,
+    # The next minute has a round of its own.
+    "retry_config": RetryConfig(max_attempts=1),
+    "rate_limits": RateLimits(max_concurrent_dispatches=1),
+}
+"""The roll-up's round in the middle of a minute, which the round before puts into a queue."""
 
 WEB_WORK: Final[dict[str, Any]] = {
     "region": REGION,

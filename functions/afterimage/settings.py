@@ -103,6 +103,10 @@ class Settings:
     """How long caches may keep what is published, by family; `*` for all others."""
     day_limits: Mapping[str, int] = field(default_factory=lambda: read_day_limits({}))
     """What the functions do for one account in a day: `files`, their `bytes` and `pixels`, `documents` booked."""
+    audit_rotation_nights: int = 30
+    """In how many nights everybody is audited whose books nothing has touched."""
+    audit_most_reads: int = 100_000_000
+    """What one night's audit reads of the database, at most."""
     anonymous_accounts: int = 20
     """All accounts without a name together have as much as so many."""
     plan_overrides: Mapping[str, Mapping[str, object]]
@@ -159,6 +163,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         cdn_base_url=_value(variables, "CDN_BASE_URL").rstrip("/"),
         cdn_keep_for=_keep_for(variables),
         day_limits=read_day_limits(variables),
+        audit_rotation_nights=_whole_number(variables, "AUDIT_ROTATION_NIGHTS", default=30, least=1, most=3_650),
+        audit_most_reads=_whole_number(variables, "AUDIT_MOST_READS", default=100_000_000, least=1_000),
         anonymous_accounts=_whole_number(variables, "DAY_ANONYMOUS_ACCOUNTS", default=20, least=8),
         plan_overrides=_plans(variables),
         allowed_origins=_origins(variables, project_id),

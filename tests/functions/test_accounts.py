@@ -178,7 +178,7 @@ def test_the_buckets_are_open_for_what_the_code_does_and_no_more(given: dict[str
     assert roles == dict.fromkeys(NAMES, writes_documents) | {
         "media": sees_accounts,
         "media-jobs": sees_accounts,
-        "ledger": sees_accounts,
+        "ledger": sees_accounts | {"roles/cloudtasks.enqueuer"},
         "api": writes_documents | {"roles/firebaseappcheck.tokenVerifier", "roles/cloudtasks.enqueuer"},
         "assets": {"roles/datastore.viewer", "roles/logging.logWriter"},
         "schedules": {"roles/logging.logWriter"},
@@ -189,6 +189,7 @@ def test_the_buckets_are_open_for_what_the_code_does_and_no_more(given: dict[str
     assert {(command[3].partition("@")[0], member(command), options(command)["role"]) for command in itself} == {
         ("afterimage-api", "api", "roles/iam.serviceAccountTokenCreator"),  # signs URLs
         ("afterimage-api", "api", "roles/iam.serviceAccountUser"),  # names itself as the caller of its tasks
+        ("afterimage-ledger", "ledger", "roles/iam.serviceAccountUser"),
     }
 
 
@@ -204,8 +205,8 @@ def test_running_it_again_changes_what_is_there_and_makes_nothing_twice(tmp_path
     }
 
 
-def test_the_api_alone_signs_and_in_no_name_but_its_own(given: dict[str, Any]) -> None:
-    """Links to files carry the account's signature; nobody may sign for anybody else."""
+def test_the_api_alone_signs_and_nobody_in_another_s_name(given: dict[str, Any]) -> None:
+    """Links to files carry the API's signature; the API and the ledger name themselves as callers of their tasks."""
     signers = [
         (command[3].partition("@")[0], member(command), options(command)["role"])
         for command in given["before"]
@@ -214,6 +215,7 @@ def test_the_api_alone_signs_and_in_no_name_but_its_own(given: dict[str, Any]) -
     assert signers == [
         ("afterimage-api", "api", "roles/iam.serviceAccountTokenCreator"),
         ("afterimage-api", "api", "roles/iam.serviceAccountUser"),
+        ("afterimage-ledger", "ledger", "roles/iam.serviceAccountUser"),
     ]
 
 

@@ -80,7 +80,7 @@ READS: dict[str, tuple[str, ...]] = {
     "jobs/erase.py _projects: find(PROJECTS)": ("projects/x",),
     "jobs/expire.py _processing: beneath(GENERATIONS)": ("generations/alice/files/x",),
     "jobs/expire.py _beats: beneath(GENERATIONS)": ("generations/alice/files/x/worker/beat",),
-    "jobs/ledger_jobs.py users_after: ids_in(store)": ("usage/alice",),
+    "jobs/ledger_jobs.py _having_books: page(BOOKS)": ("usage/alice",),
     "jobs/ledger_jobs.py rebuild_of: page(buckets_path(user))": ("usage/alice/buckets/x",),
     "jobs/ledger_jobs.py rebuild: page(buckets_path(user))": ("usage/alice/buckets/x",),
     "jobs/ledger_jobs.py reprice_of: every(store)": ("usage/alice/records/x",),
@@ -94,7 +94,7 @@ READS: dict[str, tuple[str, ...]] = {
     "ledger/roll_up.py _let_go: paths_below(main.path)": ("usage/alice/buckets/x", "usage/alice/records/x"),
     "ledger/roll_up.py held_by: every(reader)": ("usage/alice/buckets/x", "usage/alice/days/x"),
     "ledger/survey.py owed_by_records: every(reader)": ("usage/alice/records/x",),
-    "ledger/survey.py owed_by_days: every(reader)": ("usage/alice/days/x",),
+    "ledger/survey.py unseen: every(self.moment)": ("usage/alice/days/x",),
     "ledger/survey.py _side_by_side: every(self.moment)": ("usage/alice/records/x",),
     "ledger/survey.py _remember_all: every(self.moment)": ("usage/alice/records/x",),
     "media/stores.py page: page(SHARED_RECORDS)": ("mediaObjects/x",),
@@ -108,7 +108,7 @@ READS: dict[str, tuple[str, ...]] = {
 """Every place that reads many documents, and examples of what it can meet. Nobody but functions writes there."""
 OF_ONE_USER: dict[str, tuple[str, ...]] = {
     # Leaps from user to user, one document each, however many each of them has; and walks through one user's alone.
-    "jobs/ledger_jobs.py users_after: ids_above(store)": ("ai_outputs/alice/dialogues/x",),
+    "jobs/ledger_jobs.py _having_outputs: ids_above(store)": ("ai_outputs/alice/dialogues/x",),
     "ledger/book_documents.py ids_above: beneath(collection)": ("ai_outputs/alice/dialogues/x",),
     "ledger/sources.py live_documents: every(reader)": ("ai_outputs/alice/dialogues/x", "ai_outputs/alice/images/x"),
     "ledger/roll_up.py every: page(collection)": ("ai_outputs/alice/audio/x",),

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from afterimage.faults import TransientError
+from afterimage.delivery.tasks import add_task
 from afterimage.generations.records import VersionKey
 from afterimage.generations.working import Workshop
 from afterimage.made_once import made_once
@@ -23,21 +23,9 @@ DEADLINE_SECONDS: Final = 330
 
 def enqueue(key: VersionKey) -> None:
     """Adds the task of a version; a task of that name that is there already is the same."""
-    from firebase_admin import functions
-    from firebase_admin.exceptions import AlreadyExistsError, ConflictError, FirebaseError
-
-    region = clients.settings().region
-    queue = functions.task_queue(f"locations/{region}/functions/{QUEUE}", app=clients.firebase_app())
     name = hashlib.sha256(key.path.encode()).hexdigest()
-    options = functions.TaskOptions(task_id=name, dispatch_deadline_seconds=DEADLINE_SECONDS)
     data = {"uid": key.uid, "generation": key.generation, "version": key.version, "project": key.project}
-    body = {"data": data}
-    try:
-        queue.enqueue(body, options)
-    except (AlreadyExistsError, ConflictError):
-        return
-    except FirebaseError as error:
-        raise TransientError(f"the queue took no task: {error}") from error
+    add_task(QUEUE, name, data, deadline_seconds=DEADLINE_SECONDS)
 
 
 def work_on_task(request: CallableRequest[Any]) -> None:

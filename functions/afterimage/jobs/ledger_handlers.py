@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from typing import Any, Final
 
 from afterimage.delivery.events import MessageEvent
 from afterimage.delivery.messages import publish_each
+from afterimage.delivery.tasks import add_task
+from afterimage.faults import TransientError
 from afterimage.jobs import ledger_jobs
+from afterimage.jobs.schedules.minute import SECOND_ROUND_AFTER_SECONDS, MinuteRounds
+from afterimage.jobs.schedules.night import NightlyAudit
 from afterimage.jobs.take_turn import letters, take_turn
 from afterimage.ledger import events
 from afterimage.ledger.audit import Auditor
 from afterimage.ledger.closing import Closing
 from afterimage.ledger.roll_up import RollUp
 from afterimage.ledger.sources import BucketObjects
-from afterimage.paths import ROLL_UP_MARK
 from afterimage.store import clients
-from afterimage.store.documents import Expect, Replace
+from afterimage.store.counted_reads import CountedReads
 
 logger = logging.getLogger("afterimage.jobs")
-_OVERLAP: Final = timedelta(minutes=2)
-"""How far the roll-up looks back beyond its last run: longer than any commit is under way."""
-_SECONDS_A_HALF: Final = 25.0
-"""What each half of a roll-up may take: both together end before the next minute begins."""
+SECOND_ROUND_QUEUE: Final = "rollup"
 
 
 def audit(event: MessageEvent) -> None:
     # What clients wrote beyond their day waits for this, and not more of it than for a day comes in one night.
-    work = ledger_jobs.audit_of(replace(_auditor(), most=clients.settings().day_limits["documents"]))
-    _per_user("ledger.audit", event, work, repair=bool)
+    settings = clients.settings()
+    auditor = replace(_auditor(), most=settings.day_limits["documents"])
+    counted = CountedReads(auditor.keeper.store)
+    night = NightlyAudit(
+        store=counted,
+        audit=ledger_jobs.audit_of(replace(auditor, keeper=replace(auditor.keeper, store=counted))),
+        rotation=settings.audit_rotation_nights,
+        most_reads=settings.audit_most_reads,
+    )
+    everybody = ledger_jobs.PerUser(
+        name="ledger.audit",
+        store=auditor.keeper.store,
+        work=ledger_jobs.audit_of(auditor),
+        options={"repair": bool, "changed": bool},
+    )
+    take_turn("ledger.audit", event, lambda turn: (night if turn.request.get("changed") else everybody).turn(turn))
 
 
 def rebuild(event: MessageEvent) -> None:
@@ -51,35 +63,36 @@ def replay_ledger(event: MessageEvent) -> None:
     take_turn("ledger.replay", event, ledger_jobs.LedgerReplay(auditor=_auditor(), letters=letters()).turn)
 
 
-def roll_up(_event: Any) -> None:
-    """Every minute: buckets into books, then touched users into the operators' view. What is left waits a minute."""
-    mark = clients.documents().read(ROLL_UP_MARK)
-    begun = mark.fields if mark else {}
-    emptied = _roll_up().empty_buckets(after=begun.get("buckets_after", ""), is_over=_over_after(_SECONDS_A_HALF))
-    since = begun.get("published_to", datetime(2000, 1, 1, tzinfo=UTC))
-    # A user who was left over last time comes first: looking back again would use up the time once more.
-    look_back = timedelta() if begun.get("is_behind") else _OVERLAP
-    published = _roll_up().publish(since=since - look_back, is_over=_over_after(_SECONDS_A_HALF))
-    ended = {
-        "published_to": published.until if published.is_behind else max(since, published.until),
-        "is_behind": published.is_behind,
-        "buckets_after": emptied.rest,
-    }
-    if any(begun.get(name) != value for name, value in ended.items()):
-        fields = {"kind": "ledger.roll-up", **ended}
-        clients.documents().commit([Replace(path=ROLL_UP_MARK, fields=fields, expected=Expect.ANYTHING)])
-    logger.info("ledger.roll-up: %d buckets moved, %d users looked at", emptied.moved, published.users)
+def roll_up(event: Any) -> None:
+    """Every minute one round, and half a minute later another; what is left waits for the next."""
+    rounds().first()
+    minute = f"{event.schedule_time.astimezone(UTC):%Y-%m-%dT%H-%M}"
+    try:
+        add_task(
+            SECOND_ROUND_QUEUE,
+            f"second-round-{minute}",
+            {},
+            deadline_seconds=120,
+            delay_seconds=SECOND_ROUND_AFTER_SECONDS,
+        )
+    except TransientError as error:
+        # Books are a minute behind then, and no more.
+        logger.warning("ledger.roll-up: no second round in this minute: %s", error)
 
 
-def _over_after(seconds: float) -> Callable[[], bool]:
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() >= end
+def second_round(_request: Any) -> None:
+    rounds().second()
+
+
+def rounds() -> MinuteRounds:
+    return MinuteRounds(roll_up=_roll_up())
 
 
 def start_nightly_audit(event: Any) -> None:
     """The schedule only publishes: one audit and one close a day, however often the schedule fires for that day."""
     day = f"{event.schedule_time:%Y-%m-%d}"
-    publish_each((topic, {"job": f"{topic}-{day}"}) for topic in ("ledger.close-day", "ledger.audit"))
+    bodies = {"ledger.close-day": {}, "ledger.audit": {"changed": True}}
+    publish_each((topic, {"job": f"{topic}-{day}", **body}) for topic, body in bodies.items())
 
 
 def _auditor() -> Auditor:

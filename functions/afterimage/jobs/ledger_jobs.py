@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from heapq import merge
+from itertools import islice
 from typing import Any, Final, Protocol
 
 from afterimage.delivery.dead_letters import DeadLetter, DeadLetters
@@ -21,7 +23,7 @@ from afterimage.jobs.faults import handled_again, passed_over
 from afterimage.jobs.ledger_cursor import Standing, packed, standing, unpacked
 from afterimage.jobs.progress import Page, Turn
 from afterimage.ledger.audit import Auditor
-from afterimage.ledger.book_documents import ids_above, ids_in
+from afterimage.ledger.book_documents import ids_above
 from afterimage.ledger.bookkeeper import BookingOutcome
 from afterimage.ledger.closing import Closing
 from afterimage.ledger.contribution import OutputStatus
@@ -104,11 +106,34 @@ class PerUser:
 
 def users_after(store: DocumentStore, after: str, limit: int) -> list[str]:
     """The next users, those too whose every event was lost and who have no books yet."""
-    users = set(ids_in(store, BOOKS, after, limit))
-    for root, groups in BOOKED_ROOTS.items():
-        for group in groups:
-            users.update(ids_above(store, root, group, after, limit))
-    return sorted(users)[:limit]
+    return [user for user, _ in islice(every_user(store, after, limit), limit)]
+
+
+def every_user(store: DocumentStore, after: str, page: int) -> Iterator[tuple[str, Document | None]]:
+    """All users behind an id, in order, with their books: a read for those, and one for each collection of a user."""
+    groups = [(root, group) for root, groups in BOOKED_ROOTS.items() for group in groups]
+    having_books = _having_books(store, after, page)
+    having_outputs = [_having_outputs(store, root, group, after) for root, group in groups]
+    last = ""
+    # Books come first where the ids are the same.
+    for user, main in merge(having_books, *having_outputs, key=lambda found: found[0]):
+        if user != last:
+            yield user, main
+        last = user
+
+
+def _having_books(store: DocumentStore, after: str, limit: int) -> Iterator[tuple[str, Document | None]]:
+    while found := store.page(BOOKS, after, limit):
+        yield from ((main.id, main) for main in found)
+        if len(found) < limit:
+            return
+        after = found[-1].id
+
+
+def _having_outputs(store: DocumentStore, root: str, group: str, after: str) -> Iterator[tuple[str, Document | None]]:
+    while ids := ids_above(store, root, group, after, 1):
+        after = ids[0]
+        yield after, None
 
 
 def audit_of(auditor: Auditor) -> Checked:

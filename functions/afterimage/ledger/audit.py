@@ -108,13 +108,14 @@ class Auditor:
             report.rest = Progress(at=moment.at, place=walk.rest, owed=walk.owed, missed=missed, beginnings=beginnings)
             return report
         owed: books.Amounts | None = walk.owed
+        days: list[Document] | None = walk.days
         for _ in range(_MOST_TRIES):
             try:
                 if owed is None:
                     moment = self.keeper.store.frozen()
-                    owed = owed_by_records(moment, user)
+                    owed, days = owed_by_records(moment, user), None
                 marker = moment.read(repairs_path(user))
-                report.drift, owed = books.difference(owed, held_by(moment, user)), None
+                report.drift, owed = books.difference(owed, held_by(moment, user, days)), None
                 if not report.drift or not repair:
                     return report
                 if self._is_erased_since(moment, user):

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from afterimage.ledger.books import Path
-from afterimage.paths import BOOKS, BUCKETS
+from afterimage.paths import BOOKS, BUCKETS, books_path
 from afterimage.store.documents import LAST_ID, Change, Document, DocumentStore, Expect, Query, Version, Where
 
 TOUCHED: Final = "touched_at"
 """When a document of the books was last added to, by the store's clock."""
+TOUCH_SHARD: Final = "touch_shard"
+"""Stands before `touched_at` in the index: a value that rises with every write would bring all of them to one place."""
+TOUCH_SHARDS: Final = 64
+TOUCH_LANES: Final = tuple(tuple(range(first, first + 16)) for first in range(0, TOUCH_SHARDS, 16))
+"""Shards that one query asks for: an idle minute costs a read for each query, and not for each shard."""
 
 
 def addition(
@@ -23,7 +29,15 @@ def addition(
     expected: Expect | Version = Expect.ANYTHING,
 ) -> Change:
     """Adds amounts to the integers under their paths, sets top-level fields, and marks the time of the touch."""
-    return Change(path=path, amounts=amounts, put=put or {}, drop=drop, server_times=(TOUCHED,), expected=expected)
+    marked = dict(put or {})
+    if path == books_path(user := path.rpartition("/")[2]):
+        marked[TOUCH_SHARD] = touch_shard(user)
+    return Change(path=path, amounts=amounts, put=marked, drop=drop, server_times=(TOUCHED,), expected=expected)
+
+
+def touch_shard(user: str) -> int:
+    """One of the shards, the same one always."""
+    return zlib.crc32(user.encode()) % TOUCH_SHARDS
 
 
 def buckets(store: DocumentStore, after: str, limit: int) -> list[Document]:
@@ -34,10 +48,26 @@ def buckets(store: DocumentStore, after: str, limit: int) -> list[Document]:
     return store.beneath(BOOKS, BUCKETS, after=after, limit=limit)
 
 
-def books_touched_since(store: DocumentStore, moment: datetime, limit: int) -> list[Document]:
-    """Books of users touched at or after a moment, the oldest touch first."""
+def books_touched_since(
+    store: DocumentStore, shards: Sequence[int], moment: datetime, limit: int, *, after_id: str = ""
+) -> list[Document]:
+    """Books of a lane's users touched at or after a moment, the oldest touch first.
+
+    With `after_id` only those behind that user, where several were touched at this moment.
+    """
+    of_lane = Where(field=TOUCH_SHARD, comparison="in", value=tuple(shards))
     is_newer = Where(field=TOUCHED, comparison=">=", value=moment)
-    return store.find(Query(collection=BOOKS, where=(is_newer,), order_by=TOUCHED, limit=limit))
+    after = moment if after_id else None
+    return store.find(
+        Query(
+            collection=BOOKS,
+            where=(of_lane, is_newer),
+            order_by=TOUCHED,
+            after_id=after_id,
+            after_value=after,
+            limit=limit,
+        )
+    )
 
 
 def ids_in(store: DocumentStore, collection: str, after: str, limit: int) -> list[str]:

@@ -13,11 +13,11 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from afterimage.allowances.bookings import BookingAllowance
 from afterimage.delivery.gathering import Gathering
@@ -41,10 +41,12 @@ from afterimage.store.documents import (
 logger = logging.getLogger("afterimage.ledger")
 MOST_ATTEMPTS: Final = 10
 MOST_ATTEMPTS_TOGETHER: Final = 3
-BUCKETS: Final = 1_000
+WRITTEN_LATELY: Final = "written_lately"
+"""The field of the books that tells all instances how often they write it, beyond once a second."""
+BUCKETS: Final = 1_000_000
 """Into how many documents a hot user's bookings can be spread, beside the books themselves.
 
-Each instance takes few of them, at random: so many that two instances seldom write the same one.
+Each instance takes few of them, at random, and keeps them: so many that no two instances write the same one.
 """
 LATE_AFTER: Final = timedelta(days=35)
 """An event this old without a record is left to the audit: the record may be compacted, and must not count twice."""
@@ -95,6 +97,10 @@ class HotUsers:
         is_hot = left < 1.0
         self._left[user] = (left if is_hot else left - 1.0, now)
         return is_hot
+
+    def heat(self, user: str, now: float) -> None:
+        """The user is hot: others write the books as often as one document takes."""
+        self._left[user] = (0.0, now)
 
     def bucket(self, user: str, now: float, pick: Callable[[int], int]) -> str:
         """The path of a bucket that this instance has not written within a second."""
@@ -206,6 +212,9 @@ class Bookkeeper:
                     return BookingOutcome.KNOWN if stored else BookingOutcome.ERASED
                 if stored is None and not from_audit and self._is_late(seen):
                     return BookingOutcome.LATE
+                if not (reprice or from_audit) and self._is_written_often(main):
+                    self.hot_users.heat(seen.user, self.monotonic())
+                    is_hot = True
                 writes = self._writes(seen, stored, was, becomes, main, spread=is_hot or attempt > 2)
                 self.store.commit(writes)
                 return BookingOutcome.BOOKED if len(writes) > 1 else BookingOutcome.RECORDED
@@ -350,8 +359,21 @@ class Bookkeeper:
         expected = stored.version if stored else Expect.ABSENT
         writes: list[Write] = [Replace(path=seen.record_path, fields=fields, expected=expected)]
         if delta:
-            writes.append(_addition(seen.user, delta, bucket, main, is_read=is_read))
+            lately = {WRITTEN_LATELY: self._written_lately(main)} if is_read and bucket is None else {}
+            writes.append(_addition(seen.user, delta, bucket, main, is_read=is_read, put=lately))
         return writes + retirement(seen.user, gone)
+
+    def _is_written_often(self, main: Document | None) -> bool:
+        """Whether all instances together have used up what the books take; by itself each knows only its own part."""
+        return self._written_lately(main) > self.hot_users.burst
+
+    def _written_lately(self, main: Document | None) -> float:
+        """How many writes the books took beyond one a second, this one included."""
+        if main is None:
+            return 1.0
+        passed = self.now().timestamp() - main.updated / 1e9
+        before: float = main.fields.get(WRITTEN_LATELY, 0.0)
+        return max(0.0, before - max(0.0, passed) * self.hot_users.writes_per_second) + 1.0
 
     def _some_bucket(self, user: str) -> str:
         return bucket_path(user, self.dice.randrange(BUCKETS))
@@ -397,7 +419,15 @@ def _shelves(models: frozenset[str], known: frozenset[str]) -> dict[str, str]:
     return shelves
 
 
-def _addition(user: str, delta: books.Amounts, bucket: str | None, main: Document | None, *, is_read: bool) -> Change:
+def _addition(
+    user: str,
+    delta: books.Amounts,
+    bucket: str | None,
+    main: Document | None,
+    *,
+    is_read: bool,
+    put: Mapping[str, Any] | None = None,
+) -> Change:
     if bucket is not None:
         return addition(bucket, delta, put={"user": user})
     if not is_read:
@@ -405,4 +435,5 @@ def _addition(user: str, delta: books.Amounts, bucket: str | None, main: Documen
     after = books.total([books.amounts_in(main.fields) if main else {}, delta])
     # The shown figures are right because nobody else may have written since they were computed.
     expected = main.version if main else Expect.ABSENT
-    return addition(books_path(user), delta, put={**books.shown(after), **revived(main)}, expected=expected)
+    shown = {**books.shown(after), **revived(main), **(put or {})}
+    return addition(books_path(user), delta, put=shown, expected=expected)

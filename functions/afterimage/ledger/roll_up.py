@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from afterimage.faults import TransientError, is_transient
 from afterimage.ledger import books
-from afterimage.ledger.book_documents import TOUCHED, addition, books_touched_since, buckets
+from afterimage.ledger.book_documents import TOUCH_LANES, TOUCHED, addition, books_touched_since, buckets
 from afterimage.ledger.tombstones import EXPIRES_AT, is_tombstone, revived
 from afterimage.paths import (
     OPERATIONS_TOTALS,
@@ -72,8 +72,8 @@ class Published:
 
     users: int
     faults: int = 0
-    until: datetime
-    """When the last user looked at was touched."""
+    until: tuple[datetime, ...]
+    """By lane: when the last user looked at was touched."""
     is_behind: bool = False
     """Whether time was over before everybody was looked at."""
 
@@ -153,25 +153,47 @@ class RollUp:
             self.store.commit([untouched, *(Remove(path=path, expected=Expect.ANYTHING) for path in found)])
         return self.store.page(buckets_path(user), "", _PAGE)
 
-    def publish(self, *, since: datetime, is_over: IsOver = lambda: False) -> Published:
-        """Brings the operators' view up to date with users touched since; says how far it has come.
+    def publish(self, *, since: datetime | Sequence[datetime], is_over: IsOver = lambda: False) -> Published:
+        """Brings the operators' view up to date with users touched since, by lane; says how far it has come.
 
         One user whose books cannot be published is reported, and the others are.
         """
-        done, faults, mark = 0, 0, since
-        while True:
-            found = books_touched_since(self.store, mark, _PAGE)
-            for start in range(0, len(found), self.together):
-                batch = found[start : start + self.together]
-                faults += self._publish_together(batch)
-                done += len(batch)
-                last = batch[-1].fields[TOUCHED]
-                # Past the beginning at least, or the next run would come no further than this one.
-                if last > since and is_over():
-                    return Published(users=done, faults=faults, until=last, is_behind=True)
-            if len(found) < _PAGE or last == mark:
-                return Published(users=done, faults=faults, until=last if found else mark)
-            mark = last
+        begun = [since] * len(TOUCH_LANES) if isinstance(since, datetime) else list(since)
+        marks, done, faults, batch, comes_further = list(begun), 0, 0, dict[str, tuple[int, Document]](), False
+
+        def publish_batch() -> None:
+            nonlocal done, faults, comes_further
+            faults += self._publish_together([main for _, main in batch.values()])
+            done += len(batch)
+            for lane, main in batch.values():
+                marks[lane] = max(marks[lane], main.fields[TOUCHED])
+                # Past a beginning at least, or the next run would come no further than this one.
+                comes_further |= marks[lane] > begun[lane]
+            batch.clear()
+
+        for lane, main in self._touched(begun):
+            batch[main.id] = (lane, main)
+            if len(batch) >= self.together:
+                publish_batch()
+                if comes_further and is_over():
+                    return Published(users=done, faults=faults, until=tuple(marks), is_behind=True)
+        if batch:
+            publish_batch()
+        return Published(users=done, faults=faults, until=tuple(marks))
+
+    def _touched(self, since: Sequence[datetime]) -> Iterator[tuple[int, Document]]:
+        """Books touched since, a page of each lane in turn: no lane waits for all of another."""
+        # The lane that is furthest behind comes first, also where there is time for one page alone.
+        places = {lane: (since[lane], "") for lane in sorted(range(len(since)), key=since.__getitem__)}
+        while places:
+            for lane, (moment, last_id) in list(places.items()):
+                page = books_touched_since(self.store, TOUCH_LANES[lane], moment, _PAGE, after_id=last_id)
+                for main in page:
+                    yield lane, main
+                if len(page) < _PAGE:
+                    del places[lane]
+                else:
+                    places[lane] = (page[-1].fields[TOUCHED], page[-1].id)
 
     def _publish_together(self, found: Sequence[Document]) -> int:
         """Adds what changed of several users in one commit, or of each by itself; says how many are at fault."""
@@ -277,12 +299,12 @@ def _share(user: str, main: Document | None, before: Document | None) -> _Share:
     return _Share(user=user, moves=_by_document(delta), write=write)
 
 
-def held_by(reader: DocumentReader, user: str) -> books.Amounts:
-    """Everything that a user's books hold: the live document, its buckets, the closed days."""
+def held_by(reader: DocumentReader, user: str, days: Iterable[Document] | None = None) -> books.Amounts:
+    """Everything that a user's books hold: the live document, its buckets, the closed days if not read yet."""
     main = reader.read(books_path(user))
     parts = [books.amounts_in(main.fields) if main else {}]
     parts += [books.amounts_in(bucket.fields) for bucket in every(reader, buckets_path(user))]
-    for day in every(reader, days_path(user)):
+    for day in every(reader, days_path(user)) if days is None else days:
         closed = books.amounts_in(day.fields, ["closed"])
         parts.append({(books.DAYS, day.id, *path[1:]): amount for path, amount in closed.items()})
     return books.total(parts)

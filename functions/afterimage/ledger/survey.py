@@ -7,7 +7,7 @@ A walk that runs out of time says where it is, and another one goes on from ther
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -63,6 +63,8 @@ class Survey:
     rest: WalkPosition | None = None
     has_too_many_objects: bool = False
     """More than are looked at: what they weigh was not compared."""
+    days: list[Document] = field(default_factory=list)
+    """Days that have left the live books, when the walk is complete."""
     _known_objects: dict[str, _KnownObject] = field(default_factory=dict)
 
     def unseen(self) -> Iterator[Unseen]:
@@ -78,7 +80,8 @@ class Survey:
                 yield _gone(self.user, stored, newest), stored
         if self.rest is not None:
             return
-        self.owed = books.total([self.owed, owed_by_days(self.moment, self.user)])
+        self.days = list(every(self.moment, days_path(self.user)))
+        self.owed = books.total([self.owed, owed_by_days(self.days)])
         if looks_at_objects:
             self._remember_all()
             yield from self._unseen_objects()
@@ -162,12 +165,12 @@ class Survey:
 def owed_by_records(reader: DocumentReader, user: str) -> books.Amounts:
     """What the books must hold: the sum over all records, and over what records that are gone left in their days."""
     owed = books.total(record_in(stored).amounts() for stored in every(reader, ledger_records_path(user)))
-    return books.total([owed, owed_by_days(reader, user)])
+    return books.total([owed, owed_by_days(every(reader, days_path(user)))])
 
 
-def owed_by_days(reader: DocumentReader, user: str) -> books.Amounts:
+def owed_by_days(days: Iterable[Document]) -> books.Amounts:
     owed: books.Amounts = {}
-    for day in every(reader, days_path(user)):
+    for day in days:
         retired = books.amounts_in(day.fields, [books.RETIRED]).items()
         owed = books.total([owed, *(books.spread(path[1], day.id, {path[2]: amount}) for path, amount in retired)])
     return owed

@@ -30,6 +30,7 @@ from afterimage.paths.artifacts import (
     uploads_path,
 )
 from afterimage.paths.books import (
+    AUDIT_MARK,
     BOOKED_ROOTS,
     BOOKS,
     BUCKETS,
@@ -139,6 +140,7 @@ __all__ = [
     "ARTIFACT_FILES",
     "ARTIFACT_UPLOADS",
     "ARTIFACT_VERSIONS",
+    "AUDIT_MARK",
     "BOOKED_ROOTS",
     "BOOKS",
     "BUCKETS",

@@ -20,6 +20,7 @@ BOOKS: Final = "usage"
 """The books of each user, one document, and below it what the ledger keeps of that user."""
 BUCKETS: Final = "buckets"
 ROLL_UP_MARK: Final = f"{JOBS}/ledger.roll-up"
+AUDIT_MARK: Final = f"{JOBS}/ledger.audit"
 BUDGETS: Final = "budgets"
 OPERATIONS_TOTALS: Final = "operations/totals"
 
@@ -54,7 +55,7 @@ def buckets_path(user: str) -> str:
 
 
 def bucket_path(user: str, number: int) -> str:
-    return f"{buckets_path(user)}/{number:03d}"
+    return f"{buckets_path(user)}/{number:06d}"
 
 
 def user_of_bucket(path: str) -> str | None:

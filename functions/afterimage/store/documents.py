@@ -110,16 +110,34 @@ class Remove:
 
 
 Write = Replace | Change | Remove
-Comparison = Literal["==", "<", "<=", ">", ">="]
+Comparison = Literal["==", "in", "<", "<=", ">", ">="]
+OneValue = str | int | float | bool | datetime
+MOST_ALTERNATIVES: Final = 30
+"""How many values `in` takes, which Firestore makes one query of."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Where:
-    """A condition on a top-level field: only values of the same kind as `value` can meet it."""
+    """A condition on a top-level field: only values of the same kind as `value` can meet it.
+
+    `in` takes several values and is met by a field that equals one of them.
+    """
 
     field: str
     comparison: Comparison
-    value: str | int | float | bool | datetime
+    value: OneValue | tuple[OneValue, ...]
+
+    def __post_init__(self) -> None:
+        several = self.value if isinstance(self.value, tuple) else None
+        if (self.comparison == "in") is not (several is not None):
+            raise ValueError(f"`{self.field} {self.comparison}`: `in` takes a tuple of values, all others take one")
+        if several is not None and not 0 < len(several) <= MOST_ALTERNATIVES:
+            raise ValueError(f"`{self.field} in` {len(several)} values; it takes 1 to {MOST_ALTERNATIVES}")
+
+    @property
+    def alternatives(self) -> tuple[OneValue, ...]:
+        """The values of which a field must equal or pass one."""
+        return self.value if isinstance(self.value, tuple) else (self.value,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,9 +156,11 @@ class Query:
     limit: int
 
     def __post_init__(self) -> None:
-        ranged = {condition.field for condition in self.where if condition.comparison != "=="}
+        ranged = {condition.field for condition in self.where if condition.comparison not in {"==", "in"}}
         if ranged - {self.order_by}:
             raise ValueError(f"a range of `{min(ranged)}` is found in its order only: order by it, and by nothing else")
+        if any(condition.comparison == "in" and condition.field == self.order_by for condition in self.where):
+            raise ValueError(f"`{self.order_by} in` is not found in its own order: order by another field")
         if self.after_id and self.order_by and self.after_value is None:
             raise ValueError(f"to go on behind `{self.after_id}`, say the value of `{self.order_by}` there")
 
@@ -188,6 +208,10 @@ class DocumentStore(DocumentReader, Protocol):
         proves who wrote a document. With `paths_only` they come without their fields. `where` takes equalities alone,
         each on a field that has an index of the group.
         """
+        ...
+
+    def count(self, collection: str) -> int:
+        """How many documents a collection has, which costs a read for every thousand of them."""
         ...
 
     def paths_below(self, root: str, limit: int) -> list[str]:

@@ -11,6 +11,7 @@ from afterimage.store.documents import Change, Comparison, Remove, Replace, Wher
 
 _COMPARED: Final[Mapping[Comparison, Callable[[Any, Any], bool]]] = {
     "==": lambda held, value: bool(held == value),
+    "in": lambda held, value: bool(held == value),
     "<": lambda held, value: bool(held < value),
     "<=": lambda held, value: bool(held <= value),
     ">": lambda held, value: bool(held > value),
@@ -35,7 +36,8 @@ def fields_after(write: Write, held: Mapping[str, Any] | None, now: datetime) ->
 
 def is_met(condition: Where, fields: Mapping[str, Any]) -> bool:
     held = fields.get(condition.field)
-    return _kind(held) == _kind(condition.value) and _COMPARED[condition.comparison](held, condition.value)
+    compare = _COMPARED[condition.comparison]
+    return any(_kind(held) == _kind(value) and compare(held, value) for value in condition.alternatives)
 
 
 def _kind(value: object) -> str:

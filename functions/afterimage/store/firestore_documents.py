@@ -56,6 +56,7 @@ _UNCERTAIN = (
 )
 _OPERATORS: Final[dict[Comparison, str]] = {
     "==": "EQUAL",
+    "in": "IN",
     "<": "LESS_THAN",
     "<=": "LESS_THAN_OR_EQUAL",
     ">": "GREATER_THAN",
@@ -170,6 +171,18 @@ class FirestoreDocuments(FirestoreReader):
             query.select = types.StructuredQuery.Projection(fields=[{"field_path": _BY_NAME}])
         return self._documents(self._name(""), query)
 
+    def count(self, collection: str) -> int:
+        request = types.RunAggregationQueryRequest(
+            parent=self._name(collection.rpartition("/")[0]),
+            structured_aggregation_query={
+                "structured_query": types.StructuredQuery(from_=[{"collection_id": collection.rpartition("/")[2]}]),
+                "aggregations": [{"alias": "all", "count": {}}],
+            },
+        )
+        with _told_apart():
+            [answer] = self._client._firestore_api.run_aggregation_query(request=request, **self._terms())
+            return int(answer.result.aggregate_fields["all"].integer_value)
+
     def paths_below(self, root: str, limit: int) -> list[str]:
         with _told_apart():
             return list(islice(self._present_below(self._client.document(root)), limit))
@@ -251,7 +264,7 @@ def _filter_of(where: Sequence[Where]) -> types.StructuredQuery.Filter | None:
             field_filter={
                 "field": {"field_path": _quoted((condition.field,))},
                 "op": _OPERATORS[condition.comparison],
-                "value": _value(condition.value),
+                "value": _value(list(condition.value) if isinstance(condition.value, tuple) else condition.value),
             }
         )
         for condition in where

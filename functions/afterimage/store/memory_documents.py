@@ -110,6 +110,12 @@ class MemoryDocuments:
             else (documents)
         )
 
+    def count(self, collection: str) -> int:
+        self.before("count")
+        found = len(self._in(collection))
+        self.bill.reads += max(1, -(-found // 1000))
+        return found
+
     def paths_below(self, root: str, limit: int) -> list[str]:
         self.before("paths below")
         below = [path for path in self.documents if path.startswith(f"{root}/")]
@@ -118,11 +124,14 @@ class MemoryDocuments:
     def commit(self, writes: Sequence[Write]) -> list[Version]:
         refuse_too_many(writes)
         self.before("commit")
-        now, staged = self.moment(), dict(self.documents)
+        now = self.moment()
+        held = {write.path: self.documents[write.path] for write in writes if write.path in self.documents}
+        staged = dict(held)
         for write in writes:
             self._check(write, staged)
             self._apply(write, staged, now)
-        self.documents.clear()
+        for path in held.keys() - staged.keys():
+            del self.documents[path]
         self.documents.update(staged)
         for write in writes:
             if isinstance(write, Remove):

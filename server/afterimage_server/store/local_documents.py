@@ -17,6 +17,7 @@ from afterimage.store.documents import (
     Document,
     Expect,
     NoRoomError,
+    OneValue,
     Query,
     Version,
     Where,
@@ -116,7 +117,8 @@ class LocalDocuments:
         )
         if where:
             # From the values to the documents: few of a group meet a condition, and a job asks for those alone.
-            field, (kind, value) = where[0].field, self._looked_for(where[0])
+            [only] = where[0].alternatives
+            field, (kind, value) = where[0].field, self._looked_for(where[0].field, only)
             statement = (
                 f"SELECT {_COLUMNS} FROM collections c JOIN entries f ON f.collection = c.id AND f.field = ?"
                 " AND f.kind = ? AND f.value = ? JOIN documents d ON d.key = f.key"
@@ -131,6 +133,12 @@ class LocalDocuments:
             if paths_only:
                 return [Document(path=path_of(row[0]), fields={}, version=row[3]) for row in rows]
             return [self._document(row) for row in rows]
+
+    def count(self, collection: str) -> int:
+        statement = "SELECT COUNT(*) FROM documents d JOIN collections c ON c.id = d.collection WHERE c.key = ?"
+        with told_apart():
+            row = self.database.row(statement, (key_of(collection),))
+        return int(row[0]) if row else 0
 
     def paths_below(self, root: str, limit: int) -> list[str]:
         with told_apart():
@@ -295,7 +303,8 @@ class LocalDocuments:
             return f"{statement} LIMIT ?", [collection, *parameters, query.limit]
         for ranged in query.where:
             if ranged.field == query.order_by:
-                kind, value = self._looked_for(ranged)
+                [only] = ranged.alternatives
+                kind, value = self._looked_for(ranged.field, only)
                 conditions += f" AND o.kind = ? AND o.value {_SIGNS[ranged.comparison]} ?"
                 parameters += [kind, value]
         if behind is not None:
@@ -311,16 +320,18 @@ class LocalDocuments:
     def _equalities(self, where: Sequence[Where], collection: str) -> tuple[str, list[Any]]:
         conditions, parameters = "", list[Any]()
         for number, condition in enumerate(where):
-            kind, value = self._looked_for(condition)
+            looked_for = [self._looked_for(condition.field, value) for value in condition.alternatives]
+            either = "= (?, ?)" if len(looked_for) == 1 else f"IN (VALUES {', '.join(['(?, ?)'] * len(looked_for))})"
             conditions += (
                 f" AND EXISTS (SELECT 1 FROM entries e{number} WHERE e{number}.collection = {collection}"
-                f" AND e{number}.field = ? AND e{number}.kind = ? AND e{number}.value = ? AND e{number}.key = d.key)"
+                f" AND e{number}.field = ? AND (e{number}.kind, e{number}.value) {either}"
+                f" AND e{number}.key = d.key)"
             )
-            parameters += [condition.field, kind, value]
+            parameters += [condition.field, *(part for each in looked_for for part in each)]
         return conditions, parameters
 
-    def _looked_for(self, condition: Where) -> tuple[int, Any]:
-        found = self.values.indexed(condition.field, condition.value)
+    def _looked_for(self, field: str, value: OneValue) -> tuple[int, Any]:
+        found = self.values.indexed(field, value)
         # What equals nothing, not even itself, is found nowhere.
         return (int(found[0]), found[1]) if found is not None else (-1, 0)
 

@@ -114,7 +114,7 @@ class World:
             monotonic=lambda: 0.0 if self.is_hot else self.store.moment() / 1e3,
             wait=lambda _seconds: None,
             dice=random.Random(self.seed),
-            hot_users=HotUsers(burst=1.0),
+            hot_users=HotUsers(burst=1.0 if self.is_hot else 1e9),
             gathering=Gathering(apart_seconds=0.0),
         )
         book, book_many = self.keeper.book, self.keeper.book_many

@@ -8,14 +8,13 @@ from datetime import timedelta
 import pytest
 from google.cloud import firestore
 
-from afterimage.jobs import ledger_handlers
 from afterimage.jobs.ledger_cursor import packed, unpacked
 from afterimage.jobs.ledger_jobs import users_after
-from afterimage.ledger import events, survey
+from afterimage.jobs.schedules.minute import MinuteRounds
+from afterimage.ledger import survey
 from afterimage.ledger.audit import Auditor
-from afterimage.ledger.roll_up import every
+from afterimage.ledger.roll_up import RollUp, every
 from afterimage.paths import OPERATIONS_TOTALS, ROLL_UP_MARK, books_path
-from afterimage.store import clients
 from afterimage_emulator.background import BackgroundSuite
 from afterimage_emulator.faults import FaultRule
 from afterimage_emulator.status import Code
@@ -148,37 +147,34 @@ def test_books_that_were_filled_to_the_end_come_right(crowd: Crowd) -> None:
     assert crowd.mismatches(["ana"]) == []
 
 
-@pytest.fixture
-def hurried(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> Crowd:
-    """A crowd whose roll-ups have time for one bucket and one user."""
-    monkeypatch.setattr(ledger_handlers, "_SECONDS_A_HALF", 0.0)
-    monkeypatch.setattr(clients, "documents", lambda: crowd.store)
-    monkeypatch.setattr(events, "bookkeeper", lambda: crowd.keeper)
-    return crowd
+def hurried(crowd: Crowd) -> MinuteRounds:
+    """MinuteRounds that have time for one user's buckets and one user."""
+    roll_up = RollUp(store=crowd.store, together=1, wait=lambda _seconds: None)
+    return MinuteRounds(roll_up=roll_up, seconds_a_half=0.0)
 
 
 @pytest.mark.parametrize("was_done", [False, True])
-def test_publishing_comes_further_every_minute(hurried: Crowd, was_done: bool) -> None:
+def test_publishing_comes_further_every_minute(crowd: Crowd, was_done: bool) -> None:
     """A run goes on at the user where the last one had to end, also while it looks back from where all was done."""
     for user in ("ana", "bob", "cora"):
-        hurried.create(f"ai_outputs/{user}/dialogues/d", hurried.output())
-    hurried.suite.settled()
-    hurried.handle(hurried.events(), threads=1)
+        crowd.create(f"ai_outputs/{user}/dialogues/d", crowd.output())
+    crowd.suite.settled()
+    crowd.handle(crowd.events(), threads=1)
     if was_done:
-        touched = hurried.client.document("usage/cora").get().get("touched_at")
-        hurried.client.document(ROLL_UP_MARK).set({"published_to": touched + timedelta(seconds=1)})
+        touched = crowd.client.document("usage/cora").get().get("touched_at")
+        crowd.client.document(ROLL_UP_MARK).set({"published_to": touched + timedelta(seconds=1)})
     for _ in range(6):
-        ledger_handlers.roll_up(None)
-    found = hurried.client.document(OPERATIONS_TOTALS).get().to_dict() or {}
+        hurried(crowd).first()
+    found = crowd.client.document(OPERATIONS_TOTALS).get().to_dict() or {}
     assert found["totals"]["generations"] == 3
 
 
-def test_buckets_that_fill_at_once_keep_no_other_user_waiting(hurried: Crowd) -> None:
+def test_buckets_that_fill_at_once_keep_no_other_user_waiting(crowd: Crowd) -> None:
     """A run begins behind the bucket where the last one had to end, whatever has come before that meanwhile."""
     for user in ("ana", "bob", "cora"):
-        hurried.client.document(f"usage/{user}/buckets/00").set({"totals": {"generations": 1}})
+        crowd.client.document(f"usage/{user}/buckets/00").set({"totals": {"generations": 1}})
     for _ in range(4):
-        ledger_handlers.roll_up(None)
-        hurried.client.document("usage/ana/buckets/00").set({"totals": {"generations": 1}})
-    held = [found.to_dict() for found in hurried.client.collection("usage").stream()]
+        hurried(crowd).first()
+        crowd.client.document("usage/ana/buckets/00").set({"totals": {"generations": 1}})
+    held = [found.to_dict() for found in crowd.client.collection("usage").stream()]
     assert [(fields or {})["totals"]["generations"] for fields in held] == [2, 1, 1]

@@ -14,7 +14,7 @@ from afterimage.delivery.dead_letters import DeadLetter, DeadLetters
 from afterimage.jobs import ledger_handlers
 from afterimage.jobs.progress import Jobs, Page
 from afterimage.ledger import events
-from afterimage.ledger.book_documents import TOUCHED
+from afterimage.ledger.book_documents import TOUCH_SHARD, TOUCHED
 from afterimage.ledger.bookkeeper import Bookkeeper
 from afterimage.ledger.tombstones import ERASED_AT, EXPIRES_AT, KEPT_FOR
 from afterimage.paths import ROLL_UP_MARK
@@ -95,8 +95,8 @@ def test_a_finished_job_goes_after_its_days_and_what_still_counts_stays(
 ) -> None:
     """A running job, and the mark of how far the roll-up has come, are never deleted."""
     client, suite = documents
-    client.document("usage/u").set({TOUCHED: datetime.now(UTC)})
-    ledger_handlers.roll_up(None)
+    client.document("usage/u").set({TOUCHED: datetime.now(UTC), TOUCH_SHARD: 0})
+    ledger_handlers.rounds().first()
     assert client.document(ROLL_UP_MARK).get().exists, "the roll-up left no mark"
     jobs = Jobs(kind="media.sweep", documents=FirestoreDocuments(client), publish=lambda _topic, _body: None)
     assert jobs.receive({"job": "running"}, "m", lambda _turn: Page(next_cursor="more")) == "running"

@@ -224,6 +224,41 @@ def test_documents_are_found_by_a_value(jobs: DocumentHistory) -> None:
     assert ids(jobs.find(Query(collection="jobs", limit=9))) == ["j0", "j1", "j2", "j3", "j4", "odd"]
 
 
+def test_documents_are_found_by_one_of_several_values(jobs: DocumentHistory) -> None:
+    """Whichever of them a field equals, of the same kind; by id or by another field, behind a place."""
+    either = Where(field="state", comparison="in", value=("done", 7, "never"))
+    assert ids(jobs.find(Query(collection="jobs", where=(either,), limit=9))) == ["j2", "j4", "odd"]
+    assert ids(jobs.find(Query(collection="jobs", where=(either,), after_id="j2", limit=1))) == ["j4"]
+    any_state = Where(field="state", comparison="in", value=("open", "done"))
+    since = Where(field="started", comparison=">=", value=NOON + timedelta(days=2))
+    newer = Query(collection="jobs", where=(any_state, since), order_by="started", limit=3)
+    assert ids(jobs.find(newer)) == ["j2", "j3", "j0"]
+    place = NOON + timedelta(days=3)
+    behind = Query(
+        collection="jobs", where=(any_state, since), order_by="started", after_value=place, after_id="j0", limit=9
+    )
+    assert ids(jobs.find(behind)) == ["j4"]
+
+
+def test_documents_of_one_collection_are_counted(jobs: DocumentHistory) -> None:
+    """Those of that very collection, not those below or elsewhere; none where there is none."""
+    assert [jobs.count(each) for each in ("jobs", "jobs/j1/jobs", "others")] == [6, 1, 0]
+
+
+def test_several_values_are_taken_by_in_alone_and_not_without_end() -> None:
+    """A tuple elsewhere, none at all, more than Firestore takes, or in the field's own order: refused, and why."""
+    with pytest.raises(ValueError, match="`in` takes a tuple of values"):
+        Where(field="state", comparison="==", value=("open",))
+    with pytest.raises(ValueError, match="`in` takes a tuple of values"):
+        Where(field="state", comparison="in", value="open")
+    for values in ((), tuple(range(31))):
+        with pytest.raises(ValueError, match="it takes 1 to 30"):
+            Where(field="state", comparison="in", value=values)
+    of_turns = Where(field="turn", comparison="in", value=(1, 2))
+    with pytest.raises(ValueError, match="`turn in` is not found in its own order"):
+        Query(collection="jobs", where=(of_turns,), order_by="turn", limit=9)
+
+
 @pytest.mark.parametrize(
     ("comparison", "found"),
     [("<", ["j0", "j1"]), ("<=", ["j0", "j1", "j2"]), (">", ["j3", "j4"]), (">=", ["j2", "j3", "j4"])],
