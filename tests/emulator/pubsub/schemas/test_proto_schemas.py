@@ -210,10 +210,20 @@ def test_json_is_taken_as_protobufs_own_reader_takes_it(value: dict[str, Any]) -
     text = json.dumps(value)
     try:
         json_format.Parse(text, MODEL())
+        is_message = is_object_where_a_message_stands(value)
     except json_format.ParseError:
-        assert not fits(EVERY.check(text.encode(), is_json=True)), text
-    else:
-        assert fits(EVERY.check(text.encode(), is_json=True)), text
+        is_message = False
+    assert fits(EVERY.check(text.encode(), is_json=True)) == is_message, text
+
+
+def is_object_where_a_message_stands(value: object) -> bool:
+    """Python's reader takes an empty list or text for an empty message, which protobuf's mapping does not know."""
+    if not isinstance(value, dict):
+        return False
+    within: list[object] = [value[name] for name in ("inner", "s") if value.get(name) is not None]
+    within += value.get("mm") or []
+    within += (value.get("o") or {}).values()
+    return all(map(is_object_where_a_message_stands, within))
 
 
 @given(st.dictionaries(st.sampled_from(KEYS[:-1]), VALUES, max_size=3), st.integers(0, 200), st.integers(0, 255))
