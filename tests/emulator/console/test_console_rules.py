@@ -158,7 +158,7 @@ def test_what_the_tables_refuse_is_refused(running: BackgroundSuite) -> None:
                     list(call(b"", timeout=30))
             assert error.value.code() == grpc.StatusCode.UNIMPLEMENTED, each
         else:
-            methods, _, pattern = each["operation"].partition(" ")
+            methods, _, pattern = each["operation"].rpartition(" ")
             method = "POST" if methods == "*" else methods.split()[0]
             path = re.sub(r"\{[^}]*\}", "x", pattern.partition("|")[0]).replace("/tenantsx", "/tenants")
             assert send(running.address(service), method, path, OWNER, "{}").status == 501, (service, each)
