@@ -28,6 +28,7 @@ def write_flushed(path: Path, pieces: Iterable[bytes]) -> None:
         try:
             for piece in pieces:
                 write_all(descriptor, piece)
+                begin_to_flush(descriptor)
             os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
@@ -40,6 +41,12 @@ def write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def begin_to_flush(descriptor: int) -> None:
+    """Lets the disk take what was written while the next piece is made; what it has not taken stays in memory."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def flush_folder(folder: Path) -> None:

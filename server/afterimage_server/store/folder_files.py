@@ -104,17 +104,13 @@ class FolderFiles:
 
     def write(self, bucket: str, name: str, data: bytes, about: FileAbout, *, expected: Expect | int) -> StoredFile:
         _refuse_versionless(expected)
-        digest = hashlib.md5(data, usedforsecurity=False).digest()
-        return self._written(bucket, name, lambda: pieces_of(data), digest, about, expected)
+        return self._written(bucket, name, pieces_of(data), about, expected)
 
     def write_pieces(
         self, bucket: str, name: str, pieces: Callable[[], Iterator[bytes]], about: FileAbout, *, expected: Expect | int
     ) -> StoredFile:
-        """As `write`, for bytes that need not fit into memory; they are asked for again where somebody was faster."""
-        digest = hashlib.md5(usedforsecurity=False)
-        for piece in pieces():
-            digest.update(piece)
-        return self._written(bucket, name, pieces, digest.digest(), about, expected)
+        """As `write`, for bytes that need not fit into memory."""
+        return self._written(bucket, name, pieces(), about, expected)
 
     def copy(self, file: StoredFile, name: str, about: FileAbout, *, expected: Expect | int) -> StoredFile:
         _refuse_versionless(expected)
@@ -221,8 +217,7 @@ class FolderFiles:
         self,
         bucket: str,
         name: str,
-        pieces: Callable[[], Iterator[bytes]],
-        digest: bytes,
+        pieces: Iterator[bytes],
         about: FileAbout,
         expected: Expect | int,
     ) -> StoredFile:
@@ -237,12 +232,11 @@ class FolderFiles:
             created=self._now(),
             content_type=about.content_type,
             content_encoding=about.content_encoding,
-            md5=b64encode(digest).decode(),
             metadata=dict(about.metadata),
         )
         foot_about = {"bucket": bucket, "name": name, **_about_of(stored, about.cache_control), "created": held[:16]}
         with self.room():
-            foot = write_held(part, pieces(), foot_about, self.vault, packs=False)
+            foot = write_held(part, _summed(pieces, foot_about), foot_about, self.vault, packs=False)
             part.replace(path)
             flush_folder(path.parent)
             length = path.stat().st_size
@@ -251,7 +245,8 @@ class FolderFiles:
                 self._erasures.refuse(transaction, users_of_file(name, about.metadata))
                 found = self._expected(transaction, bucket, name, expected)
                 self._refuse_full(transaction, length)
-                stored = replace(stored, size=foot.size, generation=self._generation(transaction, found))
+                generation = self._generation(transaction, found)
+                stored = replace(stored, size=foot.size, generation=generation, md5=foot_about["md5"])
                 transaction.execute(
                     "INSERT INTO held VALUES (?, ?, 'new', ?)", (held, length, microseconds(stored.created))
                 )
@@ -388,6 +383,15 @@ class FolderFiles:
             if error.errno in NO_ROOM:
                 raise NoRoomError(f"no room on the disk of `{self.folder}`: free some, then try again") from error
             raise
+
+
+def _summed(pieces: Iterator[bytes], about: dict[str, Any]) -> Iterator[bytes]:
+    """The pieces, summed up behind each write, while the disk takes it; what the file is knows the sum in the end."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for piece in pieces:
+        yield piece
+        digest.update(piece)
+    about["md5"] = b64encode(digest.digest()).decode()
 
 
 def _about_of(stored: StoredFile, cache_control: str) -> dict[str, Any]:
