@@ -115,13 +115,10 @@ def test_versions_and_storage_are_used_by_keys_alone(person: Person) -> None:
     assert person.page.run("() => document.activeElement !== document.body"), "the focus is lost"
 
 
-@pytest.mark.parametrize("room", ["account", "dialogues", "books"])
-def test_every_control_of_a_room_is_reached_with_tab_and_shows_that_it_is(person: Person, room: str) -> None:
-    """What can be pressed, chosen or written in can be walked to, in its order, and the walk leaves the room again."""
-    person.arrives(room)
-    person.sees(f"document.querySelectorAll('main > section.{room} {CONTROLS}').length")
+def walk(person: Person) -> tuple[int, list[int]]:
+    """How many controls there are, and which of them a walk by Tab comes to; each must be seen to have the focus."""
     person.page.run("() => { for (const each of document.querySelectorAll('main details')) each.open = true; }")
-    wanted = person.page.run(
+    wanted: int = person.page.run(
         """(controls) => {
           const all = document.querySelectorAll(`main ${controls}`);
           const shown = [...all].filter((each) => each.checkVisibility() && !each.disabled && each.type !== "hidden");
@@ -130,7 +127,6 @@ def test_every_control_of_a_room_is_reached_with_tab_and_shows_that_it_is(person
         }""",
         CONTROLS,
     )
-    assert wanted > 1
     walked: list[int] = []
     for _ in range(wanted + 40):
         person.key("Tab", 9)
@@ -144,7 +140,22 @@ def test_every_control_of_a_room_is_reached_with_tab_and_shows_that_it_is(person
         if step.get("number") is not None:
             assert step["isSeen"], person.focus()
             walked.append(int(step["number"]))
+    return wanted, walked
+
+
+@pytest.mark.parametrize("room", ["account", "dialogues", "books"])
+def test_every_control_of_a_room_is_reached_with_tab_and_shows_that_it_is(person: Person, room: str) -> None:
+    """What can be pressed, chosen or written in can be walked to, in its order, and the walk leaves the room again."""
+    person.arrives(room)
+    person.sees(f"document.querySelectorAll('main > section.{room} {CONTROLS}').length")
+    for _ in range(10):
+        wanted, walked = walk(person)
+        if person.page.run("() => document.querySelectorAll('main [data-walked]').length") == wanted:
+            break  # else the room was drawn anew meanwhile, and its marks are gone
     first_round = list(dict.fromkeys(walked))
+    # A walk that follows another begins where that one ended.
+    begins = first_round.index(min(first_round))
+    first_round = [*first_round[begins:], *first_round[:begins]]
     # Of radio buttons in a group one alone is in the walk, as everywhere in the web.
     assert first_round == sorted(first_round)
-    assert len(first_round) == wanted
+    assert len(first_round) == wanted > 1

@@ -87,7 +87,7 @@ class Account:
 
     def changed(self, changes: Mapping[str, object]) -> Account:
         """With other values in the fields that `changes` names."""
-        return replace(self, **cast("Mapping[str, Any]", changes))
+        return replace(self, **cast("Mapping[str, Any]", changes)) if changes else self
 
     def with_link(self, link: ProviderLink) -> Account:
         """With this identity in the place of the provider's earlier one, or as the last."""
@@ -103,8 +103,22 @@ class Account:
     def without_links(self, provider_ids: Collection[str]) -> Account:
         return replace(self, links=tuple(link for link in self.links if link.provider_id not in provider_ids))
 
+    def _has_own_links(self) -> bool:
+        """Whether that is so for an account with a password and nothing else, which most are."""
+        if self.phone_number is not None or len(self.links) != 1 or not self.signs_in_by_email:
+            return False
+        (link,) = self.links
+        return (
+            link.provider_id == PASSWORD_PROVIDER
+            and link.raw_id == link.federated_id == link.email == self.email
+            and (link.display_name, link.photo_url) == (self.display_name, self.photo_url)
+            and link.phone_number is None
+        )
+
     def with_own_links(self) -> Account:
         """With the identities of password and phone exactly where the other fields speak of one."""
+        if self._has_own_links():
+            return self
         password = phone = None
         if self.email is not None and self.signs_in_by_email:
             password = ProviderLink(
