@@ -26,9 +26,11 @@ def write_flushed(path: Path, pieces: Iterable[bytes]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         try:
+            at = 0
             for piece in pieces:
                 write_all(descriptor, piece)
-                begin_to_flush(descriptor)
+                begin_to_flush(descriptor, at, len(piece))
+                at += len(piece)
             os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
@@ -43,10 +45,12 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def begin_to_flush(descriptor: int) -> None:
-    """Lets the disk take what was written while the next piece is made; what it has not taken stays in memory."""
+def begin_to_flush(descriptor: int, at: int, length: int) -> None:
+    """Lets the disk take what was written just now while the next piece is made. It stays in memory, too, for readers:
+    pieces from before, which the disk may have by now, are not named.
+    """
     if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(descriptor, at, length, os.POSIX_FADV_DONTNEED)
 
 
 def flush_folder(folder: Path) -> None:
