@@ -63,6 +63,7 @@ class DayAllowances:
     def check(self, account: str, use: Use) -> None:
         """Raises UsedUpError where a use would be refused now, before anything is done for it."""
         self._check_limits(use)
+        self._asked.pop(account, None)  # of an earlier check that no charge followed
         self._counted(account, use)
 
     def _is_anonymous(self, account: str) -> bool | None:

@@ -177,7 +177,7 @@ class Pipeline:
         if is_counted and records.waits_today(record, subject, now):
             return MediaOutcome.WAITING
         fields = records.claimed(record, subject, now=now, timeout=timeout)
-        claim = record
+        claim, task = record, None
         try:
             if step is Step.GIVE_UP:
                 raise PermanentError(f"gave up: {records.MOST_ATTEMPTS} attempts ended without a word")
@@ -186,7 +186,9 @@ class Pipeline:
             claim = self._write_counted(subject, fields, record, task.use)
             done = claim if task.plan is None else self._publish(subject, claim, task.plan, self._rendered(task))
         except UsedUpError as error:
-            return self._put_off(subject, record, fields, error)
+            # What was read is counted, whatever is lacking to work on it.
+            use = _size_of(subject, fields) if task is not None else {}
+            return self._put_off(subject, record, fields, error, use)
         except (ConflictError, GoneError, _SupersededError):
             raise
         except Exception as error:
@@ -221,14 +223,19 @@ class Pipeline:
         return Document(path=subject.record, fields=fields, version=version)
 
     def _put_off(
-        self, subject: Subject, record: Document | None, fields: records.Fields, error: UsedUpError
+        self,
+        subject: Subject,
+        record: Document | None,
+        fields: records.Fields,
+        error: UsedUpError,
+        use: Mapping[str, int],
     ) -> MediaOutcome:
         """Says in the record why nothing is made of it now, or ever."""
         status = MediaStatus.UNSUPPORTED if error.is_for_good else MediaStatus.WAITING
         # Only over what this delivery has read: another one of the same may have been counted meanwhile.
         done = records.finished(fields, status, str(error), self.now())
-        try:  # it was looked at, whatever is lacking to work on it
-            self._write_counted(subject, done, record, _size_of(subject, fields))
+        try:
+            self._write_counted(subject, done, record, use)
         except UsedUpError:
             self.stores.records.write(subject.record, done, record)
         self._followed(subject)

@@ -248,3 +248,24 @@ def test_a_day_of_many_at_once_never_ends_above_its_bound() -> None:
     assert served["files"] <= 10 * POTS
     assert served["bytes"] <= 1000 * POTS
     assert 0.8 * 500 * POTS <= served["pixels"] <= 500 * POTS
+
+
+def test_a_file_that_was_looked_at_and_put_off_is_counted_and_one_that_was_not_even_read_is_not() -> None:
+    """What lacks pixels has been read; what lacks files is put off before that."""
+    day = Day(limits=LIMITS | {"files": 2, "pixels": 50})
+    assert [day.store(image("ana", number)) for number in range(3)] == [
+        MediaOutcome.SETTLED, MediaOutcome.WAITING, MediaOutcome.WAITING,
+    ]  # fmt: skip
+    [used] = day.used()
+    assert (used["files"], used["bytes"], used["pixels"]) == (2, 2 * len(PICTURE), 48)
+
+
+def test_whether_an_account_has_a_name_is_asked_once_for_a_check_and_its_charge() -> None:
+    """A check that no charge followed is forgotten: the account may have a name by then."""
+    day, answers = Day(), [True, False]
+    vars(day.allowances)["is_anonymous"] = lambda _account: answers.pop(0)
+    day.allowances.check("ana", {"files": 1})
+    day.allowances.check("ana", {"files": 1})
+    assert answers == []
+    day.allowances.charge("ana", {"files": 1})
+    assert not [path for path in day.world.documents if "pot-" in path]
